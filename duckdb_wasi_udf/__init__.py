@@ -1,0 +1,31 @@
+"""Untrusted Python inside DuckDB SQL: functions run in a CPython compiled to WebAssembly, with no files, no network and
+hard limits.
+"""
+
+from duckdb_wasi_udf._errors import (
+    ArtifactError,
+    ClosedError,
+    GuestError,
+    GuestTrap,
+    LimitExceeded,
+    ProtocolError,
+    SignatureError,
+    WasiUdfError,
+)
+from duckdb_wasi_udf._install import Sandbox, install
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+
+__all__ = [
+    "ArtifactError",
+    "ClosedError",
+    "DataLimits",
+    "GuestError",
+    "GuestTrap",
+    "LimitExceeded",
+    "ProtocolError",
+    "ResourceLimits",
+    "Sandbox",
+    "SignatureError",
+    "WasiUdfError",
+    "install",
+]

@@ -1,0 +1,23 @@
+"""The command line: `python -m duckdb_wasi_udf doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from duckdb_wasi_udf import _doctor
+
+
+def main() -> int:
+    """Run the command; the process's exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m duckdb_wasi_udf", description="Untrusted Python inside DuckDB SQL."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="print versions and times, and check that everything works")
+    parser.parse_args()
+    return _doctor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The buffer protocol's names, version and struct layouts: the host's side of wasm/src/abi.h.
+
+Structs are those of the Arrow C data interface with 32-bit pointers
+(https://arrow.apache.org/docs/format/CDataInterface.html), little-endian, aligned as wasm32 C aligns them.
+"""
+
+from __future__ import annotations
+
+import struct
+
+ABI_VERSION = 1
+
+# exports
+MEMORY = "memory"
+VERSION = "udf_abi_version"
+ARENA = "udf_arena"
+DEFINE = "udf_define"
+BIND = "udf_bind"
+CALL = "udf_call"
+RESULT = "udf_result"
+DESCRIPTION = "udf_description"
+ERROR = "udf_error"
+OUTPUT = "udf_output"
+
+# statuses
+OK = 0
+FAILED = 1
+NO_MEMORY = 2
+
+ALIGNMENT = 64  # of buffers, as Arrow recommends
+POINTER = struct.Struct("<I")
+TEXT = struct.Struct("<II")  # udf_text: bytes, length
+
+# length, null_count, offset, n_buffers, n_children, buffers, children, dictionary, release, private_data
+ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")
+# format, name, metadata, flags, n_children, children, dictionary, release, private_data
+ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
+# udf_result: array, schema, failed_rows
+RESULT_STRUCT = struct.Struct("<qqqqqIIIII4x" + "III4xqqIIII" + "q")
+
+FLAG_NULLABLE = 2
+
+# In the `release` field of a struct: it holds something. The guest never releases what the host wrote.
+NOT_RELEASED = 1
+
+
+def align(offset: int) -> int:
+    """The next multiple of `ALIGNMENT` at or after `offset`."""
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def bitmap_bytes(bits: int) -> int:
+    """Bytes that hold `bits` bits."""
+    return (bits + 7) // 8

@@ -1,0 +1,298 @@
+"""Arrow arrays in linear memory: arguments are laid out as the guest's nanoarrow reads them, results are checked and
+copied out.
+
+Nothing read here is trusted. Every pointer is compared with the memory's size before use, every length follows from the
+row count the host asked for, and the copy is validated by Arrow before anyone sees it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._errors import LimitExceeded, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb_wasi_udf._limits import DataLimits
+
+STRING = pa.string()
+
+# What the guest decodes: the format of the C data interface, and the width of a value in bits.
+_FORMATS: dict[pa.DataType, tuple[bytes, int]] = {
+    pa.null(): (b"n", 0),
+    pa.bool_(): (b"b", 1),
+    pa.int8(): (b"c", 8),
+    pa.uint8(): (b"C", 8),
+    pa.int16(): (b"s", 16),
+    pa.uint16(): (b"S", 16),
+    pa.int32(): (b"i", 32),
+    pa.uint32(): (b"I", 32),
+    pa.int64(): (b"l", 64),
+    pa.uint64(): (b"L", 64),
+    pa.float32(): (b"f", 32),
+    pa.float64(): (b"g", 64),
+    STRING: (b"u", 32),  # the width of an offset
+}
+
+# What it hands back, when the result type is inferred.
+_RESULT_TYPES = {
+    _FORMATS[data_type][0]: data_type for data_type in (pa.null(), pa.bool_(), pa.int64(), pa.float64(), STRING)
+}
+
+_OFFSET_BYTES = 4
+
+
+def supports(data_type: pa.DataType) -> bool:
+    """Whether the guest can read a column of this type."""
+    return data_type in _FORMATS
+
+
+class LinearMemory(NamedTuple):
+    """The guest's memory for the time between two calls, during which it neither moves nor changes.
+
+    Attributes:
+        address: where it starts in this process.
+        size: in bytes.
+    """
+
+    address: int
+    size: int
+
+    def read(self, pointer: int, size: int) -> bytes:
+        """Copy `size` bytes out.
+
+        Raises:
+            ProtocolError: they are not all inside the memory.
+        """
+        pointer &= 0xFFFF_FFFF
+        if size < 0 or pointer + size > self.size:
+            msg = f"the guest points at {size} bytes from {pointer:#x}, outside its {self.size} bytes of memory"
+            raise ProtocolError(msg)
+        return ctypes.string_at(self.address + pointer, size)
+
+    def write(self, pointer: int, data: bytes) -> None:
+        """Copy bytes to a place in the arena."""
+        ctypes.memmove(self._at(pointer, len(data)), data, len(data))
+
+    def write_from(self, pointer: int, address: int, size: int) -> None:
+        """Copy `size` bytes at an address of this process to a place in the arena."""
+        ctypes.memmove(self._at(pointer, size), address, size)
+
+    def _at(self, pointer: int, size: int) -> int:
+        if pointer + size > self.size:
+            msg = f"the guest's arena at {pointer:#x} is not inside its {self.size} bytes of memory"
+            raise ProtocolError(msg)
+        return self.address + pointer
+
+
+# ---- arguments ---------------------------------------------------------------------------------------------------
+
+
+class _Column(NamedTuple):
+    """An argument's buffers: (address, bytes) each, or None for one that is not there."""
+
+    buffers: list[tuple[int, int] | None]
+    null_count: int
+
+
+class Batch:
+    """One batch of arguments, measured and ready to be written.
+
+    Layout: the struct array, its pointers to children and buffers, the children's structs, then every buffer on a
+    64-byte boundary.
+
+    Attributes:
+        size: the bytes it takes in the arena.
+    """
+
+    def __init__(self, columns: Sequence[pa.Array], length: int) -> None:
+        """Measure the columns.
+
+        Args:
+            columns: the arguments, each of `length` values, of types that `supports` accepts.
+            length: the number of rows.
+        """
+        self._length = length
+        # Kept until the batch is written: these arrays own the buffers.
+        self._arrays = [_from_first_element(column) for column in columns]
+        self._columns = [_buffers(array) for array in self._arrays]
+        self._pointers = _abi.ARROW_ARRAY.size * (1 + len(columns))
+        n_buffers = 1 + sum(len(column.buffers) for column in self._columns)
+        self._data = _abi.align(self._pointers + _abi.POINTER.size * (len(columns) + n_buffers))
+        self.size = self._data + sum(
+            _abi.align(buffer[1]) for column in self._columns for buffer in column.buffers if buffer is not None
+        )
+
+    def write(self, memory: LinearMemory, base: int) -> None:
+        """Write the batch at `base` of the arena, which has room for `size` bytes from there."""
+        arrays: list[bytes] = []
+        pointers = [base + _abi.ARROW_ARRAY.size * (1 + i) for i in range(len(self._columns))]
+        root_buffers = base + self._pointers + _abi.POINTER.size * len(pointers)
+        pointers.append(0)  # the struct's own validity: no row of a batch is NULL as a whole
+        data = base + self._data
+        for column in self._columns:
+            at = base + self._pointers + _abi.POINTER.size * len(pointers)
+            for buffer in column.buffers:
+                if buffer is None:
+                    pointers.append(0)
+                    continue
+                memory.write_from(data, *buffer)
+                pointers.append(data)
+                data += _abi.align(buffer[1])
+            fields = (self._length, column.null_count, 0, len(column.buffers), 0, at, 0, 0, _abi.NOT_RELEASED, 0)
+            arrays.append(_abi.ARROW_ARRAY.pack(*fields))
+        children = base + self._pointers
+        fields = (self._length, 0, 0, 1, len(arrays), root_buffers, children, 0, _abi.NOT_RELEASED, 0)
+        root = _abi.ARROW_ARRAY.pack(*fields)
+        memory.write(base, b"".join((root, *arrays, struct.pack(f"<{len(pointers)}I", *pointers))))
+
+
+def _from_first_element(column: pa.Array) -> pa.Array:
+    """The same values, in buffers that start with them."""
+    return pa.concat_arrays([column, column[:0]]) if column.offset else column
+
+
+def _buffers(column: pa.Array) -> _Column:
+    length, null_count = len(column), column.null_count
+    buffers = column.buffers()
+    width = _FORMATS[column.type][1]
+    if not width:
+        return _Column([], length)
+    validity = (buffers[0].address, _abi.bitmap_bytes(length)) if null_count and buffers[0] else None
+    if column.type != STRING:
+        return _Column([validity, (buffers[1].address, _abi.bitmap_bytes(length * width))], null_count)
+    offsets = buffers[1].address
+    end = int.from_bytes(ctypes.string_at(offsets + _OFFSET_BYTES * length, _OFFSET_BYTES), "little")
+    data = (buffers[2].address, end) if buffers[2] else (0, 0)
+    return _Column([validity, (offsets, _OFFSET_BYTES * (length + 1)), data], null_count)
+
+
+def encode_schemas(
+    base: int, arguments: Sequence[tuple[pa.DataType, bool]], result: pa.DataType | None
+) -> tuple[bytes, int]:
+    """The schema of a function's batches followed by that of its result.
+
+    Args:
+        base: where in memory the bytes will be; the schema of the batches starts there.
+        arguments: each argument's type, and whether the function sees its NULLs as None.
+        result: the result's type; None to have it inferred.
+
+    Returns:
+        The bytes, and the pointer to the result's schema (0 without one).
+    """
+    size = _abi.ARROW_SCHEMA.size
+    children = base + size
+    structs = children + _abi.POINTER.size * len(arguments)
+    structs += -structs % 8
+    result_at = structs + size * len(arguments)
+    names = result_at + size
+    formats = b"\0+s\0"  # an empty name, the struct's format, then each child's and the result's
+    records = []
+    for data_type, sees_null in (*arguments, (result or pa.null(), True)):
+        flags = _abi.FLAG_NULLABLE if sees_null else 0
+        records.append(_abi.ARROW_SCHEMA.pack(names + len(formats), names, 0, flags, 0, 0, 0, _abi.NOT_RELEASED, 0))
+        formats += _FORMATS[data_type][0] + b"\0"
+    root = _abi.ARROW_SCHEMA.pack(names + 1, names, 0, 0, len(arguments), children, 0, _abi.NOT_RELEASED, 0)
+    pointers = struct.pack(f"<{len(arguments)}I", *(structs + size * i for i in range(len(arguments))))
+    padding = bytes(structs - children - len(pointers))
+    return b"".join((root, pointers, padding, *records, formats)), result_at if result is not None else 0
+
+
+# ---- results -----------------------------------------------------------------------------------------------------
+
+
+def read_result(
+    memory: LinearMemory, pointer: int, rows: int, declared: pa.DataType | None, limits: DataLimits
+) -> tuple[pa.Array, int]:
+    """Copy a call's result out of linear memory.
+
+    Args:
+        memory: the guest's memory.
+        pointer: where the guest says its `udf_result` is.
+        rows: how many rows the batch had.
+        declared: the result type the function was bound with, or None to take the one the guest inferred.
+        limits: how large the result may be.
+
+    Returns:
+        (array, failed_rows): an array of `rows` values that owns its memory, and how many of them are NULL because the
+        function raised.
+
+    Raises:
+        ProtocolError: something in it is not what it claims to be.
+        LimitExceeded: it is larger than `limits` allows.
+    """
+    (length, _, offset, n_buffers, n_children, buffers_at, _, dictionary, _, _, *schema, failed_rows) = (
+        _abi.RESULT_STRUCT.unpack(memory.read(pointer, _abi.RESULT_STRUCT.size))
+    )
+    if length != rows or offset != 0:
+        msg = f"the guest returned {length} rows from offset {offset} for a batch of {rows}"
+        raise ProtocolError(msg)
+    if not 0 <= failed_rows <= rows:
+        msg = f"the guest reports {failed_rows} failed rows of {rows}"
+        raise ProtocolError(msg)
+    data_type = declared if declared is not None else _inferred_type(memory, schema[0])
+    width = _FORMATS[data_type][1]
+    expected = 3 if data_type == STRING else 2 if width else 0
+    if n_buffers != expected or n_children or dictionary:
+        msg = f"the guest returned a {data_type} with {n_buffers} buffers and {n_children} children"
+        raise ProtocolError(msg)
+    if not width:
+        return pa.nulls(rows), failed_rows
+
+    pointers = struct.unpack(f"<{n_buffers}I", memory.read(buffers_at, _abi.POINTER.size * n_buffers))
+    validity = memory.read(pointers[0], _abi.bitmap_bytes(rows)) if pointers[0] else None
+    if data_type == STRING:
+        offsets = memory.read(pointers[1], _OFFSET_BYTES * (rows + 1))
+        end = int.from_bytes(offsets[-_OFFSET_BYTES:], "little", signed=True)
+        _check_size(len(offsets) + end, limits)
+        values = [offsets, memory.read(pointers[2], end) if end else b""]
+    else:
+        size = _abi.bitmap_bytes(rows * width)
+        _check_size(size, limits)
+        values = [memory.read(pointers[1], size)]
+    buffers = [validity and pa.py_buffer(validity), *map(pa.py_buffer, values)]
+    try:
+        array = pa.Array.from_buffers(data_type, rows, buffers)
+        if data_type == STRING:
+            array.validate(full=True)  # offsets in order and inside the data, UTF-8
+    except pa.ArrowInvalid as error:
+        msg = f"the guest returned a {data_type} that is not valid: {error}"
+        raise ProtocolError(msg) from error
+    return array, failed_rows
+
+
+def _inferred_type(memory: LinearMemory, format_at: int) -> pa.DataType:
+    text = memory.read(format_at, 2)
+    data_type = _RESULT_TYPES.get(text[:1]) if text[1] == 0 else None
+    if data_type is None:
+        msg = f"the guest returned an Arrow type the host doesn't know: {text!r}"
+        raise ProtocolError(msg)
+    return data_type
+
+
+def _check_size(size: int, limits: DataLimits) -> None:
+    if size > limits.result_bytes:
+        msg = (
+            f"the result of one batch takes {size:,} bytes, result_bytes allows {limits.result_bytes:,}; return less, "
+            "or raise DataLimits.result_bytes"
+        )
+        raise LimitExceeded(msg, limit="result_bytes", allowed=limits.result_bytes, requested=size)
+
+
+def read_text(memory: LinearMemory, pointer: int, at_most: int) -> str:
+    """Copy a `udf_text` out: UTF-8, with what isn't valid replaced.
+
+    Raises:
+        ProtocolError: it lies outside the memory or is longer than `at_most` bytes.
+    """
+    start, length = _abi.TEXT.unpack(memory.read(pointer, _abi.TEXT.size))
+    if length > at_most:
+        msg = f"the guest's text is {length} bytes long, more than {at_most}"
+        raise ProtocolError(msg)
+    return memory.read(start, length).decode(errors="replace")

@@ -1,0 +1,98 @@
+"""The few calls of wasmtime's C API that its Python package makes slow or leaves out.
+
+The only module that touches `wasmtime._bindings`, which is private: pyproject.toml keeps wasmtime's range narrow, and
+tests/test_binding.py checks the symbols. A call through `wasmtime.Func` looks up its type and converts each argument,
+some 25 microseconds; the unchecked entry costs about 2 (`make bench` measures it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import wasmtime
+from wasmtime import _bindings, _ffi
+
+_WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
+_MAX_ARGUMENTS = 4
+
+
+def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
+    """A C function under our own prototype: pointers are plain integers, which cost no objects."""
+    function = _ffi.dll[name]
+    function.restype = restype
+    function.argtypes = argtypes
+    return function
+
+
+_POINTER = ctypes.c_void_p
+_call_unchecked = _prototype(
+    "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
+)
+_memory_data = _prototype("wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
+_memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
+_set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
+
+
+class RawInstance:
+    """A module instance reduced to what a batch needs: calls with integers, and the address of its memory.
+
+    Serves one thread at a time. A call releases the GIL.
+    """
+
+    def __init__(self, store: wasmtime.Store, instance: wasmtime.Instance) -> None:
+        exports = instance.exports(store)
+        self._functions = {
+            name: export for name, export in exports._extern_map.items() if isinstance(export, wasmtime.Func)
+        }
+        self._addresses = {name: ctypes.addressof(function._func) for name, function in self._functions.items()}
+        memory = exports["memory"]
+        if not isinstance(memory, wasmtime.Memory):
+            msg = "the module exports no memory"
+            raise TypeError(msg)
+        self._memory = memory._memory
+        self._memory_at = ctypes.addressof(self._memory)
+        self._store = store
+        self._context = ctypes.cast(store._context(), _POINTER).value
+        self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
+        self._values_at = ctypes.addressof(self._values)
+        self._trap = ctypes.c_void_p()
+        self._trap_at = ctypes.addressof(self._trap)
+
+    def call(self, name: str, *arguments: int) -> int:
+        """Call an export that takes and returns 32-bit integers.
+
+        Args:
+            name: the export.
+            arguments: at most four integers; how many the function takes isn't checked.
+
+        Returns:
+            What it returned, as a signed integer.
+
+        Raises:
+            wasmtime.Trap: the guest trapped; the instance must not be called again.
+            wasmtime.WasmtimeError: wasmtime couldn't make the call.
+        """
+        values = self._values
+        for position, argument in enumerate(arguments):
+            values[position * _WORDS_PER_VALUE] = argument
+        error = _call_unchecked(self._context, self._addresses[name], self._values_at, _MAX_ARGUMENTS, self._trap_at)
+        if error or self._trap.value:
+            self._raise(error)
+        return int(values[0])
+
+    def _raise(self, error: int) -> None:
+        if error:
+            pointer = ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t))
+            raise wasmtime.WasmtimeError._from_ptr(pointer)
+        trap = ctypes.cast(self._trap, ctypes.POINTER(_bindings.wasm_trap_t))
+        self._trap.value = None
+        raise wasmtime.Trap._from_ptr(trap)
+
+    def memory(self) -> tuple[int, int]:
+        """The memory's address in this process and its size in bytes; both can change with any call."""
+        return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+
+    def set_epoch_deadline(self, ticks: int) -> None:
+        """Let the guest run for `ticks` epochs from now."""
+        _set_epoch_deadline(self._context, ticks)

@@ -1,0 +1,78 @@
+"""Everything that can go wrong, as one tree.
+
+```
+WasiUdfError
+├── ArtifactError     the guest can't be found, read or compiled, or speaks another ABI
+├── SignatureError    a function, its types and its arguments don't fit together
+├── GuestError        the user's code raised, or returned what its type can't hold
+├── LimitExceeded     time, memory or size ran out
+├── GuestTrap         the guest crashed inside its sandbox
+├── ProtocolError     the guest handed back bytes that are not what they claim to be
+└── ClosedError       the sandbox was closed
+```
+
+DuckDB turns an exception of a function into `duckdb.InvalidInputException` and keeps only its text; the exception
+itself is `Sandbox.last_error`.
+"""
+
+from __future__ import annotations
+
+
+class WasiUdfError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class ArtifactError(WasiUdfError):
+    """The guest can't be found, read or compiled, or speaks another ABI version."""
+
+
+class SignatureError(WasiUdfError):
+    """A function, its types and the arguments it is called with don't fit together."""
+
+
+class GuestError(WasiUdfError):
+    """The user's code raised an exception.
+
+    Attributes:
+        type_name: the exception's class in the guest, such as `ValueError`.
+        guest_traceback: the guest's traceback with source lines, as Python prints it.
+        row: the row of the batch, counted from 0; None when the code failed before any row.
+        arguments: the `repr` of each argument of that row, shortened.
+    """
+
+    def __init__(
+        self, text: str, *, type_name: str, guest_traceback: str, row: int | None, arguments: tuple[str, ...]
+    ) -> None:
+        super().__init__(text)
+        self.type_name = type_name
+        self.guest_traceback = guest_traceback
+        self.row = row
+        self.arguments = arguments
+
+
+class LimitExceeded(WasiUdfError):
+    """A limit stopped the guest; the instance is gone, the next call gets a fresh one.
+
+    Attributes:
+        limit: the field of `ResourceLimits` or `DataLimits`, such as `timeout_seconds`.
+        allowed: its value.
+        requested: what was asked for, in the same unit; None when that is not known (a loop has no end to report).
+    """
+
+    def __init__(self, text: str, *, limit: str, allowed: float, requested: float | None = None) -> None:
+        super().__init__(text)
+        self.limit = limit
+        self.allowed = allowed
+        self.requested = requested
+
+
+class GuestTrap(WasiUdfError):
+    """The guest crashed inside its sandbox: stack exhausted, `os.abort`, a fatal error of its interpreter."""
+
+
+class ProtocolError(WasiUdfError):
+    """The guest handed back bytes that are not what they claim to be; nothing of them was used."""
+
+
+class ClosedError(WasiUdfError):
+    """The sandbox was closed before the call."""

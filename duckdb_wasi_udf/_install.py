@@ -1,0 +1,253 @@
+"""Registers sandboxed functions with DuckDB."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+from duckdb.func import ARROW, SPECIAL
+from duckdb.sqltypes import DuckDBPyType
+
+from duckdb_wasi_udf import _source
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._sandbox import TrustDomain
+from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
+from duckdb_wasi_udf._signature import VARIANT, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._instance import GuestInstance
+    from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+    from duckdb_wasi_udf._signature import Signature
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# The inline functions and the SQL type of their results; None: by annotation, or inferred.
+INLINE_FUNCTIONS: dict[str, str | None] = {
+    "py_udf": None,
+    "py_udf_bigint": "BIGINT",
+    "py_udf_boolean": "BOOLEAN",
+    "py_udf_double": "DOUBLE",
+    "py_udf_varchar": "VARCHAR",
+}
+
+# Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
+# then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
+# small once its sandbox is closed. To be dropped when that issue is fixed.
+_registered: list[Callable[..., pa.Array]] = []
+
+
+class Sandbox(TrustDomain):
+    """Runs untrusted Python in DuckDB queries, under limits, with nothing granted.
+
+    Functions belong to the sandbox they were created with. It lives until it is closed, whether or not a reference is
+    kept, because DuckDB may call its functions at any time.
+
+    Example:
+        >>> import duckdb, duckdb_wasi_udf as wasi_udf
+        >>> con = duckdb.connect()
+        >>> sandbox = wasi_udf.Sandbox(limits=wasi_udf.ResourceLimits(timeout_seconds=1.0)).install(con)
+        >>> con.sql("SELECT py_udf('lambda s: s.title()', 'ada lovelace') AS name").fetchall()
+        [('Ada Lovelace',)]
+    """
+
+    def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
+        """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
+
+        Args:
+            limits: what each instance may use of the machine; `ResourceLimits()` by default.
+            data_limits: what a call may hand back; `DataLimits()` by default.
+
+        Raises:
+            ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
+        """
+        super().__init__(limits=limits, data_limits=data_limits)
+
+    def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
+        """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and `py_udf_varchar`.
+
+        Every connection of the same database sees them. Installing again on the same connection replaces them.
+
+        Args:
+            con: the connection to register with.
+
+        Returns:
+            The sandbox itself.
+
+        Raises:
+            SignatureError: another connection of the database has installed them.
+            ClosedError: the sandbox was closed.
+        """
+        self.check_open()
+        for name, return_type in INLINE_FUNCTIONS.items():
+            with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
+                con.remove_function(name)
+            inline = InlineFunction(self, name, return_type)
+            try:
+                self._register(con, name, inline, None, return_type or VARIANT)
+            except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
+                msg = (
+                    f"{name} is already installed on this database through another connection; install through that "
+                    "one to replace it, or use it as it is"
+                )
+                raise SignatureError(msg) from error
+        return self
+
+    def create_function(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        function: Callable[..., Any] | str,
+        parameters: Sequence[Any] | None = None,
+        return_type: Any = None,
+        *,
+        type: Any = "native",  # noqa: A002 - DuckDB's name
+        null_handling: Any = "default",
+        exception_handling: Any = "default",
+        side_effects: bool = False,
+    ) -> duckdb.DuckDBPyConnection:
+        """Register a scalar function that runs in the sandbox.
+
+        The parameters are those of `DuckDBPyConnection.create_function`
+        (https://duckdb.org/docs/stable/clients/python/function).
+
+        Args:
+            con: the connection to register with; every connection of the database sees the function.
+            name: its SQL name.
+            function: a lambda or def, which is shipped as source with the plain values it uses, or source text.
+            parameters: the SQL type of each parameter, as str, `DuckDBPyType` or Python type; None to go by
+                annotations, where a parameter without one takes any type.
+            return_type: the SQL type of the result, likewise; None to go by the annotation, and without one to infer
+                the type and return VARIANT.
+            type: "native", a function called once a row. ("arrow" is not supported yet.)
+            null_handling: "default": NULL in gives NULL out and the function isn't called, except for parameters
+                annotated with `| None`. "special": every NULL arrives as None.
+            exception_handling: "default": an exception fails the query. "return_null": it makes its row NULL.
+            side_effects: the function must be called for each row, even with constant arguments.
+
+        Returns:
+            The connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+        """
+        self.check_open()
+        if _choice(name, "type", type, ("native", "arrow")) != "native":
+            msg = f'{name}: type="arrow" is not supported yet; leave it out and write a function of one row'
+            raise SignatureError(msg)
+        sees_null = _choice(name, "null_handling", null_handling, ("default", "special")) == "special"
+        return_null = _choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
+        parameter_names = None if parameters is None else [_sql_type(name, item) for item in parameters]
+        return_name = None if return_type is None else _sql_type(name, return_type)
+
+        def signature(instance: GuestInstance) -> Signature:
+            return resolve(
+                name,
+                instance.description,
+                parameters=parameter_names,
+                return_type=return_name,
+                sees_null=sees_null,
+            )
+
+        definition = _source.define(function, name, return_null=return_null)
+        scalar = ScalarFunction(self, definition, signature)
+        declared = [parameter.sql_type for parameter in scalar.signature.parameters]
+        typed = None not in declared and scalar.signature.rest is None and scalar.signature.required == len(declared)
+        if typed and not declared and side_effects:
+            msg = (
+                f"{name}: DuckDB doesn't tell a function without parameters how many rows it wants, so "
+                "side_effects=True needs a parameter; pass it any column"
+            )
+            raise SignatureError(msg)
+        types = declared if typed else None
+        self._register(con, name, scalar, types, scalar.signature.return_type, side_effects=side_effects)
+        return con
+
+    def function(
+        self, con: duckdb.DuckDBPyConnection, name: str | None = None, **options: Any
+    ) -> Callable[[_Function], _Function]:
+        """Decorate a def to register it: see `create_function`.
+
+        Args:
+            con: the connection to register with.
+            name: its SQL name; the def's own by default.
+            options: as `create_function`.
+
+        Returns:
+            A decorator that leaves the def as it is.
+        """
+
+        def register(function: _Function) -> _Function:
+            self.create_function(con, name or function.__name__, function, **options)
+            return function
+
+        return register
+
+    def _register(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        function: ScalarFunction | InlineFunction,
+        parameters: list[Any] | None,
+        return_type: str,
+        *,
+        side_effects: bool = False,
+    ) -> None:
+        """Hand a function to DuckDB as one over Arrow columns; with `parameters` None it takes any arguments."""
+
+        def run(*columns: pa.ChunkedArray) -> pa.Array:
+            try:
+                self.check_open()
+                return function(*columns)
+            except WasiUdfError as error:
+                self.last_error = error
+                raise
+
+        # DuckDB counts the parameters it can see, and evaluates annotations.
+        if parameters is None:
+            seen = [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
+        else:
+            seen = [inspect.Parameter(f"p{i}", inspect.Parameter.POSITIONAL_ONLY) for i in range(len(parameters))]
+        run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
+        con.create_function(
+            name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
+        )
+        _registered.append(run)
+        self.hold(function)
+
+
+def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
+    """Register the `py_*` SQL functions with a sandbox of default limits: `Sandbox().install(con)`.
+
+    Args:
+        con: the connection to register with; every connection of the database sees the functions.
+
+    Returns:
+        The sandbox.
+    """
+    return Sandbox().install(con)
+
+
+def _choice(function: str, option: str, value: Any, allowed: tuple[str, str]) -> str:
+    """The name of an option's value, given as str or as DuckDB's enum."""
+    text = str(getattr(value, "name", value)).lower()
+    if text not in allowed:
+        msg = f"{function}: {option} must be {' or '.join(map(repr, allowed))}, got {value!r}"
+        raise SignatureError(msg)
+    return text
+
+
+def _sql_type(function: str, value: Any) -> str:
+    """DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
+    try:
+        return str(DuckDBPyType(value))
+    except (duckdb.Error, TypeError) as error:
+        msg = f"{function}: {value!r} is not a type DuckDB knows: {error}"
+        raise SignatureError(msg) from error

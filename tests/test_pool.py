@@ -1,0 +1,93 @@
+import threading
+
+import pytest
+
+from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError
+from duckdb_wasi_udf._pool import Pool
+
+
+class FakeInstance:
+    def __init__(self, outcomes):
+        self.outcomes = outcomes
+        self.broken = False
+        self.calls = 0
+
+    def call(self, columns, length):
+        self.calls += 1
+        outcome = self.outcomes.pop(0) if self.outcomes else "fine"
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome, 0
+
+
+def make_pool(*outcomes):
+    started = []
+
+    def start():
+        started.append(FakeInstance(list(outcomes) if not started else []))
+        return started[-1]
+
+    return Pool(start), started
+
+
+def guest_error():
+    return GuestError("x", type_name="E", guest_traceback="", row=None, arguments=())
+
+
+def test_an_instance_serves_call_after_call():
+    pool, started = make_pool()
+    for _ in range(3):
+        assert pool.call([], 1) == ("fine", 0)
+    assert [instance.calls for instance in started] == [3]
+
+
+def test_an_instance_whose_code_raised_is_used_again():
+    pool, started = make_pool(guest_error())
+    with pytest.raises(GuestError):
+        pool.call([], 1)
+    pool.call([], 1)
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [GuestTrap("x"), ProtocolError("x"), LimitExceeded("x", limit="y", allowed=1), KeyboardInterrupt(), OSError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_instance_is_discarded_after_anything_else(error):
+    pool, started = make_pool(error)
+    with pytest.raises(type(error)):
+        pool.call([], 1)
+    pool.call([], 1)
+    assert [instance.calls for instance in started] == [1, 1]
+
+
+def test_calls_at_the_same_time_get_instances_of_their_own():
+    barrier = threading.Barrier(4, timeout=30)
+
+    class Meeting(FakeInstance):
+        def call(self, columns, length):
+            barrier.wait()
+            return super().call(columns, length)
+
+    started = []
+
+    def start():
+        started.append(Meeting([]))
+        return started[-1]
+
+    pool = Pool(start)
+    threads = [threading.Thread(target=pool.call, args=([], 1)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert [instance.calls for instance in started] == [1, 1, 1, 1]
+
+
+def test_a_cleared_pool_starts_anew():
+    pool, started = make_pool()
+    pool.call([], 1)
+    pool.clear()
+    pool.call([], 1)
+    assert len(started) == 2

@@ -1,0 +1,89 @@
+"""Links the guest: our C sources, nanoarrow and CPython into one module that imports almost nothing."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from wasm import _cpython, _module
+from wasm._config import HERE
+from wasm._steps import StepError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wasm._config import Config
+    from wasm._steps import Log
+    from wasm._toolchain import Toolchain
+
+C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
+
+# Everything the guest may ask of its host: see docs/security.md. wasm/src/closed_wasi.c answers the rest.
+IMPORTS = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("clock_res_get", "clock_time_get", "random_get"))
+
+_NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
+_WASI_EMULATIONS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks")
+
+
+def link(
+    python: Path, guest: Path, nanoarrow: Path, config: Config, toolchain: Toolchain, directory: Path, log: Log
+) -> None:
+    """Make `reactor.wasm`.
+
+    Args:
+        python: CPython's source.
+        guest: where it was compiled for the guest.
+        nanoarrow: nanoarrow's source.
+        config: the build's pins.
+        toolchain: the compiler.
+        directory: where the result goes.
+        log: the step's log.
+
+    Raises:
+        StepError: it doesn't compile, or imports more than `IMPORTS`.
+    """
+    arrow = nanoarrow / "subprojects" / "arrow-nanoarrow" / "src"
+    include = directory / "include"
+    _nanoarrow_config(arrow, include, config.sources["nanoarrow"].version)
+    includes = [
+        f"-isystem{path}"
+        for path in (include, arrow, arrow / "nanoarrow", guest, python / "Include", python / "Include" / "internal")
+    ]
+    flags = [*config.flags["guest"], *includes]
+    ours = [path for path in C_SOURCES if path.suffix == ".c"]
+    theirs = [arrow / "nanoarrow" / "common" / name for name in _NANOARROW_SOURCES]
+    strict = (*flags, "-std=c23", "-Wall", "-Wextra", "-Werror")
+    objects = toolchain.compile_for_guest(ours, strict, directory, log)
+    objects += toolchain.compile_for_guest(theirs, (*flags, "-w"), directory, log)
+    reactor = directory / "reactor.wasm"
+    log.run(
+        toolchain.wasm_cc,
+        *config.flags["guest"],
+        "-mexec-model=reactor",
+        *objects,
+        *_cpython.guest_archives(guest),
+        *_WASI_EMULATIONS,
+        "-Wl,--export=__stack_pointer",
+        f"-Wl,-z,stack-size={config.flags['stack_bytes']}",
+        "-s",
+        "-o",
+        reactor,
+        cwd=directory,
+        env=toolchain.environment,
+    )
+    imported = _module.imports(_module.split(reactor.read_bytes()))
+    if imported != IMPORTS:
+        msg = f"the guest imports {sorted(imported)}, not {sorted(IMPORTS)}: see wasm/src/closed_wasi.c"
+        raise StepError(msg)
+
+
+def _nanoarrow_config(arrow: Path, include: Path, version: str) -> None:
+    """The header nanoarrow's own build would generate."""
+    text = (arrow / "nanoarrow" / "nanoarrow_config.h.in").read_text()
+    major, minor, patch = version.split(".")
+    values = {"VERSION_MAJOR": major, "VERSION_MINOR": minor, "VERSION_PATCH": patch, "VERSION": version}
+    for name, value in (*values.items(), ("NAMESPACE_DEFINE", "")):
+        text = text.replace(f"@NANOARROW_{name}@", value)
+    shutil.rmtree(include, ignore_errors=True)
+    (include / "nanoarrow").mkdir(parents=True)
+    (include / "nanoarrow" / "nanoarrow_config.h").write_text(text)

@@ -1,0 +1,30 @@
+"""Puts the guest into a wheel: builds it, or takes it from the cache."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class GuestHook(BuildHookInterface[Any]):
+    """Runs before the wheel's files are collected."""
+
+    def dependencies(self) -> list[str]:
+        """What building the guest takes, unless it is in the cache."""
+        return list(self._build().requirements())
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Make the guest for a real wheel; an editable install uses what `make guest` leaves."""
+        del build_data
+        if version != "editable":
+            self._build().build()
+
+    def _build(self) -> Any:
+        sys.path.insert(0, self.root)
+        try:
+            from wasm import _build  # noqa: PLC0415 - found only now
+        finally:
+            sys.path.remove(self.root)
+        return _build

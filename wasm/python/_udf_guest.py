@@ -1,0 +1,200 @@
+"""The Python half of the guest: turns a definition into a function and an exception into text.
+
+Imported once, while the snapshot is made, together with the modules that functions use most: they are part of every
+instance from its first instruction.
+"""
+
+import __future__
+import ast
+import base64
+import inspect
+import json
+import linecache
+import marshal
+import pkgutil
+import random
+import reprlib
+import sys
+import textwrap
+import traceback
+import types
+
+# Part of the snapshot because functions use them, not because this module does.
+import _strptime  # noqa: F401
+import bisect  # noqa: F401
+import calendar  # noqa: F401
+import collections  # noqa: F401
+import copy  # noqa: F401
+import csv  # noqa: F401
+import dataclasses  # noqa: F401
+import datetime  # noqa: F401
+import decimal  # noqa: F401
+import difflib  # noqa: F401
+import enum  # noqa: F401
+import fractions  # noqa: F401
+import functools  # noqa: F401
+import hashlib  # noqa: F401
+import heapq  # noqa: F401
+import html  # noqa: F401
+import io  # noqa: F401
+import itertools  # noqa: F401
+import math  # noqa: F401
+import operator  # noqa: F401
+import re  # noqa: F401
+import statistics  # noqa: F401
+import string  # noqa: F401
+import struct  # noqa: F401
+import time  # noqa: F401
+import typing  # noqa: F401
+import unicodedata  # noqa: F401
+import urllib.parse  # noqa: F401
+import uuid  # noqa: F401
+import zoneinfo  # noqa: F401
+
+MODULE_NAME = "__udf__"
+
+# Bounds of an error's text: enough to find the mistake, little enough to print.
+_MESSAGE_CHARACTERS = 2_000
+_TRACEBACK_FRAMES = 20
+_TRACEBACK_CHARACTERS = 8_000
+_ARGUMENTS_SHOWN = 20
+
+_argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
+
+
+def define(text):
+    """Compile a definition.
+
+    Args:
+        text: JSON object. "source": Python code, a lambda or a module. "name": what tracebacks call it. "entry": the
+            name the function has in the code, or null for the last one it defines. "captured": values the code finds
+            as globals, a base64-encoded marshal dictionary, or null. "imports": what it finds as globals by import,
+            {global name: "module" or "module:attribute"}.
+            "return_null": whether an exception makes its row NULL.
+
+    Returns:
+        (function, return_null, description): description is UTF-8 JSON for the host, see `_describe`.
+    """
+    definition = json.loads(text)
+    random.seed()  # the snapshot froze one state for all instances
+    module = types.ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    namespace = module.__dict__
+    if definition["captured"] is not None:
+        namespace.update(marshal.loads(base64.b64decode(definition["captured"])))
+    for name, imported in definition["imports"].items():
+        namespace[name] = pkgutil.resolve_name(imported)
+    function = _load(definition["source"], f"<{definition['name']}>", definition["entry"], namespace)
+    return function, definition["return_null"], json.dumps(_describe(function)).encode()
+
+
+def _load(source, filename, entry, namespace):
+    source = textwrap.dedent(source).strip("\n")
+    lines = [line + "\n" for line in source.splitlines()]
+    linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
+    # Annotations stay text: the host reads them, and code needn't import what it only names there.
+    flags = __future__.annotations.compiler_flag
+    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+    expression = None
+    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
+        expression = ast.Expression(tree.body.pop().value)
+    elif entry is None:
+        entry = _last_definition(tree)
+    exec(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
+    if expression is None:
+        function = namespace[entry]
+    else:
+        function = eval(compile(expression, filename, "eval", flags, dont_inherit=True), namespace)
+    if not callable(function):
+        raise TypeError(
+            f"the code is {_argument_repr.repr(function)}, not a function; write a lambda, such as "
+            "'lambda x: x + 1', or a def"
+        )
+    return function
+
+
+def _last_definition(tree):
+    for statement in reversed(tree.body):
+        match statement:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                return name
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
+                return name
+    raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
+
+
+def _describe(function):
+    """What the host needs to know to bind the function.
+
+    Returns:
+        {"name", "parameters": [{"name", "annotation", "kind", "required"}] or None when the function can't be
+        inspected, "returns"}; annotations are source text or None.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # builtins such as str.upper may have none
+        return {"name": name, "parameters": None, "returns": None}
+    return {
+        "name": name,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "annotation": _annotation_text(parameter.annotation),
+                "kind": parameter.kind.name,
+                "required": parameter.default is parameter.empty,
+            }
+            for parameter in signature.parameters.values()
+        ],
+        "returns": _annotation_text(signature.return_annotation),
+    }
+
+
+def _annotation_text(annotation):
+    if annotation is inspect.Signature.empty:
+        return None
+    if not isinstance(annotation, str):
+        return getattr(annotation, "__name__", str(annotation))
+    # Written as a string in the code ("int | None" in quotes), it is the source of a string.
+    return ast.literal_eval(annotation) if annotation[:1] in ("'", '"') else annotation
+
+
+def explain(exception, row, arguments):
+    """Describe an exception for the host.
+
+    Args:
+        exception: what was raised.
+        row: the row of the batch, from 0; -1 when it belongs to no row.
+        arguments: the values the function was called with.
+
+    Returns:
+        UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs).
+    """
+    described = {
+        "type": type(exception).__qualname__,
+        "message": _text_of(exception)[:_MESSAGE_CHARACTERS],
+        "traceback": _traceback(exception),
+        "row": row if row >= 0 else None,
+        "arguments": [_argument_repr.repr(value) for value in arguments[:_ARGUMENTS_SHOWN]],
+    }
+    return json.dumps(described).encode()
+
+
+def _text_of(exception):
+    try:
+        return str(exception)
+    except Exception as error:
+        return f"<its __str__ raised {type(error).__qualname__}>"
+
+
+def _traceback(exception):
+    try:
+        frames = exception.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+            frames = frames.tb_next
+        shown = traceback.TracebackException(
+            type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
+        )
+        return "".join(shown.format())[-_TRACEBACK_CHARACTERS:]
+    except Exception as error:
+        return f"<its traceback could not be formatted: {type(error).__qualname__}>"

@@ -1,0 +1,47 @@
+/* The buffer protocol between host and guest.
+ *
+ * Every pointer is an offset into the exported linear memory, every integer little-endian; batches and schemas are the
+ * structs of the Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html) with 32-bit pointers.
+ *
+ * Version | change
+ * --------|---------------------------------------------------------------------------------------------------------
+ *       1 | first version: define, bind and call a scalar function
+ *
+ * The host's side is duckdb_wasi_udf/_abi.py; a change here is a change there, and of UDF_ABI_VERSION.
+ */
+#ifndef UDF_ABI_H
+#define UDF_ABI_H
+
+#include <stdint.h>
+
+#include "nanoarrow.h"
+
+#define UDF_ABI_VERSION 1
+
+/* How much of what the guest printed is kept: enough for a fatal error of the interpreter with its traceback. */
+#define UDF_OUTPUT_BYTES 8192
+
+#define UDF_EXPORT(name) __attribute__((export_name(#name), used))
+
+/* UTF-8 text in linear memory. */
+struct udf_text {
+  const char *bytes;
+  uint32_t length;
+};
+
+/* What a call gives back. */
+struct udf_result {
+  struct ArrowArray array;   /* the column, valid until the next call */
+  struct ArrowSchema schema; /* its type: the declared one, or the one inferred for this batch */
+  int64_t failed_rows;       /* rows whose exception became NULL (the "return_null" policy) */
+};
+
+enum udf_status {
+  UDF_OK = 0,
+  UDF_FAILED = 1,    /* udf_error() says what the user's code did wrong */
+  UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
+};
+
+/* Handles are counted up from 0; a negative one is a status, negated. */
+
+#endif

@@ -1,0 +1,300 @@
+/* The exports of the guest: one CPython interpreter that is started while the guest is built, kept in the snapshot, and
+ * from then on only defines functions and calls them.
+ *
+ * One batch, from top to bottom: the host writes it into the arena (udf_arena), calls udf_call, which reads each row,
+ * calls the user's function and appends what it returns, and the host reads the column udf_result points to.
+ */
+#include <Python.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+#include "codec.h"
+
+#define MAX_FUNCTIONS 64
+
+/* The row loop hands this over where an error belongs to no row. */
+#define NO_ROW (-1)
+
+struct function {
+  PyObject *callable; /* NULL: this handle is free */
+  int return_null;    /* an exception makes its row NULL */
+  int64_t n_args;     /* -1 until bound */
+  uint8_t *sees_null; /* for each argument: NULL reaches the function as None */
+  struct column *columns;
+  PyObject **row;     /* the arguments of one call, behind the free slot of the vectorcall protocol */
+  struct ArrowArrayView batch;
+  struct builder builder;
+};
+
+static struct function functions[MAX_FUNCTIONS];
+static struct udf_result result;
+static struct udf_text description;
+static struct udf_text failure;
+static PyObject *description_bytes;
+static PyObject *failure_bytes;
+
+static PyObject *guest_define;  /* _udf_guest.define */
+static PyObject *guest_explain; /* _udf_guest.explain */
+
+/* ---- text that outlives its call ------------------------------------------------------------------------------- */
+
+static void keep_text(struct udf_text *text, PyObject **owner, PyObject *bytes) {
+  Py_XSETREF(*owner, bytes);
+  *text = (struct udf_text){PyBytes_AS_STRING(bytes), (uint32_t)PyBytes_GET_SIZE(bytes)};
+}
+
+UDF_EXPORT(udf_description) struct udf_text *udf_description(void) { return &description; }
+
+UDF_EXPORT(udf_error) struct udf_text *udf_error(void) { return &failure; }
+
+UDF_EXPORT(udf_result) struct udf_result *udf_result(void) { return &result; }
+
+/* Turns the pending exception into udf_error() and a status. `row` is NO_ROW or the row of the batch. */
+static int32_t fail(struct function *function, int64_t row) {
+  if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
+    PyErr_Clear();
+    return UDF_NO_MEMORY;
+  }
+  PyObject *exception = PyErr_GetRaisedException();
+  PyObject *arguments = PyTuple_New(row == NO_ROW ? 0 : function->n_args);
+  if (arguments != NULL) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arguments); i++) {
+      PyTuple_SET_ITEM(arguments, i, Py_NewRef(function->row[i + 1]));
+    }
+  }
+  PyObject *text =
+      arguments == NULL ? NULL : PyObject_CallFunction(guest_explain, "OLO", exception, (long long)row, arguments);
+  Py_XDECREF(arguments);
+  Py_DECREF(exception);
+  if (text == NULL || !PyBytes_Check(text)) {
+    int out_of_memory = text == NULL && PyErr_ExceptionMatches(PyExc_MemoryError);
+    PyErr_Clear();
+    Py_XDECREF(text);
+    if (out_of_memory) return UDF_NO_MEMORY;
+    text = PyBytes_FromString("{\"type\":\"Exception\",\"message\":\"the error could not be described\"}");
+    if (text == NULL) return UDF_NO_MEMORY;
+  }
+  keep_text(&failure, &failure_bytes, text);
+  return UDF_FAILED;
+}
+
+/* ---- the arena ------------------------------------------------------------------------------------------------- */
+
+UDF_EXPORT(udf_abi_version) int32_t udf_abi_version(void) { return UDF_ABI_VERSION; }
+
+/* Where the host writes what the next export reads: at least `bytes`, 64-byte aligned, kept until a larger one is asked
+ * for. NULL when memory is exhausted. */
+UDF_EXPORT(udf_arena) void *udf_arena(uint32_t bytes) {
+  static void *arena;
+  static uint32_t capacity;
+  if (bytes > capacity) {
+    free(arena);
+    capacity = 0;
+    arena = aligned_alloc(64, ((size_t)bytes + 63) & ~(size_t)63);
+    if (arena != NULL) capacity = bytes;
+  }
+  return arena;
+}
+
+/* ---- definition ------------------------------------------------------------------------------------------------ */
+
+/* Compiles a definition (JSON, see _udf_guest.define) and returns its handle; udf_description() describes the function
+ * that was found. */
+UDF_EXPORT(udf_define) int32_t udf_define(const char *json, uint32_t length) {
+  int32_t handle = 0;
+  while (handle < MAX_FUNCTIONS && functions[handle].callable != NULL) handle++;
+  if (handle == MAX_FUNCTIONS) {
+    PyErr_Format(PyExc_RuntimeError, "an instance holds at most %d functions", MAX_FUNCTIONS);
+    return -fail(NULL, NO_ROW);
+  }
+  struct function *function = &functions[handle];
+  PyObject *defined = PyObject_CallFunction(guest_define, "s#", json, (Py_ssize_t)length);
+  PyObject *callable, *text;
+  if (defined == NULL || !PyArg_ParseTuple(defined, "OpO!", &callable, &function->return_null, &PyBytes_Type, &text)) {
+    Py_XDECREF(defined);
+    return -fail(NULL, NO_ROW);
+  }
+  function->callable = Py_NewRef(callable);
+  function->n_args = -1;
+  keep_text(&description, &description_bytes, Py_NewRef(text));
+  Py_DECREF(defined);
+  return handle;
+}
+
+static int32_t refuse(const char *message) {
+  PyErr_SetString(PyExc_RuntimeError, message);
+  return fail(NULL, NO_ROW);
+}
+
+/* Fixes the types: `arguments` is the schema of the batches to come (a struct; a nullable child is an argument that sees
+ * NULL as None), `returned` that of the result, or NULL to infer it batch by batch. */
+UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *arguments, struct ArrowSchema *returned) {
+  if (handle < 0 || handle >= MAX_FUNCTIONS || functions[handle].callable == NULL) return refuse("no such function");
+  struct function *function = &functions[handle];
+  if (function->n_args >= 0) return refuse("the function is bound already");
+
+  struct ArrowError error;
+  error.message[0] = 0;
+  enum ArrowType declared = NANOARROW_TYPE_NA;
+  if (returned != NULL) {
+    struct ArrowSchemaView view;
+    if (ArrowSchemaViewInit(&view, returned, &error) != NANOARROW_OK) return refuse(error.message);
+    declared = view.type;
+  }
+  if (ArrowArrayViewInitFromSchema(&function->batch, arguments, &error) != NANOARROW_OK) return refuse(error.message);
+  int64_t n_args = arguments->n_children;
+  function->sees_null = malloc((size_t)n_args + 1);
+  function->columns = calloc((size_t)n_args + 1, sizeof *function->columns);
+  function->row = calloc((size_t)n_args + 1, sizeof *function->row);
+  if (function->sees_null == NULL || function->columns == NULL || function->row == NULL) return UDF_NO_MEMORY;
+  for (int64_t i = 0; i < n_args; i++) {
+    function->sees_null[i] = (arguments->children[i]->flags & ARROW_FLAG_NULLABLE) != 0;
+  }
+  builder_init(&function->builder, declared);
+  function->n_args = n_args;
+  return UDF_OK;
+}
+
+/* ---- one batch ------------------------------------------------------------------------------------------------- */
+
+/* Reads the arguments of one row. 1: call the function; 0: a NULL it does not want to see; -1: exception. */
+static int read_row(struct function *function, int64_t row) {
+  for (int64_t i = 0; i < function->n_args; i++) {
+    PyObject *value;
+    if (!column_is_null(&function->columns[i], row)) {
+      value = column_get(&function->columns[i], row);
+      if (value == NULL) return -1;
+    } else if (function->sees_null[i]) {
+      value = Py_None;
+    } else {
+      return 0;
+    }
+    Py_XSETREF(function->row[i + 1], value);
+  }
+  return 1;
+}
+
+static void forget_row(struct function *function) {
+  for (int64_t i = 0; i < function->n_args; i++) Py_CLEAR(function->row[i + 1]);
+}
+
+static int call_row(struct function *function, int64_t row) {
+  int wanted = read_row(function, row);
+  if (wanted < 0) return -1;
+  if (wanted == 0) return builder_append_null(&function->builder);
+  PyObject *value = PyObject_Vectorcall(function->callable, function->row + 1,
+                                        (size_t)function->n_args | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  if (value == NULL) return -1;
+  int failed = builder_append(&function->builder, value);
+  Py_DECREF(value);
+  return failed;
+}
+
+UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) {
+  if (handle < 0 || handle >= MAX_FUNCTIONS || functions[handle].n_args < 0) return refuse("no such bound function");
+  struct function *function = &functions[handle];
+  struct ArrowError error;
+  error.message[0] = 0;
+  if (ArrowArrayViewSetArray(&function->batch, batch, &error) != NANOARROW_OK) return refuse(error.message);
+  for (int64_t i = 0; i < function->n_args; i++) {
+    if (column_open(&function->columns[i], function->batch.children[i]) < 0) return fail(function, NO_ROW);
+  }
+  if (builder_start(&function->builder, batch->length) < 0) return fail(function, NO_ROW);
+
+  int64_t failed_rows = 0;
+  for (int64_t row = 0; row < batch->length; row++) {
+    if (call_row(function, row) == 0) continue;
+    if (!function->return_null || PyErr_ExceptionMatches(PyExc_MemoryError)) {
+      int32_t status = fail(function, row);
+      forget_row(function);
+      return status;
+    }
+    PyErr_Clear();
+    failed_rows++;
+    if (builder_append_null(&function->builder) < 0) return fail(function, NO_ROW);
+  }
+  forget_row(function);
+  builder_finish(&function->builder, &result);
+  result.failed_rows = failed_rows;
+  return UDF_OK;
+}
+
+/* ---- start, once, while the guest is built ---------------------------------------------------------------------- */
+
+/* The standard library's zip, placed in memory by the build before the start. */
+static const char *archive;
+static uint32_t archive_length;
+
+static PyObject *udf_archive(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  return PyMemoryView_FromMemory((char *)archive, archive_length, PyBUF_READ);
+}
+
+static PyMethodDef module_methods[] = {
+    {"archive", udf_archive, METH_NOARGS, "The zip with the standard library, as a memoryview."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_udf", "The native half of the guest.", 0, module_methods, NULL, NULL, NULL, NULL,
+};
+
+static PyObject *init_module(void) { return PyModule_Create(&module_definition); }
+
+static struct _frozen frozen_modules[2]; /* the importer and the end mark */
+
+/* CPython without a file system: core first, then the importer that finds the rest of the library in `archive`, then
+ * everything that needs it (PEP 587, multi-phase initialization). */
+static PyStatus start_interpreter(void) {
+  PyConfig config;
+  PyConfig_InitIsolatedConfig(&config);
+  config.site_import = 0;
+  config.install_signal_handlers = 0;
+  config.parse_argv = 0;
+  config.write_bytecode = 0;
+  config.pathconfig_warnings = 0;
+  config.buffered_stdio = 0;
+  config.module_search_paths_set = 1;
+  /* One snapshot, one secret: see docs/security.md. Fixed so that the same inputs build the same guest. */
+  config.use_hash_seed = 1;
+  config.hash_seed = 20260101;
+  config._init_main = 0;
+  PyStatus status = PyConfig_SetString(&config, &config.home, L"/usr"); /* with "/" the path search never ends */
+  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.program_name, L"python");
+  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.executable, L"");
+  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.filesystem_encoding, L"utf-8");
+  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.stdio_encoding, L"utf-8");
+  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.stdio_errors, L"backslashreplace");
+  if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
+  PyConfig_Clear(&config);
+  if (PyStatus_Exception(status)) return status;
+
+  PyObject *importer = PyImport_ImportModule("_udf_importer");
+  if (importer == NULL) return PyStatus_Error("_udf_importer failed");
+  Py_DECREF(importer);
+  return _Py_InitializeMain();
+}
+
+/* Run once before the snapshot is taken, with the library's zip and the importer's marshalled code, both of which stay
+ * where they are. 0, or 1 with the reason in udf_output(). */
+UDF_EXPORT(udf_prepare)
+int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *importer, uint32_t importer_length) {
+  archive = zip;
+  archive_length = zip_length;
+  frozen_modules[0] = (struct _frozen){"_udf_importer", importer, (int)importer_length, 0};
+  PyImport_FrozenModules = frozen_modules;
+  if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
+  PyStatus status = start_interpreter();
+  PyObject *guest = NULL;
+  if (!PyStatus_Exception(status)) guest = PyImport_ImportModule("_udf_guest");
+  if (guest == NULL) {
+    if (PyErr_Occurred()) PyErr_Print();
+    if (PyStatus_Exception(status)) fprintf(stderr, "%s: %s\n", status.func ? status.func : "", status.err_msg);
+    return 1;
+  }
+  guest_define = PyObject_GetAttrString(guest, "define");
+  guest_explain = PyObject_GetAttrString(guest, "explain");
+  if (guest_define == NULL || guest_explain == NULL) return 1;
+  return 0;
+}

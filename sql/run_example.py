@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import inspect
 import math
+import re
 import sys
 import tempfile
 import textwrap
@@ -128,8 +129,9 @@ def main() -> int:
 
     differing = 0
     timings = []
-    for statement in con.extract_statements((EXAMPLES / f"{name}.sql").read_text()):
-        title = [line for line in statement.query.splitlines() if line.startswith("-- ")][-1].removeprefix("-- ")
+    script = (EXAMPLES / f"{name}.sql").read_text()
+    titles = re.findall(r"^-- (.+)\nSELECT", script, re.MULTILINE)
+    for title, statement in zip(titles, con.extract_statements(script), strict=True):
         result, seconds = timed(con, statement.query)
         expected, own_seconds = timed(own, statement.query)
         same = equal(result, expected)
@@ -151,7 +153,7 @@ def main() -> int:
 def timed(con: duckdb.DuckDBPyConnection, query: str) -> tuple[pa.Table, float]:
     """The query's result and the seconds it took."""
     started = time.perf_counter()
-    table = con.execute(query).to_arrow_table()
+    table = con.sql(query).to_arrow_table()
     return table, time.perf_counter() - started
 
 

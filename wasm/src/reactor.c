@@ -276,6 +276,29 @@ static PyStatus start_interpreter(void) {
   return _Py_InitializeMain();
 }
 
+/* ---- objects of the snapshot: immortal, so that using one doesn't write to its page, which stays shared ------------ */
+
+static int make_immortal(PyObject *object, void *unused) {
+  if (object == NULL || _Py_IsImmortal(object)) return 0;
+  object->ob_refcnt = _Py_IMMORTAL_REFCNT;
+  if (PyTuple_CheckExact(object)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) make_immortal(PyTuple_GET_ITEM(object, i), unused);
+  } else if (PyCode_Check(object)) { /* no container to the collector, though it holds most of the constants */
+    PyCodeObject *code = (PyCodeObject *)object;
+    PyObject *held[] = {code->co_consts,   code->co_names, code->co_exceptiontable, code->co_localsplusnames,
+                        code->co_localspluskinds, code->co_filename, code->co_name, code->co_qualname, code->co_linetable};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(held); i++) make_immortal(held[i], unused);
+  }
+  return 0;
+}
+
+static int make_container_immortal(PyObject *object, void *unused) {
+  make_immortal(object, unused);
+  traverseproc traverse = Py_TYPE(object)->tp_traverse;
+  if (traverse != NULL) traverse(object, make_immortal, unused);
+  return 1;
+}
+
 /* Run once before the snapshot is taken, with the library's zip and the importer's marshalled code, both of which stay
  * where they are. 0, or 1 with the reason in udf_output(). */
 UDF_EXPORT(udf_prepare)
@@ -296,5 +319,6 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   guest_define = PyObject_GetAttrString(guest, "define");
   guest_explain = PyObject_GetAttrString(guest, "explain");
   if (guest_define == NULL || guest_explain == NULL) return 1;
+  PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;
 }

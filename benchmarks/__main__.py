@@ -1,0 +1,41 @@
+"""Measures everything in one run and writes the tables of docs/performance.md.
+
+Usage: python -m benchmarks [--quick] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+
+from benchmarks import calls, rows, start
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: make bench -->\n", "<!-- end of measured -->\n"
+
+
+def main() -> int:
+    """Run the benchmarks; the process's exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions: to try, not to report")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    options = parser.parse_args()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > 0.5:
+        print(f"warning: the machine is busy (load {load:.1f}); ratios will be noisy", file=sys.stderr)
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    sections = [f"Measured on {machine}; load before the run {load:.2f}.\n"]
+    for benchmark in (start.measure, calls.measure, rows.measure):
+        sections.append(benchmark(quick=options.quick))
+        print(sections[-1], flush=True)
+    if options.write:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(before + BEGIN + "\n" + "\n".join(sections) + END + rest.partition(END)[2])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What a batch costs apart from the user's function."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.timing import best, table
+from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._instance import Definition
+
+ROWS = 2048
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    repetitions = 200 if quick else 5000
+    sandbox = wasi_udf.Sandbox()
+    instance = sandbox.start(Definition(label="f", name="f", source="lambda x: x"))
+    # NULLs that the function doesn't want to see: the guest does next to nothing.
+    instance.bind([(pa.int64(), False)], pa.int64())
+    column = pa.nulls(ROWS, pa.int64())
+    whole = best(lambda: instance.call([column], ROWS), repetitions)
+    raw = instance._raw
+    inside = best(lambda: raw.call(_abi.CALL, instance._handle, instance._arena), repetitions)
+    entry = best(lambda: raw.call(_abi.VERSION), repetitions)
+    return f"## One call of {ROWS} rows of BIGINT\n\n" + table(
+        ["", "best"],
+        [
+            ["whole call, function never run", f"{whole * 1e6:.1f} µs"],
+            ["of it inside the guest", f"{inside * 1e6:.1f} µs"],
+            ["host's part", f"{(whole - inside) * 1e6:.1f} µs"],
+            ["entering and leaving the guest alone", f"{entry * 1e6:.1f} µs"],
+        ],
+    )

@@ -1,0 +1,83 @@
+"""Row functions, sandboxed and as DuckDB's own, in one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+from duckdb.sqltypes import BIGINT, VARCHAR, DuckDBPyType
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.timing import best, table
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A function and what it is called with."""
+
+    label: str
+    source: str
+    sql_type: DuckDBPyType
+    argument: str
+
+
+CASES = [
+    Case("`x + 1`", "lambda x: x + 1", BIGINT, "i"),
+    Case("arithmetic with a branch", "lambda x: x * 3 - 1 if x % 2 else x // 2", BIGINT, "i"),
+    Case(
+        "10-step loop",
+        "def f(x):\n    s = 0\n    for k in range(10):\n        s += x * k\n    return s",
+        BIGINT,
+        "i",
+    ),
+    Case("`s.upper()`", "lambda s: s.upper()", VARCHAR, "'user' || i"),
+    Case("`s.split('@')[1]`", "lambda s: s.split('@')[1]", VARCHAR, "'user' || i || '@example.com'"),
+    Case(
+        "compiled regex",
+        "import re\nDIGITS = re.compile(r'(\\d+)@')\ndef f(s):\n    return DIGITS.search(s).group(1)",
+        VARCHAR,
+        "'user' || i || '@example.com'",
+    ),
+]
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    rows, repetitions = (50_000, 2) if quick else (500_000, 5)
+    con = duckdb.connect()
+    sandbox = wasi_udf.Sandbox()
+    lines = []
+    for n, case in enumerate(CASES):
+        con.execute(f"CREATE TABLE t{n} AS SELECT {case.argument} AS x FROM range({rows}) r(i)")
+        sandbox.create_function(con, f"sandboxed{n}", case.source, [case.sql_type], case.sql_type)
+        sandbox.create_function(con, f"inferred{n}", case.source, [case.sql_type])
+        con.create_function(f"own{n}", _function(case.source), [case.sql_type], case.sql_type)
+    for threads in (1, 2):
+        con.execute(f"SET threads = {threads}")
+        for n, case in enumerate(CASES):
+            times = []
+            for name in ("sandboxed", "inferred", "own"):
+                query = f"SELECT count({name}{n}(x)) FROM t{n}"
+                times.append(best(lambda query=query: con.execute(query).fetchall(), repetitions) / rows * 1e9)  # type: ignore[misc]
+            declared, inferred, own = times
+            lines.append(
+                [
+                    case.label,
+                    str(threads),
+                    f"{declared:,.0f}",
+                    f"{inferred:,.0f}",
+                    f"{own:,.0f}",
+                    f"{declared / own:.2f}",
+                ]
+            )
+    header = ["row function", "threads", "sandboxed", "sandboxed, VARIANT", "DuckDB's own", "ratio"]
+    return f"## Row functions, ns a row ({rows:,} rows)\n\n" + table(header, lines)
+
+
+def _function(source: str) -> Any:
+    if source.startswith("lambda"):
+        return eval(source)
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    return namespace["f"]

@@ -1,0 +1,51 @@
+"""Time to a fresh instance, and to the first query of a new process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.timing import median, table
+from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf._instance import Definition
+
+# Imports are timed apart: they are DuckDB's and pyarrow's.
+FIRST_QUERY = """
+import time
+import duckdb, pyarrow, wasmtime, duckdb_wasi_udf
+con = duckdb.connect()
+con.sql("SELECT 1").fetchall()
+started = time.perf_counter()
+duckdb_wasi_udf.install(con)
+con.sql("SELECT py_udf('lambda s: s.title()', 'ada')").fetchall()
+print(time.perf_counter() - started)
+"""
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    repetitions = 20 if quick else 200
+    sandbox = wasi_udf.Sandbox()
+    engine = _engine.shared(_guest.find())
+    definition = Definition(label="f", name="f", source="def f(x):\n    return x + 1\n")
+    instantiate = median(lambda: engine.instantiate(sandbox.limits.memory_bytes), repetitions)
+    define = median(lambda: sandbox.start(definition), repetitions)
+    processes = [_first_query() for _ in range(3 if quick else 9)]
+    return "## Start\n\n" + table(
+        ["", "median"],
+        [
+            ["fresh interpreter, some thirty modules imported", f"{instantiate * 1e3:.2f} ms"],
+            ["the same with a function defined", f"{define * 1e3:.2f} ms"],
+            [
+                "first query of a new process, warm cache, after imports",
+                f"{sorted(processes)[len(processes) // 2]:.3f} s",
+            ],
+            ["compiling the guest, once a machine", f"{engine.compile_seconds:.1f} s"],
+        ],
+    )
+
+
+def _first_query() -> float:
+    done = subprocess.run([sys.executable, "-c", FIRST_QUERY], capture_output=True, text=True, check=True)
+    return float(done.stdout)

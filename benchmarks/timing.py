@@ -1,0 +1,35 @@
+"""How things are timed here: the best of several runs, since noise only ever adds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def best(action: Callable[[], object], repetitions: int) -> float:
+    """Seconds of the fastest of `repetitions` runs."""
+    fastest = float("inf")
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        action()
+        fastest = min(fastest, time.perf_counter() - started)
+    return fastest
+
+
+def median(action: Callable[[], object], repetitions: int) -> float:
+    """Seconds of the median run: for things that happen once, where the usual case counts."""
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds)[len(seconds) // 2]
+
+
+def table(header: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table; columns but the first are right-aligned."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"

@@ -17,6 +17,9 @@ ARENA = "udf_arena"
 DEFINE = "udf_define"
 BIND = "udf_bind"
 CALL = "udf_call"
+OPEN = "udf_open"
+NEXT = "udf_next"
+CLOSE = "udf_close"
 RESULT = "udf_result"
 DESCRIPTION = "udf_description"
 ERROR = "udf_error"
@@ -37,6 +40,8 @@ ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")
 ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
 # udf_result: array, schema, failed_rows
 RESULT_STRUCT = struct.Struct("<qqqqqIIIII4x" + "III4xqqIIII" + "q")
+
+CURSOR_ROWS = 2048  # the most one step of a cursor gives
 
 FLAG_NULLABLE = 2
 

@@ -208,30 +208,30 @@ def encode_schemas(
 
 
 def read_result(
-    memory: LinearMemory, pointer: int, rows: int, declared: pa.DataType | None, limits: DataLimits
+    memory: LinearMemory, pointer: int, expected_rows: range, declared: pa.DataType | None, limits: DataLimits
 ) -> tuple[pa.Array, int]:
     """Copy a call's result out of linear memory.
 
     Args:
         memory: the guest's memory.
         pointer: where the guest says its `udf_result` is.
-        rows: how many rows the batch had.
+        expected_rows: how many rows it may have.
         declared: the result type the function was bound with, or None to take the one the guest inferred.
         limits: how large the result may be.
 
     Returns:
-        (array, failed_rows): an array of `rows` values that owns its memory, and how many of them are NULL because the
-        function raised.
+        (array, failed_rows): an array that owns its memory, and how many of its values are NULL because the function
+        raised.
 
     Raises:
         ProtocolError: something in it is not what it claims to be.
         LimitExceeded: it is larger than `limits` allows.
     """
-    (length, _, offset, n_buffers, n_children, buffers_at, _, dictionary, _, _, *schema, failed_rows) = (
+    (rows, _, offset, n_buffers, n_children, buffers_at, _, dictionary, _, _, *schema, failed_rows) = (
         _abi.RESULT_STRUCT.unpack(memory.read(pointer, _abi.RESULT_STRUCT.size))
     )
-    if length != rows or offset != 0:
-        msg = f"the guest returned {length} rows from offset {offset} for a batch of {rows}"
+    if rows not in expected_rows or offset != 0:
+        msg = f"the guest returned {rows} rows from offset {offset}, not {expected_rows.start} to {expected_rows[-1]}"
         raise ProtocolError(msg)
     if not 0 <= failed_rows <= rows:
         msg = f"the guest reports {failed_rows} failed rows of {rows}"

@@ -44,10 +44,11 @@ class Ticker:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._running += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._tick, name="duckdb-wasi-udf-epoch", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._tick, name="duckdb-wasi-udf-epoch", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._running += 1
 
     def __exit__(self, *exc_info: object) -> None:
         with self._lock:

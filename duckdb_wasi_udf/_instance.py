@@ -129,17 +129,39 @@ class GuestInstance:
             GuestTrap: the guest crashed.
             ProtocolError: what it handed back is not what it claims to be.
         """
-        batch = Batch(columns, length)
         with self._engine.ticker:
             self._raw.set_epoch_deadline(self._ticks)
-            base = self._reserve(batch.size)
-            batch.write(self._memory(), base)
-            self._expect_ok(self._call(_abi.CALL, self._handle, base))
-        try:
-            return read_result(self._memory(), self._result_at, length, self._result_type, self._data_limits)
-        except WasiUdfError:
-            self.broken = True
-            raise
+            self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
+        return self._read_result(range(length, length + 1))
+
+    def open(self, arguments: Sequence[pa.Array]) -> int:
+        """Call the function once and start on what it yields.
+
+        Args:
+            arguments: arrays of one value each, of the types given to `bind`.
+
+        Returns:
+            A cursor for `next` and `close`.
+        """
+        with self._engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
+            if cursor < 0:
+                self._fail(-cursor)
+        return cursor
+
+    def next(self, cursor: int) -> pa.Array:
+        """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more."""
+        with self._engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            self._expect_ok(self._call(_abi.NEXT, cursor))
+        return self._read_result(range(_abi.CURSOR_ROWS + 1))[0]
+
+    def close(self, cursor: int) -> None:
+        """End a cursor, at whatever step it is."""
+        with self._engine.ticker:
+            self._raw.set_epoch_deadline(self._ticks)
+            self._expect_ok(self._call(_abi.CLOSE, cursor))
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 
@@ -232,6 +254,19 @@ class GuestInstance:
 
     def _memory(self) -> LinearMemory:
         return LinearMemory(*self._raw.memory())
+
+    def _write_batch(self, columns: Sequence[pa.Array], length: int) -> int:
+        batch = Batch(columns, length)
+        base = self._reserve(batch.size)
+        batch.write(self._memory(), base)
+        return base
+
+    def _read_result(self, expected_rows: range) -> tuple[pa.Array, int]:
+        try:
+            return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
+        except WasiUdfError:
+            self.broken = True
+            raise
 
     def _write(self, data: bytes) -> int:
         base = self._reserve(len(data))

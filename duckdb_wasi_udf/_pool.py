@@ -30,6 +30,7 @@ class Pool:
         """
         self._start = start
         self._idle: deque[GuestInstance] = deque()  # append and pop are atomic
+        self._closed = False
 
     def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
@@ -43,11 +44,16 @@ class Pool:
             # The user's code raised: the interpreter is as sound as after any exception. After anything else (a trap,
             # a limit, Ctrl-C between two steps) the instance is dropped.
             if not instance.broken:
-                self._idle.append(instance)
+                self._put_back(instance)
             raise
-        self._idle.append(instance)
+        self._put_back(instance)
         return result
 
-    def clear(self) -> None:
-        """Drop the idle instances."""
+    def close(self) -> None:
+        """Drop the idle instances, and those that are running when their call is done."""
+        self._closed = True
         self._idle.clear()
+
+    def _put_back(self, instance: GuestInstance) -> None:
+        if not self._closed:
+            self._idle.append(instance)

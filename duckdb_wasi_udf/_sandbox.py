@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class _Holder(Protocol):
     """Something that keeps instances."""
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Drop them."""
 
 
@@ -66,7 +66,7 @@ class TrustDomain:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
         self._closed = True
         for holder in self._holders:
-            holder.clear()
+            holder.close()
 
     def __enter__(self) -> Self:
         """Enter a context that closes the sandbox at its end."""

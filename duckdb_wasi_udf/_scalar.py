@@ -73,11 +73,11 @@ class ScalarFunction:
             pool = self._pools.setdefault(types, self._make_pool(types))
         return pool.call(columns, length)[0]
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Drop the instances."""
         self._spare.clear()
         for pool in list(self._pools.values()):
-            pool.clear()
+            pool.close()
 
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """The pool for arguments of these types, which are checked here, once."""
@@ -125,9 +125,11 @@ class InlineFunction:
         columns = [chunk.chunk(0) for chunk in chunks]
         return self._function(self._text(code.chunk(0))).run(columns, len(code))
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Drop the functions with their instances."""
         with self._lock:
+            for function in self._functions.values():
+                function.close()
             self._functions.clear()
 
     def _text(self, code: pa.Array) -> str:

@@ -62,7 +62,7 @@ class FakeMemory:
         return self
 
     def read(self, declared=None, rows=ROWS, limits=LIMITS):
-        return read_result(self.view, RESULT_AT, rows, declared, limits)
+        return read_result(self.view, RESULT_AT, range(rows, rows + 1), declared, limits)
 
 
 ARRAYS = [
@@ -124,7 +124,7 @@ def test_a_result_struct_outside_memory_is_a_protocol_error():
     memory = FakeMemory()
     for pointer in (65536 - 8, 65536, 0x7FFF_FFFF, -4):
         with pytest.raises(ProtocolError, match="outside"):
-            read_result(memory.view, pointer, 1, None, LIMITS)
+            read_result(memory.view, pointer, range(1, 2), None, LIMITS)
 
 
 def test_a_lie_about_the_number_of_nulls_changes_nothing():

@@ -383,3 +383,99 @@ def test_two_batches_see_the_same_module_state(start):
     instance = start("seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)", pa.int64())
     assert instance.call([pa.array([1, 2])], 2)[0].to_pylist() == [1, 2]
     assert instance.call([pa.array([3])], 1)[0].to_pylist() == [3]
+
+
+# ---- cursors -------------------------------------------------------------------------------------------------------
+
+
+def pull(instance, cursor):
+    batches = []
+    while len(batch := instance.next(cursor)):
+        batches.append(batch.to_pylist())
+    return batches
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2047, 2048, 2049, 10_000])
+def test_a_cursor_gives_everything_a_generator_yields_in_batches(start, rows):
+    instance = start("def f(n, s):\n    for i in range(n):\n        yield f'{s}{i}'", pa.int64(), pa.string())
+    cursor = instance.open([pa.array([rows]), pa.array(["ä"])])
+    batches = pull(instance, cursor)
+    assert [value for batch in batches for value in batch] == [f"ä{i}" for i in range(rows)]
+    assert max(map(len, batches), default=0) <= 2048
+    assert len(instance.next(cursor)) == 0
+    instance.close(cursor)
+
+
+def test_anything_that_can_be_iterated_over_will_do(start):
+    instance = start("lambda x: [x, None, x + 1]", pa.int64(), result=pa.int64())
+    assert pull(instance, instance.open([pa.array([7])])) == [[7, None, 8]]
+
+
+def test_two_cursors_of_a_function_keep_apart_and_an_endless_one_is_only_pulled_from(start):
+    instance = start("import itertools\nlambda x: itertools.count(x)", pa.int64())
+    first, second = instance.open([pa.array([0])]), instance.open([pa.array([10**6])])
+    assert instance.next(first)[0].as_py() == 0
+    assert instance.next(second)[0].as_py() == 10**6
+    assert instance.next(first)[0].as_py() == 2048
+    instance.close(first)
+    assert instance.open([pa.array([5])]) == first
+    assert instance.next(second)[0].as_py() == 10**6 + 2048
+
+
+def test_closing_a_cursor_runs_the_generators_finally(start):
+    source = """
+        closed = []
+
+        def f(x):
+            try:
+                yield len(closed)
+                yield 1
+            finally:
+                closed.append(x)
+    """
+    instance = start(source, pa.int64())
+    cursor = instance.open([pa.array([0])])
+    instance.close(cursor)  # before its first step: nothing to run
+    cursor = instance.open([pa.array([0])])
+    instance.next(cursor)
+    instance.close(cursor)
+    assert pull(instance, instance.open([pa.array([0])])) == [[1, 1]]
+
+
+def test_a_null_that_the_function_does_not_want_gives_no_rows(start):
+    instance = start("lambda x: [x]", pa.int64(), sees_null=False)
+    assert pull(instance, instance.open([pa.array([None], pa.int64())])) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "row"),
+    [
+        ("def f(x):\n    yield from range(3000)\n    raise ValueError('late')", "ValueError: late", 3000 - 2048),
+        ("def f(x):\n    yield 1\n    yield 'a'", "returned str after earlier rows", 1),
+        ("lambda x: x", "'int' object is not iterable", 0),
+        ("lambda x: 1 / 0", "ZeroDivisionError", 0),
+    ],
+)
+def test_an_error_of_a_generator_is_an_error_of_its_step(start, source, message, row):
+    instance = start(source, pa.int64())
+    with pytest.raises(GuestError, match=message) as raised:
+        pull(instance, instance.open([pa.array([1])]))
+    assert raised.value.row == row
+    assert not instance.broken
+
+
+@pytest.mark.parametrize("cursor", [-1, 0, 63, 64, 2**31 - 1])
+def test_a_cursor_that_is_not_open_is_refused(start, cursor):
+    instance = start("lambda x: [x]", pa.int64())
+    for step in (instance.next, instance.close):
+        with pytest.raises(GuestError, match="no such cursor"):
+            step(cursor)
+
+
+def test_cursors_are_limited(start):
+    instance = start("lambda x: [x]", pa.int64())
+    opened = [instance.open([pa.array([1])]) for _ in range(64)]
+    with pytest.raises(GuestError, match="too many open cursors"):
+        instance.open([pa.array([1])])
+    instance.close(opened[3])
+    assert instance.open([pa.array([1])]) == opened[3]

@@ -85,9 +85,10 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
     assert [instance.calls for instance in started] == [1, 1, 1, 1]
 
 
-def test_a_cleared_pool_starts_anew():
+def test_a_closed_pool_keeps_nothing():
     pool, started = make_pool()
     pool.call([], 1)
-    pool.clear()
-    pool.call([], 1)
-    assert len(started) == 2
+    pool.close()
+    for _ in range(2):  # calls that were under way
+        pool.call([], 1)
+    assert [instance.calls for instance in started] == [1, 1, 1]

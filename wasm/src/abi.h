@@ -5,7 +5,7 @@
  *
  * Version | change
  * --------|---------------------------------------------------------------------------------------------------------
- *       1 | first version: define, bind and call a scalar function
+ *       1 | first version: define and bind a function; call it over a batch, or open a cursor over what it yields
  *
  * The host's side is duckdb_wasi_udf/_abi.py; a change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -20,6 +20,9 @@
 
 /* How much of what the guest printed is kept: enough for a fatal error of the interpreter with its traceback. */
 #define UDF_OUTPUT_BYTES 8192
+
+/* The most rows one step of a cursor gives: DuckDB's vector. */
+#define UDF_CURSOR_ROWS 2048
 
 #define UDF_EXPORT(name) __attribute__((export_name(#name), used))
 
@@ -42,6 +45,6 @@ enum udf_status {
   UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
 };
 
-/* Handles are counted up from 0; a negative one is a status, negated. */
+/* Handles and cursors are counted up from 0; a negative one is a status, negated. */
 
 #endif

@@ -12,6 +12,7 @@
 #include "codec.h"
 
 #define MAX_FUNCTIONS 64
+#define MAX_CURSORS 64
 
 /* The row loop hands this over where an error belongs to no row. */
 #define NO_ROW (-1)
@@ -27,7 +28,14 @@ struct function {
   struct builder builder;
 };
 
+/* A function's iterator, pulled from step by step. */
+struct cursor {
+  struct function *function; /* NULL: this cursor is free */
+  PyObject *iterator;        /* NULL: there are no rows (any more) */
+};
+
 static struct function functions[MAX_FUNCTIONS];
+static struct cursor cursors[MAX_CURSORS];
 static struct udf_result result;
 static struct udf_text description;
 static struct udf_text failure;
@@ -50,17 +58,19 @@ UDF_EXPORT(udf_error) struct udf_text *udf_error(void) { return &failure; }
 
 UDF_EXPORT(udf_result) struct udf_result *udf_result(void) { return &result; }
 
-/* Turns the pending exception into udf_error() and a status. `row` is NO_ROW or the row of the batch. */
+/* Turns the pending exception into udf_error() and a status. `row` is NO_ROW or the row of the batch, `function` NULL or
+ * the one whose arguments of that row are shown. */
 static int32_t fail(struct function *function, int64_t row) {
   if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
     PyErr_Clear();
     return UDF_NO_MEMORY;
   }
   PyObject *exception = PyErr_GetRaisedException();
-  PyObject *arguments = PyTuple_New(row == NO_ROW ? 0 : function->n_args);
+  PyObject *arguments = PyTuple_New(function == NULL ? 0 : function->n_args);
   if (arguments != NULL) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arguments); i++) {
-      PyTuple_SET_ITEM(arguments, i, Py_NewRef(function->row[i + 1]));
+      PyObject *argument = function->row[i + 1]; /* NULL when reading the row failed */
+      PyTuple_SET_ITEM(arguments, i, Py_NewRef(argument != NULL ? argument : Py_None));
     }
   }
   PyObject *text =
@@ -191,32 +201,111 @@ static int call_row(struct function *function, int64_t row) {
   return failed;
 }
 
-UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) {
-  if (handle < 0 || handle >= MAX_FUNCTIONS || functions[handle].n_args < 0) return refuse("no such bound function");
-  struct function *function = &functions[handle];
+/* Points a bound function's columns at a batch. NULL with a status when there is no such function or batch. */
+static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int32_t *status) {
   struct ArrowError error;
   error.message[0] = 0;
-  if (ArrowArrayViewSetArray(&function->batch, batch, &error) != NANOARROW_OK) return refuse(error.message);
-  for (int64_t i = 0; i < function->n_args; i++) {
-    if (column_open(&function->columns[i], function->batch.children[i]) < 0) return fail(function, NO_ROW);
+  if (handle < 0 || handle >= MAX_FUNCTIONS || functions[handle].callable == NULL || functions[handle].n_args < 0) {
+    *status = refuse("no such bound function");
+    return NULL;
   }
-  if (builder_start(&function->builder, batch->length) < 0) return fail(function, NO_ROW);
+  struct function *function = &functions[handle];
+  if (ArrowArrayViewSetArray(&function->batch, batch, &error) != NANOARROW_OK) {
+    *status = refuse(error.message);
+    return NULL;
+  }
+  for (int64_t i = 0; i < function->n_args; i++) {
+    if (column_open(&function->columns[i], function->batch.children[i]) < 0) {
+      *status = fail(NULL, NO_ROW);
+      return NULL;
+    }
+  }
+  return function;
+}
+
+/* Calls the function for each row; the results are in udf_result(). */
+UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) {
+  int32_t status;
+  struct function *function = take_batch(handle, batch, &status);
+  if (function == NULL) return status;
+  if (builder_start(&function->builder, batch->length) < 0) return fail(NULL, NO_ROW);
 
   int64_t failed_rows = 0;
   for (int64_t row = 0; row < batch->length; row++) {
     if (call_row(function, row) == 0) continue;
     if (!function->return_null || PyErr_ExceptionMatches(PyExc_MemoryError)) {
-      int32_t status = fail(function, row);
+      status = fail(function, row);
       forget_row(function);
       return status;
     }
     PyErr_Clear();
     failed_rows++;
-    if (builder_append_null(&function->builder) < 0) return fail(function, NO_ROW);
+    if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
   }
   forget_row(function);
   builder_finish(&function->builder, &result);
   result.failed_rows = failed_rows;
+  return UDF_OK;
+}
+
+/* ---- cursors: functions that yield rows -------------------------------------------------------------------------- */
+
+/* Calls the function with the only row of `batch` and returns a cursor over what it gives; a NULL it does not want to see
+ * gives no rows. */
+UDF_EXPORT(udf_open) int32_t udf_open(int32_t handle, struct ArrowArray *batch) {
+  int32_t status;
+  struct function *function = take_batch(handle, batch, &status);
+  if (function == NULL) return -status;
+  int32_t number = 0;
+  while (number < MAX_CURSORS && cursors[number].function != NULL) number++;
+  if (number == MAX_CURSORS) return -refuse("too many open cursors");
+  if (batch->length != 1) return -refuse("a cursor is opened with one row of arguments");
+
+  PyObject *iterator = NULL;
+  int wanted = read_row(function, 0);
+  if (wanted > 0) {
+    PyObject *value = PyObject_Vectorcall(function->callable, function->row + 1,
+                                          (size_t)function->n_args | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (value != NULL) {
+      iterator = PyObject_GetIter(value);
+      Py_DECREF(value);
+    }
+  }
+  status = wanted < 0 || (wanted > 0 && iterator == NULL) ? fail(function, 0) : UDF_OK;
+  forget_row(function);
+  if (status != UDF_OK) return -status;
+  cursors[number] = (struct cursor){function, iterator};
+  return number;
+}
+
+/* Pulls up to UDF_CURSOR_ROWS values into udf_result(); none means there are no more. */
+UDF_EXPORT(udf_next) int32_t udf_next(int32_t number) {
+  if (number < 0 || number >= MAX_CURSORS || cursors[number].function == NULL) return refuse("no such cursor");
+  struct cursor *cursor = &cursors[number];
+  struct builder *builder = &cursor->function->builder;
+  if (builder_start(builder, UDF_CURSOR_ROWS) < 0) return fail(NULL, NO_ROW);
+  while (cursor->iterator != NULL && builder->length < UDF_CURSOR_ROWS) {
+    PyObject *value = PyIter_Next(cursor->iterator);
+    if (value == NULL) {
+      if (PyErr_Occurred()) return fail(NULL, builder->length);
+      Py_CLEAR(cursor->iterator);
+      break;
+    }
+    int failed = builder_append(builder, value);
+    Py_DECREF(value);
+    if (failed) return fail(NULL, builder->length);
+  }
+  builder_finish(builder, &result);
+  result.failed_rows = 0;
+  return UDF_OK;
+}
+
+/* Ends a cursor, at whatever step it is; a generator's `finally` runs now. */
+UDF_EXPORT(udf_close) int32_t udf_close(int32_t number) {
+  if (number < 0 || number >= MAX_CURSORS || cursors[number].function == NULL) return refuse("no such cursor");
+  PyObject *iterator = cursors[number].iterator;
+  cursors[number] = (struct cursor){NULL, NULL};
+  Py_XDECREF(iterator);
   return UDF_OK;
 }
 

@@ -8,6 +8,7 @@ row count the host asked for, and the copy is validated by Arrow before anyone s
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,22 +95,15 @@ class LinearMemory(NamedTuple):
 # ---- arguments ---------------------------------------------------------------------------------------------------
 
 
-class _Column(NamedTuple):
-    """An argument's buffers: (address, bytes) each, or None for one that is not there."""
+# A buffer of an argument: its address and its size in bytes; None for one that is not there.
+_Buffer = tuple[int, int] | None
 
-    buffers: list[tuple[int, int] | None]
-    null_count: int
+# Stands for a buffer that is not there where only sizes count.
+_ABSENT = -1
 
 
 class Batch:
-    """One batch of arguments, measured and ready to be written.
-
-    Layout: the struct array, its pointers to children and buffers, the children's structs, then every buffer on a
-    64-byte boundary.
-
-    Attributes:
-        size: the bytes it takes in the arena.
-    """
+    """One batch of arguments, measured and ready to be written."""
 
     def __init__(self, columns: Sequence[pa.Array], length: int) -> None:
         """Measure the columns.
@@ -121,36 +115,68 @@ class Batch:
         self._length = length
         # Kept until the batch is written: these arrays own the buffers.
         self._arrays = [_from_first_element(column) for column in columns]
-        self._columns = [_buffers(array) for array in self._arrays]
-        self._pointers = _abi.ARROW_ARRAY.size * (1 + len(columns))
-        n_buffers = 1 + sum(len(column.buffers) for column in self._columns)
-        self._data = _abi.align(self._pointers + _abi.POINTER.size * (len(columns) + n_buffers))
-        self.size = self._data + sum(
-            _abi.align(buffer[1]) for column in self._columns for buffer in column.buffers if buffer is not None
+        buffers = [_buffers(array) for array in self._arrays]
+        self._sizes = tuple(
+            [tuple([_ABSENT if buffer is None else buffer[1] for buffer in column]) for column in buffers]
         )
+        self._present = [buffer for column in buffers for buffer in column if buffer is not None]
+
+    @property
+    def size(self) -> int:
+        """The bytes it takes in the arena."""
+        return _layout(0, self._length, self._sizes).size
 
     def write(self, memory: LinearMemory, base: int) -> None:
         """Write the batch at `base` of the arena, which has room for `size` bytes from there."""
-        arrays: list[bytes] = []
-        pointers = [base + _abi.ARROW_ARRAY.size * (1 + i) for i in range(len(self._columns))]
-        root_buffers = base + self._pointers + _abi.POINTER.size * len(pointers)
-        pointers.append(0)  # the struct's own validity: no row of a batch is NULL as a whole
-        data = base + self._data
-        for column in self._columns:
-            at = base + self._pointers + _abi.POINTER.size * len(pointers)
-            for buffer in column.buffers:
-                if buffer is None:
-                    pointers.append(0)
-                    continue
-                memory.write_from(data, *buffer)
-                pointers.append(data)
-                data += _abi.align(buffer[1])
-            fields = (self._length, column.null_count, 0, len(column.buffers), 0, at, 0, 0, _abi.NOT_RELEASED, 0)
-            arrays.append(_abi.ARROW_ARRAY.pack(*fields))
-        children = base + self._pointers
-        fields = (self._length, 0, 0, 1, len(arrays), root_buffers, children, 0, _abi.NOT_RELEASED, 0)
-        root = _abi.ARROW_ARRAY.pack(*fields)
-        memory.write(base, b"".join((root, *arrays, struct.pack(f"<{len(pointers)}I", *pointers))))
+        layout = _layout(base, self._length, self._sizes)
+        memory.write(base, layout.header)
+        for position, (address, size) in zip(layout.positions, self._present, strict=True):
+            memory.write_from(position, address, size)
+
+
+class _Layout(NamedTuple):
+    """Where a batch's parts go: the structs and pointers in one piece, and the place of each buffer that is there."""
+
+    header: bytes
+    positions: list[int]
+    size: int
+
+
+@functools.lru_cache(maxsize=256)  # full batches of numbers all look alike, and this is half of what writing them costs
+def _layout(base: int, length: int, columns: tuple[tuple[int, ...], ...]) -> _Layout:
+    """Lay out a batch: the struct array, its children, the pointers of all, then every buffer on a 64-byte boundary.
+
+    Args:
+        base: where in memory the batch starts.
+        length: the number of rows.
+        columns: for each argument the sizes of its buffers, `_ABSENT` for one that is not there.
+    """
+    struct_size, pointer_size = _abi.ARROW_ARRAY.size, _abi.POINTER.size
+    children = base + struct_size * (1 + len(columns))
+    # Pointers to the children, to the struct's own validity (no row is NULL as a whole), to the children's buffers.
+    pointers = [base + struct_size * (1 + i) for i in range(len(columns))] + [0]
+    root_buffers = children + pointer_size * len(columns)
+    data = base + _abi.align(children - base + pointer_size * (len(pointers) + sum(map(len, columns))))
+    arrays = [_struct(length, 0, 1, len(columns), root_buffers, children)]
+    positions = []
+    for sizes in columns:
+        null_count = 0 if _ABSENT in sizes[:1] else -1  # not counted: the guest looks at the bits
+        arrays.append(_struct(length, null_count, len(sizes), 0, children + pointer_size * len(pointers), 0))
+        for size in sizes:
+            if size == _ABSENT:
+                pointers.append(0)
+                continue
+            pointers.append(data)
+            positions.append(data)
+            data += _abi.align(size)
+    header = b"".join((*arrays, struct.pack(f"<{len(pointers)}I", *pointers)))
+    return _Layout(header, positions, data - base)
+
+
+def _struct(length: int, null_count: int, n_buffers: int, n_children: int, buffers: int, children: int) -> bytes:
+    """An ArrowArray without offset and dictionary."""
+    fields = (length, null_count, 0, n_buffers, n_children, buffers, children, 0, _abi.NOT_RELEASED, 0)
+    return _abi.ARROW_ARRAY.pack(*fields)
 
 
 def _from_first_element(column: pa.Array) -> pa.Array:
@@ -158,19 +184,19 @@ def _from_first_element(column: pa.Array) -> pa.Array:
     return pa.concat_arrays([column, column[:0]]) if column.offset else column
 
 
-def _buffers(column: pa.Array) -> _Column:
-    length, null_count = len(column), column.null_count
-    buffers = column.buffers()
+def _buffers(column: pa.Array) -> list[_Buffer]:
+    """The buffers of a column that starts with its first element, no longer than its values take."""
+    length, buffers = len(column), column.buffers()
     width = _FORMATS[column.type][1]
     if not width:
-        return _Column([], length)
-    validity = (buffers[0].address, _abi.bitmap_bytes(length)) if null_count and buffers[0] else None
+        return []
+    validity = (buffers[0].address, _abi.bitmap_bytes(length)) if buffers[0] and column.null_count else None
     if column.type != STRING:
-        return _Column([validity, (buffers[1].address, _abi.bitmap_bytes(length * width))], null_count)
+        return [validity, (buffers[1].address, _abi.bitmap_bytes(length * width))]
     offsets = buffers[1].address
     end = int.from_bytes(ctypes.string_at(offsets + _OFFSET_BYTES * length, _OFFSET_BYTES), "little")
     data = (buffers[2].address, end) if buffers[2] else (0, 0)
-    return _Column([validity, (offsets, _OFFSET_BYTES * (length + 1)), data], null_count)
+    return [validity, (offsets, _OFFSET_BYTES * (length + 1)), data]
 
 
 def encode_schemas(

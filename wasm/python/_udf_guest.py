@@ -13,14 +13,14 @@ import json
 import linecache
 import marshal
 import pkgutil
-import random
 import reprlib
 import sys
 import textwrap
 import traceback
 import types
 
-# Part of the snapshot because functions use them, not because this module does.
+# Part of the snapshot because functions use them, not because this module does. Not `random`, nor what imports it: its
+# state would be the same in every instance.
 import _strptime  # noqa: F401
 import bisect  # noqa: F401
 import calendar  # noqa: F401
@@ -42,7 +42,6 @@ import itertools  # noqa: F401
 import math  # noqa: F401
 import operator  # noqa: F401
 import re  # noqa: F401
-import statistics  # noqa: F401
 import string  # noqa: F401
 import struct  # noqa: F401
 import time  # noqa: F401
@@ -77,7 +76,6 @@ def define(text):
         (function, return_null, description): description is UTF-8 JSON for the host, see `_describe`.
     """
     definition = json.loads(text)
-    random.seed()  # the snapshot froze one state for all instances
     module = types.ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
     namespace = module.__dict__
@@ -222,6 +220,7 @@ def _warm_up():
             explain(error, 0, ("1",))
     linecache.clearcache()
     del sys.modules[MODULE_NAME]
+    assert "random" not in sys.modules
     gc.collect()
     gc.freeze()
 

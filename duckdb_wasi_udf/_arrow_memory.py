@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._limits import DataLimits
 
-STRING = pa.string()
-
-# What the guest decodes: the format of the C data interface, and the width of a value in bits.
+# What the guest has codecs for: the format of the C data interface, and the width of a value (of variable-width types:
+# of an offset) in bits. Decimals have parameters and are added in `_format_of`.
 _FORMATS: dict[pa.DataType, tuple[bytes, int]] = {
     pa.null(): (b"n", 0),
     pa.bool_(): (b"b", 1),
@@ -38,20 +37,53 @@ _FORMATS: dict[pa.DataType, tuple[bytes, int]] = {
     pa.uint64(): (b"L", 64),
     pa.float32(): (b"f", 32),
     pa.float64(): (b"g", 64),
-    STRING: (b"u", 32),  # the width of an offset
+    pa.string(): (b"u", 32),
+    pa.binary(): (b"z", 32),
+    pa.date32(): (b"tdD", 32),
+    pa.time64("us"): (b"ttu", 64),
+    pa.time64("ns"): (b"ttn", 64),
+    pa.timestamp("s"): (b"tss:", 64),
+    pa.timestamp("ms"): (b"tsm:", 64),
+    pa.timestamp("us"): (b"tsu:", 64),
+    pa.timestamp("ns"): (b"tsn:", 64),
+    pa.timestamp("us", "UTC"): (b"tsu:UTC", 64),
 }
 
-# What it hands back, when the result type is inferred.
-_RESULT_TYPES = {
-    _FORMATS[data_type][0]: data_type for data_type in (pa.null(), pa.bool_(), pa.int64(), pa.float64(), STRING)
-}
+# What it hands back when the result type is inferred.
+_INFERRED_TYPES = (
+    *(pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary()),
+    *(pa.date32(), pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", "UTC")),
+)
+_INFERRED_FORMATS = {_FORMATS[data_type][0]: data_type for data_type in _INFERRED_TYPES}
+_LONGEST_FORMAT = max(map(len, _INFERRED_FORMATS))
 
 _OFFSET_BYTES = 4
 
 
+@functools.cache
+def _format_of(data_type: pa.DataType) -> tuple[bytes, int] | None:
+    """Format and width of a type; None when the guest has no codec for it."""
+    if pa.types.is_decimal128(data_type):
+        return f"d:{data_type.precision},{data_type.scale}".encode(), 128
+    if pa.types.is_timestamp(data_type) and data_type.tz is not None:
+        # An instant is the same in every time zone; the guest shows it in UTC.
+        return (b"tsu:UTC", 64) if data_type.unit == "us" else None
+    return _FORMATS.get(data_type)
+
+
+def _has_offsets(data_type: pa.DataType) -> bool:
+    return data_type in (pa.string(), pa.binary())
+
+
 def supports(data_type: pa.DataType) -> bool:
     """Whether the guest can read a column of this type."""
-    return data_type in _FORMATS
+    return _format_of(data_type) is not None
+
+
+def _known_format(data_type: pa.DataType) -> tuple[bytes, int]:
+    known = _format_of(data_type)
+    assert known is not None, f"{data_type} was not checked with `supports`"
+    return known
 
 
 class LinearMemory(NamedTuple):
@@ -187,11 +219,11 @@ def _from_first_element(column: pa.Array) -> pa.Array:
 def _buffers(column: pa.Array) -> list[_Buffer]:
     """The buffers of a column that starts with its first element, no longer than its values take."""
     length, buffers = len(column), column.buffers()
-    width = _FORMATS[column.type][1]
+    width = _known_format(column.type)[1]
     if not width:
         return []
     validity = (buffers[0].address, _abi.bitmap_bytes(length)) if buffers[0] and column.null_count else None
-    if column.type != STRING:
+    if not _has_offsets(column.type):
         return [validity, (buffers[1].address, _abi.bitmap_bytes(length * width))]
     offsets = buffers[1].address
     end = int.from_bytes(ctypes.string_at(offsets + _OFFSET_BYTES * length, _OFFSET_BYTES), "little")
@@ -223,11 +255,15 @@ def encode_schemas(
     for data_type, sees_null in (*arguments, (result or pa.null(), True)):
         flags = _abi.FLAG_NULLABLE if sees_null else 0
         records.append(_abi.ARROW_SCHEMA.pack(names + len(formats), names, 0, flags, 0, 0, 0, _abi.NOT_RELEASED, 0))
-        formats += _FORMATS[data_type][0] + b"\0"
+        formats += _known_format(data_type)[0] + b"\0"
     root = _abi.ARROW_SCHEMA.pack(names + 1, names, 0, 0, len(arguments), children, 0, _abi.NOT_RELEASED, 0)
     pointers = struct.pack(f"<{len(arguments)}I", *(structs + size * i for i in range(len(arguments))))
     padding = bytes(structs - children - len(pointers))
     return b"".join((root, pointers, padding, *records, formats)), result_at if result is not None else 0
+
+
+# Types whose values need no look: there are no wrong ones.
+_ANY_BITS_ARE_VALID = frozenset({pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("us")})
 
 
 # ---- results -----------------------------------------------------------------------------------------------------
@@ -263,8 +299,8 @@ def read_result(
         msg = f"the guest reports {failed_rows} failed rows of {rows}"
         raise ProtocolError(msg)
     data_type = declared if declared is not None else _inferred_type(memory, schema[0])
-    width = _FORMATS[data_type][1]
-    expected = 3 if data_type == STRING else 2 if width else 0
+    width = _known_format(data_type)[1]
+    expected = 3 if _has_offsets(data_type) else 2 if width else 0
     if n_buffers != expected or n_children or dictionary:
         msg = f"the guest returned a {data_type} with {n_buffers} buffers and {n_children} children"
         raise ProtocolError(msg)
@@ -273,7 +309,7 @@ def read_result(
 
     pointers = struct.unpack(f"<{n_buffers}I", memory.read(buffers_at, _abi.POINTER.size * n_buffers))
     validity = memory.read(pointers[0], _abi.bitmap_bytes(rows)) if pointers[0] else None
-    if data_type == STRING:
+    if _has_offsets(data_type):
         offsets = memory.read(pointers[1], _OFFSET_BYTES * (rows + 1))
         end = int.from_bytes(offsets[-_OFFSET_BYTES:], "little", signed=True)
         _check_size(len(offsets) + end, limits)
@@ -285,8 +321,8 @@ def read_result(
     buffers = [validity and pa.py_buffer(validity), *map(pa.py_buffer, values)]
     try:
         array = pa.Array.from_buffers(data_type, rows, buffers)
-        if data_type == STRING:
-            array.validate(full=True)  # offsets in order and inside the data, UTF-8
+        if data_type not in _ANY_BITS_ARE_VALID:
+            array.validate(full=True)  # offsets in order and inside the data, UTF-8, digits within the precision
     except pa.ArrowInvalid as error:
         msg = f"the guest returned a {data_type} that is not valid: {error}"
         raise ProtocolError(msg) from error
@@ -294,8 +330,9 @@ def read_result(
 
 
 def _inferred_type(memory: LinearMemory, format_at: int) -> pa.DataType:
-    text = memory.read(format_at, 2)
-    data_type = _RESULT_TYPES.get(text[:1]) if text[1] == 0 else None
+    text = memory.read(format_at, _LONGEST_FORMAT + 1)
+    name, end, _ = text.partition(b"\0")
+    data_type = _INFERRED_FORMATS.get(name) if end else None
     if data_type is None:
         msg = f"the guest returned an Arrow type the host doesn't know: {text!r}"
         raise ProtocolError(msg)

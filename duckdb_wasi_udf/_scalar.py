@@ -25,6 +25,9 @@ _INLINE_FUNCTIONS = 64
 # The longest batch DuckDB sends is a vector: https://duckdb.org/docs/stable/clients/c/vector
 _VECTOR_SIZE = 2048
 
+# What DuckDB makes of HUGEINT and UHUGEINT, whose 128 bits it passes on as they are, so that 2^128-1 looks like -1.
+_HUGEINT = pa.decimal128(38, 0)
+
 # How much of an inline code errors quote.
 _LABEL_CHARACTERS = 60
 
@@ -84,10 +87,16 @@ class ScalarFunction:
         label = self.signature.label
         arguments = self.signature.bind(types)
         for i, data_type in enumerate(types):
+            if data_type == _HUGEINT and self.signature.parameter(i).sql_type is None:
+                msg = (
+                    f"{label}: argument {i + 1} is a HUGEINT, UHUGEINT or DECIMAL(38,0), which DuckDB doesn't "
+                    "tell apart when it calls a function; cast it to BIGINT, DECIMAL(37,0), DOUBLE or VARCHAR"
+                )
+                raise SignatureError(msg)
             if not _arrow_memory.supports(data_type):
                 msg = (
-                    f"{label}: argument {i + 1} has the Arrow type {data_type}, which is not supported yet; cast it to "
-                    "BOOLEAN, an integer type, DOUBLE or VARCHAR"
+                    f"{label}: argument {i + 1} has the Arrow type {data_type}, which is not supported yet; cast it, "
+                    "for example to VARCHAR"
                 )
                 raise SignatureError(msg)
 

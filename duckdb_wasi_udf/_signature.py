@@ -5,6 +5,7 @@ signature.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 VARIANT = "VARIANT"
 
 # Annotations and the SQL types they stand for.
-ANNOTATIONS = {"bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
+ANNOTATIONS = {
+    "bool": "BOOLEAN",
+    "int": "BIGINT",
+    "float": "DOUBLE",
+    "str": "VARCHAR",
+    "bytes": "BLOB",
+    "date": "DATE",
+    "time": "TIME",
+    "datetime": "TIMESTAMP",
+}
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -27,13 +37,36 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 _RESULT_TYPES: dict[str, pa.DataType | None] = {
     "BOOLEAN": pa.bool_(),
     **dict.fromkeys(_INTEGERS, pa.int64()),
+    "UBIGINT": pa.uint64(),
     "FLOAT": pa.float64(),
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
+    "BLOB": pa.binary(),
+    "DATE": pa.date32(),
+    "TIME": pa.time64("us"),
+    "TIMESTAMP": pa.timestamp("us"),
+    "TIMESTAMP_S": pa.timestamp("us"),
+    "TIMESTAMP_MS": pa.timestamp("us"),
+    "TIMESTAMP_NS": pa.timestamp("us"),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
     VARIANT: None,
 }
 
-_PARAMETER_TYPES = frozenset(_RESULT_TYPES) - {VARIANT} | {"UBIGINT"}
+_PARAMETER_TYPES = frozenset(_RESULT_TYPES) - {VARIANT}
+
+_DECIMAL = re.compile(r"DECIMAL\((\d{1,2}),(\d{1,2})\)")
+
+
+def _arrow_result_type(sql_type: str) -> pa.DataType | None:
+    """The Arrow type the guest builds for a SQL type; None for VARIANT.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if decimal := _DECIMAL.fullmatch(sql_type):
+        return pa.decimal128(*map(int, decimal.groups()))
+    return _RESULT_TYPES[sql_type]
+
 
 # The guest sends annotations as text; what anyone writes by hand is far shorter.
 _MAX_ANNOTATION = 200
@@ -75,7 +108,7 @@ class Signature:
     @property
     def result_type(self) -> pa.DataType | None:
         """The Arrow type the guest builds; None to infer it."""
-        return _RESULT_TYPES[self.return_type]
+        return _arrow_result_type(self.return_type)
 
     def bind(self, argument_types: Sequence[pa.DataType]) -> list[tuple[pa.DataType, bool]]:
         """Match the arguments of a call with the parameters.
@@ -99,8 +132,14 @@ class Signature:
                 takes = f"{takes} to {len(self.parameters)}"
             msg = f"{self.label}: the function takes {takes} argument(s) ({names}), the query passes {given}"
             raise SignatureError(msg)
-        parameters = (*self.parameters, *([self.rest] * given if self.rest else ()))
-        return [(given_type, parameters[i].sees_null) for i, given_type in enumerate(argument_types)]
+        return [(given_type, self.parameter(i).sees_null) for i, given_type in enumerate(argument_types)]
+
+    def parameter(self, position: int) -> Parameter:
+        """The parameter that takes the argument at `position`, which `bind` has matched."""
+        if position < len(self.parameters):
+            return self.parameters[position]
+        assert self.rest is not None
+        return self.rest
 
 
 def resolve(
@@ -154,7 +193,7 @@ def resolve(
         positional, required, rest = _declare(label, positional, required, rest, parameters)
     if return_type is None:
         return_type = _parse(label, "the result", description.get("returns"))[0] or VARIANT
-    elif return_type not in _RESULT_TYPES:
+    elif return_type not in _RESULT_TYPES and not _DECIMAL.fullmatch(return_type):
         raise SignatureError(_unsupported(label, "the result type", return_type, _RESULT_TYPES))
     return Signature(label, tuple(positional), required, rest, return_type)
 
@@ -168,7 +207,7 @@ def _declare(
         raise SignatureError(msg)
     parameters = []
     for i, sql_type in enumerate(declared):
-        if sql_type not in _PARAMETER_TYPES:
+        if sql_type not in _PARAMETER_TYPES and not _DECIMAL.fullmatch(sql_type):
             raise SignatureError(_unsupported(label, f"the type of parameter {i + 1}", sql_type, _PARAMETER_TYPES))
         parameter = positional[i] if i < len(positional) else rest
         assert parameter is not None  # checked above
@@ -177,7 +216,7 @@ def _declare(
 
 
 def _unsupported(label: str, what: str, sql_type: str, supported: Iterable[str]) -> str:
-    return f"{label}: {what} {sql_type} is not supported yet; supported: {', '.join(sorted(supported))}"
+    return f"{label}: {what} {sql_type} is not supported yet; supported: {', '.join(sorted(supported))}, DECIMAL"
 
 
 def _parse(label: str, what: str, text: object) -> tuple[str | None, bool]:
@@ -209,7 +248,7 @@ def _alternatives(node: ast.expr) -> set[str]:
             return _alternatives(left) | _alternatives(right)
         case ast.Subscript(ast.Name("Optional") | ast.Attribute(attr="Optional"), inner):
             return _alternatives(inner) | {"None"}
-        case ast.Name(name) | ast.Attribute(ast.Name("typing"), name):
+        case ast.Name(name) | ast.Attribute(ast.Name("typing" | "datetime"), name):
             return {name}
         case ast.Constant(None):
             return {"None"}

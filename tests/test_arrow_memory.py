@@ -217,5 +217,6 @@ def test_schemas_name_types_and_nullability():
 
 def test_types_the_guest_cannot_read_are_known():
     assert supports(pa.int8())
-    assert not supports(pa.date32())
+    assert not supports(pa.date64())
+    assert not supports(pa.duration("us"))
     assert not supports(pa.list_(pa.int64()))

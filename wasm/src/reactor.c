@@ -146,12 +146,8 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
 
   struct ArrowError error;
   error.message[0] = 0;
-  enum ArrowType declared = NANOARROW_TYPE_NA;
-  if (returned != NULL) {
-    struct ArrowSchemaView view;
-    if (ArrowSchemaViewInit(&view, returned, &error) != NANOARROW_OK) return refuse(error.message);
-    declared = view.type;
-  }
+  struct value_type declared;
+  if (returned != NULL && value_type_read(&declared, returned) < 0) return fail(NULL, NO_ROW);
   if (ArrowArrayViewInitFromSchema(&function->batch, arguments, &error) != NANOARROW_OK) return refuse(error.message);
   int64_t n_args = arguments->n_children;
   function->sees_null = malloc((size_t)n_args + 1);
@@ -160,8 +156,9 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
   if (function->sees_null == NULL || function->columns == NULL || function->row == NULL) return UDF_NO_MEMORY;
   for (int64_t i = 0; i < n_args; i++) {
     function->sees_null[i] = (arguments->children[i]->flags & ARROW_FLAG_NULLABLE) != 0;
+    if (value_type_read(&function->columns[i].type, arguments->children[i]) < 0) return fail(NULL, NO_ROW);
   }
-  builder_init(&function->builder, declared);
+  builder_init(&function->builder, returned != NULL ? &declared : NULL);
   function->n_args = n_args;
   return UDF_OK;
 }
@@ -214,12 +211,7 @@ static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int
     *status = refuse(error.message);
     return NULL;
   }
-  for (int64_t i = 0; i < function->n_args; i++) {
-    if (column_open(&function->columns[i], function->batch.children[i]) < 0) {
-      *status = fail(NULL, NO_ROW);
-      return NULL;
-    }
-  }
+  for (int64_t i = 0; i < function->n_args; i++) column_open(&function->columns[i], function->batch.children[i]);
   return function;
 }
 
@@ -399,7 +391,7 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
-  if (!PyStatus_Exception(status)) guest = PyImport_ImportModule("_udf_guest");
+  if (!PyStatus_Exception(status) && codec_prepare() == 0) guest = PyImport_ImportModule("_udf_guest");
   if (guest == NULL) {
     if (PyErr_Occurred()) PyErr_Print();
     if (PyStatus_Exception(status)) fprintf(stderr, "%s: %s\n", status.func ? status.func : "", status.err_msg);

@@ -1,8 +1,8 @@
 """Arrow arrays in linear memory: arguments are laid out as the guest's nanoarrow reads them, results are checked and
 copied out.
 
-Nothing read here is trusted. Every pointer is compared with the memory's size before use, every length follows from the
-row count the host asked for, and the copy is validated by Arrow before anyone sees it.
+Nothing read here is trusted. Every pointer is compared with the memory's size before use, every length with what the
+host asked for or the buffers hold, and the copy is validated by Arrow before anyone sees it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._arrow_types import INFERRED, MAX_DEPTH, known_layout, map_entries
 from duckdb_wasi_udf._errors import LimitExceeded, ProtocolError
 
 if TYPE_CHECKING:
@@ -22,68 +23,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._limits import DataLimits
 
-# What the guest has codecs for: the format of the C data interface, and the width of a value (of variable-width types:
-# of an offset) in bits. Decimals have parameters and are added in `_format_of`.
-_FORMATS: dict[pa.DataType, tuple[bytes, int]] = {
-    pa.null(): (b"n", 0),
-    pa.bool_(): (b"b", 1),
-    pa.int8(): (b"c", 8),
-    pa.uint8(): (b"C", 8),
-    pa.int16(): (b"s", 16),
-    pa.uint16(): (b"S", 16),
-    pa.int32(): (b"i", 32),
-    pa.uint32(): (b"I", 32),
-    pa.int64(): (b"l", 64),
-    pa.uint64(): (b"L", 64),
-    pa.float32(): (b"f", 32),
-    pa.float64(): (b"g", 64),
-    pa.string(): (b"u", 32),
-    pa.binary(): (b"z", 32),
-    pa.date32(): (b"tdD", 32),
-    pa.time64("us"): (b"ttu", 64),
-    pa.time64("ns"): (b"ttn", 64),
-    pa.timestamp("s"): (b"tss:", 64),
-    pa.timestamp("ms"): (b"tsm:", 64),
-    pa.timestamp("us"): (b"tsu:", 64),
-    pa.timestamp("ns"): (b"tsn:", 64),
-    pa.timestamp("us", "UTC"): (b"tsu:UTC", 64),
-}
-
-# What it hands back when the result type is inferred.
-_INFERRED_TYPES = (
-    *(pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary()),
-    *(pa.date32(), pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", "UTC")),
-)
-_INFERRED_FORMATS = {_FORMATS[data_type][0]: data_type for data_type in _INFERRED_TYPES}
-_LONGEST_FORMAT = max(map(len, _INFERRED_FORMATS))
-
 _OFFSET_BYTES = 4
-
-
-@functools.cache
-def _format_of(data_type: pa.DataType) -> tuple[bytes, int] | None:
-    """Format and width of a type; None when the guest has no codec for it."""
-    if pa.types.is_decimal128(data_type):
-        return f"d:{data_type.precision},{data_type.scale}".encode(), 128
-    if pa.types.is_timestamp(data_type) and data_type.tz is not None:
-        # An instant is the same in every time zone; the guest shows it in UTC.
-        return (b"tsu:UTC", 64) if data_type.unit == "us" else None
-    return _FORMATS.get(data_type)
-
-
-def _has_offsets(data_type: pa.DataType) -> bool:
-    return data_type in (pa.string(), pa.binary())
-
-
-def supports(data_type: pa.DataType) -> bool:
-    """Whether the guest can read a column of this type."""
-    return _format_of(data_type) is not None
-
-
-def _known_format(data_type: pa.DataType) -> tuple[bytes, int]:
-    known = _format_of(data_type)
-    assert known is not None, f"{data_type} was not checked with `supports`"
-    return known
 
 
 class LinearMemory(NamedTuple):
@@ -126,12 +66,24 @@ class LinearMemory(NamedTuple):
 
 # ---- arguments ---------------------------------------------------------------------------------------------------
 
-
-# A buffer of an argument: its address and its size in bytes; None for one that is not there.
-_Buffer = tuple[int, int] | None
-
 # Stands for a buffer that is not there where only sizes count.
 _ABSENT = -1
+
+
+class _Shape(NamedTuple):
+    """An array as far as its place in memory depends on it.
+
+    Attributes:
+        length: its rows.
+        sizes: the bytes of its buffers, `_ABSENT` for one that is not there.
+        children: the arrays inside.
+        dictionary: the array its values are codes of, in a tuple of one, or an empty one.
+    """
+
+    length: int
+    sizes: tuple[int, ...]
+    children: tuple[_Shape, ...] = ()
+    dictionary: tuple[_Shape, ...] = ()
 
 
 class Batch:
@@ -144,29 +96,63 @@ class Batch:
             columns: the arguments, each of `length` values, of types that `supports` accepts.
             length: the number of rows.
         """
-        self._length = length
-        # Kept until the batch is written: these arrays own the buffers.
-        self._arrays = [_from_first_element(column) for column in columns]
-        buffers = [_buffers(array) for array in self._arrays]
-        self._sizes = tuple(
-            [tuple([_ABSENT if buffer is None else buffer[1] for buffer in column]) for column in buffers]
-        )
-        self._present = [buffer for column in buffers for buffer in column if buffer is not None]
+        self._owners: list[pa.Array] = []  # of the buffers, until the batch is written
+        self._buffers: list[tuple[int, int]] = []  # address and size of each, in the order of the shape
+        children = tuple([self._measure(column) for column in columns])
+        # The struct's own validity isn't there: no row is NULL as a whole.
+        self._shape = _Shape(length, (_ABSENT,), children)
 
     @property
     def size(self) -> int:
         """The bytes it takes in the arena."""
-        return _layout(0, self._length, self._sizes).size
+        return _arrange(0, self._shape).size
 
     def write(self, memory: LinearMemory, base: int) -> None:
         """Write the batch at `base` of the arena, which has room for `size` bytes from there."""
-        layout = _layout(base, self._length, self._sizes)
-        memory.write(base, layout.header)
-        for position, (address, size) in zip(layout.positions, self._present, strict=True):
+        arranged = _arrange(base, self._shape)
+        memory.write(base, arranged.header)
+        for position, (address, size) in zip(arranged.positions, self._buffers, strict=True):
             memory.write_from(position, address, size)
 
+    def _measure(self, array: pa.Array) -> _Shape:
+        """An array and those inside it, each from its first element and no longer than its values take."""
+        if array.offset:
+            array = pa.concat_arrays([array, array[:0]])
+        self._owners.append(array)
+        layout, length, buffers = known_layout(array.type), len(array), array.buffers()
+        sizes: list[int] = []
+        if layout.has_validity:
+            sizes.append(_abi.bitmap_bytes(length) if buffers[0] and array.null_count else _ABSENT)
+            if sizes[0] != _ABSENT:
+                self._buffers.append((buffers[0].address, sizes[0]))
+        if layout.has_offsets:
+            self._add(sizes, buffers[1], _OFFSET_BYTES * (length + 1))
+        if layout.has_bytes:
+            end = ctypes.string_at(buffers[1].address + _OFFSET_BYTES * length, _OFFSET_BYTES)
+            self._add(sizes, buffers[2], int.from_bytes(end, "little"))
+        elif layout.width:
+            self._add(sizes, buffers[1], _abi.bitmap_bytes(length * layout.width))
+        if not layout.children and layout.dictionary is None:
+            return _Shape(length, tuple(sizes))
+        children = tuple([self._measure(child) for child in _children(array)])
+        dictionary = () if layout.dictionary is None else (self._measure(array.dictionary),)
+        return _Shape(length, tuple(sizes), children, dictionary)
 
-class _Layout(NamedTuple):
+    def _add(self, sizes: list[int], buffer: pa.Buffer | None, size: int) -> None:
+        sizes.append(size)
+        self._buffers.append((buffer.address if buffer is not None else 0, size))
+
+
+def _children(array: pa.Array) -> list[pa.Array]:
+    types = pa.types
+    if types.is_list(array.type) or types.is_fixed_size_list(array.type):
+        return [array.values]
+    if types.is_map(array.type):
+        return [pa.StructArray.from_arrays([array.keys, array.items], fields=list(map_entries(array.type)))]
+    return [array.field(i) for i in range(array.type.num_fields)]
+
+
+class _Arranged(NamedTuple):
     """Where a batch's parts go: the structs and pointers in one piece, and the place of each buffer that is there."""
 
     header: bytes
@@ -175,60 +161,49 @@ class _Layout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)  # full batches of numbers all look alike, and this is half of what writing them costs
-def _layout(base: int, length: int, columns: tuple[tuple[int, ...], ...]) -> _Layout:
-    """Lay out a batch: the struct array, its children, the pointers of all, then every buffer on a 64-byte boundary.
+def _arrange(base: int, root: _Shape) -> _Arranged:
+    """Lay out a batch: all structs, the pointers of all, then every buffer on a 64-byte boundary.
 
     Args:
         base: where in memory the batch starts.
-        length: the number of rows.
-        columns: for each argument the sizes of its buffers, `_ABSENT` for one that is not there.
+        root: the struct array that the batch is.
     """
+    shapes: list[_Shape] = []
+    links: list[tuple[list[int], list[int]]] = []  # of each: the numbers of its children, and of its dictionary
+
+    def number(shape: _Shape) -> int:
+        position = len(shapes)
+        shapes.append(shape)
+        links.append(([], []))
+        links[position][0].extend([number(child) for child in shape.children])
+        links[position][1].extend([number(child) for child in shape.dictionary])
+        return position
+
+    number(root)
     struct_size, pointer_size = _abi.ARROW_ARRAY.size, _abi.POINTER.size
-    children = base + struct_size * (1 + len(columns))
-    # Pointers to the children, to the struct's own validity (no row is NULL as a whole), to the children's buffers.
-    pointers = [base + struct_size * (1 + i) for i in range(len(columns))] + [0]
-    root_buffers = children + pointer_size * len(columns)
-    data = base + _abi.align(children - base + pointer_size * (len(pointers) + sum(map(len, columns))))
-    arrays = [_struct(length, 0, 1, len(columns), root_buffers, children)]
-    positions = []
-    for sizes in columns:
-        null_count = 0 if _ABSENT in sizes[:1] else -1  # not counted: the guest looks at the bits
-        arrays.append(_struct(length, null_count, len(sizes), 0, children + pointer_size * len(pointers), 0))
-        for size in sizes:
+    pointers_at = base + struct_size * len(shapes)
+    n_pointers = sum(len(shape.sizes) + len(shape.children) for shape in shapes)
+    data = base + _abi.align(pointers_at - base + pointer_size * n_pointers)
+    pointers: list[int] = []
+    structs: list[bytes] = []
+    positions: list[int] = []
+    for shape, (children, dictionary) in zip(shapes, links, strict=True):
+        children_at = pointers_at + pointer_size * len(pointers) if children else 0
+        pointers += [base + struct_size * child for child in children]
+        buffers_at = pointers_at + pointer_size * len(pointers)
+        for size in shape.sizes:
             if size == _ABSENT:
                 pointers.append(0)
                 continue
             pointers.append(data)
             positions.append(data)
             data += _abi.align(size)
-    header = b"".join((*arrays, struct.pack(f"<{len(pointers)}I", *pointers)))
-    return _Layout(header, positions, data - base)
-
-
-def _struct(length: int, null_count: int, n_buffers: int, n_children: int, buffers: int, children: int) -> bytes:
-    """An ArrowArray without offset and dictionary."""
-    fields = (length, null_count, 0, n_buffers, n_children, buffers, children, 0, _abi.NOT_RELEASED, 0)
-    return _abi.ARROW_ARRAY.pack(*fields)
-
-
-def _from_first_element(column: pa.Array) -> pa.Array:
-    """The same values, in buffers that start with them."""
-    return pa.concat_arrays([column, column[:0]]) if column.offset else column
-
-
-def _buffers(column: pa.Array) -> list[_Buffer]:
-    """The buffers of a column that starts with its first element, no longer than its values take."""
-    length, buffers = len(column), column.buffers()
-    width = _known_format(column.type)[1]
-    if not width:
-        return []
-    validity = (buffers[0].address, _abi.bitmap_bytes(length)) if buffers[0] and column.null_count else None
-    if not _has_offsets(column.type):
-        return [validity, (buffers[1].address, _abi.bitmap_bytes(length * width))]
-    offsets = buffers[1].address
-    end = int.from_bytes(ctypes.string_at(offsets + _OFFSET_BYTES * length, _OFFSET_BYTES), "little")
-    data = (buffers[2].address, end) if buffers[2] else (0, 0)
-    return [validity, (offsets, _OFFSET_BYTES * (length + 1)), data]
+        null_count = 0 if _ABSENT in shape.sizes[:1] else -1  # not counted: the guest looks at the bits
+        dictionary_at = base + struct_size * dictionary[0] if dictionary else 0
+        fields = (shape.length, null_count, 0, len(shape.sizes), len(children), buffers_at, children_at, dictionary_at)
+        structs.append(_abi.ARROW_ARRAY.pack(*fields, _abi.NOT_RELEASED, 0))
+    header = b"".join((*structs, struct.pack(f"<{len(pointers)}I", *pointers)))
+    return _Arranged(header, positions, data - base)
 
 
 def encode_schemas(
@@ -244,29 +219,52 @@ def encode_schemas(
     Returns:
         The bytes, and the pointer to the result's schema (0 without one).
     """
-    size = _abi.ARROW_SCHEMA.size
-    children = base + size
-    structs = children + _abi.POINTER.size * len(arguments)
-    structs += -structs % 8
-    result_at = structs + size * len(arguments)
-    names = result_at + size
-    formats = b"\0+s\0"  # an empty name, the struct's format, then each child's and the result's
-    records = []
-    for data_type, sees_null in (*arguments, (result or pa.null(), True)):
-        flags = _abi.FLAG_NULLABLE if sees_null else 0
-        records.append(_abi.ARROW_SCHEMA.pack(names + len(formats), names, 0, flags, 0, 0, 0, _abi.NOT_RELEASED, 0))
-        formats += _known_format(data_type)[0] + b"\0"
-    root = _abi.ARROW_SCHEMA.pack(names + 1, names, 0, 0, len(arguments), children, 0, _abi.NOT_RELEASED, 0)
-    pointers = struct.pack(f"<{len(arguments)}I", *(structs + size * i for i in range(len(arguments))))
-    padding = bytes(structs - children - len(pointers))
-    return b"".join((root, pointers, padding, *records, formats)), result_at if result is not None else 0
+    fields: list[tuple[str, str, bool]] = [("+s", "", False)]  # format, name, nullable: the batch first
+    links: list[tuple[list[int], list[int]]] = [([], [])]  # of each: the numbers of its children, and of its dictionary
 
+    def number(name: str, data_type: pa.DataType, *, nullable: bool) -> int:
+        layout, position = known_layout(data_type), len(fields)
+        fields.append((layout.format, name, nullable))
+        links.append(([], []))
+        for child in layout.children:
+            links[position][0].append(number(child.name, child.type, nullable=child.nullable))
+        if layout.dictionary is not None:
+            links[position][1].append(number("", layout.dictionary, nullable=True))
+        return position
+
+    for data_type, sees_null in arguments:
+        links[0][0].append(number("", data_type, nullable=sees_null))
+    result_at = 0
+    if result is not None:
+        result_at = base + _abi.ARROW_SCHEMA.size * number("", result, nullable=True)
+    pointers_at = base + _abi.ARROW_SCHEMA.size * len(fields)
+    texts_at = pointers_at + _abi.POINTER.size * sum(len(children) for children, _ in links)
+    texts = b""
+    pointers: list[int] = []
+    structs: list[bytes] = []
+    for (type_format, name, nullable), (children, dictionary) in zip(fields, links, strict=True):
+        format_at = texts_at + len(texts)
+        texts += type_format.encode() + b"\0"
+        name_at = texts_at + len(texts)
+        texts += name.encode() + b"\0"
+        children_at = pointers_at + _abi.POINTER.size * len(pointers)
+        pointers += [base + _abi.ARROW_SCHEMA.size * child for child in children]
+        dictionary_at = base + _abi.ARROW_SCHEMA.size * dictionary[0] if dictionary else 0
+        flags = _abi.FLAG_NULLABLE if nullable else 0
+        values = (format_at, name_at, 0, flags, len(children), children_at, dictionary_at, _abi.NOT_RELEASED, 0)
+        structs.append(_abi.ARROW_SCHEMA.pack(*values))
+    return b"".join((*structs, struct.pack(f"<{len(pointers)}I", *pointers), texts)), result_at
+
+
+# ---- results -----------------------------------------------------------------------------------------------------
 
 # Types whose values need no look: there are no wrong ones.
 _ANY_BITS_ARE_VALID = frozenset({pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("us")})
 
-
-# ---- results -----------------------------------------------------------------------------------------------------
+# Bounds of an inferred type, well above what the guest's own bounds let through.
+_LONGEST_FORMAT = 16
+_LONGEST_NAME = 4096
+_MOST_FIELDS = 10_000
 
 
 def read_result(
@@ -289,63 +287,123 @@ def read_result(
         ProtocolError: something in it is not what it claims to be.
         LimitExceeded: it is larger than `limits` allows.
     """
-    (rows, _, offset, n_buffers, n_children, buffers_at, _, dictionary, _, _, *schema, failed_rows) = (
-        _abi.RESULT_STRUCT.unpack(memory.read(pointer, _abi.RESULT_STRUCT.size))
-    )
-    if rows not in expected_rows or offset != 0:
-        msg = f"the guest returned {rows} rows from offset {offset}, not {expected_rows.start} to {expected_rows[-1]}"
+    data = memory.read(pointer, _abi.RESULT_STRUCT.size)
+    rows = int.from_bytes(data[:8], "little", signed=True)
+    failed_rows = int.from_bytes(data[-8:], "little", signed=True)
+    if rows not in expected_rows:
+        msg = f"the guest returned {rows} rows, not {expected_rows.start} to {expected_rows[-1]}"
         raise ProtocolError(msg)
     if not 0 <= failed_rows <= rows:
         msg = f"the guest reports {failed_rows} failed rows of {rows}"
         raise ProtocolError(msg)
-    data_type = declared if declared is not None else _inferred_type(memory, schema[0])
-    width = _known_format(data_type)[1]
-    expected = 3 if _has_offsets(data_type) else 2 if width else 0
-    if n_buffers != expected or n_children or dictionary:
-        msg = f"the guest returned a {data_type} with {n_buffers} buffers and {n_children} children"
-        raise ProtocolError(msg)
-    if not width:
-        return pa.nulls(rows), failed_rows
-
-    pointers = struct.unpack(f"<{n_buffers}I", memory.read(buffers_at, _abi.POINTER.size * n_buffers))
-    validity = memory.read(pointers[0], _abi.bitmap_bytes(rows)) if pointers[0] else None
-    if _has_offsets(data_type):
-        offsets = memory.read(pointers[1], _OFFSET_BYTES * (rows + 1))
-        end = int.from_bytes(offsets[-_OFFSET_BYTES:], "little", signed=True)
-        _check_size(len(offsets) + end, limits)
-        values = [offsets, memory.read(pointers[2], end) if end else b""]
-    else:
-        size = _abi.bitmap_bytes(rows * width)
-        _check_size(size, limits)
-        values = [memory.read(pointers[1], size)]
-    buffers = [validity and pa.py_buffer(validity), *map(pa.py_buffer, values)]
+    reader = _Reader(memory, limits)
+    data_type = declared
+    if data_type is None:
+        data_type = reader.type(data[_abi.ARROW_ARRAY.size :][: _abi.ARROW_SCHEMA.size], 0)
     try:
-        array = pa.Array.from_buffers(data_type, rows, buffers)
+        array = reader.array(data[: _abi.ARROW_ARRAY.size], data_type)
         if data_type not in _ANY_BITS_ARE_VALID:
-            array.validate(full=True)  # offsets in order and inside the data, UTF-8, digits within the precision
-    except pa.ArrowInvalid as error:
+            array.validate(full=True)  # offsets in order and inside the data, UTF-8, digits within the precision, ...
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         msg = f"the guest returned a {data_type} that is not valid: {error}"
         raise ProtocolError(msg) from error
     return array, failed_rows
 
 
-def _inferred_type(memory: LinearMemory, format_at: int) -> pa.DataType:
-    text = memory.read(format_at, _LONGEST_FORMAT + 1)
-    name, end, _ = text.partition(b"\0")
-    data_type = _INFERRED_FORMATS.get(name) if end else None
-    if data_type is None:
-        msg = f"the guest returned an Arrow type the host doesn't know: {text!r}"
-        raise ProtocolError(msg)
-    return data_type
+class _Reader:
+    """Copies one result, counting its bytes."""
 
+    def __init__(self, memory: LinearMemory, limits: DataLimits) -> None:
+        self._memory = memory
+        self._allowed = limits.result_bytes
+        self._copied = 0
+        self._fields = 0
 
-def _check_size(size: int, limits: DataLimits) -> None:
-    if size > limits.result_bytes:
-        msg = (
-            f"the result of one batch takes {size:,} bytes, result_bytes allows {limits.result_bytes:,}; return less, "
-            "or raise DataLimits.result_bytes"
+    def array(self, data: bytes, data_type: pa.DataType) -> pa.Array:
+        """The array that the struct `data` describes, of a type the host knows."""
+        length, _, offset, n_buffers, n_children, buffers_at, children_at, dictionary, _, _ = _abi.ARROW_ARRAY.unpack(
+            data
         )
-        raise LimitExceeded(msg, limit="result_bytes", allowed=limits.result_bytes, requested=size)
+        layout = known_layout(data_type)
+        if n_buffers != layout.n_buffers or n_children != len(layout.children) or dictionary or offset:
+            msg = f"the guest returned a {data_type} with {n_buffers} buffers and {n_children} children from {offset}"
+            raise ProtocolError(msg)
+        if length < 0:
+            msg = f"the guest returned a {data_type} of {length} values"
+            raise ProtocolError(msg)
+        if not layout.width and not layout.has_offsets and not layout.children:
+            self._count(length)  # NULLs take no bytes in the guest, but their rows do afterwards
+            return pa.nulls(length)
+        pointers = self._pointers(buffers_at, n_buffers)
+        validity = self._copy(pointers[0], _abi.bitmap_bytes(length)) if pointers[0] else None
+        buffers = [validity and pa.py_buffer(validity)]
+        if layout.has_offsets:
+            offsets = self._copy(pointers[1], _OFFSET_BYTES * (length + 1))
+            buffers.append(pa.py_buffer(offsets))
+            if layout.has_bytes:
+                end = int.from_bytes(offsets[-_OFFSET_BYTES:], "little", signed=True)
+                buffers.append(pa.py_buffer(self._copy(pointers[2], end) if end else b""))
+        elif layout.width:
+            buffers.append(pa.py_buffer(self._copy(pointers[1], _abi.bitmap_bytes(length * layout.width))))
+        children = [
+            self.array(self._memory.read(child, _abi.ARROW_ARRAY.size), field.type)
+            for child, field in zip(self._pointers(children_at, n_children), layout.children, strict=True)
+        ]
+        if layout.format == "+s" and any(len(child) != length for child in children):
+            msg = f"the guest returned a {data_type} of {length} rows whose fields have other lengths"
+            raise ProtocolError(msg)
+        return pa.Array.from_buffers(data_type, length, buffers, children=children or None)
+
+    def type(self, data: bytes, depth: int) -> pa.DataType:
+        """The type that the guest inferred, from its schema."""
+        format_at, _, _, _, n_children, children_at, dictionary, _, _ = _abi.ARROW_SCHEMA.unpack(data)
+        text = self._text(format_at, _LONGEST_FORMAT)
+        self._fields += max(n_children, 0)
+        if depth > MAX_DEPTH or dictionary or n_children < 0 or self._fields > _MOST_FIELDS:
+            msg = f"the guest returned an Arrow type {text!r} with {n_children} children at depth {depth}"
+            raise ProtocolError(msg)
+        if text in INFERRED and n_children == 0:
+            return INFERRED[text]
+        fields = []
+        for child in self._pointers(children_at, n_children):
+            schema = self._memory.read(child, _abi.ARROW_SCHEMA.size)
+            name = self._text(_abi.ARROW_SCHEMA.unpack(schema)[1], _LONGEST_NAME)
+            fields.append(pa.field(name, self.type(schema, depth + 1)))
+        if text == "+s":
+            return pa.struct(fields)
+        if text == "+l" and n_children == 1:
+            return pa.list_(fields[0].type)
+        msg = f"the guest returned an Arrow type the host doesn't know: {text!r} with {n_children} children"
+        raise ProtocolError(msg)
+
+    def _pointers(self, pointer: int, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"<{count}I", self._memory.read(pointer, _abi.POINTER.size * count))
+
+    def _text(self, pointer: int, longest: int) -> str:
+        """A C string of at most `longest` bytes."""
+        pointer &= 0xFFFF_FFFF
+        size = max(min(longest + 1, self._memory.size - pointer), 0)
+        text, end, _ = self._memory.read(pointer, size).partition(b"\0")
+        try:
+            if end:
+                return text.decode()
+        except UnicodeDecodeError:
+            pass
+        msg = f"the guest's name at {pointer:#x} is not UTF-8 of at most {longest} bytes"
+        raise ProtocolError(msg)
+
+    def _copy(self, pointer: int, size: int) -> bytes:
+        self._count(size)
+        return self._memory.read(pointer, size)
+
+    def _count(self, size: int) -> None:
+        self._copied += max(size, 0)
+        if self._copied > self._allowed:
+            msg = (
+                f"the result of one batch takes {self._copied:,} bytes or more, result_bytes allows {self._allowed:,}; "
+                "return less, or raise DataLimits.result_bytes"
+            )
+            raise LimitExceeded(msg, limit="result_bytes", allowed=self._allowed, requested=self._copied)
 
 
 def read_text(memory: LinearMemory, pointer: int, at_most: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,7 +88,7 @@ class Sandbox(TrustDomain):
         for name, return_type in INLINE_FUNCTIONS.items():
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            inline = InlineFunction(self, name, return_type)
+            inline = InlineFunction(self, name, return_type, _arrow_type_of)
             try:
                 self._register(con, name, inline, None, return_type or VARIANT)
             except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -151,6 +152,7 @@ class Sandbox(TrustDomain):
             return resolve(
                 name,
                 instance.description,
+                _arrow_type_of,
                 parameters=parameter_names,
                 return_type=return_name,
                 sees_null=sees_null,
@@ -233,6 +235,16 @@ def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
         The sandbox.
     """
     return Sandbox().install(con)
+
+
+@functools.cache
+def _arrow_type_of(sql_type: str) -> pa.DataType:
+    """The Arrow type DuckDB makes of a SQL type; KeyError when it knows none of that name."""
+    try:
+        with duckdb.connect() as con:
+            return con.sql(f"SELECT NULL::{sql_type} AS x").to_arrow_table().schema.field(0).type
+    except duckdb.Error as error:
+        raise KeyError(sql_type) from error
 
 
 def _choice(function: str, option: str, value: Any, allowed: tuple[str, str]) -> str:

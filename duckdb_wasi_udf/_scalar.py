@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from duckdb_wasi_udf import _arrow_memory
+from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._pool import Pool
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from duckdb_wasi_udf._sandbox import TrustDomain
+    from duckdb_wasi_udf._signature import ArrowTypeOf
 
 # Inline codes whose instances are kept; a query seldom has more than a few.
 _INLINE_FUNCTIONS = 64
@@ -93,7 +94,7 @@ class ScalarFunction:
                     "tell apart when it calls a function; cast it to BIGINT, DECIMAL(37,0), DOUBLE or VARCHAR"
                 )
                 raise SignatureError(msg)
-            if not _arrow_memory.supports(data_type):
+            if not _arrow_types.supports(data_type):
                 msg = (
                     f"{label}: argument {i + 1} has the Arrow type {data_type}, which is not supported yet; cast it, "
                     "for example to VARCHAR"
@@ -114,14 +115,16 @@ class ScalarFunction:
 class InlineFunction:
     """`py_udf` and its typed forms: the first argument of every call is the code."""
 
-    def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None) -> None:
+    def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None, arrow_type_of: ArrowTypeOf) -> None:
         """Prepare the function.
 
         Args:
             sandbox: whose engine and limits apply.
             name: the SQL function's name.
             return_type: the SQL type of its results; None to go by the code's annotation, or to infer it.
+            arrow_type_of: looks SQL types up.
         """
+        self._arrow_type_of = arrow_type_of
         self._sandbox = sandbox
         self._name = name
         self._return_type = return_type
@@ -187,5 +190,5 @@ class InlineFunction:
         return ScalarFunction(
             self._sandbox,
             definition,
-            lambda instance: resolve(label, instance.description, return_type=self._return_type),
+            lambda instance: resolve(label, instance.description, self._arrow_type_of, return_type=self._return_type),
         )

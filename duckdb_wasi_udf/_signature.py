@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import ProtocolError, SignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 VARIANT = "VARIANT"
+
+# Looks a SQL type up: the Arrow type DuckDB makes of it. It raises KeyError for a type DuckDB doesn't know.
+ArrowTypeOf = Callable[[str], pa.DataType]
 
 # Annotations and the SQL types they stand for.
 ANNOTATIONS = {
@@ -30,43 +35,8 @@ ANNOTATIONS = {
     "datetime": "TIMESTAMP",
 }
 
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
-
-# The Arrow type the guest builds for a declared SQL result type; DuckDB narrows integers and floats, and says so when a
-# value doesn't fit. VARIANT is inferred.
-_RESULT_TYPES: dict[str, pa.DataType | None] = {
-    "BOOLEAN": pa.bool_(),
-    **dict.fromkeys(_INTEGERS, pa.int64()),
-    "UBIGINT": pa.uint64(),
-    "FLOAT": pa.float64(),
-    "DOUBLE": pa.float64(),
-    "VARCHAR": pa.string(),
-    "BLOB": pa.binary(),
-    "DATE": pa.date32(),
-    "TIME": pa.time64("us"),
-    "TIMESTAMP": pa.timestamp("us"),
-    "TIMESTAMP_S": pa.timestamp("us"),
-    "TIMESTAMP_MS": pa.timestamp("us"),
-    "TIMESTAMP_NS": pa.timestamp("us"),
-    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
-    VARIANT: None,
-}
-
-_PARAMETER_TYPES = frozenset(_RESULT_TYPES) - {VARIANT}
-
-_DECIMAL = re.compile(r"DECIMAL\((\d{1,2}),(\d{1,2})\)")
-
-
-def _arrow_result_type(sql_type: str) -> pa.DataType | None:
-    """The Arrow type the guest builds for a SQL type; None for VARIANT.
-
-    Raises:
-        KeyError: there is none.
-    """
-    if decimal := _DECIMAL.fullmatch(sql_type):
-        return pa.decimal128(*map(int, decimal.groups()))
-    return _RESULT_TYPES[sql_type]
-
+# What a function can't tell from another type by the Arrow type DuckDB makes of it, or loses a part of.
+_AMBIGUOUS = ("HUGEINT", "UHUGEINT", "BIT", "TIME WITH TIME ZONE", "UUID", "JSON", "GEOMETRY", "BIGNUM", "VARIANT")
 
 # The guest sends annotations as text; what anyone writes by hand is far shorter.
 _MAX_ANNOTATION = 200
@@ -97,6 +67,7 @@ class Signature:
         required: how many of them have no default.
         rest: the parameter that takes any further arguments (`*args`); None without one.
         return_type: the SQL type of the result; VARIANT when it is inferred batch by batch.
+        result_type: the Arrow type the guest builds; None to infer it.
     """
 
     label: str
@@ -104,11 +75,7 @@ class Signature:
     required: int
     rest: Parameter | None
     return_type: str
-
-    @property
-    def result_type(self) -> pa.DataType | None:
-        """The Arrow type the guest builds; None to infer it."""
-        return _arrow_result_type(self.return_type)
+    result_type: pa.DataType | None
 
     def bind(self, argument_types: Sequence[pa.DataType]) -> list[tuple[pa.DataType, bool]]:
         """Match the arguments of a call with the parameters.
@@ -145,6 +112,7 @@ class Signature:
 def resolve(
     label: str,
     description: dict[str, Any],
+    arrow_type_of: ArrowTypeOf,
     *,
     parameters: Sequence[str] | None = None,
     return_type: str | None = None,
@@ -155,6 +123,7 @@ def resolve(
     Args:
         label: how errors name the function.
         description: the guest's description of the function (`_udf_guest._describe`); it is not trusted.
+        arrow_type_of: looks SQL types up.
         parameters: declared SQL type names, one for each argument; None to go by annotations.
         return_type: the declared SQL type name; None to go by the annotation.
         sees_null: every NULL arrives as None (DuckDB's null_handling="special"), whatever the annotations say.
@@ -166,10 +135,27 @@ def resolve(
         SignatureError: an annotation or a type isn't known, or they contradict the function.
         ProtocolError: the description isn't one.
     """
+    positional, required, rest = _parameters(label, description.get("parameters"), sees_null=sees_null)
+    if parameters is not None:
+        positional, required, rest = _declare(label, positional, required, rest, parameters)
+    for parameter in positional:
+        if parameter.sql_type is not None:
+            _check_supported(label, f"parameter {parameter.name!r}", parameter.sql_type, arrow_type_of)
+    if return_type is None:
+        return_type = _parse(label, "the result", description.get("returns"))[0] or VARIANT
+    result_type = None
+    if return_type != VARIANT:
+        result_type = _arrow_types.result_type(_check_supported(label, "the result", return_type, arrow_type_of))
+        if result_type is None:
+            raise SignatureError(_unsupported(label, "the result", return_type))
+    return Signature(label, tuple(positional), required, rest, return_type, result_type)
+
+
+def _parameters(label: str, described: object, *, sees_null: bool) -> tuple[list[Parameter], int, Parameter | None]:
+    """The positional parameters, how many of them are required, and the one that takes the rest."""
     positional: list[Parameter] = []
     required = 0
     rest = None
-    described = description.get("parameters")
     if not isinstance(described, list):
         rest = Parameter("args", None, sees_null)  # a builtin that can't be inspected
         described = []
@@ -189,13 +175,7 @@ def resolve(
         elif kind == "KEYWORD_ONLY" and has_no_default:
             msg = f"{label}: parameter {name!r} is keyword-only; SQL passes arguments by position, so give it a default"
             raise SignatureError(msg)
-    if parameters is not None:
-        positional, required, rest = _declare(label, positional, required, rest, parameters)
-    if return_type is None:
-        return_type = _parse(label, "the result", description.get("returns"))[0] or VARIANT
-    elif return_type not in _RESULT_TYPES and not _DECIMAL.fullmatch(return_type):
-        raise SignatureError(_unsupported(label, "the result type", return_type, _RESULT_TYPES))
-    return Signature(label, tuple(positional), required, rest, return_type)
+    return positional, required, rest
 
 
 def _declare(
@@ -207,16 +187,26 @@ def _declare(
         raise SignatureError(msg)
     parameters = []
     for i, sql_type in enumerate(declared):
-        if sql_type not in _PARAMETER_TYPES and not _DECIMAL.fullmatch(sql_type):
-            raise SignatureError(_unsupported(label, f"the type of parameter {i + 1}", sql_type, _PARAMETER_TYPES))
         parameter = positional[i] if i < len(positional) else rest
         assert parameter is not None  # checked above
         parameters.append(Parameter(parameter.name, sql_type, parameter.sees_null))
     return parameters, len(parameters), None
 
 
-def _unsupported(label: str, what: str, sql_type: str, supported: Iterable[str]) -> str:
-    return f"{label}: {what} {sql_type} is not supported yet; supported: {', '.join(sorted(supported))}, DECIMAL"
+def _check_supported(label: str, what: str, sql_type: str, arrow_type_of: ArrowTypeOf) -> pa.DataType:
+    """The Arrow type of a SQL type, unless a function couldn't handle its values."""
+    try:
+        arrow_type = arrow_type_of(sql_type)
+    except KeyError as error:
+        msg = f"{label}: the type {sql_type} of {what} is not one DuckDB knows"
+        raise SignatureError(msg) from error
+    if any(re.search(rf"\b{name}\b", sql_type) for name in _AMBIGUOUS) or not _arrow_types.supports(arrow_type):
+        raise SignatureError(_unsupported(label, what, sql_type))
+    return arrow_type
+
+
+def _unsupported(label: str, what: str, sql_type: str) -> str:
+    return f"{label}: the type {sql_type} of {what} is not supported yet; docs/types.md lists those that are"
 
 
 def _parse(label: str, what: str, text: object) -> tuple[str | None, bool]:
@@ -225,32 +215,53 @@ def _parse(label: str, what: str, text: object) -> tuple[str | None, bool]:
         return None, False
     text = str(text)[:_MAX_ANNOTATION]
     try:
-        names = _alternatives(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        names = {text}
-    none = "None" in names
-    names -= {"None"}
-    if names <= {"Any", "object"}:
-        return None, none or bool(names)
-    if len(names) == 1 and (name := names.pop()) in ANNOTATIONS:
-        return ANNOTATIONS[name], none
-    msg = (
-        f"{label}: the annotation {text!r} of {what} is not supported yet; "
-        f"supported: {', '.join(ANNOTATIONS)}, Any, each also with `| None`"
-    )
-    raise SignatureError(msg)
+        return _sql_type(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        msg = (
+            f"{label}: the annotation {text!r} of {what} is not supported yet; supported: {', '.join(ANNOTATIONS)}, "
+            "list[...] and dict[..., ...] of them, Any, each also with `| None`"
+        )
+        raise SignatureError(msg) from error
 
 
-def _alternatives(node: ast.expr) -> set[str]:
-    """The names a union is made of."""
-    match node:
-        case ast.BinOp(left, ast.BitOr(), right):
-            return _alternatives(left) | _alternatives(right)
-        case ast.Subscript(ast.Name("Optional") | ast.Attribute(attr="Optional"), inner):
-            return _alternatives(inner) | {"None"}
-        case ast.Name(name) | ast.Attribute(ast.Name("typing" | "datetime"), name):
-            return {name}
-        case ast.Constant(None):
-            return {"None"}
+def _sql_type(node: ast.expr) -> tuple[str | None, bool]:
+    """The SQL type an annotation stands for (None for any), and whether it admits None.
+
+    Raises:
+        ValueError: it stands for none.
+    """
+    members = _members(node)
+    types = [member for member in members if member is not None]
+    none = len(types) < len(members)
+    match types:
+        case [] | [ast.Name("Any" | "object") | ast.Attribute(ast.Name("typing"), "Any")]:
+            return None, True
+        case [ast.Name(name) | ast.Attribute(ast.Name("datetime"), name)] if name in ANNOTATIONS:
+            return ANNOTATIONS[name], none
+        case [ast.Subscript(ast.Name("list"), inner)]:
+            return f"{_inner(inner)}[]", none
+        case [ast.Subscript(ast.Name("dict"), ast.Tuple([key, value]))]:
+            return f"MAP({_inner(key)}, {_inner(value)})", none
         case _:
             raise ValueError
+
+
+def _inner(node: ast.expr) -> str:
+    """The type of values inside another, where any may be NULL and none may be of any type."""
+    sql_type, _ = _sql_type(node)
+    if sql_type is None:
+        raise ValueError
+    return sql_type
+
+
+def _members(node: ast.expr) -> list[ast.expr | None]:
+    """What a union is made of; None for None."""
+    match node:
+        case ast.BinOp(left, ast.BitOr(), right):
+            return _members(left) + _members(right)
+        case ast.Subscript(ast.Name("Optional") | ast.Attribute(ast.Name("typing"), "Optional"), inner):
+            return [*_members(inner), None]
+        case ast.Constant(None):
+            return [None]
+        case _:
+            return [node]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
-from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text, supports
+from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
+from duckdb_wasi_udf._arrow_types import supports
 
 LIMITS = DataLimits(result_bytes=100_000)
 RESULT_AT = 1024
@@ -219,4 +220,9 @@ def test_types_the_guest_cannot_read_are_known():
     assert supports(pa.int8())
     assert not supports(pa.date64())
     assert not supports(pa.duration("us"))
-    assert not supports(pa.list_(pa.int64()))
+    assert supports(pa.list_(pa.struct([("a", pa.map_(pa.string(), pa.int8()))])))
+    assert not supports(pa.list_(pa.duration("us")))
+    deep = pa.int64()
+    for _ in range(40):
+        deep = pa.list_(deep)
+    assert not supports(deep)

@@ -199,7 +199,7 @@ def test_an_instance_infers_the_type_anew_for_each_batch(start):
     [
         ("lambda i: 'text' if i else 1", None, "returned str after earlier rows of the batch gave BIGINT"),
         ("lambda i: True if i else 1", None, "returned bool after earlier rows of the batch gave BIGINT"),
-        ("lambda i: [1] if i else 1", None, "returned list; a result must be bool, int, float, str, bytes"),
+        ("lambda i: {1} if i else 1", None, "returned set; a result must be bool, int, float, str, bytes"),
         ("lambda i: 2**63 if i else 1", None, "outside the range of BIGINT"),
         ("lambda i: -2**63 - 1 if i else 1", pa.int64(), "outside the range of BIGINT"),
         ("lambda i: 1.0 if i else 1", pa.int64(), "returned float where its result type BIGINT was declared"),

@@ -17,6 +17,7 @@ LAYERS = [
     {"_sandbox", "_pool"},
     {"_instance"},
     {"_arrow_memory"},
+    {"_arrow_types"},
     {"_engine"},
     {"_guest"},
     {"_abi", "_binding", "_limits"},

@@ -1,8 +1,12 @@
 import pyarrow as pa
 import pytest
 
-from duckdb_wasi_udf import ProtocolError, SignatureError
-from duckdb_wasi_udf._signature import resolve
+from duckdb_wasi_udf import ProtocolError, SignatureError, _signature
+from duckdb_wasi_udf._install import _arrow_type_of
+
+
+def resolve(label, description, **options):
+    return _signature.resolve(label, description, _arrow_type_of, **options)
 
 
 def described(*parameters, returns=None):
@@ -30,6 +34,10 @@ def described(*parameters, returns=None):
         ("typing.Any", None, True),
         ("object", None, True),
         ("None", None, True),
+        ("list[int]", "BIGINT[]", False),
+        ("list[int | None] | None", "BIGINT[]", True),
+        ("dict[str, list[float]]", "MAP(VARCHAR, DOUBLE[])", False),
+        ("list[datetime.date]", "DATE[]", False),
     ],
 )
 def test_annotations_stand_for_sql_types(annotation, sql_type, sees_null):
@@ -39,7 +47,20 @@ def test_annotations_stand_for_sql_types(annotation, sql_type, sees_null):
 
 @pytest.mark.parametrize(
     "annotation",
-    ["list[int]", "int | str", "Decimal", "int +", "x" * 10_000, "(" * 10_000, "[]", "1", "int if x else str"],
+    [
+        "list",
+        "list[Any]",
+        "dict[str]",
+        "set[int]",
+        "int | str",
+        "Decimal",
+        "int +",
+        "x" * 10_000,
+        "(" * 10_000,
+        "[]",
+        "1",
+        "int if x else str",
+    ],
 )
 def test_an_annotation_that_is_not_supported_names_the_parameter(annotation):
     with pytest.raises(SignatureError, match="of parameter 'x' is not supported yet; supported: bool, int, float, str"):
@@ -58,6 +79,15 @@ def test_an_annotation_that_is_not_supported_names_the_parameter(annotation):
         ("int", "DOUBLE", "DOUBLE", pa.float64()),
         (None, "INTEGER", "INTEGER", pa.int64()),
         (None, "FLOAT", "FLOAT", pa.float64()),
+        ("list[int]", None, "BIGINT[]", pa.list_(pa.int64())),
+        (None, "SMALLINT[2][]", "SMALLINT[2][]", pa.list_(pa.list_(pa.int64()))),
+        (
+            None,
+            "STRUCT(a TINYINT, b MAP(VARCHAR, FLOAT))",
+            "STRUCT(a TINYINT, b MAP(VARCHAR, FLOAT))",
+            pa.struct([("a", pa.int64()), ("b", pa.map_(pa.string(), pa.float64()))]),
+        ),
+        (None, "ENUM('a', 'b')", "ENUM('a', 'b')", pa.string()),
         (None, "VARIANT", "VARIANT", None),
     ],
 )
@@ -108,9 +138,9 @@ def test_declaring_more_or_fewer_parameters_than_there_are_is_an_error(declared)
 
 
 def test_a_type_that_is_not_supported_is_named():
-    with pytest.raises(SignatureError, match="the type of parameter 2 INTERVAL is not supported yet"):
+    with pytest.raises(SignatureError, match="the type INTERVAL of parameter 'y' is not supported yet"):
         resolve("f", described(("x", None), ("y", None)), parameters=["BIGINT", "INTERVAL"])
-    with pytest.raises(SignatureError, match="the result type BIT is not supported yet"):
+    with pytest.raises(SignatureError, match="the type BIT of the result is not supported yet"):
         resolve("f", described(), return_type="BIT")
 
 

@@ -221,7 +221,7 @@ def test_values_of_every_type_survive_the_round_trip(identities, data):
 
 
 def test_a_type_that_is_not_supported_says_so(failing):
-    for argument in ("[1]", "{'a': 1}", "MAP {'a': 1}", "INTERVAL 1 DAY", "'a'::ENUM('a')"):
+    for argument in ("INTERVAL 1 DAY", "[INTERVAL 1 DAY]", "1::BIGNUM"):
         error = failing(f"SELECT py_udf('lambda v: v', {argument})", error=SignatureError)
         assert "which is not supported yet; cast it" in str(error)
 

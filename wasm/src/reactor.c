@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "abi.h"
-#include "codec.h"
+#include "decode.h"
+#include "encode.h"
 
 #define MAX_FUNCTIONS 64
 #define MAX_CURSORS 64
@@ -22,6 +23,7 @@ struct function {
   int return_null;    /* an exception makes its row NULL */
   int64_t n_args;     /* -1 until bound */
   uint8_t *sees_null; /* for each argument: NULL reaches the function as None */
+  struct value_type arguments; /* of the batch: a struct */
   struct column *columns;
   PyObject **row;     /* the arguments of one call, behind the free slot of the vectorcall protocol */
   struct ArrowArrayView batch;
@@ -150,15 +152,16 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
   if (returned != NULL && value_type_read(&declared, returned) < 0) return fail(NULL, NO_ROW);
   if (ArrowArrayViewInitFromSchema(&function->batch, arguments, &error) != NANOARROW_OK) return refuse(error.message);
   int64_t n_args = arguments->n_children;
+  if (value_type_read(&function->arguments, arguments) < 0) return fail(NULL, NO_ROW);
   function->sees_null = malloc((size_t)n_args + 1);
   function->columns = calloc((size_t)n_args + 1, sizeof *function->columns);
   function->row = calloc((size_t)n_args + 1, sizeof *function->row);
   if (function->sees_null == NULL || function->columns == NULL || function->row == NULL) return UDF_NO_MEMORY;
   for (int64_t i = 0; i < n_args; i++) {
     function->sees_null[i] = (arguments->children[i]->flags & ARROW_FLAG_NULLABLE) != 0;
-    if (value_type_read(&function->columns[i].type, arguments->children[i]) < 0) return fail(NULL, NO_ROW);
+    if (column_init(&function->columns[i], &function->arguments.children[i]) < 0) return fail(NULL, NO_ROW);
   }
-  builder_init(&function->builder, returned != NULL ? &declared : NULL);
+  if (builder_init(&function->builder, returned != NULL ? &declared : NULL) < 0) return fail(NULL, NO_ROW);
   function->n_args = n_args;
   return UDF_OK;
 }
@@ -211,7 +214,12 @@ static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int
     *status = refuse(error.message);
     return NULL;
   }
-  for (int64_t i = 0; i < function->n_args; i++) column_open(&function->columns[i], function->batch.children[i]);
+  for (int64_t i = 0; i < function->n_args; i++) {
+    if (column_open(&function->columns[i], function->batch.children[i]) < 0) {
+      *status = fail(NULL, NO_ROW);
+      return NULL;
+    }
+  }
   return function;
 }
 
@@ -235,7 +243,7 @@ UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) 
     if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
   }
   forget_row(function);
-  builder_finish(&function->builder, &result);
+  if (builder_finish(&function->builder, &result) < 0) return fail(NULL, NO_ROW);
   result.failed_rows = failed_rows;
   return UDF_OK;
 }
@@ -287,7 +295,7 @@ UDF_EXPORT(udf_next) int32_t udf_next(int32_t number) {
     Py_DECREF(value);
     if (failed) return fail(NULL, builder->length);
   }
-  builder_finish(builder, &result);
+  if (builder_finish(builder, &result) < 0) return fail(NULL, NO_ROW);
   result.failed_rows = 0;
   return UDF_OK;
 }
@@ -391,7 +399,7 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
-  if (!PyStatus_Exception(status) && codec_prepare() == 0) guest = PyImport_ImportModule("_udf_guest");
+  if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && encode_prepare() == 0) guest = PyImport_ImportModule("_udf_guest");
   if (guest == NULL) {
     if (PyErr_Occurred()) PyErr_Print();
     if (PyStatus_Exception(status)) fprintf(stderr, "%s: %s\n", status.func ? status.func : "", status.err_msg);

@@ -1,257 +1,19 @@
-#include "codec.h"
+#include "encode.h"
 
 #include <datetime.h>
 #include <string.h>
 
-#define MICROSECONDS_PER_SECOND INT64_C(1000000)
-#define MICROSECONDS_PER_DAY (INT64_C(86400) * MICROSECONDS_PER_SECOND)
+#include "calendar.h"
 
-static PyObject *decimal_class;
+/* The most fields a STRUCT gets by inference: as many as rows of distinct keys would otherwise make. */
+#define MAX_INFERRED_FIELDS 1000
 
-int codec_prepare(void) {
+int encode_prepare(void) {
   PyDateTime_IMPORT;
-  PyObject *decimal = PyImport_ImportModule("decimal");
-  if (PyDateTimeAPI == NULL || decimal == NULL) return -1;
-  decimal_class = PyObject_GetAttrString(decimal, "Decimal");
-  Py_DECREF(decimal);
-  return decimal_class == NULL ? -1 : 0;
+  return PyDateTimeAPI == NULL ? -1 : 0;
 }
 
-/* ---- types ----------------------------------------------------------------------------------------------------- */
-
-int value_type_read(struct value_type *type, const struct ArrowSchema *schema) {
-  struct ArrowError error;
-  struct ArrowSchemaView view;
-  error.message[0] = 0;
-  if (ArrowSchemaViewInit(&view, schema, &error) != NANOARROW_OK) {
-    PyErr_SetString(PyExc_TypeError, error.message);
-    return -1;
-  }
-  *type = (struct value_type){
-      .arrow = view.type,
-      .unit = view.time_unit,
-      .with_time_zone = view.type == NANOARROW_TYPE_TIMESTAMP && view.timezone != NULL && view.timezone[0] != 0,
-      .precision = view.decimal_precision,
-      .scale = view.decimal_scale,
-  };
-  switch (view.type) {
-    case NANOARROW_TYPE_NA:
-    case NANOARROW_TYPE_BOOL:
-    case NANOARROW_TYPE_INT8:
-    case NANOARROW_TYPE_UINT8:
-    case NANOARROW_TYPE_INT16:
-    case NANOARROW_TYPE_UINT16:
-    case NANOARROW_TYPE_INT32:
-    case NANOARROW_TYPE_UINT32:
-    case NANOARROW_TYPE_INT64:
-    case NANOARROW_TYPE_UINT64:
-    case NANOARROW_TYPE_FLOAT:
-    case NANOARROW_TYPE_DOUBLE:
-    case NANOARROW_TYPE_STRING:
-    case NANOARROW_TYPE_BINARY:
-    case NANOARROW_TYPE_DATE32:
-    case NANOARROW_TYPE_TIME64:
-    case NANOARROW_TYPE_TIMESTAMP:
-    case NANOARROW_TYPE_DECIMAL128:
-      return 0;
-    default:
-      PyErr_Format(PyExc_TypeError, "the guest has no codec for Arrow type %s", ArrowTypeString(view.type));
-      return -1;
-  }
-}
-
-/* The SQL name a user knows the type by. */
-static const char *sql_name(const struct value_type *type) {
-  switch (type->arrow) {
-    case NANOARROW_TYPE_BOOL:
-      return "BOOLEAN";
-    case NANOARROW_TYPE_INT64:
-      return "BIGINT";
-    case NANOARROW_TYPE_UINT64:
-      return "UBIGINT";
-    case NANOARROW_TYPE_DOUBLE:
-      return "DOUBLE";
-    case NANOARROW_TYPE_BINARY:
-      return "BLOB";
-    case NANOARROW_TYPE_DATE32:
-      return "DATE";
-    case NANOARROW_TYPE_TIME64:
-      return "TIME";
-    case NANOARROW_TYPE_TIMESTAMP:
-      return type->with_time_zone ? "TIMESTAMP WITH TIME ZONE" : "TIMESTAMP";
-    case NANOARROW_TYPE_DECIMAL128:
-      return "DECIMAL";
-    default:
-      return "VARCHAR";
-  }
-}
-
-/* ---- days, and the civil calendar ------------------------------------------------------------------------------ */
-
-/* Proleptic Gregorian date of a day counted from 1970-01-01 and back: Howard Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms" (https://howardhinnant.github.io/date_algorithms.html), civil_from_days and days_from_civil. */
-static void civil_from_days(int64_t days, int *year, int *month, int *day) {
-  days += 719468;
-  int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-  int64_t of_era = days - era * 146097;
-  int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-  int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  int64_t shifted = (5 * of_year + 2) / 153; /* month from March */
-  *day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
-  *month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
-  *year = (int)(year_of_era + era * 400 + (*month <= 2));
-}
-
-static int64_t days_from_civil(int year, int month, int day) {
-  year -= month <= 2;
-  int64_t era = (year >= 0 ? year : year - 399) / 400;
-  int64_t year_of_era = year - era * 400;
-  int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  int64_t of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-  return era * 146097 + of_era - 719468;
-}
-
-/* Days of 0001-01-01 and 9999-12-31: what Python's datetime holds. */
-#define MIN_DAY INT64_C(-719162)
-#define MAX_DAY INT64_C(2932896)
-
-static int check_day(int64_t day, const char *sql_type) {
-  if (day >= MIN_DAY && day <= MAX_DAY) return 0;
-  PyErr_Format(PyExc_OverflowError,
-               "a %s outside the years 1 to 9999 of Python's datetime (perhaps infinity); filter it out or cast it to "
-               "VARCHAR",
-               sql_type);
-  return -1;
-}
-
-static int64_t floor_divide(int64_t value, int64_t by) {
-  int64_t quotient = value / by;
-  return quotient - (value % by < 0);
-}
-
-/* A count of `unit` as microseconds: never a rounded one. */
-static int to_microseconds(int64_t value, enum ArrowTimeUnit unit, int64_t *microseconds) {
-  switch (unit) {
-    case NANOARROW_TIME_UNIT_SECOND:
-    case NANOARROW_TIME_UNIT_MILLI:
-      if (!__builtin_mul_overflow(value, unit == NANOARROW_TIME_UNIT_SECOND ? 1000000 : 1000, microseconds)) return 0;
-      *microseconds = INT64_MAX; /* far outside the calendar, as check_day will say */
-      return 0;
-    case NANOARROW_TIME_UNIT_MICRO:
-      *microseconds = value;
-      return 0;
-    default:
-      if (value % 1000 != 0) {
-        PyErr_SetString(PyExc_OverflowError,
-                        "a value with nanoseconds, which Python's datetime can't hold; cast it to microseconds or to "
-                        "BIGINT (epoch_ns)");
-        return -1;
-      }
-      *microseconds = value / 1000;
-      return 0;
-  }
-}
-
-/* ---- decoding -------------------------------------------------------------------------------------------------- */
-
-void column_open(struct column *column, const struct ArrowArrayView *view) {
-  column->view = view;
-  column->first = view->offset;
-  column->validity = view->null_count == 0 ? NULL : view->buffer_views[0].data.as_uint8;
-  column->data = view->buffer_views[1].data.data;
-  column->offsets = NULL;
-  if (column->type.arrow == NANOARROW_TYPE_STRING || column->type.arrow == NANOARROW_TYPE_BINARY) {
-    column->offsets = view->buffer_views[1].data.as_int32;
-    column->data = view->buffer_views[2].data.data;
-  }
-}
-
-static PyObject *get_date(int64_t day) {
-  if (check_day(day, "DATE") < 0) return NULL;
-  int year, month, of_month;
-  civil_from_days(day, &year, &month, &of_month);
-  return PyDate_FromDate(year, month, of_month);
-}
-
-static PyObject *get_time(int64_t value, enum ArrowTimeUnit unit) {
-  int64_t micros;
-  if (to_microseconds(value, unit, &micros) < 0) return NULL;
-  if (micros >= MICROSECONDS_PER_DAY) {
-    PyErr_SetString(PyExc_OverflowError, "the TIME 24:00:00, which Python's time can't hold; cast it to VARCHAR");
-    return NULL;
-  }
-  int64_t seconds = micros / MICROSECONDS_PER_SECOND;
-  return PyTime_FromTime((int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60),
-                         (int)(micros % MICROSECONDS_PER_SECOND));
-}
-
-static PyObject *get_timestamp(int64_t value, const struct value_type *type) {
-  int64_t micros;
-  if (to_microseconds(value, type->unit, &micros) < 0) return NULL;
-  int64_t day = floor_divide(micros, MICROSECONDS_PER_DAY);
-  if (check_day(day, sql_name(type)) < 0) return NULL;
-  int year, month, of_month;
-  civil_from_days(day, &year, &month, &of_month);
-  int64_t of_day = micros - day * MICROSECONDS_PER_DAY;
-  int64_t seconds = of_day / MICROSECONDS_PER_SECOND;
-  return PyDateTimeAPI->DateTime_FromDateAndTime(
-      year, month, of_month, (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60),
-      (int)(of_day % MICROSECONDS_PER_SECOND), type->with_time_zone ? PyDateTime_TimeZone_UTC : Py_None,
-      PyDateTimeAPI->DateTimeType);
-}
-
-static PyObject *get_decimal(const void *data, int64_t i, int32_t scale) {
-  __int128 value;
-  memcpy(&value, (const char *)data + i * 16, 16);
-  unsigned __int128 rest = value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
-  char text[64]; /* 39 digits, a point, leading zeros up to the scale, a sign */
-  char *end = text + sizeof text, *at = end;
-  for (int32_t digits = 0; rest != 0 || digits <= scale; digits++) {
-    if (digits == scale && scale > 0) *--at = '.';
-    *--at = (char)('0' + (int)(rest % 10));
-    rest /= 10;
-  }
-  if (value < 0) *--at = '-';
-  return PyObject_CallFunction(decimal_class, "s#", at, (Py_ssize_t)(end - at));
-}
-
-PyObject *column_get(const struct column *column, int64_t row) {
-  int64_t i = column->first + row;
-  switch (column->type.arrow) {
-    case NANOARROW_TYPE_INT64:
-      return PyLong_FromLongLong(((const int64_t *)column->data)[i]);
-    case NANOARROW_TYPE_DOUBLE:
-      return PyFloat_FromDouble(((const double *)column->data)[i]);
-    case NANOARROW_TYPE_STRING: {
-      int32_t start = column->offsets[i];
-      return PyUnicode_DecodeUTF8((const char *)column->data + start, column->offsets[i + 1] - start, NULL);
-    }
-    case NANOARROW_TYPE_BOOL:
-      return PyBool_FromLong(ArrowBitGet(column->data, i));
-    case NANOARROW_TYPE_INT32:
-      return PyLong_FromLong(((const int32_t *)column->data)[i]);
-    case NANOARROW_TYPE_UINT64:
-      return PyLong_FromUnsignedLongLong(((const uint64_t *)column->data)[i]);
-    case NANOARROW_TYPE_FLOAT:
-      return PyFloat_FromDouble(((const float *)column->data)[i]);
-    case NANOARROW_TYPE_BINARY: {
-      int32_t start = column->offsets[i];
-      return PyBytes_FromStringAndSize((const char *)column->data + start, column->offsets[i + 1] - start);
-    }
-    case NANOARROW_TYPE_DATE32:
-      return get_date(((const int32_t *)column->data)[i]);
-    case NANOARROW_TYPE_TIME64:
-      return get_time(((const int64_t *)column->data)[i], column->type.unit);
-    case NANOARROW_TYPE_TIMESTAMP:
-      return get_timestamp(((const int64_t *)column->data)[i], &column->type);
-    case NANOARROW_TYPE_DECIMAL128:
-      return get_decimal(column->data, i, column->type.scale);
-    default: /* the narrow integers: value_type_read let nothing else through */
-      return PyLong_FromLongLong(ArrowArrayViewGetIntUnsafe(column->view, row));
-  }
-}
-
-/* ---- encoding: the column under construction -------------------------------------------------------------------- */
+/* ---- the column under construction ------------------------------------------------------------------------------ */
 
 static int out_of_memory(void) {
   PyErr_NoMemory();
@@ -276,36 +38,117 @@ static int64_t value_width(enum ArrowType type) {
   }
 }
 
-static int has_offsets(enum ArrowType type) { return type == NANOARROW_TYPE_STRING || type == NANOARROW_TYPE_BINARY; }
+static int is_list(enum ArrowType type) { return type == NANOARROW_TYPE_LIST || type == NANOARROW_TYPE_MAP; }
 
-void builder_init(struct builder *builder, const struct value_type *declared) {
-  memset(builder, 0, sizeof *builder);
-  builder->declared = declared != NULL;
-  builder->type = declared != NULL ? *declared : (struct value_type){.arrow = NANOARROW_TYPE_NA};
+static int has_bytes(enum ArrowType type) { return type == NANOARROW_TYPE_STRING || type == NANOARROW_TYPE_BINARY; }
+
+static int has_offsets(enum ArrowType type) { return has_bytes(type) || is_list(type); }
+
+static struct builder *add_child(struct builder *builder) {
+  int64_t n = builder->n_children + 1;
+  struct builder **children = realloc(builder->children, (size_t)n * sizeof *children);
+  if (children != NULL) builder->children = children;
+  struct builder *child = children == NULL ? NULL : calloc(1, sizeof *child);
+  if (child == NULL) {
+    out_of_memory();
+    return NULL;
+  }
+  child->depth = builder->depth + 1;
+  child->type.arrow = NANOARROW_TYPE_NA;
+  children[n - 1] = child;
+  builder->n_children = n;
+  return child;
+}
+
+static void init_empty(struct builder *builder) {
   ArrowBitmapInit(&builder->validity);
   ArrowBitmapInit(&builder->bits);
   ArrowBufferInit(&builder->data);
   ArrowBufferInit(&builder->offsets);
 }
 
-/* Room for the batch's fixed-width part, and a placeholder for each NULL appended so far. */
-static int prepare_values(struct builder *builder) {
-  int64_t width = value_width(builder->type.arrow);
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) {
-    if (ArrowBitmapReserve(&builder->bits, builder->capacity) != NANOARROW_OK) return out_of_memory();
-    ArrowBitmapAppendUnsafe(&builder->bits, 0, builder->length);
-  } else if (has_offsets(builder->type.arrow)) {
-    if (ArrowBufferReserve(&builder->offsets, (builder->capacity + 1) * 4) != NANOARROW_OK) return out_of_memory();
-    memset(builder->offsets.data, 0, (size_t)(builder->length + 1) * 4);
-  } else if (width > 0) {
-    if (ArrowBufferReserve(&builder->data, builder->capacity * width) != NANOARROW_OK) return out_of_memory();
-    memset(builder->data.data, 0, (size_t)(builder->length * width));
+/* Frees what a builder inside another holds. */
+static void free_child(struct builder *builder) {
+  for (int64_t i = 0; i < builder->n_children; i++) free_child(builder->children[i]);
+  ArrowBitmapReset(&builder->validity);
+  ArrowBitmapReset(&builder->bits);
+  ArrowBufferReset(&builder->data);
+  ArrowBufferReset(&builder->offsets);
+  free(builder->children);
+  free(builder->child_arrays);
+  free(builder->child_schemas);
+  Py_XDECREF(builder->type.name);
+  free(builder);
+}
+
+static void drop_children(struct builder *builder) {
+  for (int64_t i = 0; i < builder->n_children; i++) free_child(builder->children[i]);
+  builder->n_children = 0;
+}
+
+static int init_declared(struct builder *builder, const struct value_type *declared) {
+  init_empty(builder);
+  builder->declared = 1;
+  builder->type = *declared;
+  Py_XINCREF(builder->type.name);
+  struct builder *parent = builder;
+  if (declared->arrow == NANOARROW_TYPE_MAP) { /* its entries, a struct of key and value */
+    parent = add_child(builder);
+    if (parent == NULL) return -1;
+    init_empty(parent);
+    parent->declared = 1;
+    parent->type = (struct value_type){.arrow = NANOARROW_TYPE_STRUCT};
+  }
+  for (int64_t i = 0; i < declared->n_children; i++) {
+    struct builder *child = add_child(parent);
+    if (child == NULL || init_declared(child, &declared->children[i]) < 0) return -1;
   }
   return 0;
 }
 
-int builder_start(struct builder *builder, int64_t rows) {
-  if (!builder->declared) builder->type = (struct value_type){.arrow = NANOARROW_TYPE_NA};
+int builder_init(struct builder *builder, const struct value_type *declared) {
+  memset(builder, 0, sizeof *builder);
+  if (declared != NULL) return init_declared(builder, declared);
+  builder->type.arrow = NANOARROW_TYPE_NA;
+  init_empty(builder);
+  return 0;
+}
+
+/* Room for the fixed-width part of `capacity` rows. */
+static int make_room(struct builder *builder, int64_t capacity) {
+  int64_t width = value_width(builder->type.arrow), more = capacity - builder->length;
+  ArrowErrorCode code = NANOARROW_OK;
+  if (builder->type.arrow == NANOARROW_TYPE_BOOL) {
+    code = ArrowBitmapReserve(&builder->bits, more);
+  } else if (has_offsets(builder->type.arrow)) {
+    builder->offsets.size_bytes = (builder->length + 1) * 4; /* what growing has to keep */
+    code = ArrowBufferReserve(&builder->offsets, more * 4 + 4);
+  } else if (width > 0) {
+    builder->data.size_bytes = builder->length * width;
+    code = ArrowBufferReserve(&builder->data, more * width);
+  }
+  if (code == NANOARROW_OK && builder->null_count > 0) code = ArrowBitmapReserve(&builder->validity, more);
+  if (code != NANOARROW_OK) return out_of_memory();
+  builder->capacity = capacity;
+  return 0;
+}
+
+/* Settles the type: room for the batch, and a placeholder for each NULL appended so far. */
+static int prepare_values(struct builder *builder) {
+  int64_t length = builder->length;
+  builder->length = 0;
+  builder->offsets.size_bytes = 0;
+  int failed = make_room(builder, builder->capacity);
+  builder->length = length;
+  if (failed) return -1;
+  int64_t width = value_width(builder->type.arrow);
+  if (builder->type.arrow == NANOARROW_TYPE_BOOL) ArrowBitmapAppendUnsafe(&builder->bits, 0, length);
+  if (has_offsets(builder->type.arrow)) memset(builder->offsets.data, 0, (size_t)(length + 1) * 4);
+  if (width > 0) memset(builder->data.data, 0, (size_t)(length * width));
+  return 0;
+}
+
+static int start(struct builder *builder, int64_t rows) {
   builder->length = 0;
   builder->null_count = 0;
   builder->capacity = rows;
@@ -313,19 +156,70 @@ int builder_start(struct builder *builder, int64_t rows) {
   ArrowBitmapResize(&builder->bits, 0, 0);
   builder->data.size_bytes = 0;
   builder->offsets.size_bytes = 0;
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (start(builder->children[i], 0) < 0) return -1;
+  }
   return prepare_values(builder);
+}
+
+int builder_start(struct builder *builder, int64_t rows) {
+  if (!builder->declared) {
+    drop_children(builder);
+    builder->type = (struct value_type){.arrow = NANOARROW_TYPE_NA};
+  }
+  return start(builder, rows);
+}
+
+/* Room for one more row: only columns inside others ever have none. */
+static inline int next_row(struct builder *builder) {
+  if (builder->length < builder->capacity) return 0;
+  return make_room(builder, builder->capacity < 32 ? 64 : builder->capacity * 2);
 }
 
 /* Marks the row just written. */
 static inline void close_row(struct builder *builder, int valid) {
   if (builder->null_count > 0) ArrowBitmapAppendUnsafe(&builder->validity, (uint8_t)valid, 1);
   builder->length++;
-  if (has_offsets(builder->type.arrow)) {
+  if (has_bytes(builder->type.arrow)) {
     ((int32_t *)builder->offsets.data)[builder->length] = (int32_t)builder->data.size_bytes;
+  } else if (is_list(builder->type.arrow)) {
+    ((int32_t *)builder->offsets.data)[builder->length] = (int32_t)builder->children[0]->length;
+  }
+}
+
+/* Takes rows back. */
+static void truncate_to(struct builder *builder, int64_t length) {
+  if (builder->length <= length) return;
+  if (builder->null_count > 0) {
+    builder->null_count = length - ArrowBitCountSet(builder->validity.buffer.data, 0, length);
+    ArrowBitmapResize(&builder->validity, builder->null_count > 0 ? length : 0, 0);
+  }
+  if (builder->type.arrow == NANOARROW_TYPE_BOOL) ArrowBitmapResize(&builder->bits, length, 0);
+  const int32_t *offsets = (const int32_t *)builder->offsets.data;
+  if (has_bytes(builder->type.arrow)) builder->data.size_bytes = offsets[length];
+  if (is_list(builder->type.arrow)) truncate_to(builder->children[0], offsets[length]);
+  if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+    for (int64_t i = 0; i < builder->n_children; i++) truncate_to(builder->children[i], length);
+  }
+  builder->length = length;
+}
+
+/* Takes back what a row that failed has left in the columns inside. */
+static void undo_row(struct builder *builder) {
+  if (is_list(builder->type.arrow)) {
+    truncate_to(builder->children[0], ((const int32_t *)builder->offsets.data)[builder->length]);
+  } else if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+    for (int64_t i = 0; i < builder->n_children; i++) truncate_to(builder->children[i], builder->length);
   }
 }
 
 int builder_append_null(struct builder *builder) {
+  if (next_row(builder) < 0) return -1;
+  if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+    for (int64_t i = 0; i < builder->n_children; i++) {
+      if (builder_append_null(builder->children[i]) < 0) return -1;
+    }
+  }
   if (builder->null_count == 0) {
     if (ArrowBitmapReserve(&builder->validity, builder->capacity) != NANOARROW_OK) return out_of_memory();
     ArrowBitmapAppendUnsafe(&builder->validity, 1, builder->length);
@@ -341,7 +235,7 @@ int builder_append_null(struct builder *builder) {
   return 0;
 }
 
-/* ---- encoding: which type a value has --------------------------------------------------------------------------- */
+/* ---- which type a value has --------------------------------------------------------------------------- */
 
 static int is_decimal(PyObject *value) { return PyObject_TypeCheck(value, (PyTypeObject *)decimal_class); }
 
@@ -364,6 +258,8 @@ static struct value_type type_of(PyObject *value) {
   if (PyTime_Check(value)) {
     return (struct value_type){.arrow = NANOARROW_TYPE_TIME64, .unit = NANOARROW_TIME_UNIT_MICRO};
   }
+  if (PyList_Check(value) || PyTuple_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_LIST};
+  if (PyDict_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_STRUCT};
   return (struct value_type){.arrow = NANOARROW_TYPE_NA};
 }
 
@@ -378,8 +274,8 @@ static int wrong_type(struct builder *builder, PyObject *value) {
                     "return_type such as DECIMAL(18,3), or return str or float");
   } else if (type_of(value).arrow == NANOARROW_TYPE_NA) {
     PyErr_Format(PyExc_TypeError,
-                 "the function returned %.100s; a result must be bool, int, float, str, bytes, date, time, datetime or "
-                 "None",
+                 "the function returned %.100s; a result must be bool, int, float, str, bytes, date, time, datetime, "
+                 "list, dict or None",
                  kind);
   } else {
     PyErr_Format(PyExc_TypeError,
@@ -395,7 +291,13 @@ static int infer(struct builder *builder, PyObject *value) {
   struct value_type type = type_of(value);
   if (type.arrow == builder->type.arrow && type.with_time_zone == builder->type.with_time_zone) return 0;
   if (builder->type.arrow == NANOARROW_TYPE_NA && type.arrow != NANOARROW_TYPE_NA) {
+    type.name = builder->type.name; /* a field keeps its name */
     builder->type = type;
+    if (type.arrow == NANOARROW_TYPE_LIST) {
+      struct builder *values = add_child(builder);
+      if (values == NULL) return -1;
+      init_empty(values);
+    }
     return prepare_values(builder);
   }
   if (builder->type.arrow == NANOARROW_TYPE_DOUBLE && type.arrow == NANOARROW_TYPE_INT64) return 0;
@@ -403,13 +305,13 @@ static int infer(struct builder *builder, PyObject *value) {
     const int64_t *integers = (const int64_t *)builder->data.data;
     double *doubles = (double *)builder->data.data;
     for (int64_t i = 0; i < builder->length; i++) doubles[i] = (double)integers[i];
-    builder->type = type;
+    builder->type.arrow = type.arrow;
     return 0;
   }
   return wrong_type(builder, value);
 }
 
-/* ---- encoding: values -------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 static int append_bool(struct builder *builder, PyObject *value) {
   if (!PyBool_Check(value)) return wrong_type(builder, value);
@@ -602,8 +504,147 @@ static int append_decimal(struct builder *builder, PyObject *value) {
   return failed;
 }
 
+/* ---- nested values ----------------------------------------------------------------------------------------------- */
+
+static int too_many(void) {
+  PyErr_SetString(PyExc_OverflowError, "the lists returned for one batch hold more than 2^31 values");
+  return -1;
+}
+
+static int append_list(struct builder *builder, PyObject *value) {
+  if (!PyList_Check(value) && !PyTuple_Check(value)) return wrong_type(builder, value);
+  struct builder *values = builder->children[0];
+  /* Appending may run code of the user's, which may change the list. */
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++) {
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(value, i));
+    int failed = builder_append(values, item);
+    Py_DECREF(item);
+    if (failed) return -1;
+  }
+  return values->length > INT32_MAX ? too_many() : 0;
+}
+
+/* The field of a name, added with NULLs for the rows before it when the type is inferred. */
+static struct builder *inferred_field(struct builder *builder, PyObject *name) {
+  if (!PyUnicode_CheckExact(name)) {
+    PyErr_Format(PyExc_TypeError,
+                 "the function returned a dict with a key of type %.100s; the keys of an inferred STRUCT are str, "
+                 "declare a MAP for others",
+                 Py_TYPE(name)->tp_name);
+    return NULL;
+  }
+  if (builder->n_children >= MAX_INFERRED_FIELDS) {
+    PyErr_Format(PyExc_OverflowError, "the dicts returned for one batch have more than %d keys; declare a MAP",
+                 MAX_INFERRED_FIELDS);
+    return NULL;
+  }
+  struct builder *field = add_child(builder);
+  if (field == NULL) return NULL;
+  init_empty(field);
+  field->type.name = Py_NewRef(name);
+  for (int64_t i = 0; i < builder->length; i++) {
+    if (builder_append_null(field) < 0) return NULL;
+  }
+  return field;
+}
+
+/* Adds the fields that no earlier dict of the batch had. */
+static int infer_fields(struct builder *builder, PyObject *fields) {
+  PyObject *name, *ignored;
+  Py_ssize_t position = 0;
+  int64_t i = 0;
+  while (PyDict_Next(fields, &position, &name, &ignored)) {
+    /* Most dicts have the keys of the one before, in the same order. */
+    if (i < builder->n_children && builder->children[i]->type.name == name) {
+      i++;
+      continue;
+    }
+    int64_t k = 0;
+    while (k < builder->n_children && PyUnicode_CheckExact(name) &&
+           PyUnicode_Compare(builder->children[k]->type.name, name) != 0) {
+      k++;
+    }
+    if (k == builder->n_children || !PyUnicode_CheckExact(name)) {
+      if (inferred_field(builder, name) == NULL) return -1;
+    }
+    i++;
+  }
+  return 0;
+}
+
+static int check_keys(struct builder *builder, PyObject *fields, int64_t found) {
+  if (PyDict_GET_SIZE(fields) == found) return 0;
+  PyObject *name, *ignored;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(fields, &position, &name, &ignored)) {
+    int known = 0;
+    for (int64_t i = 0; i < builder->n_children && !known; i++) {
+      known = PyUnicode_Check(name) && PyUnicode_Compare(builder->children[i]->type.name, name) == 0;
+    }
+    if (!known) {
+      PyErr_Format(PyExc_TypeError, "the function returned a dict with the key %.100R, which its result type STRUCT "
+                                    "doesn't have", name);
+      return -1;
+    }
+  }
+  return 0;
+}
+
+/* A dict by its keys (one that is missing is NULL), or a tuple of the fields in order. */
+static int append_struct(struct builder *builder, PyObject *value) {
+  if (PyTuple_Check(value) && builder->declared) {
+    if (PyTuple_GET_SIZE(value) != builder->n_children) {
+      PyErr_Format(PyExc_TypeError, "the function returned a tuple of %zd where its result type STRUCT has %d fields",
+                   PyTuple_GET_SIZE(value), (int)builder->n_children);
+      return -1;
+    }
+    for (int64_t i = 0; i < builder->n_children; i++) {
+      if (builder_append(builder->children[i], PyTuple_GET_ITEM(value, i)) < 0) return -1;
+    }
+    return 0;
+  }
+  if (!PyDict_Check(value)) return wrong_type(builder, value);
+  if (!builder->declared && infer_fields(builder, value) < 0) return -1;
+  int64_t found = 0;
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    struct builder *field = builder->children[i];
+    PyObject *item = PyDict_GetItemWithError(value, field->type.name);
+    if (item == NULL && PyErr_Occurred()) return -1;
+    found += item != NULL;
+    item = Py_NewRef(item == NULL ? Py_None : item);
+    int failed = builder_append(field, item);
+    Py_DECREF(item);
+    if (failed) return -1;
+  }
+  return check_keys(builder, value, found);
+}
+
+static int append_map(struct builder *builder, PyObject *value) {
+  if (!PyDict_Check(value)) return wrong_type(builder, value);
+  struct builder *entries = builder->children[0];
+  PyObject *items = PyDict_Items(value); /* as they are now, whatever code of the user's may run */
+  if (items == NULL) return -1;
+  int failed = 0;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && !failed; i++) {
+    PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
+    if (key == Py_None) {
+      PyErr_SetString(PyExc_TypeError, "the function returned a dict with the key None, which a MAP can't have");
+      failed = 1;
+    } else {
+      failed = builder_append(entries, PyList_GET_ITEM(items, i));
+    }
+  }
+  Py_DECREF(items);
+  return failed ? -1 : entries->length > INT32_MAX ? too_many() : 0;
+}
+
 int builder_append(struct builder *builder, PyObject *value) {
   if (value == Py_None) return builder_append_null(builder);
+  if (next_row(builder) < 0) return -1;
+  if (builder->depth > MAX_DEPTH) {
+    PyErr_Format(PyExc_OverflowError, "the function returned a value nested deeper than %d", MAX_DEPTH);
+    return -1;
+  }
   if (!builder->declared && infer(builder, value) < 0) return -1;
   int failed;
   switch (builder->type.arrow) {
@@ -637,16 +678,28 @@ int builder_append(struct builder *builder, PyObject *value) {
     case NANOARROW_TYPE_DECIMAL128:
       failed = append_decimal(builder, value);
       break;
+    case NANOARROW_TYPE_LIST:
+      failed = append_list(builder, value);
+      break;
+    case NANOARROW_TYPE_STRUCT:
+      failed = append_struct(builder, value);
+      break;
+    case NANOARROW_TYPE_MAP:
+      failed = append_map(builder, value);
+      break;
     default: /* a declared type without an encoder */
       failed = wrong_type(builder, value);
       break;
   }
-  if (failed) return -1;
+  if (failed) {
+    undo_row(builder);
+    return -1;
+  }
   close_row(builder, 1);
   return 0;
 }
 
-/* ---- encoding: the result ---------------------------------------------------------------------------------------- */
+/* ---- the result ---------------------------------------------------------------------------------------- */
 
 /* The type in the notation of the Arrow C data interface. */
 static void write_format(struct builder *builder) {
@@ -683,33 +736,74 @@ static void write_format(struct builder *builder) {
       snprintf(builder->format, sizeof builder->format, "d:%d,%d", (int)builder->type.precision,
                (int)builder->type.scale);
       return;
+    case NANOARROW_TYPE_LIST:
+      format = "+l";
+      break;
+    case NANOARROW_TYPE_STRUCT:
+      format = "+s";
+      break;
+    case NANOARROW_TYPE_MAP:
+      format = "+m";
+      break;
     default:
       break;
   }
   snprintf(builder->format, sizeof builder->format, "%s", format);
 }
 
-void builder_finish(struct builder *builder, struct udf_result *result) {
-  static const void *buffers[3];
+/* Fills the structs that describe the builder and those inside it. */
+static int describe(struct builder *builder) {
+  size_t n = (size_t)builder->n_children;
+  free(builder->child_arrays);
+  free(builder->child_schemas);
+  builder->child_arrays = malloc((n + 1) * sizeof *builder->child_arrays);
+  builder->child_schemas = malloc((n + 1) * sizeof *builder->child_schemas);
+  if (builder->child_arrays == NULL || builder->child_schemas == NULL) return out_of_memory();
+  for (size_t i = 0; i < n; i++) {
+    if (describe(builder->children[i]) < 0) return -1;
+    builder->child_arrays[i] = &builder->children[i]->array;
+    builder->child_schemas[i] = &builder->children[i]->schema;
+  }
+
+  enum ArrowType type = builder->type.arrow;
   int64_t n_buffers = 2;
-  buffers[0] = builder->null_count > 0 ? builder->validity.buffer.data : NULL;
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) {
-    buffers[1] = builder->bits.buffer.data;
-  } else if (has_offsets(builder->type.arrow)) {
-    buffers[1] = builder->offsets.data;
-    buffers[2] = builder->data.data;
-    n_buffers = 3;
-  } else if (builder->type.arrow == NANOARROW_TYPE_NA) {
+  builder->buffers[0] = builder->null_count > 0 ? builder->validity.buffer.data : NULL;
+  builder->buffers[1] = builder->data.data;
+  if (type == NANOARROW_TYPE_BOOL) {
+    builder->buffers[1] = builder->bits.buffer.data;
+  } else if (has_offsets(type)) {
+    builder->buffers[1] = builder->offsets.data;
+    builder->buffers[2] = builder->data.data;
+    n_buffers = has_bytes(type) ? 3 : 2;
+  } else if (type == NANOARROW_TYPE_STRUCT) {
+    n_buffers = 1;
+  } else if (type == NANOARROW_TYPE_NA) {
     n_buffers = 0;
-  } else {
-    buffers[1] = builder->data.data;
   }
   write_format(builder);
-  result->schema = (struct ArrowSchema){.format = builder->format, .name = "", .flags = ARROW_FLAG_NULLABLE};
-  result->array = (struct ArrowArray){
+  const char *name = builder->type.name == NULL ? "" : PyUnicode_AsUTF8(builder->type.name);
+  if (name == NULL) return -1;
+  builder->schema = (struct ArrowSchema){
+      .format = builder->format,
+      .name = name,
+      .flags = ARROW_FLAG_NULLABLE,
+      .n_children = builder->n_children,
+      .children = builder->child_schemas,
+  };
+  builder->array = (struct ArrowArray){
       .length = builder->length,
       .null_count = builder->null_count,
       .n_buffers = n_buffers,
-      .buffers = buffers,
+      .n_children = builder->n_children,
+      .buffers = builder->buffers,
+      .children = builder->child_arrays,
   };
+  return 0;
+}
+
+int builder_finish(struct builder *builder, struct udf_result *result) {
+  if (describe(builder) < 0) return -1;
+  result->schema = builder->schema;
+  result->array = builder->array;
+  return 0;
 }

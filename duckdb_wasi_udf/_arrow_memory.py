@@ -352,6 +352,11 @@ class _Reader:
         if layout.format == "+s" and any(len(child) != length for child in children):
             msg = f"the guest returned a {data_type} of {length} rows whose fields have other lengths"
             raise ProtocolError(msg)
+        # Arrow doesn't report these, it ends the process (MapArray::SetData in arrow/array/array_nested.cc).
+        for child, field in zip(children, layout.children, strict=True):
+            if not field.nullable and child.null_count:
+                msg = f"the guest returned a {data_type} with NULL as {field.name}"
+                raise ProtocolError(msg)
         return pa.Array.from_buffers(data_type, length, buffers, children=children or None)
 
     def type(self, data: bytes, depth: int) -> pa.DataType:

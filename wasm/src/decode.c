@@ -13,7 +13,7 @@ int decode_prepare(void) {
 /* ---- a batch --------------------------------------------------------------------------------------------------- */
 
 int column_init(struct column *column, const struct value_type *type) {
-  *column = (struct column){.type = type};
+  *column = (struct column){.arrow = type->arrow, .type = type};
   column->children = calloc((size_t)type->n_children + 1, sizeof *column->children);
   if (column->children == NULL) {
     PyErr_NoMemory();
@@ -46,7 +46,7 @@ int column_open(struct column *column, const struct ArrowArrayView *view) {
   column->data = view->buffer_views[1].data.data;
   column->offsets = NULL;
   const struct ArrowArrayView *inside = view; /* the host sees to it that a map's entries start at 0 */
-  switch (column->type->arrow) {
+  switch (column->arrow) {
     case NANOARROW_TYPE_STRING:
     case NANOARROW_TYPE_BINARY:
       column->offsets = view->buffer_views[1].data.as_int32;
@@ -238,7 +238,7 @@ static PyObject *get_enum(struct column *column, int64_t row) {
 
 PyObject *column_get(struct column *column, int64_t row) {
   int64_t i = column->first + row;
-  switch (column->type->arrow) {
+  switch (column->arrow) {
     case NANOARROW_TYPE_INT64:
       return PyLong_FromLongLong(((const int64_t *)column->data)[i]);
     case NANOARROW_TYPE_DOUBLE:

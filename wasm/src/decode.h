@@ -6,6 +6,7 @@
 
 /* A column of arguments, or of values inside them: its type, and for the batch at hand where its values are. */
 struct column {
+  enum ArrowType arrow; /* of `type`, at hand for the row loop */
   const struct value_type *type;
   const uint8_t *validity; /* NULL when every value is valid */
   const void *data;
@@ -26,7 +27,7 @@ int column_init(struct column *column, const struct value_type *type);
 int column_open(struct column *column, const struct ArrowArrayView *view);
 
 static inline int column_is_null(const struct column *column, int64_t row) {
-  if (column->type->arrow == NANOARROW_TYPE_NA) return 1;
+  if (column->arrow == NANOARROW_TYPE_NA) return 1;
   return column->validity != NULL && !ArrowBitGet(column->validity, column->first + row);
 }
 

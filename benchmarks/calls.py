@@ -16,7 +16,7 @@ def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     repetitions = 200 if quick else 5000
     sandbox = wasi_udf.Sandbox()
-    instance = sandbox.start(Definition(label="f", name="f", source="lambda x: x"))
+    instance = sandbox.start(Definition.from_source("lambda x: x", "f"))
     # NULLs that the function doesn't want to see: the guest does next to nothing.
     instance.bind([(pa.int64(), False)], pa.int64())
     column = pa.nulls(ROWS, pa.int64())

@@ -28,7 +28,7 @@ def measure(*, quick: bool) -> str:
     repetitions = 20 if quick else 200
     sandbox = wasi_udf.Sandbox()
     engine = _engine.shared(_guest.find())
-    definition = Definition(label="f", name="f", source="def f(x):\n    return x + 1\n")
+    definition = Definition.from_source("def f(x):\n    return x + 1\n", "f")
     instantiate = median(lambda: engine.instantiate(sandbox.limits.memory_bytes), repetitions)
     define = median(lambda: sandbox.start(definition), repetitions)
     processes = [_first_query() for _ in range(3 if quick else 9)]

@@ -336,7 +336,7 @@ class _Reader:
             return pa.nulls(length)
         pointers = self._pointers(buffers_at, n_buffers)
         validity = self._copy(pointers[0], _abi.bitmap_bytes(length)) if pointers[0] else None
-        buffers = [validity and pa.py_buffer(validity)]
+        buffers = [None if validity is None else pa.py_buffer(validity)]
         if layout.has_offsets:
             offsets = self._copy(pointers[1], _OFFSET_BYTES * (length + 1))
             buffers.append(pa.py_buffer(offsets))

@@ -49,7 +49,7 @@ def _report_guest() -> None:
     where = "compiled now" if engine.compiled_now else f"loaded from {_engine.cache_directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
     sandbox = Sandbox()
-    definition = Definition(label="doctor", name="doctor", source="lambda x: x")
+    definition = Definition.from_source("lambda x: x", "doctor")
     instantiate, define = [], []
     for _ in range(_FRESH_INSTANCES):
         started = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import wasmtime
@@ -30,31 +30,49 @@ _MIN_ARENA_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """What the guest needs to build a function.
+class Unit:
+    """A piece of code with a namespace of its own.
 
     Attributes:
-        label: how errors name the function.
-        source: Python code.
+        source: Python code that makes a function or class.
         name: the file name of the code in tracebacks, without its angle brackets.
-        entry: the function's name in the code; None for the last one it defines.
+        entry: the name of what it makes; None for the last function it defines, or the value of its last expression.
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
-        return_null: an exception makes its row NULL instead of failing the query.
+        links: what it finds as globals from other units: {global name: number of the unit}.
     """
 
-    label: str
     source: str
     name: str
     entry: str | None = None
     captured: str | None = None
     imports: dict[str, str] = field(default_factory=dict)
+    links: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What the guest needs to build a function.
+
+    Attributes:
+        label: how errors name the function.
+        units: its code; the last unit makes the function.
+        return_null: an exception makes its row NULL instead of failing the query.
+    """
+
+    label: str
+    units: tuple[Unit, ...]
     return_null: bool = False
+
+    @classmethod
+    def from_source(cls, source: str, label: str, *, name: str | None = None, return_null: bool = False) -> Definition:
+        """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
+        return cls(label=label, units=(Unit(source=source, name=name or label),), return_null=return_null)
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
-        sent = ("source", "name", "entry", "captured", "imports", "return_null")
-        return json.dumps({name: getattr(self, name) for name in sent}).encode()
+        units = [asdict(unit) for unit in self.units]
+        return json.dumps({"units": units, "return_null": self.return_null}).encode()
 
 
 class GuestInstance:

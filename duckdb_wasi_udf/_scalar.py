@@ -186,7 +186,7 @@ class InlineFunction:
         if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
             line = line[:_LABEL_CHARACTERS] + "..."
         label = f"{self._name}({line!r})"
-        definition = Definition(label=label, source=code, name=self._name)
+        definition = Definition.from_source(code, label, name=self._name)
         return ScalarFunction(
             self._sandbox,
             definition,

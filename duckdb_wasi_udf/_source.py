@@ -1,10 +1,17 @@
-"""Ships a Python callable as source text: its code as written, the values and modules it uses by name."""
+"""Ships Python callables as source text: their code as written, with the values, modules, functions and classes it
+uses.
+
+Each function or class becomes a unit with a namespace of its own, as it has in this process; the one that is called
+comes last. What can't be shipped is refused by name, before the first row.
+"""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import base64
 import dis
+import functools
 import inspect
 import marshal
 import sys
@@ -13,7 +20,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._instance import Definition, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,12 +31,15 @@ _MARSHAL_VERSION = 2
 _PLAIN_SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _PLAIN_CONTAINERS = (tuple, list, set, frozenset)
 
+_Cached = type(functools.cache(len))
+
 
 def define(function: Callable[..., Any] | str, name: str, *, return_null: bool) -> Definition:
     """The definition of a function for the guest.
 
     Args:
-        function: source text (a lambda, or a module whose last function is meant), or a lambda or def of this process.
+        function: source text (a lambda, or a module whose last function is meant), or a callable of this process: a
+            lambda or def, decorated or not, a `functools.partial` or `functools.cache` of one.
         name: how errors and tracebacks call it.
         return_null: an exception makes its row NULL instead of failing the query.
 
@@ -40,104 +50,193 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool) 
         SignatureError: the callable, or something it uses, can't be shipped; the message names it.
     """
     if isinstance(function, str):
-        return Definition(label=name, source=function, name=name, return_null=return_null)
-    if not isinstance(function, types.FunctionType):
-        msg = f"{name}: a {type(function).__name__} can't be shipped to the guest; pass a lambda, a def, or source text"
-        raise SignatureError(msg)
-    if hasattr(function, "__wrapped__"):
-        msg = f"{name}: a decorated function can't be shipped to the guest; pass the function without its decorator"
-        raise SignatureError(msg)
-    source, node = _source_of(function, name)
-    values, imports = _names_used(function, node, name)
-    captured = base64.b64encode(marshal.dumps(values, _MARSHAL_VERSION)).decode() if values else None
-    return Definition(
-        label=name,
-        source=source,
-        name=name,
-        entry=None if isinstance(node, ast.Lambda) else node.name,
-        captured=captured,
-        imports=imports,
-        return_null=return_null,
-    )
+        return Definition.from_source(function, name, return_null=return_null)
+    shipment = _Shipment(name)
+    shipment.add(function, None)
+    return Definition(label=name, units=shipment.units(), return_null=return_null)
 
 
-# ---- the code as written -----------------------------------------------------------------------------------------
+class _Shipment:
+    """The units of one function, each before those that use it, as far as they don't use each other."""
 
-_Node = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._units: dict[int, dict[str, Any]] = {}  # by the id of the object, which `_alive` keeps valid
+        self._alive: list[object] = []
+
+    def units(self) -> tuple[Unit, ...]:
+        """The finished units."""
+        numbers = {key: number for number, key in enumerate(self._units)}
+        finished = []
+        for unit in self._units.values():
+            links = {name: numbers[key] for name, key in unit["links"].items()}
+            finished.append(Unit(**(unit | {"links": links})))
+        return tuple(finished)
+
+    def add(self, value: object, used_as: str | None) -> int:
+        """Add a function or class with all it uses; the key of its unit.
+
+        Args:
+            value: what to ship.
+            used_as: the variable it was found in; None for the function that is to be called.
+        """
+        if id(value) in map(id, self._alive):
+            return id(value)
+        self._alive.append(value)
+        captured: dict[str, Any] = {}
+        imports: dict[str, str] = {}
+        links: dict[str, int] = {}
+        if isinstance(value, functools.partial):
+            source, entry = "_partial(_function, *_arguments, **_keywords)", None
+            imports["_partial"] = "functools:partial"
+            parts: dict[str, object] = {"_function": value.func, "_arguments": value.args, "_keywords": value.keywords}
+        elif isinstance(value, _Cached):
+            source, entry = "_lru_cache(**_parameters)(_function)", None
+            imports["_lru_cache"] = "functools:lru_cache"
+            parts = {"_function": value.__wrapped__, "_parameters": value.cache_parameters()}
+        elif isinstance(value, (types.FunctionType, type)):
+            source, node = self._source_of(value)
+            entry = None if isinstance(node, ast.Lambda) else node.name
+            parts = _used(value, source, node)
+        else:
+            what = f"the variable {used_as!r} is a" if used_as else "this is a"
+            msg = (
+                f"{self._label}: {what} {type(value).__name__}, which can't be shipped to the guest; what can: "
+                "functions and classes written in Python, plain values (numbers, str, bytes, lists, tuples, dicts, "
+                "sets), imports of the standard library, and source text"
+            )
+            raise SignatureError(msg)
+        for name, found in sorted(parts.items()):
+            self._sort(name, found, captured, imports, links)
+        self._units[id(value)] = {
+            "source": source,
+            "name": self._label if used_as is None else getattr(value, "__name__", used_as),
+            "entry": entry,
+            "captured": base64.b64encode(marshal.dumps(captured, _MARSHAL_VERSION)).decode() if captured else None,
+            "imports": imports,
+            "links": links,
+        }
+        return id(value)
+
+    def _sort(
+        self, name: str, value: object, captured: dict[str, Any], imports: dict[str, str], links: dict[str, int]
+    ) -> None:
+        """Put a variable where it belongs: imported in the guest, carried as a value, or shipped itself."""
+        imported = _import_path(value)
+        if imported is not None:
+            imports[name] = imported
+        elif _is_plain(value):
+            captured[name] = value
+        else:
+            links[name] = self.add(value, name)
+
+    # ---- the code as written -------------------------------------------------------------------------------------
+
+    def _source_of(self, value: types.FunctionType | type) -> tuple[str, _Node]:
+        """The text of the function or class alone, and its syntax tree.
+
+        A function comes without its decorators: what they made of it is what is shipped. A class keeps them.
+        """
+        try:
+            # The code, since a function that wraps another would be taken for the other.
+            lines, _ = inspect.findsource(value if isinstance(value, type) else value.__code__)
+            tree = ast.parse("".join(lines))
+        except (OSError, SyntaxError, IndexError, TypeError) as error:
+            raise self._no_source(value, f"can't be found ({error})") from error
+        nodes = [node for node in ast.walk(tree) if isinstance(node, _Node) and _is_source_of(value, node)]
+        if not nodes:
+            raise self._no_source(value, "is not where it was when it was run")
+        node = max(nodes, key=lambda node: (node.lineno, node.col_offset))  # the innermost
+        decorators = node.decorator_list if isinstance(node, ast.ClassDef) else []
+        first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        # Columns are bytes of UTF-8.
+        text = [line.encode() for line in lines[first - 1 : node.end_lineno]]
+        text[-1] = text[-1][: node.end_col_offset]
+        if isinstance(node, ast.Lambda):
+            text[0] = text[0][node.col_offset :]
+            return f"({b''.join(text).decode()}\n)", node
+        if lines[node.lineno - 1].encode()[: node.col_offset].strip():
+            raise self._no_source(value, "shares its first line with other code")
+        return textwrap.dedent(b"".join(text).decode()), node
+
+    def _no_source(self, value: types.FunctionType | type, why: str) -> SignatureError:
+        return SignatureError(f"{self._label}: the source of {value.__qualname__} {why}; pass the source as text")
 
 
-def _source_of(function: types.FunctionType, name: str) -> tuple[str, _Node]:
-    """The text of the function alone, without decorators, and its syntax tree."""
-    try:
-        lines, _ = inspect.findsource(function)
-        tree = ast.parse("".join(lines))
-    except (OSError, SyntaxError, IndexError) as error:
-        msg = f"{name}: the source of {function.__qualname__} can't be found ({error}); pass the source as text"
-        raise SignatureError(msg) from error
-    nodes = [node for node in ast.walk(tree) if isinstance(node, _Node) and _is_code_of(function, node)]
-    if not nodes:
-        msg = f"{name}: the source file of {function.__qualname__} changed since it was run; pass the source as text"
-        raise SignatureError(msg)
-    node = max(nodes, key=lambda node: (node.lineno, node.col_offset))  # the innermost
-    # Columns are bytes of UTF-8.
-    text = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]
-    text[-1] = text[-1][: node.end_col_offset]
-    indent = text[0][: node.col_offset]
+_Node = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _is_source_of(value: types.FunctionType | type, node: _Node) -> bool:
+    if isinstance(value, type):
+        return isinstance(node, ast.ClassDef) and node.name == value.__name__ and _same_methods(value, node)
+    code = value.__code__
     if isinstance(node, ast.Lambda):
-        text[0] = text[0][node.col_offset :]
-        return f"({b''.join(text).decode()}\n)", node
-    if indent.strip():
-        msg = f"{name}: the def of {function.__qualname__} doesn't start its line; put it on a line of its own"
-        raise SignatureError(msg)
-    return textwrap.dedent(b"".join(text).decode()), node
-
-
-def _is_code_of(function: types.FunctionType, node: _Node) -> bool:
-    code = function.__code__
-    if not isinstance(node, ast.Lambda):
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        return node.name == code.co_name and code.co_firstlineno in (first, node.lineno)
-    if code.co_name != "<lambda>" or node.lineno != code.co_firstlineno:
+        return code.co_name == "<lambda>" and node.lineno == code.co_firstlineno and _spans(node.body, code)
+    if isinstance(node, ast.ClassDef):
         return False
-    # Several lambdas may start on one line: the right one is the tightest whose body spans all of the code.
-    start = (node.body.lineno, node.body.col_offset)
-    stop = (node.body.end_lineno, node.body.end_col_offset)
-    spans = [span for span in code.co_positions() if None not in span and span[2:] != (0, 0)]
-    return all(start <= (line, column) and (end, end_column) <= stop for line, end, column, end_column in spans)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return node.name == code.co_name and code.co_firstlineno in (first, node.lineno)
+
+
+def _same_methods(value: type, node: ast.ClassDef) -> bool:
+    """Whether the class's methods are those of the node: a file may have several classes of one name."""
+    assert node.end_lineno is not None
+    lines = range(node.lineno, node.end_lineno + 1)
+    return all(method.__code__.co_firstlineno in lines for method in _methods(value))
+
+
+def _methods(value: type) -> list[types.FunctionType]:
+    """The methods written in a class, but not those it was given (as by `dataclass`)."""
+    found: list[Any] = []
+    for member in vars(value).values():
+        if isinstance(member, property):
+            found += [member.fget, member.fset, member.fdel]
+        else:
+            found.append(getattr(member, "__func__", member))
+    prefix = f"{value.__qualname__}."
+    return [
+        function
+        for function in found
+        if isinstance(function, types.FunctionType)
+        and function.__qualname__.startswith(prefix)
+        and function.__globals__ is vars(sys.modules[value.__module__])
+        and not function.__code__.co_filename.startswith("<string")
+    ]
+
+
+def _spans(body: ast.expr, code: types.CodeType) -> bool:
+    """Whether the body of a lambda spans all of the code: several may start on one line, the tightest is the one."""
+    start, stop = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    positions = [position for position in code.co_positions() if None not in position and position[2:] != (0, 0)]
+    return all(start <= (line, column) and (end, end_column) <= stop for line, end, column, end_column in positions)
 
 
 # ---- what it uses ------------------------------------------------------------------------------------------------
 
 
-def _names_used(function: types.FunctionType, node: _Node, name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values to capture and the imports to make, by global name."""
-    closure = inspect.getclosurevars(function).nonlocals
-    # Closures become globals of the shipped code. Defaults are evaluated when it is loaded.
-    defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
-    in_defaults = {item.id for default in defaults for item in ast.walk(default) if isinstance(item, ast.Name)}
-    values: dict[str, Any] = {}
-    imports: dict[str, str] = {}
-    for used in sorted({*_global_names(function.__code__), *closure, *in_defaults}):
-        if used in closure:
-            value = closure[used]
-        elif used in function.__globals__:
-            value = function.__globals__[used]
-        else:
-            continue  # a builtin, or a NameError of the user's own
-        if value is function:
-            continue  # recursion
-        imported = _import_path(value)
-        if imported is not None:
-            imports[used] = imported
-        elif _is_plain(value):
-            values[used] = value
-        else:
-            msg = (
-                f"{name}: the variable {used!r} is a {type(value).__name__}, which can't be shipped to the guest; "
-                "plain values (numbers, str, bytes, lists, tuples, dicts, sets) and imports of the standard library can"
-            )
-            raise SignatureError(msg)
-    return values, imports
+def _used(value: types.FunctionType | type, source: str, node: _Node) -> dict[str, Any]:
+    """The variables the code finds outside itself, by name; names that don't exist are left to the guest."""
+    if isinstance(value, type):
+        functions = _methods(value)
+        flags = __future__.annotations.compiler_flag
+        names = set(_global_names(compile(source, "<class>", "exec", flags, dont_inherit=True))) - set(vars(value))
+        variables = vars(sys.modules[value.__module__])
+    else:
+        functions = [value]
+        assert not isinstance(node, ast.ClassDef)
+        # Defaults are evaluated when the code is loaded.
+        defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
+        in_defaults = {item.id for default in defaults for item in ast.walk(default) if isinstance(item, ast.Name)}
+        names = {*_global_names(value.__code__), *in_defaults}
+        variables = value.__globals__
+    closure: dict[str, Any] = {}  # becomes globals of the shipped code
+    for function in functions:
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if name != "__class__":
+                closure[name] = cell.cell_contents
+    # A namespace's own names, such as __name__, are those of the guest's.
+    used = {name for name in names if name in variables and not (name.startswith("__") and name.endswith("__"))}
+    return {name: variables[name] for name in used} | closure
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Target:
     """One valid result, copied out of an instance together with all of its memory."""
 
     def __init__(self, source, declared):
-        definition = Definition(label="f", name="f", source=source)
+        definition = Definition.from_source(source, "f")
         instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), LIMITS)
         instance.bind([(pa.int64(), True)], declared)
         self.expected, _ = instance.call([pa.array(range(ROWS))], ROWS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, GuestError, GuestTrap, LimitExceeded, ResourceLimits, _engine, _guest
-from duckdb_wasi_udf._instance import Definition, GuestInstance
+from duckdb_wasi_udf._instance import Definition, GuestInstance, Unit
 
 MIB = 2**20
 
@@ -20,8 +20,9 @@ def engine():
 
 @pytest.fixture
 def start(engine):
-    def make(source, *types, result=None, limits=None, data_limits=None, sees_null=True, **options):
-        definition = Definition(label="f", name="f", source=source, **options)
+    def make(source, *types, result=None, limits=None, data_limits=None, sees_null=True, return_null=False, **options):
+        unit = Unit(source=source, name="f", **options)
+        definition = Definition(label="f", units=(unit,), return_null=return_null)
         limits = limits or ResourceLimits(timeout_seconds=5)
         instance = GuestInstance(engine, definition, limits, data_limits or DataLimits())
         instance.bind([(data_type, sees_null) for data_type in types], result)
@@ -32,7 +33,7 @@ def start(engine):
 
 def test_a_definition_is_described(engine):
     source = "def area(width: float, height: 'float | None' = 1.0, *more, unit: str = 'm') -> float: ..."
-    instance = GuestInstance(engine, Definition(label="f", name="f", source=source), ResourceLimits(), DataLimits())
+    instance = GuestInstance(engine, Definition.from_source(source, "f"), ResourceLimits(), DataLimits())
     assert instance.description == {
         "name": "area",
         "parameters": [
@@ -136,9 +137,7 @@ def test_narrow_floats_arrive_exact(start):
 @pytest.fixture(scope="module")
 def identities(engine):
     def make(data_type):
-        instance = GuestInstance(
-            engine, Definition(label="f", name="f", source="lambda x: x"), ResourceLimits(), DataLimits()
-        )
+        instance = GuestInstance(engine, Definition.from_source("lambda x: x", "f"), ResourceLimits(), DataLimits())
         instance.bind([(data_type, True)], data_type)
         return instance
 

@@ -153,7 +153,7 @@ def test_what_changes_while_it_is_encoded_does_no_harm(con, sandbox):
 def test_nested_values_count_against_the_limit_of_a_result():
     engine = _engine.shared(_guest.find())
     for source in ("lambda x: [x] * x", "lambda x: [None] * x"):
-        definition = Definition(label="f", name="f", source=source)
+        definition = Definition.from_source(source, "f")
         instance = GuestInstance(engine, definition, ResourceLimits(), DataLimits(result_bytes=10_000))
         instance.bind([(pa.int64(), True)], None)
         assert len(instance.call([pa.array([1000])], 1)[0][0]) == 1000
@@ -208,7 +208,7 @@ def test_random_values_of_random_types_survive_the_round_trip(data):
     data_type = data.draw(TYPES)
     whole = pa.array(data.draw(st.lists(values(data_type), max_size=6)), data_type)
     array = whole[data.draw(st.integers(0, len(whole))) :]
-    definition = Definition(label="f", name="f", source="lambda x: x")
+    definition = Definition.from_source("lambda x: x", "f")
     instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), DataLimits())
     instance.bind([(data_type, True)], result_type(data_type))
     result, _ = instance.call([array], len(array))

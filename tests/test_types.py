@@ -193,7 +193,7 @@ STRATEGIES = {
 @pytest.fixture(scope="module")
 def identities():
     def make(data_type, *, inferred):
-        definition = Definition(label="f", name="f", source="lambda x: x")
+        definition = Definition.from_source("lambda x: x", "f")
         instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), DataLimits())
         instance.bind([(data_type, True)], None if inferred else data_type)
         return instance

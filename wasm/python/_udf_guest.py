@@ -66,24 +66,35 @@ def define(text):
     """Compile a definition.
 
     Args:
-        text: JSON object. "source": Python code, a lambda or a module. "name": what tracebacks call it. "entry": the
-            name the function has in the code, or null for the last one it defines. "captured": values the code finds
-            as globals, a base64-encoded marshal dictionary, or null. "imports": what it finds as globals by import,
-            {global name: "module" or "module:attribute"}.
-            "return_null": whether an exception makes its row NULL.
+        text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
+            function; "return_null": whether an exception makes its row NULL. A unit has "source": Python code, a lambda
+            or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
+            function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
+            null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
+            "links": what it finds as globals from other units, {global name: number of the unit}.
 
     Returns:
         (function, return_null, description): description is UTF-8 JSON for the host, see `_describe`.
     """
     definition = json.loads(text)
-    module = types.ModuleType(MODULE_NAME)
-    sys.modules[MODULE_NAME] = module
-    namespace = module.__dict__
-    if definition["captured"] is not None:
-        namespace.update(marshal.loads(base64.b64decode(definition["captured"])))
-    for name, imported in definition["imports"].items():
-        namespace[name] = pkgutil.resolve_name(imported)
-    function = _load(definition["source"], f"<{definition['name']}>", definition["entry"], namespace)
+    units = definition["units"]
+    namespaces = []
+    made = {}
+    for number, unit in enumerate(units):
+        last = number == len(units) - 1
+        module = types.ModuleType(MODULE_NAME if last else f"{MODULE_NAME}.{number}")
+        sys.modules[module.__name__] = module
+        namespace = module.__dict__
+        namespaces.append(namespace)
+        if unit["captured"] is not None:
+            namespace.update(marshal.loads(base64.b64decode(unit["captured"])))
+        for name, imported in unit["imports"].items():
+            namespace[name] = pkgutil.resolve_name(imported)
+        namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
+        made[number] = _load(unit["source"], f"<{unit['name']}>", unit["entry"], namespace)
+    for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
+        namespace.update({name: made[link] for name, link in unit["links"].items()})
+    function = made[len(units) - 1]
     return function, definition["return_null"], json.dumps(_describe(function)).encode()
 
 
@@ -208,9 +219,8 @@ def _warm_up():
     writes to fewer pages, each of which it has to copy; a frozen collector leaves the old objects' pages alone.
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
-    text = json.dumps(
-        {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "return_null": False}
-    )
+    unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
+    text = json.dumps({"units": [unit], "return_null": False})
     for _ in range(50):
         function, _, _ = define(text)
         function(1)

@@ -1,0 +1,50 @@
+"""Values of each type in and out again, sandboxed and by DuckDB's own functions, in one run."""
+
+from __future__ import annotations
+
+import duckdb
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.timing import best, table
+
+# SQL type and an expression over the row number `i` that gives values of it.
+TYPES = [
+    ("BOOLEAN", "i % 2 = 0"),
+    ("INTEGER", "i"),
+    ("BIGINT", "i"),
+    ("UBIGINT", "i"),
+    ("DOUBLE", "i / 3"),
+    ("DECIMAL(18,3)", "i / 8"),
+    ("VARCHAR", "'user' || i"),
+    ("BLOB", "('user' || i)::BLOB"),
+    ("DATE", "DATE '2020-01-01' + (i % 1000)::INTEGER"),
+    ("TIME", "TIME '00:00:00' + to_seconds(i % 86400)"),
+    ("TIMESTAMP", "TIMESTAMP '2020-01-01' + to_seconds(i)"),
+    ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ '2020-01-01 00:00:00+00' + to_seconds(i)"),
+    ("BIGINT[]", "[i, i + 1, i + 2]"),
+    ("BIGINT[3]", "[i, i + 1, i + 2]"),
+    ("STRUCT(a BIGINT, b VARCHAR)", "{'a': i, 'b': 'user' || i}"),
+    ("MAP(VARCHAR, BIGINT)", "MAP {'a': i, 'b': i + 1}"),
+    ("ENUM('red', 'green', 'blue')", "CASE i % 3 WHEN 0 THEN 'red' WHEN 1 THEN 'green' ELSE 'blue' END"),
+]
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    rows, repetitions = (20_000, 2) if quick else (100_000, 4)
+    con = duckdb.connect()
+    con.execute("SET threads = 1")
+    con.execute("SET TimeZone = 'UTC'")
+    sandbox = wasi_udf.Sandbox()
+    lines = []
+    for n, (sql_type, expression) in enumerate(TYPES):
+        con.execute(f"CREATE TABLE t{n} AS SELECT ({expression})::{sql_type} AS x FROM range({rows}) r(i)")
+        sandbox.create_function(con, f"ours{n}", "lambda x: x", [sql_type], sql_type)
+        con.create_function(f"own{n}", lambda x: x, [sql_type], sql_type)
+        ours, own = (
+            best(lambda q=f"SELECT count({name}{n}(x)) FROM t{n}": con.execute(q).fetchall(), repetitions) / rows * 1e9  # type: ignore[misc]
+            for name in ("ours", "own")
+        )
+        lines.append([sql_type, f"{ours:,.0f}", f"{own:,.0f}", f"{ours / own:.2f}"])
+    header = ["a value in and out", "sandboxed", "DuckDB's own", "ratio"]
+    return f"## Types, ns a row (identity function, threads = 1, {rows:,} rows)\n\n" + table(header, lines)

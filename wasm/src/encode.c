@@ -181,6 +181,10 @@ static int append_time(struct builder *builder, PyObject *value) {
 
 /* The offset of an aware datetime from UTC in microseconds. */
 static int utc_offset(PyObject *value, int64_t *microseconds) {
+  if (((PyDateTime_DateTime *)value)->tzinfo == PyDateTime_TimeZone_UTC) { /* as every one that came as an argument */
+    *microseconds = 0;
+    return 0;
+  }
   PyObject *offset = PyObject_CallMethod(value, "utcoffset", NULL);
   if (offset == NULL) return -1;
   if (!PyDelta_Check(offset)) {

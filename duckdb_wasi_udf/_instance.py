@@ -275,7 +275,7 @@ class GuestInstance:
 
     def _write_batch(self, columns: Sequence[pa.Array], length: int) -> int:
         batch = Batch(columns, length)
-        base = self._reserve(batch.size)
+        base = self._reserve(batch.size(self._arena))
         batch.write(self._memory(), base)
         return base
 

@@ -31,6 +31,15 @@ class TrustDomain:
     """
 
     def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
+        """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
+
+        Args:
+            limits: what each instance may use of the machine; `ResourceLimits()` by default.
+            data_limits: what a call may hand back; `DataLimits()` by default.
+
+        Raises:
+            ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
+        """
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
         self.last_error: WasiUdfError | None = None

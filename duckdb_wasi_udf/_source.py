@@ -62,7 +62,7 @@ class _Shipment:
     def __init__(self, label: str) -> None:
         self._label = label
         self._units: dict[int, dict[str, Any]] = {}  # by the id of the object, which `_alive` keeps valid
-        self._alive: list[object] = []
+        self._alive: dict[int, object] = {}
 
     def units(self) -> tuple[Unit, ...]:
         """The finished units."""
@@ -80,9 +80,9 @@ class _Shipment:
             value: what to ship.
             used_as: the variable it was found in; None for the function that is to be called.
         """
-        if id(value) in map(id, self._alive):
+        if id(value) in self._alive:
             return id(value)
-        self._alive.append(value)
+        self._alive[id(value)] = value
         captured: dict[str, Any] = {}
         imports: dict[str, str] = {}
         links: dict[str, int] = {}
@@ -147,8 +147,7 @@ class _Shipment:
         if not nodes:
             raise self._no_source(value, "is not where it was when it was run")
         node = max(nodes, key=lambda node: (node.lineno, node.col_offset))  # the innermost
-        decorators = node.decorator_list if isinstance(node, ast.ClassDef) else []
-        first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        first = _first_line(node) if isinstance(node, ast.ClassDef) else node.lineno
         # Columns are bytes of UTF-8.
         text = [line.encode() for line in lines[first - 1 : node.end_lineno]]
         text[-1] = text[-1][: node.end_col_offset]
@@ -174,8 +173,12 @@ def _is_source_of(value: types.FunctionType | type, node: _Node) -> bool:
         return code.co_name == "<lambda>" and node.lineno == code.co_firstlineno and _spans(node.body, code)
     if isinstance(node, ast.ClassDef):
         return False
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return node.name == code.co_name and code.co_firstlineno in (first, node.lineno)
+    return node.name == code.co_name and code.co_firstlineno in (_first_line(node), node.lineno)
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+    """The line of its first decorator, or its own."""
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def _same_methods(value: type, node: ast.ClassDef) -> bool:

@@ -196,9 +196,9 @@ def test_a_batch_takes_the_size_it_says(data_type):
     array = pa.nulls(100, data_type)
     memory = FakeMemory()
     batch = Batch([array, array], 100)
-    memory.put(1024 + batch.size, b"guard")
+    memory.put(1024 + batch.size(1024), b"guard")
     batch.write(memory.view, 1024)
-    assert memory.view.read(1024 + batch.size, 5) == b"guard"
+    assert memory.view.read(1024 + batch.size(1024), 5) == b"guard"
 
 
 def test_schemas_name_types_and_nullability():

@@ -11,10 +11,10 @@ import time
 
 import pyarrow as pa
 
-from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, ResourceLimits, _abi, _engine, _guest
+from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
 from duckdb_wasi_udf._arrow_memory import LinearMemory, read_result
 from duckdb_wasi_udf._arrow_types import known_layout
-from duckdb_wasi_udf._instance import Definition, GuestInstance
+from tests.guests import start
 
 # Small, so that lengths grown by a mutation meet the limit as well as the end of memory.
 LIMITS = DataLimits(result_bytes=2**20)
@@ -44,9 +44,7 @@ class Target:
     """One valid result, copied out of an instance together with all of its memory."""
 
     def __init__(self, source, declared):
-        definition = Definition.from_source(source, "f")
-        instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), LIMITS)
-        instance.bind([(pa.int64(), True)], declared)
+        instance = start(source, pa.int64(), result=declared, data_limits=LIMITS)
         self.expected, _ = instance.call([pa.array(range(ROWS))], ROWS)
         memory = instance._memory()
         self.buffer = ctypes.create_string_buffer(memory.size)

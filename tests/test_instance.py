@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, GuestError, GuestTrap, LimitExceeded, ResourceLimits, _engine, _guest
 from duckdb_wasi_udf._instance import Definition, GuestInstance, Unit
+from tests import guests
 
 MIB = 2**20
 
@@ -19,14 +20,14 @@ def engine():
 
 
 @pytest.fixture
-def start(engine):
+def start():
     def make(source, *types, result=None, limits=None, data_limits=None, sees_null=True, return_null=False, **options):
         unit = Unit(source=source, name="f", **options)
         definition = Definition(label="f", units=(unit,), return_null=return_null)
         limits = limits or ResourceLimits(timeout_seconds=5)
-        instance = GuestInstance(engine, definition, limits, data_limits or DataLimits())
-        instance.bind([(data_type, sees_null) for data_type in types], result)
-        return instance
+        return guests.start(
+            definition, *types, result=result, limits=limits, data_limits=data_limits, sees_null=sees_null
+        )
 
     return make
 
@@ -135,13 +136,11 @@ def test_narrow_floats_arrive_exact(start):
 
 
 @pytest.fixture(scope="module")
-def identities(engine):
-    def make(data_type):
-        instance = GuestInstance(engine, Definition.from_source("lambda x: x", "f"), ResourceLimits(), DataLimits())
-        instance.bind([(data_type, True)], data_type)
-        return instance
-
-    return {data_type: make(data_type) for data_type in (pa.bool_(), pa.int64(), pa.float64(), pa.string())}
+def identities():
+    return {
+        data_type: guests.start("lambda x: x", data_type, result=data_type)
+        for data_type in (pa.bool_(), pa.int64(), pa.float64(), pa.string())
+    }
 
 
 VALUES = {

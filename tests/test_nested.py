@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duckdb_wasi_udf import DataLimits, GuestError, LimitExceeded, ResourceLimits, _engine, _guest
+from duckdb_wasi_udf import DataLimits, GuestError, LimitExceeded
 from duckdb_wasi_udf._arrow_types import result_type
-from duckdb_wasi_udf._instance import Definition, GuestInstance
+from tests.guests import start
 
 VALUES = {
     "INTEGER[]": ["[1, NULL, 3]", "[]", "NULL", "[NULL]"],
@@ -151,11 +151,8 @@ def test_what_changes_while_it_is_encoded_does_no_harm(con, sandbox):
 
 
 def test_nested_values_count_against_the_limit_of_a_result():
-    engine = _engine.shared(_guest.find())
     for source in ("lambda x: [x] * x", "lambda x: [None] * x"):
-        definition = Definition.from_source(source, "f")
-        instance = GuestInstance(engine, definition, ResourceLimits(), DataLimits(result_bytes=10_000))
-        instance.bind([(pa.int64(), True)], None)
+        instance = start(source, pa.int64(), data_limits=DataLimits(result_bytes=10_000))
         assert len(instance.call([pa.array([1000])], 1)[0][0]) == 1000
         with pytest.raises(LimitExceeded, match="result_bytes"):
             instance.call([pa.array([100_000])], 1)
@@ -208,9 +205,7 @@ def test_random_values_of_random_types_survive_the_round_trip(data):
     data_type = data.draw(TYPES)
     whole = pa.array(data.draw(st.lists(values(data_type), max_size=6)), data_type)
     array = whole[data.draw(st.integers(0, len(whole))) :]
-    definition = Definition.from_source("lambda x: x", "f")
-    instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), DataLimits())
-    instance.bind([(data_type, True)], result_type(data_type))
+    instance = start("lambda x: x", data_type, result=result_type(data_type))
     result, _ = instance.call([array], len(array))
     result.validate(full=True)
     assert result.type == result_type(data_type)

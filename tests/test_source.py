@@ -14,9 +14,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from duckdb_wasi_udf import DataLimits, GuestError, ResourceLimits, SignatureError, _engine, _guest
-from duckdb_wasi_udf._instance import GuestInstance
+from duckdb_wasi_udf import GuestError, SignatureError
 from duckdb_wasi_udf._source import define
+from tests.guests import start
 
 FACTOR = 3
 NAMES = {"a": [1, (2.5, None)], "b": {"x", "y"}, "c": b"\0\xff", "d": float("inf")}
@@ -24,9 +24,7 @@ NAMES = {"a": [1, (2.5, None)], "b": {"x", "y"}, "c": b"\0\xff", "d": float("inf
 
 def in_guest(function, *values):
     """What the shipped function returns for one row of integers."""
-    definition = define(function, "shipped", return_null=False)
-    instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), DataLimits())
-    instance.bind([(pa.int64(), True)] * len(values), None)
+    instance = start(define(function, "shipped", return_null=False), *[pa.int64()] * len(values))
     return instance.call([pa.array([value], pa.int64()) for value in values], 1)[0].to_pylist()[0]
 
 

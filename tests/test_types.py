@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duckdb_wasi_udf import DataLimits, GuestError, ResourceLimits, SignatureError, _engine, _guest
-from duckdb_wasi_udf._instance import Definition, GuestInstance
+from duckdb_wasi_udf import GuestError, SignatureError
+from tests.guests import start
 
 UTC = dt.UTC
 
@@ -193,10 +193,7 @@ STRATEGIES = {
 @pytest.fixture(scope="module")
 def identities():
     def make(data_type, *, inferred):
-        definition = Definition.from_source("lambda x: x", "f")
-        instance = GuestInstance(_engine.shared(_guest.find()), definition, ResourceLimits(), DataLimits())
-        instance.bind([(data_type, True)], None if inferred else data_type)
-        return instance
+        return start("lambda x: x", data_type, result=None if inferred else data_type)
 
     cannot_infer = (pa.uint64(), pa.decimal128(38, 9), pa.decimal128(5, 5))
     return {

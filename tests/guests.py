@@ -1,0 +1,14 @@
+"""Instances of the guest for tests that need no DuckDB."""
+
+from duckdb_wasi_udf import DataLimits, ResourceLimits, _engine, _guest
+from duckdb_wasi_udf._instance import Definition, GuestInstance
+
+
+def start(definition, *types, result=None, limits=None, data_limits=None, sees_null=True):
+    """A bound instance of a definition, or of source text."""
+    if isinstance(definition, str):
+        definition = Definition.from_source(definition, "f")
+    engine = _engine.shared(_guest.find())
+    instance = GuestInstance(engine, definition, limits or ResourceLimits(), data_limits or DataLimits())
+    instance.bind([(data_type, sees_null) for data_type in types], result)
+    return instance

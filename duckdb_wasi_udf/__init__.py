@@ -13,6 +13,7 @@ from duckdb_wasi_udf._errors import (
     WasiUdfError,
 )
 from duckdb_wasi_udf._install import Sandbox, install
+from duckdb_wasi_udf._interval import Interval
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "DataLimits",
     "GuestError",
     "GuestTrap",
+    "Interval",
     "LimitExceeded",
     "ProtocolError",
     "ResourceLimits",

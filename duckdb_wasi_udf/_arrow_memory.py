@@ -17,6 +17,7 @@ import pyarrow as pa
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow_types import INFERRED, MAX_DEPTH, known_layout, map_entries
 from duckdb_wasi_udf._errors import LimitExceeded, ProtocolError
+from duckdb_wasi_udf._value_checks import check_bytes, check_fixed, is_safe_as_variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +116,8 @@ class Batch:
 
     def _measure(self, array: pa.Array) -> _Shape:
         """An array and those inside it, each from its first element and no longer than its values take."""
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
         if array.offset:
             array = pa.concat_arrays([array, array[:0]])
         self._owners.append(array)
@@ -218,12 +221,13 @@ def encode_schemas(
     Returns:
         The bytes, and the pointer to the result's schema (0 without one).
     """
-    fields: list[tuple[str, str, bool]] = [("+s", "", False)]  # format, name, nullable: the batch first
+    # Format, name, metadata, nullable: the batch first.
+    fields: list[tuple[str, str, bytes, bool]] = [("+s", "", b"", False)]
     links: list[tuple[list[int], list[int]]] = [([], [])]  # of each: the numbers of its children, and of its dictionary
 
     def number(name: str, data_type: pa.DataType, *, nullable: bool) -> int:
         layout, position = known_layout(data_type), len(fields)
-        fields.append((layout.format, name, nullable))
+        fields.append((layout.format, name, _extension_metadata(layout.extension), nullable))
         links.append(([], []))
         for child in layout.children:
             links[position][0].append(number(child.name, child.type, nullable=child.nullable))
@@ -241,18 +245,39 @@ def encode_schemas(
     texts = b""
     pointers: list[int] = []
     structs: list[bytes] = []
-    for (type_format, name, nullable), (children, dictionary) in zip(fields, links, strict=True):
+    for (type_format, name, metadata, nullable), (children, dictionary) in zip(fields, links, strict=True):
         format_at = texts_at + len(texts)
         texts += type_format.encode() + b"\0"
         name_at = texts_at + len(texts)
         texts += name.encode() + b"\0"
+        metadata_at = texts_at + len(texts) if metadata else 0
+        texts += metadata
         children_at = pointers_at + _abi.POINTER.size * len(pointers)
         pointers += [base + _abi.ARROW_SCHEMA.size * child for child in children]
         dictionary_at = base + _abi.ARROW_SCHEMA.size * dictionary[0] if dictionary else 0
         flags = _abi.FLAG_NULLABLE if nullable else 0
-        values = (format_at, name_at, 0, flags, len(children), children_at, dictionary_at, _abi.NOT_RELEASED, 0)
+        values = (
+            format_at,
+            name_at,
+            metadata_at,
+            flags,
+            len(children),
+            children_at,
+            dictionary_at,
+            _abi.NOT_RELEASED,
+            0,
+        )
         structs.append(_abi.ARROW_SCHEMA.pack(*values))
     return b"".join((*structs, struct.pack(f"<{len(pointers)}I", *pointers), texts)), result_at
+
+
+@functools.cache
+def _extension_metadata(extension: str) -> bytes:
+    """The metadata that names an extension type: one pair of key and value, each after its length."""
+    if not extension:
+        return b""
+    parts = (b"ARROW:extension:name", extension.encode())
+    return struct.pack("<i", 1) + b"".join(struct.pack("<i", len(part)) + part for part in parts)
 
 
 # ---- results -----------------------------------------------------------------------------------------------------
@@ -261,7 +286,7 @@ def encode_schemas(
 _ANY_BITS_ARE_VALID = frozenset({pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("us")})
 
 # Bounds of an inferred type, well above what the guest's own bounds let through.
-_LONGEST_FORMAT = 16
+_LONGEST_FORMAT = 128
 _LONGEST_NAME = 4096
 _MOST_FIELDS = 10_000
 
@@ -299,6 +324,9 @@ def read_result(
     data_type = declared
     if data_type is None:
         data_type = reader.type(data[_abi.ARROW_ARRAY.size :][: _abi.ARROW_SCHEMA.size], 0)
+        if not is_safe_as_variant(data_type):
+            msg = f"the guest returned a {data_type}, which DuckDB can't make a VARIANT of"
+            raise ProtocolError(msg)
     try:
         array = reader.array(data[: _abi.ARROW_ARRAY.size], data_type)
         if data_type not in _ANY_BITS_ARE_VALID:
@@ -320,6 +348,12 @@ class _Reader:
 
     def array(self, data: bytes, data_type: pa.DataType) -> pa.Array:
         """The array that the struct `data` describes, of a type the host knows."""
+        if isinstance(data_type, pa.BaseExtensionType):
+            return pa.ExtensionArray.from_storage(data_type, self._array(data, data_type.storage_type, data_type))
+        return self._array(data, data_type, data_type)
+
+    def _array(self, data: bytes, data_type: pa.DataType, meaning: pa.DataType) -> pa.Array:
+        """The array of a storage type whose values are those of the type `meaning`."""
         length, _, offset, n_buffers, n_children, buffers_at, children_at, dictionary, _, _ = _abi.ARROW_ARRAY.unpack(
             data
         )
@@ -330,25 +364,30 @@ class _Reader:
         if length < 0:
             msg = f"the guest returned a {data_type} of {length} values"
             raise ProtocolError(msg)
-        if not layout.width and not layout.has_offsets and not layout.children:
+        if pa.types.is_null(data_type):
             self._count(length)  # NULLs take no bytes in the guest, but their rows do afterwards
             return pa.nulls(length)
         pointers = self._pointers(buffers_at, n_buffers)
-        validity = self._copy(pointers[0], _abi.bitmap_bytes(length)) if pointers[0] else None
+        has_bitmap = layout.has_validity and pointers[0]
+        validity = self._copy(pointers[0], _abi.bitmap_bytes(length)) if has_bitmap else None
         buffers = [None if validity is None else pa.py_buffer(validity)]
         if layout.has_offsets:
             offsets = self._copy(pointers[1], _OFFSET_BYTES * (length + 1))
             buffers.append(pa.py_buffer(offsets))
             if layout.has_bytes:
                 end = int.from_bytes(offsets[-_OFFSET_BYTES:], "little", signed=True)
-                buffers.append(pa.py_buffer(self._copy(pointers[2], end) if end else b""))
+                content = self._copy(pointers[2], end) if end else b""
+                check_bytes(meaning, offsets, content)
+                buffers.append(pa.py_buffer(content))
         elif layout.width:
-            buffers.append(pa.py_buffer(self._copy(pointers[1], _abi.bitmap_bytes(length * layout.width))))
+            values = self._copy(pointers[-1], _abi.bitmap_bytes(length * layout.width))
+            check_fixed(meaning, values)
+            buffers.append(pa.py_buffer(values))
         children = [
             self.array(self._memory.read(child, _abi.ARROW_ARRAY.size), field.type)
             for child, field in zip(self._pointers(children_at, n_children), layout.children, strict=True)
         ]
-        if layout.format == "+s" and any(len(child) != length for child in children):
+        if layout.format.startswith(("+s", "+us")) and any(len(child) != length for child in children):
             msg = f"the guest returned a {data_type} of {length} rows whose fields have other lengths"
             raise ProtocolError(msg)
         # Arrow doesn't report these, it ends the process (MapArray::SetData in arrow/array/array_nested.cc).
@@ -356,28 +395,59 @@ class _Reader:
             if not field.nullable and child.null_count:
                 msg = f"the guest returned a {data_type} with NULL as {field.name}"
                 raise ProtocolError(msg)
+        if pa.types.is_union(data_type):  # from_buffers ends the process
+            numbers = pa.Array.from_buffers(pa.int8(), length, buffers)
+            names = [field.name for field in layout.children]
+            return pa.UnionArray.from_sparse(numbers, children, names, data_type.type_codes)
         return pa.Array.from_buffers(data_type, length, buffers, children=children or None)
 
     def type(self, data: bytes, depth: int) -> pa.DataType:
         """The type that the guest inferred, from its schema."""
-        format_at, _, _, _, n_children, children_at, dictionary, _, _ = _abi.ARROW_SCHEMA.unpack(data)
+        format_at, _, metadata_at, _, n_children, children_at, dictionary, _, _ = _abi.ARROW_SCHEMA.unpack(data)
         text = self._text(format_at, _LONGEST_FORMAT)
         self._fields += max(n_children, 0)
         if depth > MAX_DEPTH or dictionary or n_children < 0 or self._fields > _MOST_FIELDS:
             msg = f"the guest returned an Arrow type {text!r} with {n_children} children at depth {depth}"
             raise ProtocolError(msg)
-        if text in INFERRED and n_children == 0:
-            return INFERRED[text]
+        known = INFERRED.get((text, self._extension(metadata_at)))
+        if known is not None and n_children == 0:
+            return known
         fields = []
         for child in self._pointers(children_at, n_children):
             schema = self._memory.read(child, _abi.ARROW_SCHEMA.size)
             name = self._text(_abi.ARROW_SCHEMA.unpack(schema)[1], _LONGEST_NAME)
             fields.append(pa.field(name, self.type(schema, depth + 1)))
-        if text == "+s":
-            return pa.struct(fields)
-        if text == "+l" and n_children == 1:
-            return pa.list_(fields[0].type)
-        msg = f"the guest returned an Arrow type the host doesn't know: {text!r} with {n_children} children"
+        nested = self._nested_type(text, fields)
+        if nested is None:
+            msg = f"the guest returned an Arrow type the host doesn't know: {text!r} with {n_children} children"
+            raise ProtocolError(msg)
+        return nested
+
+    def _nested_type(self, text: str, fields: list[pa.Field]) -> pa.DataType | None:
+        """The type of a format with these fields, None when it is not one that is inferred."""
+        types = [field.type for field in fields]
+        match text, types:
+            case "+s", _:
+                return pa.struct(fields)
+            case "+l", [item]:
+                return pa.list_(item)
+            case "+m", [pa.StructType() as entries] if entries.num_fields == 2:
+                key, item = (field.type for field in entries)
+                return None if pa.types.is_null(key) else pa.map_(key, item)
+        if fields and text == "+us:" + ",".join(map(str, range(len(fields)))):
+            return pa.sparse_union(fields)
+        return None
+
+    def _extension(self, pointer: int) -> str:
+        """The extension type that metadata names; empty without any."""
+        if not pointer:
+            return ""
+        for _, extension in INFERRED:
+            metadata = _extension_metadata(extension)
+            inside = self._memory.size - pointer >= len(metadata) > 0
+            if inside and self._memory.read(pointer, len(metadata)) == metadata:
+                return extension
+        msg = f"the guest's metadata at {pointer:#x} names no extension type that is inferred"
         raise ProtocolError(msg)
 
     def _pointers(self, pointer: int, count: int) -> tuple[int, ...]:

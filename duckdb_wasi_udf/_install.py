@@ -15,7 +15,7 @@ from duckdb_wasi_udf import _source
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._sandbox import TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
-from duckdb_wasi_udf._signature import VARIANT, resolve
+from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,10 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf_double": "DOUBLE",
     "py_udf_varchar": "VARCHAR",
 }
+
+# Bounds of a type's name, far above what anyone writes.
+_LONGEST_TYPE = 10_000
+_MOST_BRACKETS = 500
 
 # Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
 # then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
@@ -56,6 +60,11 @@ class Sandbox(TrustDomain):
         [('Ada Lovelace',)]
     """
 
+    def __init__(self, **limits: Any) -> None:
+        """Prepare a sandbox: see `TrustDomain`."""
+        super().__init__(**limits)
+        self._scalars: dict[str, ScalarFunction] = {}
+
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
         """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and `py_udf_varchar`.
 
@@ -75,7 +84,7 @@ class Sandbox(TrustDomain):
         for name, return_type in INLINE_FUNCTIONS.items():
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            inline = InlineFunction(self, name, return_type, _arrow_type_of)
+            inline = InlineFunction(self, name, return_type, _sql_type_of)
             try:
                 self._register(con, name, inline, None, return_type or VARIANT)
             except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -140,7 +149,7 @@ class Sandbox(TrustDomain):
             return resolve(
                 name,
                 instance.description,
-                _arrow_type_of,
+                _sql_type_of,
                 parameters=parameter_names,
                 return_type=return_name,
                 sees_null=sees_null,
@@ -148,8 +157,9 @@ class Sandbox(TrustDomain):
 
         definition = _source.define(function, name, return_null=return_null)
         scalar = ScalarFunction(self, definition, signature)
-        declared = [parameter.sql_type for parameter in scalar.signature.parameters]
-        typed = None not in declared and scalar.signature.rest is None and scalar.signature.required == len(declared)
+        declared = [parameter.sql_type.name for parameter in scalar.signature.parameters if parameter.sql_type]
+        all_declared = len(declared) == len(scalar.signature.parameters)
+        typed = all_declared and scalar.signature.rest is None and scalar.signature.required == len(declared)
         if typed and not declared and side_effects:
             msg = (
                 f"{name}: DuckDB doesn't tell a function without parameters how many rows it wants, so "
@@ -158,7 +168,25 @@ class Sandbox(TrustDomain):
             raise SignatureError(msg)
         types = declared if typed else None
         self._register(con, name, scalar, types, scalar.signature.return_type, side_effects=side_effects)
+        self._scalars[name] = scalar
         return con
+
+    def failed_rows(self, name: str) -> int:
+        """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
+
+        Args:
+            name: the SQL name it was last created with.
+
+        Returns:
+            The number of rows since then, over all queries.
+
+        Raises:
+            SignatureError: the sandbox has no function of that name.
+        """
+        if name not in self._scalars:
+            msg = f"{name!r} is not a function of this sandbox; there are: {', '.join(sorted(self._scalars))}"
+            raise SignatureError(msg)
+        return self._scalars[name].failed_rows
 
     def function(
         self, con: duckdb.DuckDBPyConnection, name: str | None = None, **options: Any
@@ -226,13 +254,17 @@ def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
 
 
 @functools.cache
-def _arrow_type_of(sql_type: str) -> pa.DataType:
-    """The Arrow type DuckDB makes of a SQL type; KeyError when it knows none of that name."""
+def _sql_type_of(text: str) -> SqlType:
+    """The SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name."""
+    if len(text) > _LONGEST_TYPE or max(text.count("("), text.count("[")) > _MOST_BRACKETS:
+        raise KeyError(text[:_LONGEST_TYPE])
     try:
+        name = str(DuckDBPyType(text))  # parsed as a type, never run; its own name for it is safe in a query
         with duckdb.connect() as con:
-            return con.sql(f"SELECT NULL::{sql_type} AS x").to_arrow_table().schema.field(0).type
+            con.execute("SET arrow_lossless_conversion = true")
+            return SqlType(name, con.sql(f"SELECT NULL::{name} AS x").to_arrow_table().schema.field(0).type)
     except duckdb.Error as error:
-        raise KeyError(sql_type) from error
+        raise KeyError(text) from error
 
 
 def _choice(function: str, option: str, value: Any, allowed: tuple[str, str]) -> str:

@@ -18,16 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from duckdb_wasi_udf._sandbox import TrustDomain
-    from duckdb_wasi_udf._signature import ArrowTypeOf
+    from duckdb_wasi_udf._signature import SqlTypeOf
 
 # Inline codes whose instances are kept; a query seldom has more than a few.
 _INLINE_FUNCTIONS = 64
 
 # The longest batch DuckDB sends is a vector: https://duckdb.org/docs/stable/clients/c/vector
 _VECTOR_SIZE = 2048
-
-# What DuckDB makes of HUGEINT and UHUGEINT, whose 128 bits it passes on as they are, so that 2^128-1 looks like -1.
-_HUGEINT = pa.decimal128(38, 0)
 
 # How much of an inline code errors quote.
 _LABEL_CHARACTERS = 60
@@ -56,6 +53,8 @@ class ScalarFunction:
         self.signature = signature(first)
         self._spare: list[GuestInstance] = [first]  # defined, but not bound before the first batch shows the types
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
+        self.failed_rows = 0  # rows that are NULL because the function raised
+        self._lock = threading.Lock()
 
     def __call__(self, *chunks: pa.ChunkedArray) -> pa.Array:
         """Run one batch.
@@ -74,8 +73,15 @@ class ScalarFunction:
         types = tuple([column.type for column in columns])
         pool = self._pools.get(types)
         if pool is None:
+            plain = [_arrow_types.plain(data_type) for data_type in types]
+            if list(types) != plain:
+                return self.run([column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
             pool = self._pools.setdefault(types, self._make_pool(types))
-        return pool.call(columns, length)[0]
+        results, failed_rows = pool.call(columns, length)
+        if failed_rows:
+            with self._lock:
+                self.failed_rows += failed_rows
+        return results
 
     def close(self) -> None:
         """Drop the instances."""
@@ -85,21 +91,7 @@ class ScalarFunction:
 
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """The pool for arguments of these types, which are checked here, once."""
-        label = self.signature.label
         arguments = self.signature.bind(types)
-        for i, data_type in enumerate(types):
-            if data_type == _HUGEINT and self.signature.parameter(i).sql_type is None:
-                msg = (
-                    f"{label}: argument {i + 1} is a HUGEINT, UHUGEINT or DECIMAL(38,0), which DuckDB doesn't "
-                    "tell apart when it calls a function; cast it to BIGINT, DECIMAL(37,0), DOUBLE or VARCHAR"
-                )
-                raise SignatureError(msg)
-            if not _arrow_types.supports(data_type):
-                msg = (
-                    f"{label}: argument {i + 1} has the Arrow type {data_type}, which is not supported yet; cast it, "
-                    "for example to VARCHAR"
-                )
-                raise SignatureError(msg)
 
         def start() -> GuestInstance:
             try:
@@ -115,16 +107,16 @@ class ScalarFunction:
 class InlineFunction:
     """`py_udf` and its typed forms: the first argument of every call is the code."""
 
-    def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None, arrow_type_of: ArrowTypeOf) -> None:
+    def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None, sql_type_of: SqlTypeOf) -> None:
         """Prepare the function.
 
         Args:
             sandbox: whose engine and limits apply.
             name: the SQL function's name.
             return_type: the SQL type of its results; None to go by the code's annotation, or to infer it.
-            arrow_type_of: looks SQL types up.
+            sql_type_of: looks SQL types up.
         """
-        self._arrow_type_of = arrow_type_of
+        self._sql_type_of = sql_type_of
         self._sandbox = sandbox
         self._name = name
         self._return_type = return_type
@@ -146,6 +138,8 @@ class InlineFunction:
 
     def _text(self, code: pa.Array) -> str:
         """The code, which is the same in every row."""
+        if code.type in (pa.large_string(), pa.string_view()):
+            code = code.cast(pa.string())
         if code.type != pa.string():
             what = "NULL" if pa.types.is_null(code.type) else f"of the Arrow type {code.type}"
             msg = f"{self._name}: the code, its first argument, is {what}; pass Python source as VARCHAR"
@@ -190,5 +184,5 @@ class InlineFunction:
         return ScalarFunction(
             self._sandbox,
             definition,
-            lambda instance: resolve(label, instance.description, self._arrow_type_of, return_type=self._return_type),
+            lambda instance: resolve(label, instance.description, self._sql_type_of, return_type=self._return_type),
         )

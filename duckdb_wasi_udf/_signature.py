@@ -4,13 +4,9 @@ signature.
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import ProtocolError, SignatureError
@@ -18,28 +14,27 @@ from duckdb_wasi_udf._errors import ProtocolError, SignatureError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
 VARIANT = "VARIANT"
 
-# Looks a SQL type up: the Arrow type DuckDB makes of it. It raises KeyError for a type DuckDB doesn't know.
-ArrowTypeOf = Callable[[str], pa.DataType]
+_SEE = "docs/types.md lists what has a SQL type"
 
-# Annotations and the SQL types they stand for.
-ANNOTATIONS = {
-    "bool": "BOOLEAN",
-    "int": "BIGINT",
-    "float": "DOUBLE",
-    "str": "VARCHAR",
-    "bytes": "BLOB",
-    "date": "DATE",
-    "time": "TIME",
-    "datetime": "TIMESTAMP",
-}
 
-# What a function can't tell from another type by the Arrow type DuckDB makes of it, or loses a part of.
-_AMBIGUOUS = ("HUGEINT", "UHUGEINT", "BIT", "TIME WITH TIME ZONE", "UUID", "JSON", "GEOMETRY", "BIGNUM", "VARIANT")
+class SqlType(NamedTuple):
+    """A SQL type.
 
-# The guest sends annotations as text; what anyone writes by hand is far shorter.
-_MAX_ANNOTATION = 200
+    Attributes:
+        name: DuckDB's own name of it.
+        arrow_type: what DuckDB makes of it with `arrow_lossless_conversion`.
+    """
+
+    name: str
+    arrow_type: pa.DataType
+
+
+# Looks a SQL type up by any name that DuckDB has for it, or raises KeyError; the name may come from the guest.
+SqlTypeOf = Callable[[str], SqlType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +45,13 @@ class Parameter:
         name: its name in the code.
         sql_type: the SQL type arguments are cast to; None for any.
         sees_null: NULL arrives as None; otherwise NULL in gives NULL out and the function isn't called.
+        parse_json: values of the SQL type JSON arrive parsed, not as text.
     """
 
     name: str
-    sql_type: str | None
+    sql_type: SqlType | None
     sees_null: bool
+    parse_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +81,10 @@ class Signature:
             argument_types: the Arrow types of the arguments, in order.
 
         Returns:
-            For each argument its type and whether the function sees its NULLs.
+            For each argument what its values are (`_arrow_types.labelled`) and whether the function sees its NULLs.
 
         Raises:
-            SignatureError: the function takes more or fewer arguments.
+            SignatureError: the function takes more or fewer arguments, or can't get one of the type.
         """
         given = len(argument_types)
         if given < self.required or (given > len(self.parameters) and self.rest is None):
@@ -99,7 +96,26 @@ class Signature:
                 takes = f"{takes} to {len(self.parameters)}"
             msg = f"{self.label}: the function takes {takes} argument(s) ({names}), the query passes {given}"
             raise SignatureError(msg)
-        return [(given_type, self.parameter(i).sees_null) for i, given_type in enumerate(argument_types)]
+        return [(self._label(i, arrived), self.parameter(i).sees_null) for i, arrived in enumerate(argument_types)]
+
+    def _label(self, position: int, arrived: pa.DataType) -> pa.DataType:
+        """What the values of an argument are."""
+        parameter = self.parameter(position)
+        if not _arrow_types.supports(arrived):
+            msg = (
+                f"{self.label}: argument {position + 1} has the Arrow type {arrived}, for which there is no codec; "
+                f"{'RESET arrow_output_version' if 'view' in str(arrived) else 'cast it, for example to VARCHAR'}"
+            )
+            raise SignatureError(msg)
+        declared = None if parameter.sql_type is None else parameter.sql_type.arrow_type
+        try:
+            return _arrow_types.labelled(arrived, declared, parse_json=parameter.parse_json)
+        except _arrow_types.MismatchError as error:
+            msg = (
+                f"{self.label}: in argument {position + 1}, {error}; run SET arrow_lossless_conversion = true, or "
+                "cast it to VARCHAR and declare VARCHAR"
+            )
+            raise SignatureError(msg) from error
 
     def parameter(self, position: int) -> Parameter:
         """The parameter that takes the argument at `position`, which `bind` has matched."""
@@ -112,7 +128,7 @@ class Signature:
 def resolve(
     label: str,
     description: dict[str, Any],
-    arrow_type_of: ArrowTypeOf,
+    sql_type_of: SqlTypeOf,
     *,
     parameters: Sequence[str] | None = None,
     return_type: str | None = None,
@@ -123,7 +139,7 @@ def resolve(
     Args:
         label: how errors name the function.
         description: the guest's description of the function (`_udf_guest._describe`); it is not trusted.
-        arrow_type_of: looks SQL types up.
+        sql_type_of: looks SQL types up.
         parameters: declared SQL type names, one for each argument; None to go by annotations.
         return_type: the declared SQL type name; None to go by the annotation.
         sees_null: every NULL arrives as None (DuckDB's null_handling="special"), whatever the annotations say.
@@ -135,23 +151,86 @@ def resolve(
         SignatureError: an annotation or a type isn't known, or they contradict the function.
         ProtocolError: the description isn't one.
     """
-    positional, required, rest = _parameters(label, description.get("parameters"), sees_null=sees_null)
+    describer = _Describer(label, sql_type_of, by_annotation=parameters is None)
+    positional, required, rest = _parameters(label, description.get("parameters"), describer, sees_null=sees_null)
     if parameters is not None:
-        positional, required, rest = _declare(label, positional, required, rest, parameters)
-    for parameter in positional:
-        if parameter.sql_type is not None:
-            _check_supported(label, f"parameter {parameter.name!r}", parameter.sql_type, arrow_type_of)
+        types = [describer.find(name, f"of parameter {i + 1}") for i, name in enumerate(parameters)]
+        positional, required, rest = _declare(label, positional, required, rest, types)
+    returned = _Described(None, none=False, json=False)
     if return_type is None:
-        return_type = _parse(label, "the result", description.get("returns"))[0] or VARIANT
+        returned = _Describer(label, sql_type_of, by_annotation=True).read(description.get("returns"), "of the result")
+    elif return_type != VARIANT:
+        returned = _Described(describer.find(return_type, "of the result"), none=False, json=False)
     result_type = None
-    if return_type != VARIANT:
-        result_type = _arrow_types.result_type(_check_supported(label, "the result", return_type, arrow_type_of))
+    if returned.sql_type is not None and returned.sql_type.name != VARIANT:
+        result_type = _arrow_types.result_type(returned.sql_type.arrow_type)
         if result_type is None:
-            raise SignatureError(_unsupported(label, "the result", return_type))
-    return Signature(label, tuple(positional), required, rest, return_type, result_type)
+            msg = f"{label}: a result of the type {returned.sql_type.name} can't be built; return VARIANT as a whole"
+            raise SignatureError(msg)
+    name = VARIANT if returned.sql_type is None else returned.sql_type.name
+    return Signature(label, tuple(positional), required, rest, name, result_type)
 
 
-def _parameters(label: str, described: object, *, sees_null: bool) -> tuple[list[Parameter], int, Parameter | None]:
+class _Described(NamedTuple):
+    """What an annotation says: its SQL type (None for any), whether it admits None and wants JSON parsed."""
+
+    sql_type: SqlType | None
+    none: bool
+    json: bool
+
+
+class _Describer:
+    """Reads the guest's descriptions of annotations."""
+
+    def __init__(self, label: str, sql_type_of: SqlTypeOf, *, by_annotation: bool) -> None:
+        """Prepare to read.
+
+        Args:
+            label: how errors name the function.
+            sql_type_of: looks SQL types up.
+            by_annotation: annotations give the types; otherwise what they say of them doesn't matter.
+        """
+        self._label = label
+        self._sql_type_of = sql_type_of
+        self._by_annotation = by_annotation
+
+    def find(self, name: str, what: str) -> SqlType:
+        """The SQL type of a declared name."""
+        try:
+            return self._sql_type_of(name)
+        except KeyError as error:
+            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows"
+            raise SignatureError(msg) from error
+
+    def read(self, described: object, what: str) -> _Described:
+        """What the guest says of one annotation."""
+        try:
+            annotation, name, none, json, problem = (
+                described[key]  # type: ignore[index]
+                for key in ("annotation", "sql", "none", "json", "problem")
+            )
+        except (TypeError, KeyError) as error:
+            msg = f"{self._label}: the guest's description {what} is malformed: {error!r}"
+            raise ProtocolError(msg) from error
+        sql_type = None
+        if self._by_annotation and problem is not None:
+            msg = f"{self._label}: the annotation {annotation!r} {what} {problem}; {_SEE}"
+            raise SignatureError(msg)
+        if self._by_annotation and name is not None:
+            try:
+                sql_type = self._sql_type_of(str(name))
+            except KeyError as error:
+                msg = (
+                    f"{self._label}: the annotation {annotation!r} {what} is neither a Python type that SQL has nor a "
+                    f"SQL type that DuckDB knows; {_SEE}"
+                )
+                raise SignatureError(msg) from error
+        return _Described(sql_type, bool(none), bool(json))
+
+
+def _parameters(
+    label: str, described: object, describer: _Describer, *, sees_null: bool
+) -> tuple[list[Parameter], int, Parameter | None]:
     """The positional parameters, how many of them are required, and the one that takes the rest."""
     positional: list[Parameter] = []
     required = 0
@@ -161,12 +240,12 @@ def _parameters(label: str, described: object, *, sees_null: bool) -> tuple[list
         described = []
     for item in described:
         try:
-            name, kind, text, has_no_default = (item[key] for key in ("name", "kind", "annotation", "required"))
+            name, kind, has_no_default = (item[key] for key in ("name", "kind", "required"))
         except (TypeError, KeyError) as error:
             msg = f"{label}: the guest's description of a parameter is malformed: {error!r}"
             raise ProtocolError(msg) from error
-        sql_type, none = _parse(label, f"parameter {name!r}", text)
-        parameter = Parameter(str(name), sql_type, sees_null or none)
+        said = describer.read(item, f"of parameter {name!r}")
+        parameter = Parameter(str(name), said.sql_type, sees_null or said.none, said.json)
         if kind in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"):
             positional.append(parameter)
             required += bool(has_no_default)
@@ -179,7 +258,7 @@ def _parameters(label: str, described: object, *, sees_null: bool) -> tuple[list
 
 
 def _declare(
-    label: str, positional: list[Parameter], required: int, rest: Parameter | None, declared: Sequence[str]
+    label: str, positional: list[Parameter], required: int, rest: Parameter | None, declared: Sequence[SqlType]
 ) -> tuple[list[Parameter], int, None]:
     """The parameters under their declared types; `*args` takes as many as were declared."""
     if not required <= len(declared) or (len(declared) > len(positional) and rest is None):
@@ -189,79 +268,5 @@ def _declare(
     for i, sql_type in enumerate(declared):
         parameter = positional[i] if i < len(positional) else rest
         assert parameter is not None  # checked above
-        parameters.append(Parameter(parameter.name, sql_type, parameter.sees_null))
+        parameters.append(replace(parameter, sql_type=sql_type))
     return parameters, len(parameters), None
-
-
-def _check_supported(label: str, what: str, sql_type: str, arrow_type_of: ArrowTypeOf) -> pa.DataType:
-    """The Arrow type of a SQL type, unless a function couldn't handle its values."""
-    try:
-        arrow_type = arrow_type_of(sql_type)
-    except KeyError as error:
-        msg = f"{label}: the type {sql_type} of {what} is not one DuckDB knows"
-        raise SignatureError(msg) from error
-    if any(re.search(rf"\b{name}\b", sql_type) for name in _AMBIGUOUS) or not _arrow_types.supports(arrow_type):
-        raise SignatureError(_unsupported(label, what, sql_type))
-    return arrow_type
-
-
-def _unsupported(label: str, what: str, sql_type: str) -> str:
-    return f"{label}: the type {sql_type} of {what} is not supported yet; docs/types.md lists those that are"
-
-
-def _parse(label: str, what: str, text: object) -> tuple[str | None, bool]:
-    """An annotation's SQL type (None for any) and whether it admits None."""
-    if text is None:
-        return None, False
-    text = str(text)[:_MAX_ANNOTATION]
-    try:
-        return _sql_type(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        msg = (
-            f"{label}: the annotation {text!r} of {what} is not supported yet; supported: {', '.join(ANNOTATIONS)}, "
-            "list[...] and dict[..., ...] of them, Any, each also with `| None`"
-        )
-        raise SignatureError(msg) from error
-
-
-def _sql_type(node: ast.expr) -> tuple[str | None, bool]:
-    """The SQL type an annotation stands for (None for any), and whether it admits None.
-
-    Raises:
-        ValueError: it stands for none.
-    """
-    members = _members(node)
-    types = [member for member in members if member is not None]
-    none = len(types) < len(members)
-    match types:
-        case [] | [ast.Name("Any" | "object") | ast.Attribute(ast.Name("typing"), "Any")]:
-            return None, True
-        case [ast.Name(name) | ast.Attribute(ast.Name("datetime"), name)] if name in ANNOTATIONS:
-            return ANNOTATIONS[name], none
-        case [ast.Subscript(ast.Name("list"), inner)]:
-            return f"{_inner(inner)}[]", none
-        case [ast.Subscript(ast.Name("dict"), ast.Tuple([key, value]))]:
-            return f"MAP({_inner(key)}, {_inner(value)})", none
-        case _:
-            raise ValueError
-
-
-def _inner(node: ast.expr) -> str:
-    """The type of values inside another, where any may be NULL and none may be of any type."""
-    sql_type, _ = _sql_type(node)
-    if sql_type is None:
-        raise ValueError
-    return sql_type
-
-
-def _members(node: ast.expr) -> list[ast.expr | None]:
-    """What a union is made of; None for None."""
-    match node:
-        case ast.BinOp(left, ast.BitOr(), right):
-            return _members(left) + _members(right)
-        case ast.Subscript(ast.Name("Optional") | ast.Attribute(ast.Name("typing"), "Optional"), inner):
-            return [*_members(inner), None]
-        case ast.Constant(None):
-            return [None]
-        case _:
-            return [node]

@@ -10,6 +10,7 @@ import __future__
 
 import ast
 import base64
+import contextlib
 import dis
 import functools
 import inspect
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, Unit
+from duckdb_wasi_udf._interval import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,6 +88,7 @@ class _Shipment:
         captured: dict[str, Any] = {}
         imports: dict[str, str] = {}
         links: dict[str, int] = {}
+        annotated: dict[str, Any] = {}
         if isinstance(value, functools.partial):
             source, entry = "_partial(_function, *_arguments, **_keywords)", None
             imports["_partial"] = "functools:partial"
@@ -98,6 +101,7 @@ class _Shipment:
             source, node = self._source_of(value)
             entry = None if isinstance(node, ast.Lambda) else node.name
             parts = _used(value, source, node)
+            annotated = {name: found for name, found in _annotated(value, node).items() if name not in parts}
         else:
             what = f"the variable {used_as!r} is a" if used_as else "this is a"
             msg = (
@@ -108,6 +112,9 @@ class _Shipment:
             raise SignatureError(msg)
         for name, found in sorted(parts.items()):
             self._sort(name, found, captured, imports, links)
+        for name, found in sorted(annotated.items()):
+            with contextlib.suppress(SignatureError):  # what the guest doesn't find it reports with the annotation
+                self._sort(name, found, captured, imports, links)
         self._units[id(value)] = {
             "source": source,
             "name": self._label if used_as is None else getattr(value, "__name__", used_as),
@@ -242,6 +249,38 @@ def _used(value: types.FunctionType | type, source: str, node: _Node) -> dict[st
     return {name: variables[name] for name in used} | closure
 
 
+def _annotated(value: types.FunctionType | type, node: _Node) -> dict[str, Any]:
+    """The variables that annotations name, which the code itself needn't use."""
+    if isinstance(node, ast.Lambda):
+        return {}
+    if isinstance(node, ast.ClassDef):
+        annotations = [statement.annotation for statement in node.body if isinstance(statement, ast.AnnAssign)]
+    else:
+        given = node.args
+        parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg]
+        written = [node.returns, *(parameter.annotation for parameter in parameters if parameter is not None)]
+        annotations = [annotation for annotation in written if annotation is not None]
+    names = {name for annotation in annotations for name in _names(annotation)}
+    variables = vars(sys.modules[value.__module__]) if isinstance(value, type) else value.__globals__
+    found = {name: variables[name] for name in names if name in variables}
+    return {
+        name: value for name, value in found.items() if not isinstance(value, types.ModuleType) or _is_stdlib(value)
+    }
+
+
+def _is_stdlib(module: types.ModuleType) -> bool:
+    return module.__name__.partition(".")[0] in sys.stdlib_module_names
+
+
+def _names(annotation: ast.expr) -> Iterator[str]:
+    for item in ast.walk(annotation):
+        if isinstance(item, ast.Name):
+            yield item.id
+        elif isinstance(item, ast.Constant) and isinstance(item.value, str):  # an annotation in quotes, or none at all
+            with contextlib.suppress(SyntaxError, ValueError):
+                yield from _names(ast.parse(item.value, mode="eval").body)
+
+
 def _global_names(code: types.CodeType) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -258,6 +297,8 @@ def _import_path(value: object) -> str | None:
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str):
         return None
+    if value is Interval:
+        return f"{Interval.__module__.partition('.')[0]}:{qualname}"
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
         return None
     found: object = sys.modules.get(module)

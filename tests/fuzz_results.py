@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
 from duckdb_wasi_udf._arrow_memory import LinearMemory, read_result
-from duckdb_wasi_udf._arrow_types import known_layout
+from duckdb_wasi_udf._arrow_types import BIGNUM, BIT, known_layout
 from tests.guests import start
 
 # Small, so that lengths grown by a mutation meet the limit as well as the end of memory.
@@ -36,6 +36,20 @@ RESULTS = [
     ("from decimal import Decimal\nlambda i: Decimal(i) / 4", pa.decimal128(9, 2)),
     ("import datetime\nlambda i: datetime.date(2020, 1, 1 + i % 28)", None),
     ("import datetime\nlambda i: datetime.time(i % 24)", None),
+    ("lambda i: 2**(i * 3)", None),
+    ("from decimal import Decimal\nlambda i: Decimal(i) / 4", None),
+    ("import uuid\nlambda i: uuid.UUID(int=i)", None),
+    ("import datetime\nlambda i: datetime.timedelta(i) if i % 3 else None", None),
+    (
+        "import datetime\nlambda i: datetime.time(i % 24, tzinfo=datetime.timezone(datetime.timedelta(hours=i % 9)))",
+        None,
+    ),
+    ("import datetime\nlambda i: [i, str(i), None, datetime.datetime(2020, 1, 1)][i % 4]", None),
+    ("lambda i: [[i], {i: [i]}, {'a': i}, True][i % 4]", None),
+    ("lambda i: (-7) ** i", BIGNUM),
+    ("lambda i: format(i, 'b')", BIT),
+    ("lambda i: {'a': [i]}", pa.json_()),
+    ("lambda i: i if i % 2 else str(i)", pa.sparse_union([pa.field("n", pa.int64()), pa.field("s", pa.string())])),
 ]
 ROWS = 37
 
@@ -75,6 +89,8 @@ class Target:
     def _add_schema(self, at):
         fields = _abi.ARROW_SCHEMA.unpack(self.memory.read(at, _abi.ARROW_SCHEMA.size))
         self.regions += [(at, _abi.ARROW_SCHEMA.size), (fields[0], 4), (fields[1], 4)]
+        if fields[2]:
+            self.regions.append((fields[2], 40))  # metadata
         if n_children := fields[4]:
             self.regions.append((fields[5], 4 * n_children))
             for child in struct.unpack(f"<{n_children}I", self.memory.read(fields[5], 4 * n_children)):

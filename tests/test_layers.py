@@ -17,11 +17,12 @@ LAYERS = [
     {"_sandbox", "_pool"},
     {"_instance"},
     {"_arrow_memory"},
+    {"_value_checks"},
     {"_arrow_types"},
     {"_engine"},
     {"_guest"},
     {"_abi", "_binding", "_limits"},
-    {"_errors"},
+    {"_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

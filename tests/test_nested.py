@@ -1,12 +1,16 @@
 """Nested types, against SQL, DuckDB's own Python functions and pyarrow."""
 
+import datetime as dt
+
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, GuestError, LimitExceeded
-from duckdb_wasi_udf._arrow_types import result_type
+from duckdb_wasi_udf._arrow_types import HUGEINT, UHUGEINT, result_type
+from duckdb_wasi_udf._value_checks import is_safe_as_variant
 from tests.guests import start
 
 VALUES = {
@@ -55,6 +59,29 @@ def test_a_union_arrives_as_the_value_of_its_member(con, sandbox):
     assert got == [("1",), ("'two'",), ("None",)]
 
 
+def test_a_result_goes_to_the_member_of_a_union_made_for_it(con, sandbox):
+    union = "UNION(flag BOOLEAN, small TINYINT, number DOUBLE, day DATE, words VARCHAR[], name VARCHAR)"
+    source = """
+        import datetime
+        values = [True, 7, 2.5, datetime.date(2020, 1, 2), ["a", None], "n", None]
+        lambda i: values[i]
+    """
+    sandbox.create_function(con, "f", source, ["BIGINT"], union)
+    got = con.execute("SELECT union_tag(f(i)), f(i)::VARCHAR FROM range(7) r(i)").fetchall()
+    assert got[:6] == [
+        ("flag", "true"),
+        ("small", "7"),
+        ("number", "2.5"),
+        ("day", "2020-01-02"),
+        ("words", "[a, NULL]"),
+        ("name", "n"),
+    ]
+    assert got[6][1] is None
+    sandbox.create_function(con, "g", "lambda i: i * 1000", ["BIGINT"], "UNION(small TINYINT, wide INTEGER)")
+    with pytest.raises(duckdb.ConversionException):  # the first member for integers is meant
+        con.execute("SELECT g(1)").fetchall()
+
+
 def test_a_map_whose_keys_cannot_be_a_dicts_arrives_as_lists(con, sandbox):
     query = "SELECT py_udf_varchar('lambda m: repr(m)', MAP {[1]: 'a', [2]: 'b'})"
     assert con.execute(query).fetchall() == [("{'key': [[1], [2]], 'value': ['a', 'b']}",)]
@@ -71,6 +98,94 @@ def test_nested_results_are_inferred(con, sandbox):
         '{"even":2,"odd":null}',
     ]
     assert rows("lambda x: [1, 2.5, None] if x else []")[3] == "[1.0,2.5,null]"
+    assert rows("lambda x: {x: 'a', -1: None}")[2] == '[{"key":2,"value":"a"},{"key":-1,"value":null}]'
+    assert rows("lambda x: {} if x else {1: 2}") == ['[{"key":1,"value":2}]', "[]", "[]", "[]"]
+
+
+def test_values_that_do_not_go_together_keep_their_types(con, sandbox):
+    code = """
+        import datetime, uuid
+        from decimal import Decimal
+        values = [1, "a", None, 2.5, True, [1, 2], {"k": None}, datetime.date(2020, 1, 2), b"x", Decimal("1.5"),
+                  {1: [{}]}, uuid.UUID(int=1), datetime.timedelta(1), 7, [2**70]]
+        lambda i: values[i]
+    """
+    got = con.execute(
+        "SELECT v, variant_typeof(v) FROM (SELECT py_udf($1, i) AS v FROM range(15) r(i))", [code]
+    ).fetchall()
+    assert [kind for _, kind in got] == [
+        *("DOUBLE", "VARCHAR", "VARIANT_NULL", "DOUBLE", "BOOL_TRUE", "ARRAY(2)", "OBJECT(k)", "DATE", "BLOB"),
+        *("DECIMAL(38, 1)", "ARRAY(1)", "UUID", "INTERVAL", "DOUBLE", "ARRAY(1)"),
+    ]
+    assert [value for value, _ in got][:8] == [
+        1.0,
+        "a",
+        None,
+        2.5,
+        True,
+        [1, 2],
+        {"k": None},
+        dt.date(2020, 1, 2),
+    ]
+    (total,) = con.execute(
+        "SELECT sum(py_udf('lambda i: i if i % 2 else str(i)', i)::BIGINT) FROM range(5000) r(i)"
+    ).fetchall()
+    assert total == (sum(range(5000)),)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("[i, str(i)]", "[i, str(i)]"),
+        ("[[i, str(i)]]", "[[i, str(i)]]"),
+        ("{'a': i if i % 2 else str(i)}", "{'a': i if i % 2 else str(i)}"),
+        ("[{'a': {'b': i if i % 2 else str(i)}}]", "[{'a': {'b': i if i % 2 else str(i)}}]"),
+        ("[i] if i % 2 else {'a': [i]}", "[i] if i % 2 else {'a': [i]}"),
+        ("[{i: i if i % 2 else str(i)}]", "[[{'key': i, 'value': i if i % 2 else str(i)}]]"),
+    ],
+)
+def test_mixtures_inside_nested_values_keep_their_types(con, sandbox, expression, expected):
+    query = "SELECT v, v::VARCHAR FROM (SELECT py_udf($1, i) AS v FROM range(3000) r(i))"
+    rows = con.execute(query, [f"lambda i: {expression}"]).fetchall()
+    assert [row for row, _ in rows] == [eval(expected, {"i": i}) for i in range(3000)]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{'a': [i, str(i)]}",
+        "{'a': {'b': [[i, str(i)]]}}",
+        "[i, str(i)] if i % 2 else i",
+        "[[i, str(i)], i]",
+        "{i: i, str(i): i}",
+        "{(i, str(i)): i}",
+        "{'a': {i: i if i % 2 else str(i)}}",
+    ],
+)
+def test_mixtures_that_duckdb_crashes_on_are_refused(failing, expression):
+    query = "SELECT py_udf($1, i) FROM range(3000) r(i)"
+    error = failing(query, [f"lambda i: {expression}"], error=GuestError)
+    assert "declare a result type, such as JSON" in str(error)
+
+
+def test_json_takes_mixtures_of_any_depth(con, sandbox):
+    sandbox.create_function(con, "as_json", "lambda i: {'a': [i, str(i), {'b': [None, 1.5]}]}", ["BIGINT"], "JSON")
+    assert con.execute("SELECT as_json(1)").fetchall() == [('{"a": [1, "1", {"b": [null, 1.5]}]}',)]
+
+
+def test_a_forged_type_that_duckdb_would_crash_on_is_refused():
+    mixed = pa.sparse_union([pa.field("a", pa.int64()), pa.field("b", pa.string())])
+    safe = [
+        mixed,
+        pa.list_(mixed),
+        pa.struct([("x", mixed)]),
+        pa.list_(pa.struct([("x", mixed)])),
+        pa.map_(pa.int64(), mixed),
+    ]
+    assert all(map(is_safe_as_variant, safe))
+    nested = pa.sparse_union([pa.field("a", pa.list_(mixed))])
+    crashing = [pa.struct([("x", pa.list_(mixed))]), nested, pa.map_(mixed, pa.int64()), pa.struct([("x", safe[-1])])]
+    assert not any(map(is_safe_as_variant, crashing))
 
 
 def test_annotations_of_nested_types(con, sandbox):
@@ -101,8 +216,10 @@ def test_a_struct_may_be_returned_as_tuple_and_may_leave_fields_out(con, sandbox
         ("MAP(VARCHAR, INTEGER)", "[('a', 1)]", "returned list where its result type MAP was declared"),
         ("MAP(VARCHAR, INTEGER)", "{None: 1}", "the key None, which a MAP can't have"),
         ("MAP(VARCHAR, INTEGER)", "{1: 1}", "returned int where its result type VARCHAR was declared"),
-        ("VARIANT", "{1: 2}", "a key of type int; the keys of an inferred STRUCT are str"),
-        ("VARIANT", "[1, 'a']", "returned str after earlier rows of the batch gave BIGINT"),
+        ("VARIANT", "{'a': 2, 1: 2}", "a key of type int; the keys of an inferred STRUCT are str"),
+        ("VARIANT", "{1: 2, None: 2}", "the key None, which a MAP can't have"),
+        ("VARIANT", "[1, {2}]", "returned set; a result must be"),
+        ("UNION(a INTEGER, b DATE)", "'text'", "returned str, which no member of its result type UNION takes"),
         ("VARIANT", "{f'k{i}': i for i in range(2000)}", "more than 1000 keys"),
         ("VARIANT", "(lambda a: (a.append(a), a)[1])([])", "nested deeper than 32"),
     ],
@@ -120,7 +237,9 @@ def test_a_nested_result_its_type_cannot_hold_is_an_error(con, sandbox, failing,
         ("INTEGER[]", "[i, i]", "[i, 'x']"),
         ("MAP(VARCHAR, INTEGER)", "{str(i): i}", "{'k': 1, 'l': 'x'}"),
         ("STRUCT(a INTEGER, b VARCHAR[])", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', 3]}"),
-        ("VARIANT", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', 3]}"),
+        ("VARIANT", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', {3}]}"),
+        ("VARIANT", "[i, str(i), {i: i}]", "[b'', 1.5, {1: {2}}]"),
+        ("UNION(n BIGINT, l VARCHAR[])", "[str(i)] if i % 2 else i", "['x', {3}]"),
     ],
 )
 def test_a_row_that_fails_halfway_leaves_nothing_behind(con, sandbox, returns, good, bad):
@@ -158,6 +277,14 @@ def test_nested_values_count_against_the_limit_of_a_result():
             instance.call([pa.array([100_000])], 1)
 
 
+MICROSECONDS = st.integers(-(2**50), 2**50)
+
+
+def interval(parts):
+    months, days, microseconds = parts
+    return pa.MonthDayNano([months, days, 1000 * microseconds])
+
+
 SCALARS = {
     pa.bool_(): st.booleans(),
     pa.int64(): st.integers(-(2**63), 2**63 - 1),
@@ -167,6 +294,13 @@ SCALARS = {
     pa.binary(): st.binary(max_size=8),
     pa.date32(): st.dates(),
     pa.timestamp("us"): st.datetimes(),
+    pa.uuid(): st.uuids().map(lambda value: value.bytes),
+    HUGEINT: st.integers(-(2**127), 2**127 - 1).map(lambda value: value.to_bytes(16, "little", signed=True)),
+    UHUGEINT: st.integers(0, 2**128 - 1).map(lambda value: value.to_bytes(16, "little")),
+    pa.month_day_nano_interval(): st.tuples(st.integers(-9999, 9999), st.integers(-9999, 9999), MICROSECONDS).map(
+        interval
+    ),
+    pa.decimal128(38, 5): st.decimals(-(10**30), 10**30, places=5),
 }
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=5)
 
@@ -199,11 +333,28 @@ def values(data_type):
     return st.none() | st.fixed_dictionaries({field.name: values(field.type) for field in data_type})
 
 
+def storage(data_type):
+    """The type without extension types, of which pyarrow makes no arrays from lists."""
+    types = pa.types
+    if isinstance(data_type, pa.BaseExtensionType):
+        return data_type.storage_type
+    if types.is_list(data_type):
+        return pa.list_(storage(data_type.value_type))
+    if types.is_fixed_size_list(data_type):
+        return pa.list_(storage(data_type.value_type), data_type.list_size)
+    if types.is_map(data_type):
+        return pa.map_(data_type.key_type, storage(data_type.item_type))
+    if types.is_struct(data_type):
+        return pa.struct([(field.name, storage(field.type)) for field in data_type])
+    return data_type
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_random_values_of_random_types_survive_the_round_trip(data):
     data_type = data.draw(TYPES)
-    whole = pa.array(data.draw(st.lists(values(data_type), max_size=6)), data_type)
+    rows = data.draw(st.lists(values(data_type), max_size=6))
+    whole = pa.array(rows, storage(data_type)).cast(data_type)
     array = whole[data.draw(st.integers(0, len(whole))) :]
     instance = start("lambda x: x", data_type, result=result_type(data_type))
     result, _ = instance.call([array], len(array))

@@ -1,85 +1,39 @@
+"""Signatures, from what the guest says of a function; what annotations say is in test_annotations.py."""
+
 import pyarrow as pa
 import pytest
 
-from duckdb_wasi_udf import ProtocolError, SignatureError, _signature
-from duckdb_wasi_udf._install import _arrow_type_of
+from duckdb_wasi_udf import ProtocolError, SignatureError, _arrow_types, _signature
+from duckdb_wasi_udf._install import _sql_type_of
 
 
 def resolve(label, description, **options):
-    return _signature.resolve(label, description, _arrow_type_of, **options)
+    return _signature.resolve(label, description, _sql_type_of, **options)
+
+
+def meaning(sql, *, none=False, json=False):
+    return {"annotation": sql, "sql": sql, "none": none, "json": json, "problem": None}
 
 
 def described(*parameters, returns=None):
-    """A description as the guest makes it, from (name, annotation[, kind[, required]])."""
+    """A description as the guest makes it, from (name, SQL type[, kind[, required]])."""
     rows = []
-    for name, annotation, *more in parameters:
+    for name, sql, *more in parameters:
         kind, required = (*more, *("POSITIONAL_OR_KEYWORD", True)[len(more) :])
-        rows.append({"name": name, "annotation": annotation, "kind": kind, "required": required})
-    return {"name": "f", "parameters": rows, "returns": returns}
-
-
-@pytest.mark.parametrize(
-    ("annotation", "sql_type", "sees_null"),
-    [
-        ("int", "BIGINT", False),
-        ("float", "DOUBLE", False),
-        ("str", "VARCHAR", False),
-        ("bool", "BOOLEAN", False),
-        ("int | None", "BIGINT", True),
-        ("None|int", "BIGINT", True),
-        ("Optional[int]", "BIGINT", True),
-        ("typing.Optional[str]", "VARCHAR", True),
-        (None, None, False),
-        ("Any", None, True),
-        ("typing.Any", None, True),
-        ("object", None, True),
-        ("None", None, True),
-        ("list[int]", "BIGINT[]", False),
-        ("list[int | None] | None", "BIGINT[]", True),
-        ("dict[str, list[float]]", "MAP(VARCHAR, DOUBLE[])", False),
-        ("list[datetime.date]", "DATE[]", False),
-    ],
-)
-def test_annotations_stand_for_sql_types(annotation, sql_type, sees_null):
-    (parameter,) = resolve("f", described(("x", annotation))).parameters
-    assert (parameter.sql_type, parameter.sees_null) == (sql_type, sees_null)
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        "list",
-        "list[Any]",
-        "dict[str]",
-        "set[int]",
-        "int | str",
-        "Decimal",
-        "int +",
-        "x" * 10_000,
-        "(" * 10_000,
-        "[]",
-        "1",
-        "int if x else str",
-    ],
-)
-def test_an_annotation_that_is_not_supported_names_the_parameter(annotation):
-    with pytest.raises(SignatureError, match="of parameter 'x' is not supported yet; supported: bool, int, float, str"):
-        resolve("f", described(("x", annotation)))
-    with pytest.raises(SignatureError, match="of the result is not supported yet"):
-        resolve("f", described(returns=annotation))
+        rows.append(meaning(sql) | {"name": name, "kind": kind, "required": required})
+    return {"name": "f", "parameters": rows, "returns": meaning(returns)}
 
 
 @pytest.mark.parametrize(
     ("returns", "declared", "sql_type", "arrow_type"),
     [
         (None, None, "VARIANT", None),
-        ("int", None, "BIGINT", pa.int64()),
-        ("int | None", None, "BIGINT", pa.int64()),
-        ("Any", None, "VARIANT", None),
-        ("int", "DOUBLE", "DOUBLE", pa.float64()),
+        ("BIGINT", None, "BIGINT", pa.int64()),
+        ("VARIANT", None, "VARIANT", None),
+        ("BIGINT", "DOUBLE", "DOUBLE", pa.float64()),
         (None, "INTEGER", "INTEGER", pa.int64()),
         (None, "FLOAT", "FLOAT", pa.float64()),
-        ("list[int]", None, "BIGINT[]", pa.list_(pa.int64())),
+        ("int8[]", None, "BIGINT[]", pa.list_(pa.int64())),
         (None, "SMALLINT[2][]", "SMALLINT[2][]", pa.list_(pa.list_(pa.int64()))),
         (
             None,
@@ -89,6 +43,15 @@ def test_an_annotation_that_is_not_supported_names_the_parameter(annotation):
         ),
         (None, "ENUM('a', 'b')", "ENUM('a', 'b')", pa.string()),
         (None, "VARIANT", "VARIANT", None),
+        (None, "UHUGEINT", "UHUGEINT", _arrow_types.UHUGEINT),
+        (None, "UUID[]", "UUID[]", pa.list_(pa.uuid())),
+        (None, "INTERVAL", "INTERVAL", pa.month_day_nano_interval()),
+        (
+            None,
+            "UNION(a TINYINT, b BOOLEAN)",
+            "UNION(a TINYINT, b BOOLEAN)",
+            pa.sparse_union([pa.field("a", pa.int64()), pa.field("b", pa.bool_())]),
+        ),
     ],
 )
 def test_the_result_type_is_declared_annotated_or_inferred(returns, declared, sql_type, arrow_type):
@@ -97,12 +60,12 @@ def test_the_result_type_is_declared_annotated_or_inferred(returns, declared, sq
 
 
 def test_declared_types_replace_annotations():
-    signature = resolve("f", described(("x", "int"), ("y", None)), parameters=["DOUBLE", "VARCHAR"])
-    assert [parameter.sql_type for parameter in signature.parameters] == ["DOUBLE", "VARCHAR"]
+    signature = resolve("f", described(("x", "BIGINT"), ("y", None)), parameters=["DOUBLE", "VARCHAR"])
+    assert [parameter.sql_type.name for parameter in signature.parameters] == ["DOUBLE", "VARCHAR"]
 
 
 def test_null_handling_special_shows_every_null():
-    signature = resolve("f", described(("x", "int"), ("y", None)), sees_null=True)
+    signature = resolve("f", described(("x", "BIGINT"), ("y", None)), sees_null=True)
     assert [parameter.sees_null for parameter in signature.parameters] == [True, True]
 
 
@@ -122,12 +85,14 @@ def test_a_wrong_number_of_arguments_says_both_numbers(parameters, given, messag
 
 
 def test_arguments_beyond_the_named_ones_go_to_the_rest():
-    signature = resolve("f", described(("x", "int"), ("rest", "int | None", "VAR_POSITIONAL")))
+    description = described(("x", "BIGINT"), ("rest", "BIGINT", "VAR_POSITIONAL"))
+    description["parameters"][1]["none"] = True
+    signature = resolve("f", description)
     assert signature.bind([pa.int64()] * 3) == [(pa.int64(), False), (pa.int64(), True), (pa.int64(), True)]
 
 
 def test_a_builtin_that_cannot_be_inspected_takes_anything():
-    signature = resolve("f", {"name": "max", "parameters": None, "returns": None})
+    signature = resolve("f", {"name": "max", "parameters": None, "returns": meaning(None)})
     assert len(signature.bind([pa.int64()] * 7)) == 7
 
 
@@ -137,11 +102,61 @@ def test_declaring_more_or_fewer_parameters_than_there_are_is_an_error(declared)
         resolve("f", described(("x", None), ("y", None)), parameters=declared)
 
 
-def test_a_type_that_is_not_supported_is_named():
-    with pytest.raises(SignatureError, match="the type INTERVAL of parameter 'y' is not supported yet"):
-        resolve("f", described(("x", None), ("y", None)), parameters=["BIGINT", "INTERVAL"])
-    with pytest.raises(SignatureError, match="the type BIT of the result is not supported yet"):
-        resolve("f", described(), return_type="BIT")
+def test_a_type_duckdb_does_not_know_is_named():
+    with pytest.raises(SignatureError, match="the type NUMBER of parameter 2 is not one DuckDB knows"):
+        resolve("f", described(("x", None), ("y", None)), parameters=["BIGINT", "NUMBER"])
+    with pytest.raises(SignatureError, match="the annotation 'Foo' of parameter 'x' is neither a Python type"):
+        resolve("f", described(("x", "Foo")))
+    with pytest.raises(SignatureError, match="the annotation 'Foo' of the result is neither a Python type"):
+        resolve("f", described(returns="Foo"))
+
+
+def test_annotations_do_not_matter_where_types_are_declared():
+    resolve("f", described(("x", "Foo"), returns="Foo"), parameters=["BIGINT"], return_type="BIGINT")
+
+
+def test_a_variant_inside_a_result_says_what_to_do():
+    with pytest.raises(SignatureError, match=r"VARIANT\[\] can't be built; return VARIANT as a whole"):
+        resolve("f", described(), return_type="VARIANT[]")
+
+
+@pytest.mark.parametrize("name", ["INT); DROP TABLE t; --", "(" * 1000, "x" * 100_000, "INT[" * 1000, ""])
+def test_a_type_from_a_hostile_guest_is_only_ever_a_name(name):
+    with pytest.raises(SignatureError, match="the annotation"):
+        resolve("f", described(("x", name)))
+
+
+@pytest.mark.parametrize(
+    ("arrived", "declared", "expected"),
+    [
+        (pa.decimal128(38, 0), None, _arrow_types.HUGEINT),
+        (pa.decimal128(38, 0), "UHUGEINT", _arrow_types.UHUGEINT),
+        (pa.decimal128(38, 0), "DECIMAL(38,0)", pa.decimal128(38, 0)),
+        (pa.list_(pa.decimal128(38, 0)), "UHUGEINT[]", pa.list_(_arrow_types.UHUGEINT)),
+        (pa.string(), None, pa.string()),
+        (pa.string(), "UUID", _arrow_types.UUID_TEXT),
+        (pa.uuid(), "UUID", pa.uuid()),
+        (pa.string(), "JSON", pa.string()),
+        (pa.json_(), None, pa.string()),
+        (pa.binary(), "BIT", _arrow_types.BIT),
+        (pa.binary(), "BLOB", pa.binary()),
+        (_arrow_types.TIMETZ, "TIMETZ", _arrow_types.TIMETZ),
+    ],
+)
+def test_arguments_are_what_was_declared_whatever_they_arrive_as(arrived, declared, expected):
+    signature = resolve("f", described(("x", declared)))
+    assert signature.bind([arrived]) == [(expected, False)]
+
+
+def test_a_time_that_has_lost_its_offset_is_refused():
+    signature = resolve("f", described(("x", "TIMETZ[]")))
+    with pytest.raises(SignatureError, match="without its offset; run SET arrow_lossless_conversion = true"):
+        signature.bind([pa.list_(pa.time64("us"))])
+
+
+def test_an_arrow_type_without_codec_is_named():
+    with pytest.raises(SignatureError, match="argument 2 has the Arrow type run_end_encoded"):
+        resolve("f", described(("x", None), ("y", None))).bind([pa.int64(), pa.run_end_encoded(pa.int32(), pa.int64())])
 
 
 def test_a_keyword_only_parameter_needs_a_default():
@@ -150,7 +165,7 @@ def test_a_keyword_only_parameter_needs_a_default():
     resolve("f", described(("k", None, "KEYWORD_ONLY", False), ("o", None, "VAR_KEYWORD", True)))
 
 
-@pytest.mark.parametrize("parameters", [[3], [{}], [{"name": "x"}], ["x"]])
+@pytest.mark.parametrize("parameters", [[3], [{}], [{"name": "x"}], ["x"], [{"name": "x", "kind": "", "required": 1}]])
 def test_a_description_that_is_none_is_a_protocol_error(parameters):
     with pytest.raises(ProtocolError, match="malformed"):
-        resolve("f", {"parameters": parameters})
+        resolve("f", {"parameters": parameters, "returns": meaning(None)})

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from wasm._config import Config
     from wasm._steps import Log
 
-GUEST_SOURCES = sorted((HERE / "python").glob("*.py"))
+# What the guest and the package share.
+SHARED = HERE.parent / "duckdb_wasi_udf" / "_interval.py"
+GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), SHARED]
 COMPILER = HERE / "compile_library.py"
 
 
@@ -29,9 +31,8 @@ def build(python: Path, library: Path, config: Config, directory: Path, log: Log
     """
     compiled = directory / "compiled"
     excluded = ",".join(config.library["exclude"])
-    log.run(
-        python, "-I", COMPILER, compiled, directory / "importer.bin", excluded, library, HERE / "python", cwd=directory
-    )
+    libraries = (library, HERE / "python", SHARED)
+    log.run(python, "-I", COMPILER, compiled, directory / "importer.bin", excluded, *libraries, cwd=directory)
     with zipfile.ZipFile(directory / "stdlib.zip", "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(compiled.rglob("*.pyc")):
             # ZipInfo's default date, not the file's: the same inputs give the same bytes.

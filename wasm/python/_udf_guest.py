@@ -51,6 +51,8 @@ import urllib.parse  # noqa: F401
 import uuid  # noqa: F401
 import zoneinfo  # noqa: F401
 
+import _udf_annotations
+
 MODULE_NAME = "__udf__"
 
 # Bounds of an error's text: enough to find the mistake, little enough to print.
@@ -58,6 +60,7 @@ _MESSAGE_CHARACTERS = 2_000
 _TRACEBACK_FRAMES = 20
 _TRACEBACK_CHARACTERS = 8_000
 _ARGUMENTS_SHOWN = 20
+_ANNOTATION_CHARACTERS = 200
 
 _argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -95,7 +98,10 @@ def define(text):
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    return function, definition["return_null"], json.dumps(_describe(function)).encode()
+    described, converters = _describe(function, namespaces[-1])
+    if any(converters):
+        function = _converting(function, converters)
+    return function, definition["return_null"], json.dumps(described).encode()
 
 
 def _load(source, filename, entry, namespace):
@@ -135,40 +141,78 @@ def _last_definition(tree):
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
-def _describe(function):
-    """What the host needs to know to bind the function.
+def _describe(function, namespace):
+    """What the host needs to know to bind the function, and what makes its arguments the classes it wants.
 
     Returns:
-        {"name", "parameters": [{"name", "annotation", "kind", "required"}] or None when the function can't be
-        inspected, "returns"}; annotations are source text or None.
+        ({"name", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with the keys of
+        `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
+        those of the positional parameters, None for most.
     """
     name = getattr(function, "__name__", type(function).__name__)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as str.upper may have none
-        return {"name": name, "parameters": None, "returns": None}
+        return {"name": name, "parameters": None, "returns": _meaning(inspect.Signature.empty, namespace)[0]}, []
+    namespace = getattr(inspect.unwrap(function), "__globals__", namespace)
+    parameters, converters = [], []
+    for parameter in signature.parameters.values():
+        meaning, convert = _meaning(parameter.annotation, namespace)
+        required = parameter.default is parameter.empty
+        parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            converters.append(convert)
     return {
         "name": name,
-        "parameters": [
-            {
-                "name": parameter.name,
-                "annotation": _annotation_text(parameter.annotation),
-                "kind": parameter.kind.name,
-                "required": parameter.default is parameter.empty,
-            }
-            for parameter in signature.parameters.values()
-        ],
-        "returns": _annotation_text(signature.return_annotation),
-    }
+        "parameters": parameters,
+        "returns": _meaning(signature.return_annotation, namespace)[0],
+    }, converters
 
 
-def _annotation_text(annotation):
+def _meaning(annotation, namespace):
+    """({"annotation": its text, "sql", "none", "json": see Meaning, "problem": why it has no meaning}, converter)."""
     if annotation is inspect.Signature.empty:
-        return None
-    if not isinstance(annotation, str):
-        return getattr(annotation, "__name__", str(annotation))
-    # Written as a string in the code ("int | None" in quotes), it is the source of a string.
-    return ast.literal_eval(annotation) if annotation[:1] in ("'", '"') else annotation
+        return {"annotation": None, "sql": None, "none": False, "json": False, "problem": None}, None
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
+    try:
+        meaning = _udf_annotations.read(annotation, namespace)
+    except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
+        return described | {"sql": None, "none": False, "json": False, "problem": str(error)}, None
+    return described | {"sql": meaning.sql, "none": meaning.none, "json": meaning.json}, meaning.convert
+
+
+def _converting(function, converters):
+    """The function with its arguments made what its annotations name."""
+
+    @functools.wraps(function)
+    def converting(*arguments):
+        given = itertools.zip_longest(arguments, converters[: len(arguments)])
+        return function(*[value if value is None or not convert else convert(value) for value, convert in given])
+
+    return converting
+
+
+def driver(n_arguments):
+    """What calls a function for rows: `driver(n)(function, rows, returned)` appends what it returns for each.
+
+    In Python, because the interpreter calls a function from its own loop without a detour through C, which takes a third
+    off the time of a short one (benchmarks/rows.py).
+
+    Args:
+        n_arguments: how many arguments a row has.
+    """
+    # A copy of its own, which specializes for its function.
+    return types.FunctionType(_driver_code(n_arguments).replace(), {})
+
+
+@functools.cache
+def _driver_code(n_arguments):
+    names = ", ".join(f"a{i}" for i in range(n_arguments))
+    source = f"def driver(function, rows, returned):\n for {names or '_'} in rows: returned.append(function({names}))\n"
+    namespace = {}
+    exec(compile(source, __file__, "exec"), namespace)
+    return namespace["driver"].__code__
 
 
 def explain(exception, row, arguments):
@@ -204,7 +248,7 @@ def _attempt(describe, value):
 
 def _traceback(exception):
     frames = exception.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    while frames is not None and frames.tb_frame.f_code.co_filename in (__file__, _udf_annotations.__file__):
         frames = frames.tb_next
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
@@ -228,6 +272,8 @@ def _warm_up():
             function("1")
         except TypeError as error:
             explain(error, 0, ("1",))
+    for n_arguments in range(1, 5):
+        driver(n_arguments)
     linecache.clearcache()
     del sys.modules[MODULE_NAME]
     assert "random" not in sys.modules

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* The most columns inside a result that are inferred. The host has a higher bound (duckdb_wasi_udf/_arrow_memory.py). */
+#define MAX_INFERRED 3000
+
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 
 int out_of_memory(void) {
@@ -10,28 +13,18 @@ int out_of_memory(void) {
 }
 
 /* Bytes of a value in `data`; 0 for types whose values are elsewhere or of no fixed width. */
-static int64_t value_width(enum ArrowType type) {
-  switch (type) {
-    case NANOARROW_TYPE_DATE32:
-      return 4;
-    case NANOARROW_TYPE_INT64:
-    case NANOARROW_TYPE_UINT64:
-    case NANOARROW_TYPE_DOUBLE:
-    case NANOARROW_TYPE_TIME64:
-    case NANOARROW_TYPE_TIMESTAMP:
-      return 8;
-    case NANOARROW_TYPE_DECIMAL128:
-      return 16;
-    default:
-      return 0;
-  }
+static int64_t value_width(enum sql_kind kind) { return kind_facts(kind)->width; }
+
+static int is_list(enum sql_kind kind) { return kind == SQL_LIST || kind == SQL_MAP; }
+
+static int has_bytes(enum sql_kind kind) {
+  return kind == SQL_VARCHAR || kind == SQL_BLOB || kind == SQL_BIT || kind == SQL_BIGNUM || kind == SQL_JSON;
 }
 
-static int is_list(enum ArrowType type) { return type == NANOARROW_TYPE_LIST || type == NANOARROW_TYPE_MAP; }
+static int has_offsets(enum sql_kind kind) { return has_bytes(kind) || is_list(kind); }
 
-static int has_bytes(enum ArrowType type) { return type == NANOARROW_TYPE_STRING || type == NANOARROW_TYPE_BINARY; }
-
-static int has_offsets(enum ArrowType type) { return has_bytes(type) || is_list(type); }
+/* Whether the columns inside have a row for each of the builder's. */
+static int has_fields(enum sql_kind kind) { return kind == SQL_STRUCT || kind == SQL_UNION; }
 
 static void init_empty(struct builder *builder) {
   ArrowBitmapInit(&builder->validity);
@@ -45,6 +38,12 @@ struct builder *builder_add_child(struct builder *builder) {
     PyErr_Format(PyExc_OverflowError, "the function returned a value nested deeper than %d", MAX_DEPTH);
     return NULL;
   }
+  if (!builder->declared && builder->root->n_inferred++ >= MAX_INFERRED) {
+    PyErr_Format(PyExc_OverflowError,
+                 "the values returned for one batch have more than %d different fields and lists inside; declare the "
+                 "result type, for example a MAP or JSON", MAX_INFERRED);
+    return NULL;
+  }
   int64_t n = builder->n_children + 1;
   struct builder **children = realloc(builder->children, (size_t)n * sizeof *children);
   if (children != NULL) builder->children = children;
@@ -54,7 +53,11 @@ struct builder *builder_add_child(struct builder *builder) {
     return NULL;
   }
   child->depth = builder->depth + 1;
-  child->type.arrow = NANOARROW_TYPE_NA;
+  child->root = builder->root;
+  child->in_struct = builder->in_struct || builder->type.kind == SQL_STRUCT;
+  child->no_union = builder->no_union || builder->type.kind == SQL_UNION ||
+                    (builder->in_struct && is_list(builder->type.kind));
+  child->type.kind = SQL_NULL;
   init_empty(child);
   children[n - 1] = child;
   builder->n_children = n;
@@ -71,6 +74,7 @@ static void free_child(struct builder *builder) {
   free(builder->children);
   free(builder->child_arrays);
   free(builder->child_schemas);
+  free(builder->format);
   Py_XDECREF(builder->type.name);
   free(builder);
 }
@@ -85,11 +89,11 @@ static int init_declared(struct builder *builder, const struct value_type *decla
   builder->type = *declared;
   Py_XINCREF(builder->type.name);
   struct builder *parent = builder;
-  if (declared->arrow == NANOARROW_TYPE_MAP) { /* its entries, a struct of key and value */
+  if (declared->kind == SQL_MAP) { /* its entries, a struct of key and value */
     parent = builder_add_child(builder);
     if (parent == NULL) return -1;
     parent->declared = 1;
-    parent->type = (struct value_type){.arrow = NANOARROW_TYPE_STRUCT};
+    parent->type = (struct value_type){.kind = SQL_STRUCT};
   }
   for (int64_t i = 0; i < declared->n_children; i++) {
     struct builder *child = builder_add_child(parent);
@@ -100,18 +104,19 @@ static int init_declared(struct builder *builder, const struct value_type *decla
 
 int builder_init(struct builder *builder, const struct value_type *declared) {
   memset(builder, 0, sizeof *builder);
-  builder->type.arrow = NANOARROW_TYPE_NA;
+  builder->root = builder;
+  builder->type.kind = SQL_NULL;
   init_empty(builder);
   return declared == NULL ? 0 : init_declared(builder, declared);
 }
 
 /* Room for the fixed-width part of `capacity` rows. */
 static int make_room(struct builder *builder, int64_t capacity) {
-  int64_t width = value_width(builder->type.arrow), more = capacity - builder->length;
+  int64_t width = value_width(builder->type.kind), more = capacity - builder->length;
   ArrowErrorCode code = NANOARROW_OK;
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) {
+  if (builder->type.kind == SQL_BOOLEAN) {
     code = ArrowBitmapReserve(&builder->bits, more);
-  } else if (has_offsets(builder->type.arrow)) {
+  } else if (has_offsets(builder->type.kind)) {
     builder->offsets.size_bytes = (builder->length + 1) * 4; /* what growing has to keep */
     code = ArrowBufferReserve(&builder->offsets, more * 4 + 4);
   } else if (width > 0) {
@@ -131,11 +136,61 @@ int builder_settle(struct builder *builder) {
   int failed = make_room(builder, builder->capacity);
   builder->length = length;
   if (failed) return -1;
-  int64_t width = value_width(builder->type.arrow);
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) ArrowBitmapAppendUnsafe(&builder->bits, 0, length);
-  if (has_offsets(builder->type.arrow)) memset(builder->offsets.data, 0, (size_t)(length + 1) * 4);
+  int64_t width = value_width(builder->type.kind);
+  if (builder->type.kind == SQL_BOOLEAN) ArrowBitmapAppendUnsafe(&builder->bits, 0, length);
+  if (has_offsets(builder->type.kind)) memset(builder->offsets.data, 0, (size_t)(length + 1) * 4);
   if (width > 0) memset(builder->data.data, 0, (size_t)(length * width));
   return 0;
+}
+
+int builder_fill_child(struct builder *builder, struct builder *child) {
+  for (int64_t i = 0; i < builder->length; i++) {
+    if (builder_append_null(child) < 0) return -1;
+  }
+  return 0;
+}
+
+static int has_union(const struct builder *builder) {
+  if (builder->type.kind == SQL_UNION) return 1;
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (has_union(builder->children[i])) return 1;
+  }
+  return 0;
+}
+
+/* What was a column of its own, and those inside it, are now inside a UNION. */
+static void move_into_union(struct builder *builder) {
+  builder->depth++;
+  builder->no_union = 1;
+  for (int64_t i = 0; i < builder->n_children; i++) move_into_union(builder->children[i]);
+}
+
+int builder_become_union(struct builder *builder) {
+  if (builder->no_union || has_union(builder)) {
+    PyErr_SetString(PyExc_TypeError, "the function returned values of mixed types in a list inside a dict, as keys of a "
+                                     "dict, or inside others of mixed types, where DuckDB's VARIANT can't have them; "
+                                     "declare a result type, such as JSON");
+    return -1;
+  }
+  struct builder was = *builder;
+  memset(builder, 0, sizeof *builder);
+  init_empty(builder);
+  builder->type = (struct value_type){.kind = SQL_UNION, .name = was.type.name};
+  builder->depth = was.depth;
+  builder->in_struct = was.in_struct;
+  builder->root = was.root;
+  builder->n_inferred = was.n_inferred;
+  struct builder *member = builder_add_child(builder);
+  if (member == NULL) {
+    *builder = was;
+    return -1;
+  }
+  builder->length = was.length;
+  builder->capacity = was.capacity;
+  was.type.name = NULL;
+  *member = was;
+  move_into_union(member);
+  return builder_settle(builder);
 }
 
 static int start(struct builder *builder, int64_t rows) {
@@ -155,7 +210,8 @@ static int start(struct builder *builder, int64_t rows) {
 int builder_start(struct builder *builder, int64_t rows) {
   if (!builder->declared) {
     drop_children(builder);
-    builder->type = (struct value_type){.arrow = NANOARROW_TYPE_NA};
+    builder->n_inferred = 0;
+    builder->type = (struct value_type){.kind = SQL_NULL};
   }
   return start(builder, rows);
 }
@@ -171,42 +227,47 @@ static void truncate_to(struct builder *builder, int64_t length) {
     builder->null_count = length - ArrowBitCountSet(builder->validity.buffer.data, 0, length);
     ArrowBitmapResize(&builder->validity, builder->null_count > 0 ? length : 0, 0);
   }
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) ArrowBitmapResize(&builder->bits, length, 0);
+  if (builder->type.kind == SQL_BOOLEAN) ArrowBitmapResize(&builder->bits, length, 0);
   const int32_t *offsets = (const int32_t *)builder->offsets.data;
-  if (has_bytes(builder->type.arrow)) builder->data.size_bytes = offsets[length];
-  if (is_list(builder->type.arrow)) truncate_to(builder->children[0], offsets[length]);
-  if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+  if (has_bytes(builder->type.kind)) builder->data.size_bytes = offsets[length];
+  if (is_list(builder->type.kind)) truncate_to(builder->children[0], offsets[length]);
+  if (has_fields(builder->type.kind)) {
     for (int64_t i = 0; i < builder->n_children; i++) truncate_to(builder->children[i], length);
   }
   builder->length = length;
 }
 
 void builder_undo_row(struct builder *builder) {
-  if (is_list(builder->type.arrow)) {
+  if (is_list(builder->type.kind)) {
     truncate_to(builder->children[0], ((const int32_t *)builder->offsets.data)[builder->length]);
-  } else if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+  } else if (has_fields(builder->type.kind)) {
     for (int64_t i = 0; i < builder->n_children; i++) truncate_to(builder->children[i], builder->length);
   }
 }
 
 int builder_append_null(struct builder *builder) {
   if (builder_next_row(builder) < 0) return -1;
-  if (builder->type.arrow == NANOARROW_TYPE_STRUCT) {
+  if (has_fields(builder->type.kind)) {
     for (int64_t i = 0; i < builder->n_children; i++) {
       if (builder_append_null(builder->children[i]) < 0) return -1;
     }
+  }
+  if (builder->type.kind == SQL_UNION) { /* which has no NULL of its own: that of the first member */
+    builder->data.data[builder->length] = 0;
+    builder_close_row(builder, 1);
+    return 0;
   }
   if (builder->null_count == 0) {
     if (ArrowBitmapReserve(&builder->validity, builder->capacity) != NANOARROW_OK) return out_of_memory();
     ArrowBitmapAppendUnsafe(&builder->validity, 1, builder->length);
   }
   builder->null_count++;
-  int64_t width = value_width(builder->type.arrow);
-  if (builder->type.arrow == NANOARROW_TYPE_BOOL) {
+  int64_t width = value_width(builder->type.kind);
+  if (builder->type.kind == SQL_BOOLEAN) {
     ArrowBitmapAppendUnsafe(&builder->bits, 0, 1);
   } else if (width > 0) {
     memset(builder->data.data + builder->length * width, 0, (size_t)width);
-  } else if (has_offsets(builder->type.arrow)) {
+  } else if (has_offsets(builder->type.kind)) {
     int32_t *offsets = (int32_t *)builder->offsets.data;
     offsets[builder->length + 1] = offsets[builder->length];
   }
@@ -217,53 +278,37 @@ int builder_append_null(struct builder *builder) {
 /* ---- the result ---------------------------------------------------------------------------------------- */
 
 /* The type in the notation of the Arrow C data interface. */
-static void write_format(struct builder *builder) {
-  const char *format = "n";
-  switch (builder->type.arrow) {
-    case NANOARROW_TYPE_BOOL:
-      format = "b";
-      break;
-    case NANOARROW_TYPE_INT64:
-      format = "l";
-      break;
-    case NANOARROW_TYPE_UINT64:
-      format = "L";
-      break;
-    case NANOARROW_TYPE_DOUBLE:
-      format = "g";
-      break;
-    case NANOARROW_TYPE_STRING:
-      format = "u";
-      break;
-    case NANOARROW_TYPE_BINARY:
-      format = "z";
-      break;
-    case NANOARROW_TYPE_DATE32:
-      format = "tdD";
-      break;
-    case NANOARROW_TYPE_TIME64:
-      format = "ttu";
-      break;
-    case NANOARROW_TYPE_TIMESTAMP:
-      format = builder->type.with_time_zone ? "tsu:UTC" : "tsu:";
-      break;
-    case NANOARROW_TYPE_DECIMAL128:
-      snprintf(builder->format, sizeof builder->format, "d:%d,%d", (int)builder->type.precision,
-               (int)builder->type.scale);
-      return;
-    case NANOARROW_TYPE_LIST:
-      format = "+l";
-      break;
-    case NANOARROW_TYPE_STRUCT:
-      format = "+s";
-      break;
-    case NANOARROW_TYPE_MAP:
-      format = "+m";
-      break;
-    default:
-      break;
+static int write_format(struct builder *builder) {
+  size_t size = 32 + (builder->type.kind == SQL_UNION ? 4 * (size_t)builder->n_children : 0);
+  char *format = realloc(builder->format, size);
+  if (format == NULL) return out_of_memory();
+  builder->format = format;
+  if (builder->type.kind == SQL_DECIMAL) {
+    snprintf(format, size, "d:%d,%d", (int)builder->type.precision, (int)builder->type.scale);
+  } else if (builder->type.kind == SQL_UNION) {
+    format += snprintf(format, size, "+us:");
+    for (int i = 0; i < builder->n_children; i++) format += sprintf(format, i == 0 ? "%d" : ",%d", i);
+  } else {
+    snprintf(format, size, "%s", kind_facts(builder->type.kind)->format);
   }
-  snprintf(builder->format, sizeof builder->format, "%s", format);
+  return 0;
+}
+
+/* Metadata that names an extension type: one pair of key and value, each after its length. NULL for no extension. */
+static const char *extension_metadata(enum sql_kind kind) {
+  static char *known[SQL_VARIANT + 1];
+  static const char key[] = "ARROW:extension:name";
+  const char *name = kind_facts(kind)->extension;
+  if (name == NULL || known[kind] != NULL) return known[kind];
+  int32_t one = 1, key_length = sizeof key - 1, name_length = (int32_t)strlen(name);
+  char *at = known[kind] = malloc(3 * sizeof(int32_t) + (size_t)(key_length + name_length));
+  if (at == NULL) return NULL;
+  memcpy(at, &one, 4);
+  memcpy(at + 4, &key_length, 4);
+  memcpy(at + 8, key, (size_t)key_length);
+  memcpy(at + 8 + key_length, &name_length, 4);
+  memcpy(at + 12 + key_length, name, (size_t)name_length);
+  return at;
 }
 
 /* Fills the structs that describe the builder and those inside it. */
@@ -280,27 +325,32 @@ static int describe(struct builder *builder) {
     builder->child_schemas[i] = &builder->children[i]->schema;
   }
 
-  enum ArrowType type = builder->type.arrow;
+  enum sql_kind type = builder->type.kind;
   int64_t n_buffers = 2;
   builder->buffers[0] = builder->null_count > 0 ? builder->validity.buffer.data : NULL;
   builder->buffers[1] = builder->data.data;
-  if (type == NANOARROW_TYPE_BOOL) {
+  if (type == SQL_BOOLEAN) {
     builder->buffers[1] = builder->bits.buffer.data;
   } else if (has_offsets(type)) {
     builder->buffers[1] = builder->offsets.data;
     builder->buffers[2] = builder->data.data;
     n_buffers = has_bytes(type) ? 3 : 2;
-  } else if (type == NANOARROW_TYPE_STRUCT) {
+  } else if (type == SQL_STRUCT) {
     n_buffers = 1;
-  } else if (type == NANOARROW_TYPE_NA) {
+  } else if (type == SQL_UNION) {
+    builder->buffers[0] = builder->data.data;
+    n_buffers = 1;
+  } else if (type == SQL_NULL) {
     n_buffers = 0;
   }
-  write_format(builder);
-  const char *name = builder->type.name == NULL ? "" : PyUnicode_AsUTF8(builder->type.name);
+  if (write_format(builder) < 0) return -1;
+  /* A member of an inferred UNION is called what it is. */
+  const char *name = builder->type.name == NULL ? kind_facts(type)->name : PyUnicode_AsUTF8(builder->type.name);
   if (name == NULL) return -1;
   builder->schema = (struct ArrowSchema){
       .format = builder->format,
       .name = name,
+      .metadata = extension_metadata(type),
       .flags = ARROW_FLAG_NULLABLE,
       .n_children = builder->n_children,
       .children = builder->child_schemas,

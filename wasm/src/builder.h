@@ -6,17 +6,21 @@
 
 /* A result column under construction, or one inside it. Its buffers are kept from batch to batch. */
 struct builder {
-  struct value_type type;   /* NANOARROW_TYPE_NA until a value has shown the type; children unused */
+  struct value_type type;   /* SQL_NULL until a value has shown the type; children unused */
   int declared;             /* the type was declared: values must fit it */
   int depth;                /* of nesting */
+  int in_struct;            /* inside a STRUCT */
+  int no_union;             /* inference may not make it a UNION: see builder_become_union */
+  struct builder *root;     /* the one that all are inside of */
+  int n_inferred;           /* of the root: how many columns inside were inferred for the batch */
   int64_t length;
   int64_t null_count;
   int64_t capacity;         /* rows there is room for */
   struct ArrowBitmap validity; /* empty until the first NULL */
   struct ArrowBitmap bits;     /* values of BOOLEAN */
-  struct ArrowBuffer data;     /* values, or the bytes of strings and blobs */
+  struct ArrowBuffer data;     /* values, the bytes of strings and blobs, or the numbers of a UNION's members */
   struct ArrowBuffer offsets;  /* of strings, blobs, lists and maps */
-  struct builder **children;   /* LIST: the values; MAP: the entries, a STRUCT; STRUCT: the fields */
+  struct builder **children;   /* LIST: the values; MAP: the entries, a STRUCT; STRUCT: fields; UNION: members */
   int64_t n_children;
 
   /* What `builder_finish` describes it with. */
@@ -25,7 +29,7 @@ struct builder {
   const void *buffers[3];
   struct ArrowArray **child_arrays;
   struct ArrowSchema **child_schemas;
-  char format[24];
+  char *format;
 };
 
 /* Functions that return int return 0, or -1 with an exception. */
@@ -40,6 +44,14 @@ int builder_start(struct builder *builder, int64_t rows);
 
 /* A column inside, of a type yet to be inferred; NULL with an exception when types nest too deep. */
 struct builder *builder_add_child(struct builder *builder);
+
+/* Makes a column inside as long as the builder, by NULLs. */
+int builder_fill_child(struct builder *builder, struct builder *child);
+
+/* Turns a column whose type was inferred into a UNION, of which what it was becomes the first member. Not inside another
+ * one, in a list inside a STRUCT, or in a MAP's key: DuckDB 2.0.0 crashes when it makes a VARIANT of those. The host
+ * refuses them too (duckdb_wasi_udf/_arrow_memory.py). */
+int builder_become_union(struct builder *builder);
 
 /* To be called when the type has been inferred: room for the batch, and a placeholder for each NULL appended so far. */
 int builder_settle(struct builder *builder);

@@ -7,6 +7,9 @@
 #define MICROSECONDS_PER_SECOND INT64_C(1000000)
 #define MICROSECONDS_PER_DAY (INT64_C(86400) * MICROSECONDS_PER_SECOND)
 
+/* The greatest offset from UTC that DuckDB's TIME WITH TIME ZONE holds, in seconds: 15:59:59. */
+#define MAX_UTC_OFFSET 57599
+
 /* Days of 0001-01-01 and 9999-12-31: what Python's datetime holds. */
 #define MIN_DAY INT64_C(-719162)
 #define MAX_DAY INT64_C(2932896)

@@ -1,289 +1,14 @@
 #include "encode.h"
 
-#include <datetime.h>
 #include <string.h>
 
-#include "calendar.h"
+#include "infer.h"
+#include "scalars.h"
 
-/* The most fields a STRUCT gets by inference: as many as rows of distinct keys would otherwise make. */
+/* The most fields a STRUCT gets by inference, as many as rows of distinct keys would otherwise make, and the bytes of their
+ * names, of which the host takes no longer ones (duckdb_wasi_udf/_arrow_memory.py). */
 #define MAX_INFERRED_FIELDS 1000
-
-int encode_prepare(void) {
-  PyDateTime_IMPORT;
-  return PyDateTimeAPI == NULL ? -1 : 0;
-}
-
-/* ---- which type a value has --------------------------------------------------------------------------- */
-
-static int is_decimal(PyObject *value) { return PyObject_TypeCheck(value, (PyTypeObject *)decimal_class); }
-
-static int is_aware(PyObject *value) { return ((PyDateTime_DateTime *)value)->hastzinfo; }
-
-/* The type that holds the value, or NA when none does. A decimal's scale is settled by the first one of a batch. */
-static struct value_type type_of(PyObject *value) {
-  if (PyBool_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_BOOL};
-  if (PyLong_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_INT64};
-  if (PyFloat_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_DOUBLE};
-  if (PyUnicode_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_STRING};
-  if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)) {
-    return (struct value_type){.arrow = NANOARROW_TYPE_BINARY};
-  }
-  if (PyDateTime_Check(value)) {
-    return (struct value_type){
-        .arrow = NANOARROW_TYPE_TIMESTAMP, .unit = NANOARROW_TIME_UNIT_MICRO, .with_time_zone = is_aware(value)};
-  }
-  if (PyDate_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_DATE32};
-  if (PyTime_Check(value)) {
-    return (struct value_type){.arrow = NANOARROW_TYPE_TIME64, .unit = NANOARROW_TIME_UNIT_MICRO};
-  }
-  if (PyList_Check(value) || PyTuple_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_LIST};
-  if (PyDict_Check(value)) return (struct value_type){.arrow = NANOARROW_TYPE_STRUCT};
-  return (struct value_type){.arrow = NANOARROW_TYPE_NA};
-}
-
-static int wrong_type(struct builder *builder, PyObject *value) {
-  const char *kind = Py_TYPE(value)->tp_name;
-  if (builder->declared) {
-    PyErr_Format(PyExc_TypeError, "the function returned %.100s where its result type %s was declared", kind,
-                 sql_name(&builder->type));
-  } else if (is_decimal(value)) {
-    PyErr_SetString(PyExc_TypeError,
-                    "the function returned a Decimal, whose width and scale have to be declared; give the function a "
-                    "return_type such as DECIMAL(18,3), or return str or float");
-  } else if (type_of(value).arrow == NANOARROW_TYPE_NA) {
-    PyErr_Format(PyExc_TypeError,
-                 "the function returned %.100s; a result must be bool, int, float, str, bytes, date, time, datetime, "
-                 "list, dict or None",
-                 kind);
-  } else {
-    PyErr_Format(PyExc_TypeError,
-                 "the function returned %.100s after earlier rows of the batch gave %s; return one type, or declare "
-                 "the result type with an annotation or a typed form such as py_udf_varchar",
-                 kind, sql_name(&builder->type));
-  }
-  return -1;
-}
-
-/* An undeclared result whose type so far does not hold `value`: settles on the first type, widens int to float. */
-static int infer(struct builder *builder, PyObject *value) {
-  struct value_type type = type_of(value);
-  if (type.arrow == builder->type.arrow && type.with_time_zone == builder->type.with_time_zone) return 0;
-  if (builder->type.arrow == NANOARROW_TYPE_NA && type.arrow != NANOARROW_TYPE_NA) {
-    type.name = builder->type.name; /* a field keeps its name */
-    builder->type = type;
-    if (type.arrow == NANOARROW_TYPE_LIST && builder_add_child(builder) == NULL) return -1;
-    return builder_settle(builder);
-  }
-  if (builder->type.arrow == NANOARROW_TYPE_DOUBLE && type.arrow == NANOARROW_TYPE_INT64) return 0;
-  if (builder->type.arrow == NANOARROW_TYPE_INT64 && type.arrow == NANOARROW_TYPE_DOUBLE) {
-    const int64_t *integers = (const int64_t *)builder->data.data;
-    double *doubles = (double *)builder->data.data;
-    for (int64_t i = 0; i < builder->length; i++) doubles[i] = (double)integers[i];
-    builder->type.arrow = type.arrow;
-    return 0;
-  }
-  return wrong_type(builder, value);
-}
-
-/* ---- values -------------------------------------------------------------------------------------------- */
-
-static int append_bool(struct builder *builder, PyObject *value) {
-  if (!PyBool_Check(value)) return wrong_type(builder, value);
-  ArrowBitmapAppendUnsafe(&builder->bits, value == Py_True, 1);
-  return 0;
-}
-
-static int append_integer(struct builder *builder, PyObject *value) {
-  if (!PyLong_Check(value)) return wrong_type(builder, value);
-  int overflow = 0;
-  int64_t integer = PyLong_AsLongLongAndOverflow(value, &overflow);
-  if (overflow) {
-    PyErr_SetString(PyExc_OverflowError,
-                    "the function returned an integer outside the range of BIGINT (-2^63 to 2^63-1); return a float "
-                    "or str instead");
-    return -1;
-  }
-  ((int64_t *)builder->data.data)[builder->length] = integer;
-  return 0;
-}
-
-static int append_unsigned(struct builder *builder, PyObject *value) {
-  if (!PyLong_Check(value)) return wrong_type(builder, value);
-  uint64_t integer = PyLong_AsUnsignedLongLong(value);
-  if (integer == UINT64_MAX && PyErr_Occurred()) {
-    PyErr_SetString(PyExc_OverflowError, "the function returned an integer outside the range of UBIGINT (0 to 2^64-1)");
-    return -1;
-  }
-  ((uint64_t *)builder->data.data)[builder->length] = integer;
-  return 0;
-}
-
-static int append_double(struct builder *builder, PyObject *value) {
-  double number;
-  if (PyFloat_Check(value)) {
-    number = PyFloat_AS_DOUBLE(value);
-  } else if (PyLong_Check(value)) {
-    number = PyLong_AsDouble(value);
-    if (number == -1.0 && PyErr_Occurred()) return -1;
-  } else {
-    return wrong_type(builder, value);
-  }
-  ((double *)builder->data.data)[builder->length] = number;
-  return 0;
-}
-
-static int append_bytes(struct builder *builder, const void *bytes, Py_ssize_t size) {
-  if (builder->data.size_bytes + size > INT32_MAX) {
-    PyErr_Format(PyExc_OverflowError, "the %s values returned for one batch exceed 2 GiB", sql_name(&builder->type));
-    return -1;
-  }
-  if (ArrowBufferAppend(&builder->data, bytes, size) != NANOARROW_OK) return out_of_memory();
-  ((int32_t *)builder->offsets.data)[builder->length + 1] = (int32_t)builder->data.size_bytes;
-  return 0;
-}
-
-static int append_string(struct builder *builder, PyObject *value) {
-  if (!PyUnicode_Check(value)) return wrong_type(builder, value);
-  Py_ssize_t size;
-  const char *text = PyUnicode_AsUTF8AndSize(value, &size);
-  return text == NULL ? -1 : append_bytes(builder, text, size);
-}
-
-static int append_blob(struct builder *builder, PyObject *value) {
-  if (type_of(value).arrow != NANOARROW_TYPE_BINARY) return wrong_type(builder, value);
-  Py_buffer view;
-  if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) return -1;
-  int failed = append_bytes(builder, view.buf, view.len);
-  PyBuffer_Release(&view);
-  return failed;
-}
-
-static int append_date(struct builder *builder, PyObject *value) {
-  if (!PyDate_Check(value) || PyDateTime_Check(value)) return wrong_type(builder, value);
-  ((int32_t *)builder->data.data)[builder->length] = (int32_t)days_from_civil(
-      PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value));
-  return 0;
-}
-
-static int append_time(struct builder *builder, PyObject *value) {
-  if (!PyTime_Check(value)) return wrong_type(builder, value);
-  if (((PyDateTime_Time *)value)->hastzinfo) {
-    PyErr_SetString(PyExc_TypeError, "the function returned a time with a time zone where TIME has none; replace its "
-                                     "tzinfo by None");
-    return -1;
-  }
-  int64_t seconds = (PyDateTime_TIME_GET_HOUR(value) * 60 + PyDateTime_TIME_GET_MINUTE(value)) * 60 +
-                    PyDateTime_TIME_GET_SECOND(value);
-  ((int64_t *)builder->data.data)[builder->length] =
-      seconds * MICROSECONDS_PER_SECOND + PyDateTime_TIME_GET_MICROSECOND(value);
-  return 0;
-}
-
-/* The offset of an aware datetime from UTC in microseconds. */
-static int utc_offset(PyObject *value, int64_t *microseconds) {
-  if (((PyDateTime_DateTime *)value)->tzinfo == PyDateTime_TimeZone_UTC) { /* as every one that came as an argument */
-    *microseconds = 0;
-    return 0;
-  }
-  PyObject *offset = PyObject_CallMethod(value, "utcoffset", NULL);
-  if (offset == NULL) return -1;
-  if (!PyDelta_Check(offset)) {
-    Py_DECREF(offset);
-    PyErr_SetString(PyExc_TypeError, "the function returned a datetime whose time zone has no offset from UTC");
-    return -1;
-  }
-  *microseconds = PyDateTime_DELTA_GET_DAYS(offset) * MICROSECONDS_PER_DAY +
-                  PyDateTime_DELTA_GET_SECONDS(offset) * MICROSECONDS_PER_SECOND +
-                  PyDateTime_DELTA_GET_MICROSECONDS(offset);
-  Py_DECREF(offset);
-  return 0;
-}
-
-static int append_timestamp(struct builder *builder, PyObject *value) {
-  if (!PyDateTime_Check(value)) return wrong_type(builder, value);
-  if (is_aware(value) != builder->type.with_time_zone) {
-    PyErr_SetString(PyExc_TypeError, is_aware(value)
-                                         ? "the function returned a datetime with a time zone where TIMESTAMP has none; "
-                                           "convert it and replace its tzinfo by None"
-                                         : "the function returned a datetime without a time zone where TIMESTAMP WITH "
-                                           "TIME ZONE needs one; give it a tzinfo");
-    return -1;
-  }
-  int64_t offset = 0;
-  if (is_aware(value) && utc_offset(value, &offset) < 0) return -1;
-  int64_t day =
-      days_from_civil(PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value));
-  int64_t seconds = (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) * 60 +
-                    PyDateTime_DATE_GET_SECOND(value);
-  ((int64_t *)builder->data.data)[builder->length] = day * MICROSECONDS_PER_DAY + seconds * MICROSECONDS_PER_SECOND +
-                                                     PyDateTime_DATE_GET_MICROSECOND(value) - offset;
-  return 0;
-}
-
-static int bad_decimal(struct builder *builder, PyObject *text) {
-  PyErr_Format(PyExc_OverflowError, "the function returned %.60U, which DECIMAL(%d,%d) can't hold", text,
-               (int)builder->type.precision, (int)builder->type.scale);
-  return -1;
-}
-
-/* Digits `0.` to the scale, rounded half away from zero as DuckDB rounds: from the text of an int or a Decimal. */
-static int append_decimal(struct builder *builder, PyObject *value) {
-  if (!is_decimal(value) && (!PyLong_Check(value) || PyBool_Check(value))) return wrong_type(builder, value);
-  PyObject *text = PyObject_Str(value);
-  if (text == NULL) return -1;
-  Py_ssize_t size;
-  const char *at = PyUnicode_AsUTF8AndSize(text, &size);
-  if (at == NULL) {
-    Py_DECREF(text);
-    return -1;
-  }
-  int negative = *at == '-';
-  at += *at == '-' || *at == '+';
-
-  /* The digits without their point, and the power of ten of the last one. */
-  const char *digits = at;
-  int64_t exponent = 0;
-  const char *end = at + strcspn(at, "Ee");
-  const char *point = memchr(at, '.', (size_t)(end - at));
-  if (*end != 0) exponent = strtol(end + 1, NULL, 10);
-  if (point != NULL) exponent -= end - point - 1;
-
-  int64_t dropped = -(exponent + builder->type.scale); /* how many of the last digits lie beyond the scale */
-  int64_t left = (end - digits) - (point != NULL);
-  unsigned __int128 number = 0, limit = 1;
-  for (int32_t i = 0; i < builder->type.precision; i++) limit *= 10;
-  int failed = 0, round_up = 0;
-  for (; digits < end; digits++) {
-    if (*digits == '.') continue;
-    if (*digits < '0' || *digits > '9') { /* NaN, Infinity */
-      failed = 1;
-      break;
-    }
-    if (left > dropped) {
-      failed = number >= limit / 10;
-      number = number * 10 + (unsigned)(*digits - '0');
-    } else if (left == dropped) {
-      round_up = *digits >= '5';
-    }
-    if (failed) break;
-    left--;
-  }
-  number += (unsigned)round_up;
-  for (; dropped < 0 && number != 0 && !failed; dropped++) {
-    failed = number >= limit / 10;
-    number *= 10;
-  }
-  if (failed || number >= limit) {
-    failed = bad_decimal(builder, text);
-  } else {
-    __int128 signed_number = negative ? -(__int128)number : (__int128)number;
-    memcpy(builder->data.data + builder->length * 16, &signed_number, 16);
-  }
-  Py_DECREF(text);
-  return failed;
-}
-
-/* ---- nested values ----------------------------------------------------------------------------------------------- */
+#define MAX_NAME_BYTES 1000
 
 /* Notes where a list, or a map, ends. */
 static int close_list(struct builder *builder) {
@@ -309,6 +34,19 @@ static int append_list(struct builder *builder, PyObject *value) {
   return close_list(builder);
 }
 
+/* Whether a key can be the name of a field. */
+static int check_name(PyObject *name) {
+  Py_ssize_t size;
+  const char *text = PyUnicode_AsUTF8AndSize(name, &size);
+  if (text == NULL) return -1;
+  if (size > 0 && size <= MAX_NAME_BYTES && (Py_ssize_t)strlen(text) == size) return 0;
+  PyErr_Format(PyExc_ValueError,
+               "the function returned a dict with the key %.60R; the name of an inferred STRUCT's field has 1 to %d bytes, "
+               "none of them NUL: declare a MAP",
+               name, MAX_NAME_BYTES);
+  return -1;
+}
+
 /* The field of a name, added with NULLs for the rows before it when the type is inferred. */
 static struct builder *inferred_field(struct builder *builder, PyObject *name) {
   if (!PyUnicode_CheckExact(name)) {
@@ -323,13 +61,11 @@ static struct builder *inferred_field(struct builder *builder, PyObject *name) {
                  MAX_INFERRED_FIELDS);
     return NULL;
   }
+  if (check_name(name) < 0) return NULL;
   struct builder *field = builder_add_child(builder);
   if (field == NULL) return NULL;
   field->type.name = Py_NewRef(name);
-  for (int64_t i = 0; i < builder->length; i++) {
-    if (builder_append_null(field) < 0) return NULL;
-  }
-  return field;
+  return builder_fill_child(builder, field) < 0 ? NULL : field;
 }
 
 /* Adds the fields that no earlier dict of the batch had. */
@@ -374,20 +110,36 @@ static int check_keys(struct builder *builder, PyObject *fields, int64_t found) 
   return 0;
 }
 
-/* A dict by its keys (one that is missing is NULL), or a tuple of the fields in order. */
-static int append_struct(struct builder *builder, PyObject *value) {
-  if (PyTuple_Check(value) && builder->declared) {
-    if (PyTuple_GET_SIZE(value) != builder->n_children) {
-      PyErr_Format(PyExc_TypeError, "the function returned a tuple of %zd where its result type STRUCT has %d fields",
-                   PyTuple_GET_SIZE(value), (int)builder->n_children);
-      return -1;
-    }
-    for (int64_t i = 0; i < builder->n_children; i++) {
-      if (builder_append(builder->children[i], PyTuple_GET_ITEM(value, i)) < 0) return -1;
-    }
-    return 0;
+/* The fields of a named tuple or a dataclass instance, by name. */
+static PyObject *fields_of(PyObject *value) {
+  if (PyTuple_Check(value)) return PyObject_CallMethod(value, "_asdict", NULL);
+  PyObject *names = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__dataclass_fields__");
+  PyObject *list = names == NULL ? NULL : PySequence_List(names);
+  PyObject *fields = list == NULL ? NULL : PyDict_New();
+  Py_XDECREF(names);
+  for (Py_ssize_t i = 0; fields != NULL && i < PyList_GET_SIZE(list); i++) {
+    PyObject *item = PyObject_GetAttr(value, PyList_GET_ITEM(list, i));
+    if (item == NULL || PyDict_SetItem(fields, PyList_GET_ITEM(list, i), item) < 0) Py_CLEAR(fields);
+    Py_XDECREF(item);
   }
-  if (!PyDict_Check(value)) return wrong_type(builder, value);
+  Py_XDECREF(list);
+  return fields;
+}
+
+static int append_tuple(struct builder *builder, PyObject *value) {
+  if (PyTuple_GET_SIZE(value) != builder->n_children) {
+    PyErr_Format(PyExc_TypeError, "the function returned a tuple of %zd where its result type STRUCT has %d fields",
+                 PyTuple_GET_SIZE(value), (int)builder->n_children);
+    return -1;
+  }
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (builder_append(builder->children[i], PyTuple_GET_ITEM(value, i)) < 0) return -1;
+  }
+  return 0;
+}
+
+/* A dict by its keys, of which one that is missing is NULL. */
+static int append_fields(struct builder *builder, PyObject *value) {
   if (!builder->declared && infer_fields(builder, value) < 0) return -1;
   int64_t found = 0;
   for (int64_t i = 0; i < builder->n_children; i++) {
@@ -401,6 +153,18 @@ static int append_struct(struct builder *builder, PyObject *value) {
     if (failed) return -1;
   }
   return check_keys(builder, value, found);
+}
+
+/* A dict, a named tuple or a dataclass instance by names, another tuple by position. */
+static int append_struct(struct builder *builder, PyObject *value) {
+  if (PyDict_Check(value)) return append_fields(builder, value);
+  if (PyTuple_Check(value) && builder->declared && !is_named_tuple(value)) return append_tuple(builder, value);
+  if (kind_of(value) != SQL_STRUCT) return wrong_type(builder, value);
+  PyObject *fields = fields_of(value);
+  if (fields == NULL) return -1;
+  int failed = PyDict_Check(fields) ? append_fields(builder, fields) : wrong_type(builder, fields);
+  Py_DECREF(fields);
+  return failed;
 }
 
 static int append_map(struct builder *builder, PyObject *value) {
@@ -422,50 +186,119 @@ static int append_map(struct builder *builder, PyObject *value) {
   return failed ? -1 : close_list(builder);
 }
 
+/* Whether a member is the one for values of a kind. */
+static int is_member_for(const struct builder *member, enum sql_kind kind) {
+  enum sql_kind its = member->type.kind;
+  if (!member->declared) return widened(its, kind) != SQL_NULL;
+  int is_integer = its == SQL_BIGINT || its == SQL_UBIGINT || its == SQL_HUGEINT || its == SQL_UHUGEINT || its == SQL_BIGNUM;
+  return kind == its || (kind == SQL_BIGINT && is_integer) || (kind == SQL_STRUCT && its == SQL_MAP);
+}
+
+/* Appends to the member made for the kind of value, in a declared UNION else to the first that takes it. */
+static int64_t append_to_member(struct builder *builder, PyObject *value) {
+  enum sql_kind kind = kind_of(value);
+  if (kind == SQL_NULL) return wrong_type(builder, value);
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (!is_member_for(builder->children[i], kind)) continue;
+    if (builder_append(builder->children[i], value) == 0) return i;
+    if (!builder->declared || PyErr_ExceptionMatches(PyExc_MemoryError)) return -1;
+    PyErr_Clear();
+  }
+  if (!builder->declared) {
+    struct builder *member = builder_add_child(builder);
+    if (member == NULL || builder_fill_child(builder, member) < 0 || builder_append(member, value) < 0) return -1;
+    return builder->n_children - 1;
+  }
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (builder_append(builder->children[i], value) == 0) return i;
+    if (PyErr_ExceptionMatches(PyExc_MemoryError)) return -1;
+    PyErr_Clear();
+  }
+  PyErr_Format(PyExc_TypeError, "the function returned %.100s, which no member of its result type UNION takes",
+               Py_TYPE(value)->tp_name);
+  return -1;
+}
+
+static int append_union(struct builder *builder, PyObject *value) {
+  int64_t member = append_to_member(builder, value);
+  if (member < 0) return -1;
+  for (int64_t i = 0; i < builder->n_children; i++) {
+    if (i != member && builder_append_null(builder->children[i]) < 0) return -1;
+  }
+  builder->data.data[builder->length] = (uint8_t)member;
+  return 0;
+}
+
 int builder_append(struct builder *builder, PyObject *value) {
   if (value == Py_None) return builder_append_null(builder);
   if (builder_next_row(builder) < 0) return -1;
   if (!builder->declared && infer(builder, value) < 0) return -1;
   int failed;
-  switch (builder->type.arrow) {
-    case NANOARROW_TYPE_INT64:
+  switch (builder->type.kind) {
+    case SQL_BIGINT:
       failed = append_integer(builder, value);
       break;
-    case NANOARROW_TYPE_DOUBLE:
+    case SQL_DOUBLE:
       failed = append_double(builder, value);
       break;
-    case NANOARROW_TYPE_STRING:
+    case SQL_VARCHAR:
       failed = append_string(builder, value);
       break;
-    case NANOARROW_TYPE_BOOL:
+    case SQL_BOOLEAN:
       failed = append_bool(builder, value);
       break;
-    case NANOARROW_TYPE_UINT64:
+    case SQL_UBIGINT:
       failed = append_unsigned(builder, value);
       break;
-    case NANOARROW_TYPE_BINARY:
-      failed = append_blob(builder, value);
+    case SQL_HUGEINT:
+    case SQL_UHUGEINT:
+      failed = append_hugeint(builder, value);
       break;
-    case NANOARROW_TYPE_DATE32:
-      failed = append_date(builder, value);
+    case SQL_BIGNUM:
+      failed = append_bignum(builder, value);
       break;
-    case NANOARROW_TYPE_TIME64:
-      failed = append_time(builder, value);
-      break;
-    case NANOARROW_TYPE_TIMESTAMP:
-      failed = append_timestamp(builder, value);
-      break;
-    case NANOARROW_TYPE_DECIMAL128:
+    case SQL_DECIMAL:
       failed = append_decimal(builder, value);
       break;
-    case NANOARROW_TYPE_LIST:
+    case SQL_BLOB:
+      failed = append_blob(builder, value);
+      break;
+    case SQL_BIT:
+      failed = append_bit(builder, value);
+      break;
+    case SQL_DATE:
+      failed = append_date(builder, value);
+      break;
+    case SQL_TIME:
+      failed = append_time(builder, value);
+      break;
+    case SQL_TIMETZ:
+      failed = append_time_with_zone(builder, value);
+      break;
+    case SQL_TIMESTAMP:
+    case SQL_TIMESTAMPTZ:
+      failed = append_timestamp(builder, value);
+      break;
+    case SQL_INTERVAL:
+      failed = append_interval(builder, value);
+      break;
+    case SQL_UUID:
+      failed = append_uuid(builder, value);
+      break;
+    case SQL_JSON:
+      failed = append_json(builder, value);
+      break;
+    case SQL_LIST:
       failed = append_list(builder, value);
       break;
-    case NANOARROW_TYPE_STRUCT:
+    case SQL_STRUCT:
       failed = append_struct(builder, value);
       break;
-    case NANOARROW_TYPE_MAP:
+    case SQL_MAP:
       failed = append_map(builder, value);
+      break;
+    case SQL_UNION:
+      failed = append_union(builder, value);
       break;
     default: /* a declared type without an encoder */
       failed = wrong_type(builder, value);

@@ -1,8 +1,9 @@
 /* The exports of the guest: one CPython interpreter that is started while the guest is built, kept in the snapshot, and
  * from then on only defines functions and calls them.
  *
- * One batch, from top to bottom: the host writes it into the arena (udf_arena), calls udf_call, which reads each row,
- * calls the user's function and appends what it returns, and the host reads the column udf_result points to.
+ * One batch, from top to bottom: the host writes it into the arena (udf_arena) and calls udf_call, which has the
+ * interpreter call the user's function for each row (_udf_guest.driver), appends what was returned to a column, and the
+ * host reads the column that udf_result points to.
  */
 #include <Python.h>
 #include <stdlib.h>
@@ -11,9 +12,16 @@
 #include "abi.h"
 #include "decode.h"
 #include "encode.h"
+#include "infer.h"
+#include "rows.h"
+#include "scalars.h"
 
 #define MAX_FUNCTIONS 64
 #define MAX_CURSORS 64
+
+/* How many rows are called before their results are appended, where they may wait: the cost of changing over is spread,
+ * the objects are still in the cache, and few large ones are alive at once. */
+#define ROWS_AT_ONCE 128
 
 /* The row loop hands this over where an error belongs to no row. */
 #define NO_ROW (-1)
@@ -25,7 +33,9 @@ struct function {
   uint8_t *sees_null; /* for each argument: NULL reaches the function as None */
   struct value_type arguments; /* of the batch: a struct */
   struct column *columns;
-  PyObject **row;     /* the arguments of one call, behind the free slot of the vectorcall protocol */
+  struct rows *rows;
+  PyObject *driver;   /* _udf_guest.driver: calls the function for rows */
+  PyObject *returned; /* the list that it fills; NULL: it hands results to `rows` one by one */
   struct ArrowArrayView batch;
   struct builder builder;
 };
@@ -46,6 +56,7 @@ static PyObject *failure_bytes;
 
 static PyObject *guest_define;  /* _udf_guest.define */
 static PyObject *guest_explain; /* _udf_guest.explain */
+static PyObject *guest_driver;  /* _udf_guest.driver */
 
 /* ---- text that outlives its call ------------------------------------------------------------------------------- */
 
@@ -68,12 +79,10 @@ static int32_t fail(struct function *function, int64_t row) {
     return UDF_NO_MEMORY;
   }
   PyObject *exception = PyErr_GetRaisedException();
-  PyObject *arguments = PyTuple_New(function == NULL ? 0 : function->n_args);
-  if (arguments != NULL) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arguments); i++) {
-      PyObject *argument = function->row[i + 1]; /* NULL when reading the row failed */
-      PyTuple_SET_ITEM(arguments, i, Py_NewRef(argument != NULL ? argument : Py_None));
-    }
+  PyObject *arguments = function == NULL ? NULL : rows_arguments(function->rows, row);
+  if (arguments == NULL) { /* none, or reading them is what failed */
+    PyErr_Clear();
+    arguments = PyTuple_New(0);
   }
   PyObject *text =
       arguments == NULL ? NULL : PyObject_CallFunction(guest_explain, "OLO", exception, (long long)row, arguments);
@@ -134,6 +143,18 @@ UDF_EXPORT(udf_define) int32_t udf_define(const char *json, uint32_t length) {
   return handle;
 }
 
+/* Whether values of a type can't change after they were returned, so that appending them may wait: a list takes them
+ * faster than any function of ours could. */
+static int may_wait(const struct value_type *declared) {
+  switch (declared->kind) {
+    case SQL_BLOB: /* a bytearray */
+    case SQL_JSON:
+      return 0;
+    default:
+      return declared->kind < SQL_ENUM;
+  }
+}
+
 static int32_t refuse(const char *message) {
   PyErr_SetString(PyExc_RuntimeError, message);
   return fail(NULL, NO_ROW);
@@ -155,54 +176,28 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
   if (value_type_read(&function->arguments, arguments) < 0) return fail(NULL, NO_ROW);
   function->sees_null = malloc((size_t)n_args + 1);
   function->columns = calloc((size_t)n_args + 1, sizeof *function->columns);
-  function->row = calloc((size_t)n_args + 1, sizeof *function->row);
-  if (function->sees_null == NULL || function->columns == NULL || function->row == NULL) return UDF_NO_MEMORY;
+  if (function->sees_null == NULL || function->columns == NULL) return UDF_NO_MEMORY;
   for (int64_t i = 0; i < n_args; i++) {
     function->sees_null[i] = (arguments->children[i]->flags & ARROW_FLAG_NULLABLE) != 0;
     if (column_init(&function->columns[i], &function->arguments.children[i]) < 0) return fail(NULL, NO_ROW);
   }
   if (builder_init(&function->builder, returned != NULL ? &declared : NULL) < 0) return fail(NULL, NO_ROW);
+  int waits = returned != NULL && may_wait(&declared);
+  function->rows = rows_new(n_args, function->columns, function->sees_null, waits ? NULL : &function->builder);
+  function->driver = PyObject_CallFunction(guest_driver, "n", (Py_ssize_t)n_args);
+  function->returned = waits ? PyList_New(0) : NULL;
+  if (function->rows == NULL || function->driver == NULL || (waits && function->returned == NULL)) {
+    return fail(NULL, NO_ROW);
+  }
   function->n_args = n_args;
   return UDF_OK;
 }
 
 /* ---- one batch ------------------------------------------------------------------------------------------------- */
 
-/* Reads the arguments of one row. 1: call the function; 0: a NULL it does not want to see; -1: exception. */
-static int read_row(struct function *function, int64_t row) {
-  for (int64_t i = 0; i < function->n_args; i++) {
-    PyObject *value;
-    if (!column_is_null(&function->columns[i], row)) {
-      value = column_get(&function->columns[i], row);
-      if (value == NULL) return -1;
-    } else if (function->sees_null[i]) {
-      value = Py_None;
-    } else {
-      return 0;
-    }
-    Py_XSETREF(function->row[i + 1], value);
-  }
-  return 1;
-}
-
-static void forget_row(struct function *function) {
-  for (int64_t i = 0; i < function->n_args; i++) Py_CLEAR(function->row[i + 1]);
-}
-
-static int call_row(struct function *function, int64_t row) {
-  int wanted = read_row(function, row);
-  if (wanted < 0) return -1;
-  if (wanted == 0) return builder_append_null(&function->builder);
-  PyObject *value = PyObject_Vectorcall(function->callable, function->row + 1,
-                                        (size_t)function->n_args | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-  if (value == NULL) return -1;
-  int failed = builder_append(&function->builder, value);
-  Py_DECREF(value);
-  return failed;
-}
-
 /* Points a bound function's columns at a batch. NULL with a status when there is no such function or batch. */
 static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int32_t *status) {
+  *status = UDF_OK;
   struct ArrowError error;
   error.message[0] = 0;
   if (handle < 0 || handle >= MAX_FUNCTIONS || functions[handle].callable == NULL || functions[handle].n_args < 0) {
@@ -223,6 +218,56 @@ static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int
   return function;
 }
 
+/* Whether the pending exception of a row becomes NULL; it is cleared then. */
+static int becomes_null(struct function *function) {
+  if (!function->return_null || PyErr_ExceptionMatches(PyExc_MemoryError)) return 0;
+  PyErr_Clear();
+  return 1;
+}
+
+/* Calls the function for the rows up to `stop`, from where it left off. */
+static int32_t call_rows(struct function *function, int64_t stop, int64_t *failed_rows) {
+  struct rows *rows = function->rows;
+  PyObject *returned = function->returned;
+  PyObject *arguments[] = {function->callable, (PyObject *)rows, returned != NULL ? returned : (PyObject *)rows};
+  rows->stop = stop;
+  for (;;) {
+    PyObject *done = PyObject_Vectorcall(function->driver, arguments, 3, NULL);
+    if (done != NULL) {
+      Py_DECREF(done);
+      return UDF_OK;
+    }
+    if (!becomes_null(function)) return fail(function, rows->next - 1);
+    int failed = returned != NULL ? PyList_Append(returned, Py_None) : builder_append_null(&function->builder);
+    if (failed) return fail(NULL, NO_ROW);
+    ++*failed_rows;
+  }
+}
+
+/* Appends the results that have waited, of the rows from `row` to `stop`. */
+static int32_t append_rows(struct function *function, int64_t row, int64_t stop, int64_t *failed_rows) {
+  PyObject *returned = function->returned;
+  for (Py_ssize_t i = 0; row < stop; row++) {
+    if (rows_skip(function->rows, row)) {
+      if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
+      continue;
+    }
+    if (i >= PyList_GET_SIZE(returned)) return refuse("the results are gone"); /* code that looks for them can do it */
+    if (builder_append(&function->builder, PyList_GET_ITEM(returned, i++)) == 0) continue;
+    if (!becomes_null(function)) return fail(function, row);
+    if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
+    ++*failed_rows;
+  }
+  return UDF_OK;
+}
+
+/* Empties a list, which keeps its room. */
+static void forget_items(PyObject *list) {
+  Py_ssize_t n = PyList_GET_SIZE(list);
+  Py_SET_SIZE(list, 0);
+  while (n-- > 0) Py_DECREF(((PyListObject *)list)->ob_item[n]);
+}
+
 /* Calls the function for each row; the results are in udf_result(). */
 UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) {
   int32_t status;
@@ -231,18 +276,19 @@ UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) 
   if (builder_start(&function->builder, batch->length) < 0) return fail(NULL, NO_ROW);
 
   int64_t failed_rows = 0;
-  for (int64_t row = 0; row < batch->length; row++) {
-    if (call_row(function, row) == 0) continue;
-    if (!function->return_null || PyErr_ExceptionMatches(PyExc_MemoryError)) {
-      status = fail(function, row);
-      forget_row(function);
-      return status;
+  function->rows->next = 0;
+  if (function->returned == NULL) {
+    status = call_rows(function, batch->length, &failed_rows);
+  } else {
+    for (int64_t row = 0; row < batch->length && status == UDF_OK; row += ROWS_AT_ONCE) {
+      int64_t stop = row + ROWS_AT_ONCE < batch->length ? row + ROWS_AT_ONCE : batch->length;
+      status = call_rows(function, stop, &failed_rows);
+      if (status == UDF_OK) status = append_rows(function, row, stop, &failed_rows);
+      forget_items(function->returned);
     }
-    PyErr_Clear();
-    failed_rows++;
-    if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
   }
-  forget_row(function);
+  if (status != UDF_OK) return status;
+  if (function->builder.length != batch->length) return refuse("the results are not one for each row");
   if (builder_finish(&function->builder, &result) < 0) return fail(NULL, NO_ROW);
   result.failed_rows = failed_rows;
   return UDF_OK;
@@ -262,18 +308,14 @@ UDF_EXPORT(udf_open) int32_t udf_open(int32_t handle, struct ArrowArray *batch) 
   if (batch->length != 1) return -refuse("a cursor is opened with one row of arguments");
 
   PyObject *iterator = NULL;
-  int wanted = read_row(function, 0);
-  if (wanted > 0) {
-    PyObject *value = PyObject_Vectorcall(function->callable, function->row + 1,
-                                          (size_t)function->n_args | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (value != NULL) {
-      iterator = PyObject_GetIter(value);
-      Py_DECREF(value);
-    }
+  if (!rows_skip(function->rows, 0)) {
+    PyObject *arguments = rows_arguments(function->rows, 0);
+    PyObject *value = arguments == NULL ? NULL : PyObject_CallObject(function->callable, arguments);
+    iterator = value == NULL ? NULL : PyObject_GetIter(value);
+    Py_XDECREF(arguments);
+    Py_XDECREF(value);
+    if (iterator == NULL) return -fail(function, 0);
   }
-  status = wanted < 0 || (wanted > 0 && iterator == NULL) ? fail(function, 0) : UDF_OK;
-  forget_row(function);
-  if (status != UDF_OK) return -status;
   cursors[number] = (struct cursor){function, iterator};
   return number;
 }
@@ -399,7 +441,10 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
-  if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && encode_prepare() == 0) guest = PyImport_ImportModule("_udf_guest");
+  if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
+      scalars_prepare() == 0 && rows_prepare() == 0) {
+    guest = PyImport_ImportModule("_udf_guest");
+  }
   if (guest == NULL) {
     if (PyErr_Occurred()) PyErr_Print();
     if (PyStatus_Exception(status)) fprintf(stderr, "%s: %s\n", status.func ? status.func : "", status.err_msg);
@@ -407,7 +452,8 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   }
   guest_define = PyObject_GetAttrString(guest, "define");
   guest_explain = PyObject_GetAttrString(guest, "explain");
-  if (guest_define == NULL || guest_explain == NULL) return 1;
+  guest_driver = PyObject_GetAttrString(guest, "driver");
+  if (guest_define == NULL || guest_explain == NULL || guest_driver == NULL) return 1;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;
 }

@@ -9,17 +9,65 @@
 /* How deep types may nest: of arguments, and of results that are inferred. The host has the same bound. */
 #define MAX_DEPTH 32
 
+/* A SQL type without what is inside. */
+enum sql_kind {
+  SQL_NULL, /* also: not yet inferred */
+  SQL_BOOLEAN,
+  SQL_TINYINT,
+  SQL_SMALLINT,
+  SQL_INTEGER,
+  SQL_BIGINT,
+  SQL_UTINYINT,
+  SQL_USMALLINT,
+  SQL_UINTEGER,
+  SQL_UBIGINT,
+  SQL_HUGEINT,
+  SQL_UHUGEINT,
+  SQL_BIGNUM,
+  SQL_FLOAT,
+  SQL_DOUBLE,
+  SQL_DECIMAL,
+  SQL_VARCHAR,
+  SQL_BLOB,
+  SQL_BIT,
+  SQL_DATE,
+  SQL_TIME,
+  SQL_TIMETZ,
+  SQL_TIMESTAMP,
+  SQL_TIMESTAMPTZ,
+  SQL_INTERVAL,
+  SQL_UUID,
+  SQL_JSON,
+  SQL_ENUM,
+  SQL_LIST,
+  SQL_ARRAY,
+  SQL_STRUCT,
+  SQL_MAP,
+  SQL_UNION,
+  SQL_VARIANT,
+};
+
+/* How values of a kind are called, and how results of it lie in memory. */
+struct kind_facts {
+  const char *name;      /* what a user knows it by */
+  const char *format;    /* Arrow C data interface; NULL when no result is built of it, or its format isn't fixed */
+  const char *extension; /* the name of the extension type it is; NULL: none */
+  int width;             /* bytes of a value in the buffer of values; 0: another layout */
+};
+
 /* A value's type. */
 struct value_type {
-  enum ArrowType arrow;
-  enum ArrowTimeUnit unit; /* TIME64 and TIMESTAMP */
-  int with_time_zone;      /* TIMESTAMP that is an instant */
-  int32_t precision;       /* DECIMAL128: digits, of which */
+  enum sql_kind kind;
+  enum ArrowTimeUnit unit; /* TIME and TIMESTAMP */
+  int as_text;             /* UUID that arrives as its text */
+  int as_byte;             /* BOOLEAN that arrives as a byte */
+  int32_t precision;       /* DECIMAL: digits, of which */
   int32_t scale;           /* so many follow the point */
-  int32_t list_size;       /* FIXED_SIZE_LIST */
-  int64_t n_children;      /* LIST: its values; MAP: keys and values; STRUCT: its fields; SPARSE_UNION: its members */
+  int32_t array_size;      /* ARRAY */
+  int64_t n_children;      /* LIST, ARRAY: values; MAP: keys and values; STRUCT: fields; UNION: members; ENUM: values;
+                              VARIANT: metadata and values */
   struct value_type *children;
-  PyObject *name;          /* as a field of a STRUCT: an interned str; NULL elsewhere */
+  PyObject *name;          /* as a field of a STRUCT or a member of a UNION: an interned str; NULL elsewhere */
 };
 
 /* Imports what the codec needs of Python. 0, or -1 with an exception. */
@@ -28,10 +76,12 @@ int types_prepare(void);
 /* Reads a schema. 0, or -1 with an exception when the type, or one inside it, has no codec. */
 int value_type_read(struct value_type *type, const struct ArrowSchema *schema);
 
-/* The SQL name a user knows the type by. */
-const char *sql_name(const struct value_type *type);
+const struct kind_facts *kind_facts(enum sql_kind kind);
 
-/* decimal.Decimal */
-extern PyObject *decimal_class;
+extern PyObject *decimal_class;  /* decimal.Decimal */
+extern PyObject *uuid_class;     /* uuid.UUID */
+extern PyObject *interval_class; /* duckdb_wasi_udf.Interval */
+extern PyObject *json_loads;     /* json.loads */
+extern PyObject *json_dumps;     /* the `encode` of a json.JSONEncoder */
 
 #endif

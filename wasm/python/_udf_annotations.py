@@ -1,0 +1,220 @@
+"""What annotations say: the SQL types of parameters and results, and which class an argument becomes."""
+
+import collections
+import collections.abc
+import dataclasses
+import datetime
+import decimal
+import sys
+import types
+import typing
+import uuid
+
+from duckdb_wasi_udf import Interval
+
+_SQL_TYPES = {
+    bool: "BOOLEAN",
+    int: "BIGINT",
+    float: "DOUBLE",
+    str: "VARCHAR",
+    bytes: "BLOB",
+    datetime.date: "DATE",
+    datetime.time: "TIME",
+    datetime.datetime: "TIMESTAMP",
+    datetime.timedelta: "INTERVAL",
+    Interval: "INTERVAL",
+    uuid.UUID: "UUID",
+}
+
+# Names that code needn't import to annotate with.
+_KNOWN_NAMES = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
+    name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "Annotated", "List", "Dict")
+}
+_KNOWN_NAMES["typing"] = typing
+
+_LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
+_MAPS = (dict, collections.abc.Mapping)
+
+_DEEPEST = 32
+
+
+class UnsupportedAnnotation(Exception):
+    """Nothing in SQL is what the annotation says; the text completes "the annotation ..."."""
+
+
+class Meaning(typing.NamedTuple):
+    """What an annotation says.
+
+    Attributes:
+        sql: the SQL type; None for any.
+        none: None is among the values.
+        json: values of the SQL type JSON are wanted parsed.
+        convert: makes what the annotation names of a decoded value; None when they are the same.
+        vague: why it has no SQL type as a part of another; None when it has, or anything goes.
+    """
+
+    sql: str | None
+    none: bool = False
+    json: bool = False
+    convert: typing.Callable | None = None
+    vague: str | None = None
+
+
+_ANY = Meaning(None, none=True)
+
+
+def read(annotation, namespace, depth=0):
+    """The meaning of an annotation.
+
+    Args:
+        annotation: a type, or its text.
+        namespace: the globals of the code it is in.
+        depth: how many others it is inside.
+
+    Raises:
+        UnsupportedAnnotation: it has none.
+    """
+    if depth > _DEEPEST:
+        raise UnsupportedAnnotation("nests too deep")
+    if isinstance(annotation, typing.ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        return _read_text(annotation, namespace, depth)
+    if annotation is None or annotation is type(None) or annotation is typing.Any or annotation is object:
+        return _ANY
+    if annotation is decimal.Decimal:
+        return Meaning(None, vague="needs a width and scale inside: Annotated[Decimal, 'DECIMAL(18,3)']")
+    if annotation in _SQL_TYPES:
+        return Meaning(_SQL_TYPES[annotation])
+    if annotation in _LISTS or annotation in _MAPS or annotation in (typing.List, typing.Dict):
+        return Meaning("JSON", json=True)
+    if isinstance(annotation, typing.TypeAliasType):
+        return read(annotation.__value__, namespace, depth + 1)
+    if isinstance(annotation, typing.NewType):
+        return read(annotation.__supertype__, namespace, depth + 1)
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is not None:
+        return _read_generic(origin, inner, namespace, depth)
+    if isinstance(annotation, type):
+        return _read_class(annotation, depth)
+    raise UnsupportedAnnotation("is not a type that SQL has")
+
+
+def _read_text(text, namespace, depth):
+    known = _KNOWN_NAMES | {"datetime": datetime} if "datetime." in text else _KNOWN_NAMES
+    try:
+        # Annotations see globals first, then what needn't be imported; builtins come last.
+        found = eval(text, {}, collections.ChainMap(namespace, known))
+    except Exception:
+        return Meaning(text.strip())  # no Python: the host asks DuckDB whether it is SQL
+    return read(datetime.datetime if found is datetime else found, namespace, depth + 1)
+
+
+def _read_generic(origin, inner, namespace, depth):
+    if origin is typing.Annotated:
+        meaning = read(inner[0], namespace, depth + 1)
+        sql = next((note for note in inner[1:] if isinstance(note, str)), None)
+        return meaning if sql is None else meaning._replace(sql=sql, vague=None)
+    if origin is typing.Union or origin is types.UnionType:
+        return _read_union(inner, namespace, depth)
+    if origin is typing.Literal:
+        return _read_union(tuple(type(value) for value in inner), namespace, depth)
+    if origin in _LISTS or (origin is tuple and len(inner) == 2 and inner[1] is ...):
+        item = _read_part(inner[0], namespace, depth)
+        if item.sql is None:
+            return Meaning("JSON", json=True)
+        return Meaning(f"{item.sql}[]", json=item.json, convert=_each(item.convert))
+    if origin in _MAPS:
+        key, item = (_read_part(part, namespace, depth) for part in inner)
+        if key.sql is None or item.sql is None:
+            return Meaning("JSON", json=True)
+        convert = key.convert or item.convert
+        return Meaning(
+            f"MAP({key.sql}, {item.sql})",
+            json=key.json or item.json,
+            convert=convert and _entries(key.convert, item.convert),
+        )
+    raise UnsupportedAnnotation("is not a type that SQL has")
+
+
+def _read_part(annotation, namespace, depth):
+    meaning = read(annotation, namespace, depth + 1)
+    if meaning.vague:
+        raise UnsupportedAnnotation(meaning.vague)
+    return meaning
+
+
+def _read_union(members, namespace, depth):
+    """None makes the others optional; int and float together are numbers, other mixtures can be anything."""
+    none = any(member is None or member is type(None) for member in members)
+    meanings = [read(member, namespace, depth) for member in members if member is not None and member is not type(None)]
+    if not meanings:
+        return _ANY
+    types_found = {meaning.sql for meaning in meanings}
+    if types_found == {"BIGINT", "DOUBLE"}:
+        return Meaning("DOUBLE", none)
+    if len(types_found) > 1:
+        return Meaning(None, none)
+    return meanings[0]._replace(none=none or meanings[0].none, convert=_optional(meanings[0].convert))
+
+
+def _read_class(cls, depth):
+    """A STRUCT of a TypedDict's keys, or of the fields of a named tuple or dataclass, which values then become."""
+    if typing.is_typeddict(cls):
+        fields, make = cls.__annotations__, dict
+    elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        fields, make = cls.__annotations__, cls
+    elif dataclasses.is_dataclass(cls):
+        fields, make = {field.name: field.type for field in dataclasses.fields(cls) if field.init}, cls
+    else:
+        raise UnsupportedAnnotation(
+            "is a class, of which SQL has only those that are a TypedDict, NamedTuple or dataclass"
+        )
+    if not fields:
+        raise UnsupportedAnnotation("has no annotated fields")
+    namespace = vars(sys.modules[cls.__module__])
+    meanings = {name: _read_part(kind, namespace, depth) for name, kind in fields.items()}
+    for name, meaning in meanings.items():
+        if meaning.sql is None:
+            raise UnsupportedAnnotation(f"has the field {name!r} without a SQL type")
+    quoted = (f'"{name.replace(chr(34), chr(34) * 2)}" {meaning.sql}' for name, meaning in meanings.items())
+    return Meaning(
+        f"STRUCT({', '.join(quoted)})",
+        json=any(meaning.json for meaning in meanings.values()),
+        convert=_fields(make, {name: meaning.convert for name, meaning in meanings.items()}),
+    )
+
+
+# ---- converters of decoded values --------------------------------------------------------------------------------
+
+
+def _optional(convert):
+    return convert and (lambda value: None if value is None else convert(value))
+
+
+def _each(convert):
+    convert = _optional(convert)
+    return convert and (lambda values: [convert(value) for value in values])
+
+
+def _entries(key, item):
+    def same(value):
+        return value
+
+    key, item = _optional(key) or same, _optional(item) or same
+    return lambda entries: {key(name): item(value) for name, value in entries.items()}
+
+
+def _fields(make, converters):
+    converters = {name: _optional(convert) for name, convert in converters.items() if convert}
+    if make is dict and not converters:
+        return None
+
+    def convert(value):
+        if not isinstance(value, dict):
+            raise TypeError(
+                f"the argument is {type(value).__name__}, not the STRUCT that {make.__name__} is annotated for"
+            )
+        return make(**(value | {name: convert(value.get(name)) for name, convert in converters.items()}))
+
+    return convert

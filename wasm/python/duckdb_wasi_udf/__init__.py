@@ -1,0 +1,5 @@
+"""What functions can import from the package they were registered with."""
+
+from duckdb_wasi_udf._interval import Interval
+
+__all__ = ["Interval"]

@@ -1,0 +1,93 @@
+#include "rows.h"
+
+#include "encode.h"
+
+static void rows_dealloc(PyObject *self) {
+  Py_XDECREF(((struct rows *)self)->tuple);
+  PyObject_Free(self);
+}
+
+int rows_skip(const struct rows *rows, int64_t row) {
+  for (int64_t i = 0; i < rows->n_columns; i++) {
+    if (!rows->sees_null[i] && column_is_null(&rows->columns[i], row)) return 1;
+  }
+  return 0;
+}
+
+static PyObject *get_argument(const struct rows *rows, int64_t i, int64_t row) {
+  struct column *column = &rows->columns[i];
+  return column_is_null(column, row) ? Py_NewRef(Py_None) : column_get(column, row);
+}
+
+static int fill(const struct rows *rows, PyObject *tuple, int64_t row) {
+  for (int64_t i = 0; i < rows->n_columns; i++) {
+    PyObject *value = get_argument(rows, i, row), *before = PyTuple_GET_ITEM(tuple, i);
+    if (value == NULL) return -1;
+    PyTuple_SET_ITEM(tuple, i, value);
+    Py_XDECREF(before);
+  }
+  return 0;
+}
+
+PyObject *rows_arguments(const struct rows *rows, int64_t row) {
+  PyObject *tuple = PyTuple_New(rows->n_columns);
+  if (tuple != NULL && fill(rows, tuple, row) < 0) Py_CLEAR(tuple);
+  return tuple;
+}
+
+static PyObject *rows_next(PyObject *self) {
+  struct rows *rows = (struct rows *)self;
+  while (rows->next < rows->stop) {
+    int64_t row = rows->next++;
+    if (rows_skip(rows, row)) {
+      if (rows->builder != NULL && builder_append_null(rows->builder) < 0) return NULL;
+      continue;
+    }
+    if (rows->n_columns == 0) return Py_NewRef(Py_None);
+    if (rows->n_columns == 1) return get_argument(rows, 0, row);
+    if (rows->tuple == NULL || Py_REFCNT(rows->tuple) != 1) {
+      Py_XSETREF(rows->tuple, PyTuple_New(rows->n_columns));
+      if (rows->tuple == NULL) return NULL;
+    }
+    return fill(rows, rows->tuple, row) < 0 ? NULL : Py_NewRef(rows->tuple);
+  }
+  return NULL;
+}
+
+static PyObject *rows_append(PyObject *self, PyObject *value) {
+  struct builder *builder = ((struct rows *)self)->builder;
+  if (builder == NULL) {
+    PyErr_SetString(PyExc_RuntimeError, "results go elsewhere");
+    return NULL;
+  }
+  return builder_append(builder, value) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyMethodDef rows_methods[] = {
+    {"append", rows_append, METH_O, "Take a row's result."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject rows_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_udf.rows",
+    .tp_basicsize = sizeof(struct rows),
+    .tp_dealloc = rows_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = rows_next,
+    .tp_methods = rows_methods,
+};
+
+int rows_prepare(void) { return PyType_Ready(&rows_type); }
+
+struct rows *rows_new(int64_t n_columns, struct column *columns, const uint8_t *sees_null, struct builder *builder) {
+  struct rows *rows = PyObject_New(struct rows, &rows_type);
+  if (rows == NULL) return NULL;
+  rows->n_columns = n_columns;
+  rows->columns = columns;
+  rows->sees_null = sees_null;
+  rows->next = rows->stop = 0;
+  rows->builder = builder;
+  rows->tuple = NULL;
+  return rows;
+}

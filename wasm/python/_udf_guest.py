@@ -53,11 +53,22 @@ import zoneinfo  # noqa: F401
 
 MODULE_NAME = "__udf__"
 
-# Bounds of an error's text: enough to find the mistake, little enough to print.
+# Bounds of an error's text: enough to find the mistake, little enough to print. All of it together stays below the host's
+# bound of 256 KiB even if each character takes the 12 bytes of "\\ud83d\\ude00" in JSON.
+_NAME_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 2_000
 _TRACEBACK_FRAMES = 20
+_TRACEBACK_LINE_CHARACTERS = 500
 _TRACEBACK_CHARACTERS = 8_000
 _ARGUMENTS_SHOWN = 20
+_ARGUMENT_CHARACTERS = 400
+
+# Bounds of a description. The host refuses an annotation this long, whatever it says.
+_ANNOTATION_CHARACTERS = 1_000
+_DESCRIPTION_BYTES = 200_000
+
+# A class's name, whatever its metaclass says.
+_class_name = type.__dict__["__qualname__"].__get__
 
 _argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -95,7 +106,10 @@ def define(text):
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    return function, definition["return_null"], json.dumps(_describe(function)).encode()
+    description = json.dumps(_describe(function)).encode()
+    if len(description) > _DESCRIPTION_BYTES:
+        raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
+    return function, definition["return_null"], description
 
 
 def _load(source, filename, entry, namespace):
@@ -142,7 +156,7 @@ def _describe(function):
         {"name", "parameters": [{"name", "annotation", "kind", "required"}] or None when the function can't be
         inspected, "returns"}; annotations are source text or None.
     """
-    name = getattr(function, "__name__", type(function).__name__)
+    name = str(getattr(function, "__name__", type(function).__name__))[:_NAME_CHARACTERS]
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as str.upper may have none
@@ -166,9 +180,11 @@ def _annotation_text(annotation):
     if annotation is inspect.Signature.empty:
         return None
     if not isinstance(annotation, str):
-        return getattr(annotation, "__name__", str(annotation))
-    # Written as a string in the code ("int | None" in quotes), it is the source of a string.
-    return ast.literal_eval(annotation) if annotation[:1] in ("'", '"') else annotation
+        annotation = str(getattr(annotation, "__name__", annotation))
+    elif annotation[:1] in ("'", '"'):
+        # Written as a string in the code ("int | None" in quotes), it is the source of a string.
+        annotation = ast.literal_eval(annotation)
+    return annotation[:_ANNOTATION_CHARACTERS]
 
 
 def explain(exception, row, arguments):
@@ -183,23 +199,25 @@ def explain(exception, row, arguments):
         UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs).
     """
     described = {
-        "type": type(exception).__qualname__,
-        "message": _attempt(str, exception)[:_MESSAGE_CHARACTERS],
-        "traceback": _attempt(_traceback, exception)[-_TRACEBACK_CHARACTERS:],
+        "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
+        "message": _attempt(str, exception, slice(_MESSAGE_CHARACTERS)),
+        "traceback": _attempt(_traceback, exception, slice(-_TRACEBACK_CHARACTERS, None)),
         "row": row if row >= 0 else None,
-        "arguments": [_attempt(_argument_repr.repr, value) for value in arguments[:_ARGUMENTS_SHOWN]],
+        "arguments": [
+            _attempt(_argument_repr.repr, value, slice(_ARGUMENT_CHARACTERS)) for value in arguments[:_ARGUMENTS_SHOWN]
+        ],
     }
     return json.dumps(described).encode()
 
 
-def _attempt(describe, value):
-    """What `describe` says of a value of the user's, whose own methods may raise anything."""
+def _attempt(describe, value, shown):
+    """The shown part of what `describe` says of a value of the user's, whose own methods may raise or return anything."""
     try:
-        return describe(value)
+        return str.__getitem__(describe(value), shown)
     except MemoryError:
         raise
     except BaseException as error:
-        return f"<not printable: {type(error).__qualname__}>"
+        return f"<not printable: {_class_name(type(error))[:_NAME_CHARACTERS]}>"
 
 
 def _traceback(exception):
@@ -209,7 +227,8 @@ def _traceback(exception):
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
     )
-    return "".join(shown.format())
+    lines = "".join(shown.format()).split("\n")
+    return "\n".join([line[:_TRACEBACK_LINE_CHARACTERS] for line in lines])
 
 
 def _warm_up():

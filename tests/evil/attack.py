@@ -80,6 +80,7 @@ class Attack:
         defect: what is known to be wrong with its end; empty when it ends as it has to.
         rows: how many rows of it are in the batch.
         result: the SQL type declared for the result; None to have it inferred.
+        return_null: errors of the function become NULL.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Attack:
     defect: str = ""
     rows: int = 1
     result: str | None = None
+    return_null: bool = False
 
     @property
     def source(self):

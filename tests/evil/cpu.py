@@ -105,7 +105,7 @@ ATTACKS = [
             import sys
             def attack(x):
                 sys.set_int_max_str_digits(0)
-                return str(3 ** 10**6)
+                return str(3 ** 10**7)
         """,
     ),
     Attack(
@@ -115,7 +115,7 @@ ATTACKS = [
             import sys
             def attack(x):
                 sys.set_int_max_str_digits(0)
-                return int('7' * 10**6) % 7
+                return int('7' * 10**7) % 7
         """,
     ),
     Attack(
@@ -377,7 +377,7 @@ ATTACKS = [
         "code that takes long to compile",
         TIMEOUT,
         """
-            exec('x = 1\\n' * 10**5 * 10)
+            while True: exec('x = 1\\n' * 1000)
             lambda x: x
         """,
         Moment.LOAD,

@@ -1,7 +1,7 @@
 """Programs that want out of the sandbox, or into what watches over it."""
 
-from duckdb_wasi_udf import GuestError, LimitExceeded, ProtocolError
-from tests.evil.attack import ANYTHING, TIMEOUT, Attack, End, Moment, forges, raises, returns, traps
+from duckdb_wasi_udf import GuestError, LimitExceeded, ProtocolError, SignatureError
+from tests.evil.attack import ANYTHING, OUT_OF_MEMORY, TIMEOUT, Attack, End, Moment, forges, raises, returns, traps
 
 ANY_REFUSAL = End((GuestError, ProtocolError))
 
@@ -16,6 +16,20 @@ EXPLAIN = """
 
 def _explain(instead):
     return EXPLAIN.replace("INSTEAD", instead)
+
+
+# A guest that says what it likes of its function. A bare instance doesn't read that, registration does.
+DESCRIBED = """
+import json
+class Text(str):
+    def encode(self): return INSTEAD
+json.dumps = lambda *a: Text()
+lambda x: x
+"""
+
+
+def _described(instead):
+    return DESCRIBED.replace("INSTEAD", repr(instead.encode()))
 
 
 ATTACKS = [
@@ -376,6 +390,30 @@ ATTACKS = [
         """,
     ),
     Attack(
+        "a description of parameters that are none",
+        End((ProtocolError,), "description of a parameter is malformed", may_return=True),
+        _described('{"parameters": [5]}'),
+        Moment.LOAD,
+    ),
+    Attack(
+        "a description of parameters without end",
+        End((ProtocolError,), "description of a parameter is malformed", may_return=True),
+        _described('{"parameters": [' + ", ".join(['{"name": "x"}'] * 3000) + "]}"),
+        Moment.LOAD,
+    ),
+    Attack(
+        "a description with an annotation of control characters",
+        End((SignatureError,), r"\x1b[2J", may_return=True),
+        _described(r'{"parameters": null, "returns": "\u001b[2J"}'),
+        Moment.LOAD,
+    ),
+    Attack(
+        "a description with an annotation nested deep",
+        End((SignatureError,), "is not supported yet", may_return=True),
+        _described('{"parameters": null, "returns": "' + "list[" * 35 + "int" + "]" * 35 + '"}'),
+        Moment.LOAD,
+    ),
+    Attack(
         "a description that is none",
         forges("can't be read"),
         """
@@ -684,5 +722,19 @@ ATTACKS = [
             def attack(x):
                 while True: os.urandom(2**20)
         """,
+    ),
+    *(
+        Attack(f"{name}, where errors become NULL", end, code, rows=3, return_null=True)
+        for name, end, code in [
+            ("an ordinary error", returns(None), "attack = lambda x: 1 / 0"),
+            ("an exit", returns(None), "def attack(x): raise SystemExit"),
+            ("an interrupt", returns(None), "def attack(x): raise KeyboardInterrupt"),
+            ("recursion", returns(None), "def attack(x): return attack(x)"),
+            ("a result of no type", returns(None), "attack = lambda x: object()"),
+            ("half a result", returns(None), "attack = lambda x: [1, 2, {'a': ['text']}]"),
+            ("an endless loop", TIMEOUT, "def attack(x):\n    while True: pass"),
+            ("too much memory", OUT_OF_MEMORY, "attack = lambda x: [0] * 10**9"),
+            ("leaving the process", traps("tried to leave its process"), "import os\nattack = lambda x: os._exit(0)"),
+        ]
     ),
 ]

@@ -10,6 +10,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError, _arrow_types, _install
+from duckdb_wasi_udf._instance import Definition
 from tests import guests
 from tests.evil import collisions, cpu, escape, lies, memory, output, reentrancy, stack, takeover
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
@@ -103,7 +104,8 @@ def test_there_are_as_many_attacks_as_the_security_page_says():
 
 def start(source, attack):
     declared = None if attack.result is None else _arrow_types.result_type(_install._arrow_type_of(attack.result))
-    return guests.start(source, pa.int64(), result=declared, limits=limits_for(attack), data_limits=DATA_LIMITS)
+    definition = Definition.from_source(source, "f", return_null=attack.return_null)
+    return guests.start(definition, pa.int64(), result=declared, limits=limits_for(attack), data_limits=DATA_LIMITS)
 
 
 def call(instance, *arguments):
@@ -158,7 +160,8 @@ def strike_in_sql(attack):
     ):
         source = attack.code if attack.moment is Moment.LOAD else attack.source
         try:
-            sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, side_effects=True)
+            options = {"exception_handling": "return_null" if attack.return_null else "default", "side_effects": True}
+            sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, **options)
             query = f"SELECT attacked(i) FROM range(1, {attack.rows + 1}) rows(i)"
             value = con.execute(query).fetchall()[0][0]
         except WasiUdfError as raised:

@@ -225,7 +225,8 @@ class Sandbox(TrustDomain):
                 self.check_open()
                 return function(*columns)
             except WasiUdfError as error:
-                self.last_error = error
+                # Without the traceback, whose frames keep the instance, however long the error is kept.
+                self.last_error = error.with_traceback(None)
                 raise
 
         # DuckDB counts the parameters it can see, and evaluates annotations.

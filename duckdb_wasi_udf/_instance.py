@@ -12,7 +12,7 @@ import wasmtime
 from duckdb_wasi_udf import _abi, _engine
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
-from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError
+from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
 _MAX_TEXT_BYTES = 256 * 2**10
 _MAX_OUTPUT_BYTES = 8 * 2**10
+
+# Of each part of an error's text, as much as our guest would send.
+_SHOWN_CHARACTERS = 8_000
+_SHOWN_NAME_CHARACTERS = 200
+_SHOWN_ARGUMENT_CHARACTERS = 400
+_SHOWN_ARGUMENTS = 20
 
 # One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
 _MIN_ARENA_BYTES = 64 * 2**10
@@ -101,11 +107,19 @@ class GuestInstance:
         self._ticks = math.ceil(limits.timeout_seconds / _engine.TICK_SECONDS) + 1
         self.broken = False
         try:
-            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
+            self._store, instance = engine.instantiate(limits.memory_bytes)
         except wasmtime.WasmtimeError as error:
             msg = f"the guest doesn't fit in memory_bytes={limits.memory_bytes:,}: {error}"
             raise LimitExceeded(msg, limit="memory_bytes", allowed=limits.memory_bytes) from error
-        with engine.ticker:
+        self._raw = RawInstance(self._store, instance)
+        try:
+            self._define(definition)
+        except WasiUdfError:
+            self._discard()
+            raise
+
+    def _define(self, definition: Definition) -> None:
+        with self._engine.ticker:
             self._raw.set_epoch_deadline(self._ticks)
             self._check_abi()
             self._result_at = self._call(_abi.RESULT)
@@ -187,17 +201,19 @@ class GuestInstance:
         try:
             return self._raw.call(export, *arguments)
         except wasmtime.Trap as trap:
-            self.broken = True
             if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
                 seconds = self._limits.timeout_seconds
                 msg = (
                     f"{self._label}: stopped after timeout_seconds={seconds:g}; make the function faster, or raise "
                     "ResourceLimits.timeout_seconds"
                 )
+                self._discard()
                 raise LimitExceeded(msg, limit="timeout_seconds", allowed=seconds) from trap
-            raise GuestTrap(self._trap_text(trap)) from trap
+            text = self._trap_text(trap)
+            self._discard()
+            raise GuestTrap(text) from trap
         except wasmtime.WasmtimeError as error:
-            self.broken = True
+            self._discard()
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
 
@@ -212,7 +228,7 @@ class GuestInstance:
             output = read_text(self._memory(), self._raw.call(_abi.OUTPUT), _MAX_OUTPUT_BYTES).strip()
         except (wasmtime.Trap, wasmtime.WasmtimeError, ProtocolError):
             return text
-        return f"{text}; it printed:\n{output}" if output else text
+        return f"{text}; it printed:\n{readable(output)}" if output else text
 
     def _expect_ok(self, status: int) -> None:
         if status != _abi.OK:
@@ -221,7 +237,7 @@ class GuestInstance:
     def _fail(self, status: int) -> None:
         """Raise what a status other than OK stands for."""
         if status == _abi.NO_MEMORY:
-            self.broken = True
+            self._discard()
             allowed = self._limits.memory_bytes
             msg = (
                 f"{self._label}: ran out of memory, memory_bytes allows {allowed:,} bytes; use less, or raise "
@@ -229,17 +245,19 @@ class GuestInstance:
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed)
         if status != _abi.FAILED:
-            self.broken = True
+            self._discard()
             msg = f"{self._label}: the guest returned the unknown status {status}"
             raise ProtocolError(msg)
         raise self._guest_error(self._json(_abi.ERROR))
 
     def _guest_error(self, described: dict[str, Any]) -> GuestError:
         """The error the guest describes; it may describe anything, so every field is made what it has to be."""
-        type_name, message = str(described.get("type")), str(described.get("message"))
-        guest_traceback = str(described.get("traceback", "")).rstrip()
+        type_name = readable(described.get("type"))[:_SHOWN_NAME_CHARACTERS]
+        message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
+        guest_traceback = readable(described.get("traceback", "")).rstrip()[-_SHOWN_CHARACTERS:]
         arguments = described.get("arguments")
-        shown = tuple(map(str, arguments)) if isinstance(arguments, list) else ()
+        arguments = arguments[:_SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
+        shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments])
         row = described.get("row")
         row = row if isinstance(row, int) else None
         text = f"{self._label}: {type_name}: {message}"
@@ -253,11 +271,11 @@ class GuestInstance:
         try:
             described = json.loads(read_text(self._memory(), self._call(export), _MAX_TEXT_BYTES))
         except (ProtocolError, ValueError, RecursionError) as error:
-            self.broken = True
+            self._discard()
             msg = f"{self._label}: the guest's {export} can't be read: {error}"
             raise ProtocolError(msg) from error
         if not isinstance(described, dict):
-            self.broken = True
+            self._discard()
             msg = f"{self._label}: the guest's {export} is no JSON object"
             raise ProtocolError(msg)
         return described
@@ -267,6 +285,13 @@ class GuestInstance:
         if version != _abi.ABI_VERSION:
             msg = f"the guest speaks ABI version {version}, this package {_abi.ABI_VERSION}"
             raise ProtocolError(msg)
+
+    def _discard(self) -> None:
+        """Give the guest's memory back at once: an error that is kept keeps this instance, by its traceback."""
+        if not self.broken:
+            self.broken = True
+            del self._raw  # whoever uses the instance all the same gets an AttributeError, not freed memory
+            self._store.close()
 
     # ---- linear memory ---------------------------------------------------------------------------------------
 
@@ -283,7 +308,7 @@ class GuestInstance:
         try:
             return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
         except WasiUdfError:
-            self.broken = True
+            self._discard()
             raise
 
     def _write(self, data: bytes) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from duckdb_wasi_udf import _arrow_types
-from duckdb_wasi_udf._errors import ProtocolError, SignatureError
+from duckdb_wasi_udf._errors import ProtocolError, SignatureError, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 VARIANT = "VARIANT"
 
 _SEE = "docs/types.md lists what has a SQL type"
+
+# Of what the guest says, as much as an honest one would: names, and sentences.
+_SHOWN_CHARACTERS = 200
 
 
 class SqlType(NamedTuple):
@@ -213,7 +216,9 @@ class _Describer:
             msg = f"{self._label}: the guest's description {what} is malformed: {error!r}"
             raise ProtocolError(msg) from error
         sql_type = None
+        annotation = readable(annotation)[:_SHOWN_CHARACTERS]
         if self._by_annotation and problem is not None:
+            problem = readable(problem)[:_SHOWN_CHARACTERS]
             msg = f"{self._label}: the annotation {annotation!r} {what} {problem}; {_SEE}"
             raise SignatureError(msg)
         if self._by_annotation and name is not None:
@@ -244,8 +249,9 @@ def _parameters(
         except (TypeError, KeyError) as error:
             msg = f"{label}: the guest's description of a parameter is malformed: {error!r}"
             raise ProtocolError(msg) from error
+        name = readable(name)[:_SHOWN_CHARACTERS]
         said = describer.read(item, f"of parameter {name!r}")
-        parameter = Parameter(str(name), said.sql_type, sees_null or said.none, said.json)
+        parameter = Parameter(name, said.sql_type, sees_null or said.none, said.json)
         if kind in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"):
             positional.append(parameter)
             required += bool(has_no_default)

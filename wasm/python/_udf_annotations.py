@@ -36,6 +36,7 @@ _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
 _MAPS = (dict, collections.abc.Mapping)
 
 _DEEPEST = 32
+_LONGEST = 5_000
 
 
 class UnsupportedAnnotation(Exception):
@@ -101,6 +102,8 @@ def read(annotation, namespace, depth=0):
 
 
 def _read_text(text, namespace, depth):
+    if len(text) > _LONGEST:
+        raise UnsupportedAnnotation("is too long")
     known = _KNOWN_NAMES | {"datetime": datetime} if "datetime." in text else _KNOWN_NAMES
     try:
         # Annotations see globals first, then what needn't be imported; builtins come last.

@@ -55,12 +55,22 @@ import _udf_annotations
 
 MODULE_NAME = "__udf__"
 
-# Bounds of an error's text: enough to find the mistake, little enough to print.
+# Bounds of an error's text: enough to find the mistake, little enough to print. All of it together stays below the host's
+# bound of 256 KiB even if each character takes the 12 bytes of "\\ud83d\\ude00" in JSON.
+_NAME_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 2_000
 _TRACEBACK_FRAMES = 20
+_TRACEBACK_LINE_CHARACTERS = 500
 _TRACEBACK_CHARACTERS = 8_000
 _ARGUMENTS_SHOWN = 20
+_ARGUMENT_CHARACTERS = 400
+
+# Bounds of a description.
 _ANNOTATION_CHARACTERS = 200
+_DESCRIPTION_BYTES = 200_000
+
+# A class's name, whatever its metaclass says.
+_class_name = type.__dict__["__qualname__"].__get__
 
 _argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -99,9 +109,12 @@ def define(text):
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
     described, converters = _describe(function, namespaces[-1])
+    description = json.dumps(described).encode()
+    if len(description) > _DESCRIPTION_BYTES:
+        raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
     if any(converters):
         function = _converting(function, converters)
-    return function, definition["return_null"], json.dumps(described).encode()
+    return function, definition["return_null"], description
 
 
 def _load(source, filename, entry, namespace):
@@ -149,7 +162,7 @@ def _describe(function, namespace):
         `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """
-    name = getattr(function, "__name__", type(function).__name__)
+    name = str(getattr(function, "__name__", type(function).__name__))[:_NAME_CHARACTERS]
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as str.upper may have none
@@ -173,12 +186,17 @@ def _meaning(annotation, namespace):
     """({"annotation": its text, "sql", "none", "json": see Meaning, "problem": why it has no meaning}, converter)."""
     if annotation is inspect.Signature.empty:
         return {"annotation": None, "sql": None, "none": False, "json": False, "problem": None}, None
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
         meaning = _udf_annotations.read(annotation, namespace)
     except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
-        return described | {"sql": None, "none": False, "json": False, "problem": str(error)}, None
+        return described | {
+            "sql": None,
+            "none": False,
+            "json": False,
+            "problem": str(error)[:_ANNOTATION_CHARACTERS],
+        }, None
     return described | {"sql": meaning.sql, "none": meaning.none, "json": meaning.json}, meaning.convert
 
 
@@ -227,23 +245,25 @@ def explain(exception, row, arguments):
         UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs).
     """
     described = {
-        "type": type(exception).__qualname__,
-        "message": _attempt(str, exception)[:_MESSAGE_CHARACTERS],
-        "traceback": _attempt(_traceback, exception)[-_TRACEBACK_CHARACTERS:],
+        "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
+        "message": _attempt(str, exception, slice(_MESSAGE_CHARACTERS)),
+        "traceback": _attempt(_traceback, exception, slice(-_TRACEBACK_CHARACTERS, None)),
         "row": row if row >= 0 else None,
-        "arguments": [_attempt(_argument_repr.repr, value) for value in arguments[:_ARGUMENTS_SHOWN]],
+        "arguments": [
+            _attempt(_argument_repr.repr, value, slice(_ARGUMENT_CHARACTERS)) for value in arguments[:_ARGUMENTS_SHOWN]
+        ],
     }
     return json.dumps(described).encode()
 
 
-def _attempt(describe, value):
-    """What `describe` says of a value of the user's, whose own methods may raise anything."""
+def _attempt(describe, value, shown):
+    """The shown part of what `describe` says of a value of the user's, whose own methods may raise or return anything."""
     try:
-        return describe(value)
+        return str.__getitem__(describe(value), shown)
     except MemoryError:
         raise
     except BaseException as error:
-        return f"<not printable: {type(error).__qualname__}>"
+        return f"<not printable: {_class_name(type(error))[:_NAME_CHARACTERS]}>"
 
 
 def _traceback(exception):
@@ -253,7 +273,8 @@ def _traceback(exception):
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
     )
-    return "".join(shown.format())
+    lines = "".join(shown.format()).split("\n")
+    return "\n".join([line[:_TRACEBACK_LINE_CHARACTERS] for line in lines])
 
 
 def _warm_up():

@@ -1,0 +1,206 @@
+"""Runs every attack, on an instance and through SQL, and checks what is left behind."""
+
+import gc
+import re
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+import duckdb_wasi_udf as wasi_udf
+from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError, _arrow_types, _install
+from duckdb_wasi_udf._instance import Definition
+from tests import guests
+from tests.evil import collisions, cpu, escape, lies, memory, output, reentrancy, stack, takeover
+from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
+
+MIB = 2**20
+MEMORY_BYTES = 64 * MIB
+
+# Attacks that are to end at the deadline have a near one. All others have one so far away that a busy machine doesn't
+# change how they end, except for those that may end in any way.
+NEAR_SECONDS, FAR_SECONDS = 0.2, 30.0
+
+# Less than what one instance that used all it may leaves when it is not given back.
+MAY_REMAIN = MEMORY_BYTES // 2
+
+GROUPS = {
+    module.__name__.rpartition(".")[2]: module.ATTACKS
+    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover)
+}
+ALL = [
+    pytest.param(
+        attack,
+        id=f"{group}: {attack.name}",
+        marks=[pytest.mark.xfail(strict=True, reason=attack.defect)] if attack.defect else [],
+    )
+    for group, attacks in GROUPS.items()
+    for attack in attacks
+]
+IN_SQL = [param for param in ALL if param.values[0].moment is not Moment.ITERATION]
+
+
+def limits_for(attack):
+    near = attack.end in (TIMEOUT, ANYTHING)
+    return ResourceLimits(memory_bytes=MEMORY_BYTES, timeout_seconds=NEAR_SECONDS if near else FAR_SECONDS)
+
+
+DATA_LIMITS = wasi_udf.DataLimits(result_bytes=MIB)
+
+
+def check_end(attack, error, value):
+    """Whether the attack ended as it has to."""
+    end = attack.end
+    if error is None:
+        assert end.may_return or not end.errors, f"returned {value!r:.200}"
+        assert end.may_return or value == end.value
+        return
+    assert type(error) in end.errors, f"{type(error).__name__}: {error!s:.1000}"
+    text = str(error)
+    assert end.says.lower() in text.lower(), text[:1000]
+    assert len(text) < 30_000
+    assert re.sub(r"[\n\t]", "", text).isprintable()
+    if isinstance(error, LimitExceeded):
+        assert error.limit in text
+        assert f"raise {'DataLimits' if error.limit == 'result_bytes' else 'ResourceLimits'}.{error.limit}" in text
+
+
+def resident_bytes():
+    """What this process holds in memory now; None where the system doesn't tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    except FileNotFoundError:
+        return None
+
+
+@pytest.fixture(scope="module")
+def resident_before():
+    """Memory of a process that has everything it keeps: engine, Arrow, DuckDB, one instance of each."""
+    for attack in (cpu.ATTACKS[0], memory.ATTACKS[0], lies.ATTACKS[0]):
+        strike_an_instance(attack)
+        strike_in_sql(attack)
+    gc.collect()
+    return resident_bytes()
+
+
+@pytest.fixture(autouse=True)
+def memory_is_given_back(resident_before):
+    yield
+    if resident_before is not None and resident_bytes() > resident_before + MAY_REMAIN:
+        gc.collect()
+        assert resident_bytes() <= resident_before + MAY_REMAIN
+
+
+def test_there_are_as_many_attacks_as_the_security_page_says():
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    counted = {group: int(count) for group, count in re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", page, re.MULTILINE)}
+    assert counted == {group: len(attacks) for group, attacks in GROUPS.items()}
+    assert len({param.id for param in ALL}) == len(ALL) == sum(counted.values())
+
+
+# ---- on an instance ----------------------------------------------------------------------------------------------
+
+
+def start(source, attack):
+    declared = (
+        None if attack.result is None else _arrow_types.result_type(_install._sql_type_of(attack.result).arrow_type)
+    )
+    definition = Definition.from_source(source, "f", return_null=attack.return_null)
+    return guests.start(definition, pa.int64(), result=declared, limits=limits_for(attack), data_limits=DATA_LIMITS)
+
+
+def call(instance, *arguments):
+    return instance.call([pa.array(arguments)], len(arguments))[0].to_pylist(maps_as_pydicts="lossy")
+
+
+def pull(instance, argument):
+    cursor = instance.open([pa.array([argument])])
+    rows = instance.next(cursor).to_pylist()
+    instance.close(cursor)
+    return rows
+
+
+def harmless(attack, instance):
+    """What the harmless call of an instance gives, and what it has to give."""
+    if attack.moment is Moment.ITERATION:
+        return pull(instance, HARMLESS_ARGUMENT) == [HARMLESS_RESULT]
+    return call(instance, HARMLESS_ARGUMENT) == [HARMLESS_RESULT if attack.result is None else None]
+
+
+def strike_an_instance(attack):
+    error = value = instance = None
+    try:
+        instance = start(attack.code if attack.moment is Moment.LOAD else attack.source, attack)
+        rows = range(1, attack.rows + 1)
+        value = pull(instance, 1)[0] if attack.moment is Moment.ITERATION else call(instance, *rows)[0]
+    except WasiUdfError as raised:
+        error = raised
+    check_end(attack, error, value)
+    if instance is not None:
+        assert instance.broken == (error is not None and not isinstance(error, GuestError))
+    if attack.moment is not Moment.LOAD:
+        if not instance.broken and attack.end is not ANYTHING:
+            assert harmless(attack, instance)
+        assert harmless(attack, start(attack.source, attack))
+    assert call(guests.start("lambda x: x + 1", pa.int64()), 41) == [42]
+
+
+@pytest.mark.parametrize("attack", ALL)
+def test_an_attack_on_an_instance_ends_as_it_has_to(attack):
+    strike_an_instance(attack)
+
+
+# ---- through SQL -------------------------------------------------------------------------------------------------
+
+
+def strike_in_sql(attack):
+    error = told = value = None
+    with (
+        duckdb.connect() as con,
+        wasi_udf.Sandbox(limits=limits_for(attack), data_limits=DATA_LIMITS).install(con) as sandbox,
+    ):
+        source = attack.code if attack.moment is Moment.LOAD else attack.source
+        try:
+            options = {"exception_handling": "return_null" if attack.return_null else "default", "side_effects": True}
+            sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, **options)
+            query = f"SELECT attacked(i) FROM range(1, {attack.rows + 1}) rows(i)"
+            value = con.execute(query).fetchall()[0][0]
+        except WasiUdfError as raised:
+            error = raised
+        except duckdb.InvalidInputException as raised:
+            error, told = sandbox.last_error, str(raised)
+        if told is not None:
+            assert error is not None, told
+            assert str(error) in told
+        check_end(attack, error, value)
+        if attack.moment is not Moment.LOAD and attack.end is not ANYTHING:
+            expected = HARMLESS_RESULT if attack.result is None else None
+            assert con.execute(f"SELECT attacked({HARMLESS_ARGUMENT})").fetchall() == [(expected,)]
+        assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+
+
+@pytest.mark.parametrize("attack", IN_SQL)
+def test_an_attack_through_sql_ends_as_it_has_to(attack):
+    strike_in_sql(attack)
+
+
+# ---- what is kept ------------------------------------------------------------------------------------------------
+
+
+def test_errors_that_are_kept_keep_no_guest(resident_before):
+    """An error's traceback refers to its instance, and DuckDB keeps a sandbox, with its last error, for ever."""
+    kept = []
+    for _ in range(5):
+        instance = guests.start(memory.ATTACKS[1].source, pa.int64(), limits=limits_for(memory.ATTACKS[1]))
+        with pytest.raises(LimitExceeded) as raised:
+            call(instance, 1)
+        kept.append((instance, raised.value))
+        with duckdb.connect() as con, wasi_udf.Sandbox().install(con) as sandbox:
+            with pytest.raises(duckdb.InvalidInputException):
+                con.execute("SELECT py_udf('lambda x: len(bytes(20_000_000)) // x', 0)")
+            kept.append(sandbox)
+    assert all(error.__traceback__ is not None for _, error in kept[::2])
+    gc.collect()
+    if resident_before is not None:
+        assert resident_bytes() <= resident_before + MAY_REMAIN

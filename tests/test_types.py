@@ -311,7 +311,6 @@ def test_a_declared_wide_decimal_is_taken(con, sandbox):
         ("INTERVAL", "Interval(microseconds=2**62)", "which INTERVAL can't hold"),
         ("UUID", "'no uuid'", "badly formed hexadecimal UUID string"),
         ("UUID", "5", "returned int where its result type UUID was declared"),
-        ("JSON", "'{'", "JSONDecodeError: Expecting property name"),
         ("JSON", "float('nan')", "Out of range float values are not JSON compliant"),
         ("JSON", "b''", "Object of type bytes is not JSON serializable"),
     ],

@@ -6,9 +6,13 @@
 #include "calendar.h"
 #include "infer.h"
 
+static PyObject *months_name, *days_name;
+
 int scalars_prepare(void) {
   PyDateTime_IMPORT;
-  return PyDateTimeAPI == NULL ? -1 : 0;
+  months_name = PyUnicode_InternFromString("_months");
+  days_name = PyUnicode_InternFromString("_days");
+  return PyDateTimeAPI == NULL || months_name == NULL || days_name == NULL ? -1 : 0;
 }
 
 int append_bool(struct builder *builder, PyObject *value) {
@@ -77,7 +81,10 @@ int append_double(struct builder *builder, PyObject *value) {
   double number;
   if (PyFloat_Check(value)) {
     number = PyFloat_AS_DOUBLE(value);
-  } else if (PyLong_Check(value) || is_a(value, decimal_class)) {
+  } else if (PyLong_Check(value)) {
+    number = PyLong_AsDouble(value);
+    if (number == -1.0 && PyErr_Occurred()) return -1;
+  } else if (is_a(value, decimal_class)) {
     number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) return -1;
   } else {
@@ -195,27 +202,38 @@ static int bad_interval(PyObject *value) {
   return -1;
 }
 
-/* Months, days and the rest apart, as an Interval says; of a plain timedelta its days and the rest. */
+/* An attribute that is a 32-bit integer. */
+static int read_part(PyObject *interval, PyObject *name, int32_t *part) {
+  PyObject *value = PyObject_GetAttr(interval, name);
+  int overflow = 0;
+  long number = value == NULL ? -1 : PyLong_AsLongAndOverflow(value, &overflow);
+  Py_XDECREF(value);
+  *part = (int32_t)number;
+  return overflow || (number == -1 && PyErr_Occurred()) ? -1 : 0;
+}
+
+/* Months, days and the rest apart, as an Interval has them (duckdb_wasi_udf/_interval.py); of a plain timedelta its days and
+ * the rest. */
 int append_interval(struct builder *builder, PyObject *value) {
   if (!PyDelta_Check(value)) return wrong_type(builder, value);
   struct {
     int32_t months, days;
     int64_t nanoseconds;
   } interval = {0, PyDateTime_DELTA_GET_DAYS(value), 0};
-  int64_t micros = PyDateTime_DELTA_GET_SECONDS(value) * MICROSECONDS_PER_SECOND + PyDateTime_DELTA_GET_MICROSECONDS(value);
+  int64_t more_days = 0, micros;
   if (is_a(value, interval_class)) {
-    PyObject *parts = PyObject_GetAttrString(value, "parts");
-    long long given_micros;
-    if (parts == NULL) return -1;
-    int read = PyTuple_Check(parts) && PyArg_ParseTuple(parts, "iiL", &interval.months, &interval.days, &given_micros);
-    Py_DECREF(parts);
-    if (!read) {
+    if (read_part(value, months_name, &interval.months) < 0 || read_part(value, days_name, &interval.days) < 0) {
       PyErr_Clear();
       return bad_interval(value);
     }
-    micros = given_micros;
+    more_days = PyDateTime_DELTA_GET_DAYS(value) - interval.days - INT64_C(30) * interval.months;
   }
-  if (__builtin_mul_overflow(micros, 1000, &interval.nanoseconds)) return bad_interval(value);
+  int64_t seconds = PyDateTime_DELTA_GET_SECONDS(value), rest = PyDateTime_DELTA_GET_MICROSECONDS(value);
+  if (__builtin_mul_overflow(more_days, MICROSECONDS_PER_DAY, &micros) ||
+      __builtin_add_overflow(micros, seconds * MICROSECONDS_PER_SECOND + rest, &micros) ||
+      __builtin_mul_overflow(micros, 1000, &interval.nanoseconds)) {
+    return bad_interval(value);
+  }
   memcpy(builder->data.data + builder->length * 16, &interval, 16);
   return 0;
 }
@@ -403,11 +421,12 @@ int append_uuid(struct builder *builder, PyObject *value) {
   return needed < 0 || needed > 16 ? -1 : 0;
 }
 
-/* A str is JSON text already; anything else becomes it. */
+/* A str is JSON text already, taken as DuckDB's own functions take it; anything else becomes it. */
 int append_json(struct builder *builder, PyObject *value) {
-  PyObject *other = PyObject_CallOneArg(PyUnicode_Check(value) ? json_loads : json_dumps, value);
-  if (other == NULL) return -1;
-  int failed = append_string(builder, PyUnicode_Check(value) ? value : other);
-  Py_DECREF(other);
+  if (PyUnicode_Check(value)) return append_string(builder, value);
+  PyObject *text = PyObject_CallOneArg(json_dumps, value);
+  if (text == NULL) return -1;
+  int failed = append_string(builder, text);
+  Py_DECREF(text);
   return failed;
 }

@@ -27,7 +27,7 @@ def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     repetitions = 20 if quick else 200
     sandbox = wasi_udf.Sandbox()
-    engine = _engine.shared(_guest.find())
+    engine = _engine.load(_guest.find(), timeout_seconds=sandbox.limits.timeout_seconds)
     definition = Definition.from_source("def f(x):\n    return x + 1\n", "f")
     instantiate = median(lambda: engine.instantiate(sandbox.limits.memory_bytes), repetitions)
     define = median(lambda: sandbox.start(definition), repetitions)

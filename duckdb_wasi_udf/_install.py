@@ -195,7 +195,8 @@ class Sandbox(TrustDomain):
         def run(*columns: pa.ChunkedArray) -> pa.Array:
             try:
                 self.check_open()
-                return function(*columns)
+                with self.clock as stops:
+                    return function(stops, *columns)
             except WasiUdfError as error:
                 self.last_error = error
                 raise

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi, _engine
+from duckdb_wasi_udf import _abi, _stack
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
-from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError
+from duckdb_wasi_udf._errors import Cancelled, GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._engine import Engine
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
@@ -82,9 +82,7 @@ class GuestInstance:
     discards it.
     """
 
-    def __init__(
-        self, engine: _engine.Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits
-    ) -> None:
+    def __init__(self, engine: Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits) -> None:
         """Start a guest and define the function.
 
         Raises:
@@ -98,15 +96,19 @@ class GuestInstance:
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
-        self._ticks = math.ceil(limits.timeout_seconds / _engine.TICK_SECONDS) + 1
+        self._ticks = engine.clock.ticks(limits.timeout_seconds)
+        self._stops = 0
         self.broken = False
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
         except wasmtime.WasmtimeError as error:
-            msg = f"the guest doesn't fit in memory_bytes={limits.memory_bytes:,}: {error}"
-            raise LimitExceeded(msg, limit="memory_bytes", allowed=limits.memory_bytes) from error
-        with engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+            allowed, needed = limits.memory_bytes, engine.memory_bytes
+            msg = (
+                f"{self._label}: the guest doesn't fit in memory_bytes={allowed:,}: the interpreter alone takes "
+                f"{needed:,} ({error}); raise ResourceLimits.memory_bytes"
+            )
+            raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
+        with self:
             self._check_abi()
             self._result_at = self._call(_abi.RESULT)
             text = definition.encode()
@@ -122,8 +124,7 @@ class GuestInstance:
             arguments: each argument's type, and whether the function sees its NULLs as None.
             result_type: the type its results must fit; None to infer it batch by batch.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             size = len(encode_schemas(0, arguments, result_type)[0])
             base = self._reserve(size)
             schemas, result_at = encode_schemas(base, arguments, result_type)
@@ -131,12 +132,13 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type
 
-    def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+    def call(self, columns: Sequence[pa.Array], length: int, stops: int | None = None) -> tuple[pa.Array, int]:
         """Run the function on one batch.
 
         Args:
             columns: the arguments, of the types given to `bind`, each of `length` values.
             length: the number of rows.
+            stops: the clock's count of stops when the call began, if that was before now.
 
         Returns:
             (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
@@ -144,11 +146,13 @@ class GuestInstance:
         Raises:
             GuestError: the function raised, or returned what its type can't hold.
             LimitExceeded: it ran out of time or memory, or returned too much.
+            Cancelled: it was stopped.
             GuestTrap: the guest crashed.
             ProtocolError: what it handed back is not what it claims to be.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
+            if stops is not None and stops != self._stops:
+                self._raise_cancelled()
             self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
         return self._read_result(range(length, length + 1))
 
@@ -161,8 +165,7 @@ class GuestInstance:
         Returns:
             A cursor for `next` and `close`.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
             if cursor < 0:
                 self._fail(-cursor)
@@ -170,25 +173,33 @@ class GuestInstance:
 
     def next(self, cursor: int) -> pa.Array:
         """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more."""
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             self._expect_ok(self._call(_abi.NEXT, cursor))
         return self._read_result(range(_abi.CURSOR_ROWS + 1))[0]
 
     def close(self, cursor: int) -> None:
         """End a cursor, at whatever step it is."""
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             self._expect_ok(self._call(_abi.CLOSE, cursor))
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 
+    def __enter__(self) -> None:
+        """Start the clock: the guest may run until its deadline."""
+        self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
+        self._raw.set_epoch_deadline(self._ticks)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._engine.clock.__exit__()
+
     def _call(self, export: str, *arguments: int) -> int:
         try:
-            return self._raw.call(export, *arguments)
+            return _stack.call(self._raw.call, export, *arguments)
         except wasmtime.Trap as trap:
             self.broken = True
             if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
+                if self._engine.clock.stopped_since(self._stops):
+                    self._raise_cancelled()
                 seconds = self._limits.timeout_seconds
                 msg = (
                     f"{self._label}: stopped after timeout_seconds={seconds:g}; make the function faster, or raise "
@@ -200,6 +211,10 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
+
+    def _raise_cancelled(self) -> NoReturn:
+        msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"
+        raise Cancelled(msg)
 
     def _trap_text(self, trap: wasmtime.Trap) -> str:
         if trap.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:

@@ -32,14 +32,14 @@ class Pool:
         self._idle: deque[GuestInstance] = deque()  # append and pop are atomic
         self._closed = False
 
-    def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+    def call(self, stops: int, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
         try:
             instance = self._idle.pop()
         except IndexError:
             instance = self._start()
         try:
-            result = instance.call(columns, length)
+            result = instance.call(columns, length, stops)
         except GuestError:
             # The user's code raised: the interpreter is as sound as after any exception. After anything else (a trap,
             # a limit, Ctrl-C between two steps) the instance is dropped.

@@ -8,10 +8,13 @@ from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._ticker import ticker
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from duckdb_wasi_udf._ticker import Clock
 
 
 class _Holder(Protocol):
@@ -43,9 +46,15 @@ class TrustDomain:
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
         self.last_error: WasiUdfError | None = None
-        self._engine = _engine.shared(_guest.find())
+        self._engine = _engine.load(_guest.find(), timeout_seconds=self.limits.timeout_seconds)
+        ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
+
+    @property
+    def clock(self) -> Clock:
+        """To be entered around whatever may run guests."""
+        return self._engine.clock
 
     @property
     def closed(self) -> bool:
@@ -70,6 +79,15 @@ class TrustDomain:
         if self._closed:
             msg = "the sandbox is closed; create another one and install it"
             raise ClosedError(msg)
+
+    def cancel(self) -> None:
+        """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
+
+        From any thread, at any time. A query that is between two batches at the moment isn't noticed; call
+        `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
+        sandbox.
+        """
+        self._engine.clock.stop()
 
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""

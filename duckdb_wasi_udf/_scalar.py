@@ -57,25 +57,26 @@ class ScalarFunction:
         self._spare: list[GuestInstance] = [first]  # defined, but not bound before the first batch shows the types
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
 
-    def __call__(self, *chunks: pa.ChunkedArray) -> pa.Array:
+    def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
         """Run one batch.
 
         Args:
+            stops: the clock's count of stops when the call began.
             chunks: the arguments, of equal length.
 
         Returns:
             The results, one for each row.
         """
         columns = [chunk.chunk(0) for chunk in chunks]
-        return self.run(columns, len(columns[0]) if columns else 1)
+        return self.run(stops, columns, len(columns[0]) if columns else 1)
 
-    def run(self, columns: Sequence[pa.Array], length: int) -> pa.Array:
+    def run(self, stops: int, columns: Sequence[pa.Array], length: int) -> pa.Array:
         """Run one batch of plain arrays: see `__call__`."""
         types = tuple([column.type for column in columns])
         pool = self._pools.get(types)
         if pool is None:
             pool = self._pools.setdefault(types, self._make_pool(types))
-        return pool.call(columns, length)[0]
+        return pool.call(stops, columns, length)[0]
 
     def close(self) -> None:
         """Drop the instances."""
@@ -132,10 +133,10 @@ class InlineFunction:
         self._functions: OrderedDict[str, ScalarFunction] = OrderedDict()
         self._constants: dict[str, pa.Array] = {}
 
-    def __call__(self, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
+    def __call__(self, stops: int, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
         """Run one batch of the function that `code` holds."""
         columns = [chunk.chunk(0) for chunk in chunks]
-        return self._function(self._text(code.chunk(0))).run(columns, len(code))
+        return self._function(self._text(code.chunk(0))).run(stops, columns, len(code))
 
     def close(self) -> None:
         """Drop the functions with their instances."""

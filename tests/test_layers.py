@@ -19,8 +19,9 @@ LAYERS = [
     {"_arrow_memory"},
     {"_arrow_types"},
     {"_engine"},
+    {"_ticker"},
     {"_guest"},
-    {"_abi", "_binding", "_limits"},
+    {"_abi", "_binding", "_interrupts", "_limits", "_stack"},
     {"_errors"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}

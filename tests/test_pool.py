@@ -12,7 +12,7 @@ class FakeInstance:
         self.broken = False
         self.calls = 0
 
-    def call(self, columns, length):
+    def call(self, columns, length, stops=None):
         self.calls += 1
         outcome = self.outcomes.pop(0) if self.outcomes else "fine"
         if isinstance(outcome, BaseException):
@@ -37,15 +37,15 @@ def guest_error():
 def test_an_instance_serves_call_after_call():
     pool, started = make_pool()
     for _ in range(3):
-        assert pool.call([], 1) == ("fine", 0)
+        assert pool.call(0, [], 1) == ("fine", 0)
     assert [instance.calls for instance in started] == [3]
 
 
 def test_an_instance_whose_code_raised_is_used_again():
     pool, started = make_pool(guest_error())
     with pytest.raises(GuestError):
-        pool.call([], 1)
-    pool.call([], 1)
+        pool.call(0, [], 1)
+    pool.call(0, [], 1)
     assert len(started) == 1
 
 
@@ -57,8 +57,8 @@ def test_an_instance_whose_code_raised_is_used_again():
 def test_an_instance_is_discarded_after_anything_else(error):
     pool, started = make_pool(error)
     with pytest.raises(type(error)):
-        pool.call([], 1)
-    pool.call([], 1)
+        pool.call(0, [], 1)
+    pool.call(0, [], 1)
     assert [instance.calls for instance in started] == [1, 1]
 
 
@@ -66,7 +66,7 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
     barrier = threading.Barrier(4, timeout=30)
 
     class Meeting(FakeInstance):
-        def call(self, columns, length):
+        def call(self, columns, length, stops=None):
             barrier.wait()
             return super().call(columns, length)
 
@@ -77,7 +77,7 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
         return started[-1]
 
     pool = Pool(start)
-    threads = [threading.Thread(target=pool.call, args=([], 1)) for _ in range(4)]
+    threads = [threading.Thread(target=pool.call, args=(0, [], 1)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -87,8 +87,8 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
 
 def test_a_closed_pool_keeps_nothing():
     pool, started = make_pool()
-    pool.call([], 1)
+    pool.call(0, [], 1)
     pool.close()
     for _ in range(2):  # calls that were under way
-        pool.call([], 1)
+        pool.call(0, [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]

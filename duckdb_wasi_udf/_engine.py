@@ -105,7 +105,7 @@ class Engine:
         return module
 
 
-_loading = threading.Lock()
+_loading = threading.Lock()  # so that the guest is compiled once
 
 
 def load(guest: Guest, *, timeout_seconds: float) -> Engine:
@@ -120,6 +120,16 @@ def load(guest: Guest, *, timeout_seconds: float) -> Engine:
     """
     with _loading:
         return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds)
+
+
+def _after_fork() -> None:
+    """The lock may be held by a thread that the child process doesn't have."""
+    global _loading  # noqa: PLW0603
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def cache_directory() -> Path:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import time
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
-from duckdb_wasi_udf._ticker import ticker
+from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from duckdb_wasi_udf._ticker import Clock
+
+
+# How long the end of the process waits for queries to fail, and after that for their threads to come back from DuckDB.
+_LEAVE_SECONDS = 2.0
+_RETURN_SECONDS = 0.1
 
 
 class _Holder(Protocol):
@@ -50,6 +59,8 @@ class TrustDomain:
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
+        self._process = os.getpid()
+        _open.add(self)
 
     @property
     def clock(self) -> Clock:
@@ -75,9 +86,15 @@ class TrustDomain:
         self._holders.append(holder)
 
     def check_open(self) -> None:
-        """Raise `ClosedError` after `close`."""
+        """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
             msg = "the sandbox is closed; create another one and install it"
+            raise ClosedError(msg)
+        if self._process != os.getpid():
+            msg = (
+                "the sandbox was made before this process was forked; create another one here, and a connection, which "
+                "doesn't survive a fork either"
+            )
             raise ClosedError(msg)
 
     def cancel(self) -> None:
@@ -104,3 +121,22 @@ class TrustDomain:
     ) -> None:
         """Close the sandbox."""
         self.close()
+
+
+_open: weakref.WeakSet[TrustDomain] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """End what runs on other threads: DuckDB aborts the process if one of its calls comes back to no interpreter."""
+    sandboxes = list(_open)
+    for sandbox in sandboxes:
+        sandbox.close()
+    if not ticker.running:
+        return
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    while ticker.running and time.monotonic() < give_up:
+        for sandbox in sandboxes:
+            sandbox.cancel()
+        time.sleep(TICK_SECONDS)
+    time.sleep(_RETURN_SECONDS)

@@ -108,6 +108,11 @@ class Ticker:
             else:
                 self._running.pop(clock, None)
 
+    @property
+    def running(self) -> bool:
+        """Whether any call into a guest is under way."""
+        return bool(self._running)
+
     def after_fork(self) -> None:
         """Start anew in a child process, where the thread doesn't exist and the lock may be held by nobody."""
         self.interrupts.after_fork()

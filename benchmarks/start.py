@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import duckdb
+
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import median, table
 from duckdb_wasi_udf import _engine, _guest
@@ -31,12 +33,17 @@ def measure(*, quick: bool) -> str:
     definition = Definition.from_source("def f(x):\n    return x + 1\n", "f")
     instantiate = median(lambda: engine.instantiate(sandbox.limits.memory_bytes), repetitions)
     define = median(lambda: sandbox.start(definition), repetitions)
+    isolated = wasi_udf.Sandbox(isolation="batch")
+    con = duckdb.connect()
+    isolated.create_function(con, "f", "def f(x: int) -> int: return x + 1")
+    batch = median(lambda: con.execute("SELECT f(i) FROM range(1) r(i)").fetchall(), repetitions)
     processes = [_first_query() for _ in range(3 if quick else 9)]
     return "## Start\n\n" + table(
         ["", "median"],
         [
             ["fresh interpreter, some thirty modules imported", f"{instantiate * 1e3:.2f} ms"],
             ["the same with a function defined", f"{define * 1e3:.2f} ms"],
+            ['a query of one batch, isolation="batch", all in all', f"{batch * 1e3:.2f} ms"],
             [
                 "first query of a new process, warm cache, after imports",
                 f"{sorted(processes)[len(processes) // 2]:.3f} s",

@@ -33,19 +33,22 @@ class Engine:
 
     Attributes:
         clock: to be entered around every call into an instance.
+        deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.
         compile_seconds: what compiling took, now or when the cache was filled.
         memory_bytes: the memory an instance starts with, most of it shared between instances.
     """
 
-    def __init__(self, guest: Guest, directory: Path, *, timeout_seconds: float) -> None:
+    def __init__(self, guest: Guest, directory: Path, *, timeout_seconds: float, deterministic: bool = False) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
         Args:
             guest: the module.
             directory: the cache.
             timeout_seconds: the longest time a call may be given.
+            deterministic: there is no clock and no random source; an instance that asks for one traps.
         """
+        self.deterministic = deterministic
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.max_wasm_stack = WASM_STACK_BYTES
@@ -54,8 +57,11 @@ class Engine:
         self.compiled_now = False
         self.compile_seconds = 0.0
         linker = wasmtime.Linker(self._engine)
-        linker.define_wasi()
         module = self._load(guest, directory)
+        if deterministic:
+            linker.define_unknown_imports_as_traps(module)
+        else:
+            linker.define_wasi()
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
         # The module imports nothing but a clock and a random source, which its build checks: see docs/security.md.
@@ -108,18 +114,19 @@ class Engine:
 _loading = threading.Lock()  # so that the guest is compiled once
 
 
-def load(guest: Guest, *, timeout_seconds: float) -> Engine:
+def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False) -> Engine:
     """A sandbox's engine; the first on a machine compiles the guest.
 
     Args:
         guest: the module.
         timeout_seconds: the longest time a call may be given.
+        deterministic: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
     """
     with _loading:
-        return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds)
+        return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds, deterministic=deterministic)
 
 
 def _after_fork() -> None:

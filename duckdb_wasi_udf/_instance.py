@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi, _stack
+from duckdb_wasi_udf import _abi, _output, _stack
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
 from duckdb_wasi_udf._errors import Cancelled, GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
 _MAX_TEXT_BYTES = 256 * 2**10
-_MAX_OUTPUT_BYTES = 8 * 2**10
+
+# Where random numbers start when they are to be the same in every run.
+_SEED = 20_260_101
 
 # One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
 _MIN_ARENA_BYTES = 64 * 2**10
@@ -98,6 +101,8 @@ class GuestInstance:
         self._result_type: pa.DataType | None = None
         self._ticks = engine.clock.ticks(limits.timeout_seconds)
         self._stops = 0
+        self._output_at: int | None = None
+        self._budgeted = False
         self.broken = False
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
@@ -108,14 +113,24 @@ class GuestInstance:
                 f"{needed:,} ({error}); raise ResourceLimits.memory_bytes"
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
-        with self:
-            self._check_abi()
-            self._result_at = self._call(_abi.RESULT)
-            text = definition.encode()
-            self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
-            if self._handle < 0:
-                self._fail(-self._handle)
-            self.description: dict[str, Any] = self._json(_abi.DESCRIPTION)
+        try:
+            with self:
+                self.description = self._define(definition)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _define(self, definition: Definition) -> dict[str, Any]:
+        self._check_abi()
+        self._output_at = self._call(_abi.OUTPUT)
+        if self._engine.deterministic:
+            self._call(_abi.FREEZE, _SEED)
+        self._result_at = self._call(_abi.RESULT)
+        text = definition.encode()
+        self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
+        if self._handle < 0:
+            self._fail(-self._handle)
+        return self._json(_abi.DESCRIPTION)
 
     def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
         """Fix the types of the batches to come.
@@ -132,13 +147,16 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type
 
-    def call(self, columns: Sequence[pa.Array], length: int, stops: int | None = None) -> tuple[pa.Array, int]:
+    def call(
+        self, columns: Sequence[pa.Array], length: int, stops: int | None = None, budget_seconds: float = math.inf
+    ) -> tuple[pa.Array, int]:
         """Run the function on one batch.
 
         Args:
             columns: the arguments, of the types given to `bind`, each of `length` values.
             length: the number of rows.
             stops: the clock's count of stops when the call began, if that was before now.
+            budget_seconds: what is left of the function's time, if that is less than a batch's.
 
         Returns:
             (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
@@ -153,6 +171,9 @@ class GuestInstance:
         with self:
             if stops is not None and stops != self._stops:
                 self._raise_cancelled()
+            self._budgeted = budget_seconds < self._limits.timeout_seconds
+            if self._budgeted:
+                self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
             self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
         return self._read_result(range(length, length + 1))
 
@@ -191,6 +212,35 @@ class GuestInstance:
 
     def __exit__(self, *exc_info: object) -> None:
         self._engine.clock.__exit__()
+        self._take_output()
+
+    @property
+    def grown_bytes(self) -> int:
+        """The linear memory it has taken beyond the snapshot's."""
+        return self._raw.memory()[1] - self._engine.memory_bytes
+
+    def discard(self) -> None:
+        """Free its memory; it can't be used again."""
+        self.broken = True
+        self._raw.close()
+
+    def _take_output(self) -> str:
+        """What the guest has printed since last time, handed to `logging` as well."""
+        if self._output_at is None:
+            return ""
+        memory = self._memory()
+        try:
+            start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(self._output_at, _abi.OUTPUT_STRUCT.size))
+            if not total:
+                return ""
+            kept = min(length, self._limits.output_bytes)
+            text = memory.read(start + length - kept, kept).decode(errors="replace")
+            memory.write(self._output_at & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+        except ProtocolError:  # nobody asked for it: the call's own result decides
+            self.broken = True
+            return ""
+        _output.deliver(self._label, text, total - kept)
+        return text
 
     def _call(self, export: str, *arguments: int) -> int:
         try:
@@ -200,12 +250,13 @@ class GuestInstance:
             if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
                 if self._engine.clock.stopped_since(self._stops):
                     self._raise_cancelled()
-                seconds = self._limits.timeout_seconds
+                limit = "budget_seconds" if self._budgeted else "timeout_seconds"
+                seconds = getattr(self._limits, limit)
                 msg = (
-                    f"{self._label}: stopped after timeout_seconds={seconds:g}; make the function faster, or raise "
-                    "ResourceLimits.timeout_seconds"
+                    f"{self._label}: stopped after {limit}={seconds:g}; make the function faster, or raise "
+                    f"ResourceLimits.{limit}"
                 )
-                raise LimitExceeded(msg, limit="timeout_seconds", allowed=seconds) from trap
+                raise LimitExceeded(msg, limit=limit, allowed=seconds) from trap
             raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
             self.broken = True
@@ -221,12 +272,7 @@ class GuestInstance:
             return f"{self._label}: the guest crashed: its stack is exhausted (recursion too deep)"
         reason = trap.message.splitlines()[-1].strip() if trap.message else "unknown trap"
         text = f"{self._label}: the guest crashed ({reason})"
-        try:
-            # Reading needs no call into the guest's Python, so it works after a trap.
-            self._raw.set_epoch_deadline(self._ticks)
-            output = read_text(self._memory(), self._raw.call(_abi.OUTPUT), _MAX_OUTPUT_BYTES).strip()
-        except (wasmtime.Trap, wasmtime.WasmtimeError, ProtocolError):
-            return text
+        output = self._take_output().strip()
         return f"{text}; it printed:\n{output}" if output else text
 
     def _expect_ok(self, status: int) -> None:

@@ -12,6 +12,7 @@ from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._roster import Roster
 from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
@@ -39,23 +40,45 @@ class TrustDomain:
     Attributes:
         limits: what each instance may use.
         data_limits: what it may hand back.
+        isolation: "function" or "batch".
+        roster: all its instances.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
     """
 
-    def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limits: ResourceLimits | None = None,
+        data_limits: DataLimits | None = None,
+        isolation: str = "function",
+        deterministic: bool = False,
+    ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
         Args:
             limits: what each instance may use of the machine; `ResourceLimits()` by default.
             data_limits: what a call may hand back; `DataLimits()` by default.
+            isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
+                globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
+                the snapshot, for some 1.2 ms each.
+            deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
+                numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
 
         Raises:
+            ValueError: `isolation` is neither "function" nor "batch".
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
         """
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
+        if isolation not in {"function", "batch"}:
+            msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
+            raise ValueError(msg)
+        self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
-        self._engine = _engine.load(_guest.find(), timeout_seconds=self.limits.timeout_seconds)
+        self.roster = Roster(self.limits)
+        self._engine = _engine.load(
+            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+        )
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
@@ -79,7 +102,14 @@ class TrustDomain:
             ClosedError: the sandbox was closed.
         """
         self.check_open()
-        return GuestInstance(self._engine, definition, self.limits, self.data_limits)
+        self.roster.admit()
+        try:
+            instance = GuestInstance(self._engine, definition, self.limits, self.data_limits)
+        except BaseException:
+            self.roster.give_up()
+            raise
+        self.roster.add(instance)
+        return instance
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""
@@ -109,6 +139,7 @@ class TrustDomain:
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
         self._closed = True
+        self.roster.close()
         for holder in self._holders:
             holder.close()
 

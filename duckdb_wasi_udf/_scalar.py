@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _arrow_types
+from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._pool import Pool
@@ -17,6 +18,7 @@ from duckdb_wasi_udf._signature import Signature, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from duckdb_wasi_udf._roster import Shelf
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import ArrowTypeOf
 
@@ -53,8 +55,14 @@ class ScalarFunction:
         self._sandbox = sandbox
         self._definition = definition
         first = sandbox.start(definition)
-        self.signature = signature(first)
-        self._spare: list[GuestInstance] = [first]  # defined, but not bound before the first batch shows the types
+        try:
+            self.signature = signature(first)
+        except BaseException:
+            sandbox.roster.drop(first)
+            raise
+        self._spare: Shelf = []  # defined, but not bound before the first batch shows the types
+        sandbox.roster.put_back(self._spare, first)
+        self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
 
     def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
@@ -80,7 +88,7 @@ class ScalarFunction:
 
     def close(self) -> None:
         """Drop the instances."""
-        self._spare.clear()
+        self._sandbox.roster.clear(self._spare)
         for pool in list(self._pools.values()):
             pool.close()
 
@@ -103,14 +111,16 @@ class ScalarFunction:
                 raise SignatureError(msg)
 
         def start() -> GuestInstance:
+            roster = self._sandbox.roster
+            instance = roster.take(self._spare) or self._sandbox.start(self._definition)
             try:
-                instance = self._spare.pop()
-            except IndexError:
-                instance = self._sandbox.start(self._definition)
-            instance.bind(arguments, self.signature.result_type)
+                instance.bind(arguments, self.signature.result_type)
+            except BaseException:
+                roster.drop(instance)
+                raise
             return instance
 
-        return Pool(start)
+        return Pool(start, self._sandbox.roster, self._budget, reuse=self._sandbox.isolation == "function")
 
 
 class InlineFunction:
@@ -179,7 +189,7 @@ class InlineFunction:
         with self._lock:
             function = self._functions.setdefault(code, function)
             while len(self._functions) > _INLINE_FUNCTIONS:
-                self._functions.popitem(last=False)
+                self._functions.popitem(last=False)[1].close()
         return function
 
     def _define(self, code: str) -> ScalarFunction:

@@ -63,10 +63,14 @@ def _call_on_own_thread(function: Callable[..., _Result], *arguments: Any) -> _R
             thread.start()
         finally:
             threading.stack_size(previous)
-    try:
-        done.wait()
-    finally:  # after a Ctrl-C, which stops the guest as well
-        done.wait()
+    interrupted: BaseException | None = None
+    while not done.is_set():
+        try:
+            done.wait()
+        except BaseException as error:  # noqa: BLE001 - a Ctrl-C, which stops the guest: its memory is in use until then
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
     if errors:
         raise errors.pop()
     return results[0]

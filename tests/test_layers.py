@@ -15,14 +15,15 @@ LAYERS = [
     {"_scalar"},
     {"_source", "_signature"},
     {"_sandbox", "_pool"},
+    {"_roster"},
     {"_instance"},
     {"_arrow_memory"},
     {"_arrow_types"},
     {"_engine"},
     {"_ticker"},
     {"_guest"},
-    {"_abi", "_binding", "_interrupts", "_limits", "_stack"},
-    {"_errors"},
+    {"_binding", "_budget", "_interrupts", "_limits", "_output", "_stack"},
+    {"_abi", "_errors"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

@@ -2,17 +2,26 @@ import threading
 
 import pytest
 
+from duckdb_wasi_udf import ResourceLimits
+from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError
 from duckdb_wasi_udf._pool import Pool
+from duckdb_wasi_udf._roster import Roster
 
 
 class FakeInstance:
+    grown_bytes = 0
+
     def __init__(self, outcomes):
         self.outcomes = outcomes
         self.broken = False
         self.calls = 0
 
-    def call(self, columns, length, stops=None):
+    def discard(self):
+        self.broken = True
+
+    def call(self, columns, length, stops, budget_seconds):
+        assert not self.broken
         self.calls += 1
         outcome = self.outcomes.pop(0) if self.outcomes else "fine"
         if isinstance(outcome, BaseException):
@@ -20,14 +29,17 @@ class FakeInstance:
         return outcome, 0
 
 
-def make_pool(*outcomes):
+def make_pool(*outcomes, kind=FakeInstance, reuse=True):
     started = []
+    roster = Roster(ResourceLimits())
 
     def start():
-        started.append(FakeInstance(list(outcomes) if not started else []))
+        roster.admit()
+        started.append(kind(list(outcomes) if not started else []))
+        roster.add(started[-1])
         return started[-1]
 
-    return Pool(start), started
+    return Pool(start, roster, Budget("f", 60), reuse=reuse), started
 
 
 def guest_error():
@@ -66,17 +78,11 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
     barrier = threading.Barrier(4, timeout=30)
 
     class Meeting(FakeInstance):
-        def call(self, columns, length, stops=None):
+        def call(self, columns, length, stops, budget_seconds):
             barrier.wait()
-            return super().call(columns, length)
+            return super().call(columns, length, stops, budget_seconds)
 
-    started = []
-
-    def start():
-        started.append(Meeting([]))
-        return started[-1]
-
-    pool = Pool(start)
+    pool, started = make_pool(kind=Meeting)
     threads = [threading.Thread(target=pool.call, args=(0, [], 1)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -92,3 +98,11 @@ def test_a_closed_pool_keeps_nothing():
     for _ in range(2):  # calls that were under way
         pool.call(0, [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]
+
+
+def test_without_reuse_each_call_has_an_instance_of_its_own():
+    pool, started = make_pool(reuse=False)
+    for _ in range(3):
+        pool.call(0, [], 1)
+    assert [instance.calls for instance in started] == [1, 1, 1]
+    assert all(instance.broken for instance in started)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from duckdb_wasi_udf._ticker import Clock
-
 
 # How long the end of the process waits for queries to fail, and after that for their threads to come back from DuckDB.
 _LEAVE_SECONDS = 2.0
@@ -41,6 +39,7 @@ class TrustDomain:
         limits: what each instance may use.
         data_limits: what it may hand back.
         isolation: "function" or "batch".
+        clock: to be entered around whatever may run guests.
         roster: all its instances.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
     """
@@ -76,19 +75,15 @@ class TrustDomain:
         self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
-        self._engine = _engine.load(
+        self._engine: _engine.Engine | None = _engine.load(
             _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
         )
+        self.clock = self._engine.clock
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
         self._process = os.getpid()
         _open.add(self)
-
-    @property
-    def clock(self) -> Clock:
-        """To be entered around whatever may run guests."""
-        return self._engine.clock
 
     @property
     def closed(self) -> bool:
@@ -101,10 +96,12 @@ class TrustDomain:
         Raises:
             ClosedError: the sandbox was closed.
         """
+        engine = self._engine  # before the check: `close` may come at any time
         self.check_open()
+        assert engine is not None
         self.roster.admit()
         try:
-            instance = GuestInstance(self._engine, definition, self.limits, self.data_limits)
+            instance = GuestInstance(engine, definition, self.limits, self.data_limits)
         except BaseException:
             self.roster.give_up()
             raise
@@ -134,11 +131,12 @@ class TrustDomain:
         `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
         sandbox.
         """
-        self._engine.clock.stop()
+        self.clock.stop()
 
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
         self._closed = True
+        self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
         self.roster.close()
         for holder in self._holders:
             holder.close()

@@ -3,8 +3,9 @@
 Usage: python -m benchmarks.soak [--minutes 30] [--calls 20000000] [--plot soak.png]
 
 Ends after so many minutes or rows ("calls" of the user's function), whichever is first. Memory and descriptors have to
-be flat after the first quarter of the run. Memory is the process's share of what is resident (Linux's "Pss"), because
-instances map the same pages. The plot takes matplotlib: pip install 'duckdb-wasi-udf[bench]'.
+be flat after the first quarter of the run. Memory is what the process has written ("Private_Dirty" of Linux's smaps):
+instances map the same pages of one file, and other processes may too. The plot takes matplotlib:
+pip install 'duckdb-wasi-udf[bench]'.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Sample(NamedTuple):
 
     minutes: float
     rows: int
-    resident_mib: float
+    private_mib: float
     descriptors: int
     threads: int
     instances: int
@@ -66,7 +67,7 @@ def main() -> int:
         _plot(samples, options.plot)
     settled, end = samples[len(samples) // 4], samples[-1]
     print(f"{rows:,} calls, {rounds:,} rounds, {end.minutes:.1f} minutes")
-    flat = end.resident_mib < settled.resident_mib * _FLAT and end.descriptors <= settled.descriptors
+    flat = end.private_mib < settled.private_mib * _FLAT and end.descriptors <= settled.descriptors
     print("flat" if flat else "NOT FLAT")
     return 0 if flat else 1
 
@@ -101,7 +102,7 @@ def _expect_failure(con: duckdb.DuckDBPyConnection, code: str) -> None:
 
 def _look(minutes: float, rows: int, sandbox: wasi_udf.Sandbox) -> Sample:
     fields = (line.split() for line in Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines())
-    (kib,) = (int(field[1]) for field in fields if field[0] == "Pss:")
+    (kib,) = (int(field[1]) for field in fields if field[0] == "Private_Dirty:")
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     return Sample(
         round(minutes, 2), rows, round(kib / 2**10, 1), descriptors, threading.active_count(), len(sandbox.roster)
@@ -116,8 +117,8 @@ def _plot(samples: list[Sample], path: Path) -> None:
 
     figure, axes = plt.subplots(2, sharex=True)
     minutes = [sample.minutes for sample in samples]
-    axes[0].plot(minutes, [sample.resident_mib for sample in samples])
-    axes[0].set(ylabel="memory (Pss), MiB", ylim=0)
+    axes[0].plot(minutes, [sample.private_mib for sample in samples])
+    axes[0].set(ylabel="private memory, MiB", ylim=0)
     axes[1].plot(minutes, [sample.descriptors for sample in samples], label="file descriptors")
     axes[1].plot(minutes, [sample.instances for sample in samples], label="instances")
     axes[1].set(xlabel="minutes", ylim=0)

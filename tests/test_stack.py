@@ -113,7 +113,7 @@ def test_a_query_of_a_small_thread_and_one_of_duckdbs_threads_survive_recursion(
     def run():
         try:
             con.cursor().execute(
-                "SELECT py_udf($1, i) FROM range(10000) r(i)", [UNCOUNTED["hash of a tuple"]]
+                "SELECT py_udf($1, i) FROM range(20000, 20100) r(i)", [UNCOUNTED["hash of a tuple"]]
             ).fetchall()
         except duckdb.InvalidInputException as error:
             return str(error)

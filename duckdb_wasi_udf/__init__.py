@@ -4,6 +4,7 @@ hard limits.
 
 from duckdb_wasi_udf._errors import (
     ArtifactError,
+    Cancelled,
     ClosedError,
     GuestError,
     GuestTrap,
@@ -18,6 +19,7 @@ from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 __all__ = [
     "ArtifactError",
+    "Cancelled",
     "ClosedError",
     "DataLimits",
     "GuestError",

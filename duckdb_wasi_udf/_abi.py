@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 # exports
 VERSION = "udf_abi_version"
@@ -23,6 +23,7 @@ RESULT = "udf_result"
 DESCRIPTION = "udf_description"
 ERROR = "udf_error"
 OUTPUT = "udf_output"
+FREEZE = "udf_freeze"
 
 # statuses
 OK = 0
@@ -32,6 +33,8 @@ NO_MEMORY = 2
 ALIGNMENT = 64  # of buffers, as Arrow recommends
 POINTER = struct.Struct("<I")
 TEXT = struct.Struct("<II")  # udf_text: bytes, length
+OUTPUT_STRUCT = struct.Struct("<III")  # udf_output: bytes, length of what is kept, of all that was printed
+OUTPUT_BYTES = 65_536  # the most that is kept
 
 # length, null_count, offset, n_buffers, n_children, buffers, children, dictionary, release, private_data
 ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")

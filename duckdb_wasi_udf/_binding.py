@@ -93,6 +93,11 @@ class RawInstance:
         """The memory's address in this process and its size in bytes; both can change with any call."""
         return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
 
+    def close(self) -> None:
+        """Free the memory now, whoever still refers to this object: a traceback, say. No call may follow."""
+        self._addresses.clear()
+        self._store.close()
+
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""
         _set_epoch_deadline(self._context, ticks)

@@ -44,7 +44,7 @@ def _report_guest() -> None:
     print(f"  {guest.module_path}")
     print(f"  sha256 {guest.sha256}")
     started = time.perf_counter()
-    engine = _engine.shared(guest)
+    engine = _engine.load(guest, timeout_seconds=10)
     seconds = time.perf_counter() - started
     where = "compiled now" if engine.compiled_now else f"loaded from {_engine.cache_directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")

@@ -6,6 +6,7 @@ WasiUdfError
 ├── SignatureError    a function, its types and its arguments don't fit together
 ├── GuestError        the user's code raised, or returned what its type can't hold
 ├── LimitExceeded     time, memory or size ran out
+├── Cancelled         Sandbox.cancel() or Ctrl-C stopped the guest
 ├── GuestTrap         the guest crashed inside its sandbox
 ├── ProtocolError     the guest handed back bytes that are not what they claim to be
 └── ClosedError       the sandbox was closed
@@ -64,6 +65,10 @@ class LimitExceeded(WasiUdfError):
         self.limit = limit
         self.allowed = allowed
         self.requested = requested
+
+
+class Cancelled(WasiUdfError):
+    """`Sandbox.cancel` or Ctrl-C stopped the guest; the instance is gone, the next call gets a fresh one."""
 
 
 class GuestTrap(WasiUdfError):

@@ -223,7 +223,8 @@ class Sandbox(TrustDomain):
         def run(*columns: pa.ChunkedArray) -> pa.Array:
             try:
                 self.check_open()
-                return function(*columns)
+                with self.clock as stops:
+                    return function(stops, *columns)
             except WasiUdfError as error:
                 # Without the traceback, whose frames keep the instance, however long the error is kept.
                 self.last_error = error.with_traceback(None)

@@ -5,25 +5,35 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi, _engine
+from duckdb_wasi_udf import _abi, _output, _stack
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
-from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError, WasiUdfError, readable
+from duckdb_wasi_udf._errors import (
+    Cancelled,
+    GuestError,
+    GuestTrap,
+    LimitExceeded,
+    ProtocolError,
+    readable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._engine import Engine
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
 _MAX_TEXT_BYTES = 256 * 2**10
-_MAX_OUTPUT_BYTES = 8 * 2**10
+
+# Where random numbers start when they are to be the same in every run.
+_SEED = 20_260_101
 
 # Of each part of an error's text, as much as our guest would send.
 _SHOWN_CHARACTERS = 8_000
@@ -88,9 +98,7 @@ class GuestInstance:
     discards it.
     """
 
-    def __init__(
-        self, engine: _engine.Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits
-    ) -> None:
+    def __init__(self, engine: Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits) -> None:
         """Start a guest and define the function.
 
         Raises:
@@ -104,30 +112,38 @@ class GuestInstance:
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
-        self._ticks = math.ceil(limits.timeout_seconds / _engine.TICK_SECONDS) + 1
+        self._ticks = engine.clock.ticks(limits.timeout_seconds)
+        self._stops = 0
+        self._output_at: int | None = None
+        self._budgeted = False
         self.broken = False
         try:
-            self._store, instance = engine.instantiate(limits.memory_bytes)
+            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
         except wasmtime.WasmtimeError as error:
-            msg = f"the guest doesn't fit in memory_bytes={limits.memory_bytes:,}: {error}"
-            raise LimitExceeded(msg, limit="memory_bytes", allowed=limits.memory_bytes) from error
-        self._raw = RawInstance(self._store, instance)
+            allowed, needed = limits.memory_bytes, engine.memory_bytes
+            msg = (
+                f"{self._label}: the guest doesn't fit in memory_bytes={allowed:,}: the interpreter alone takes "
+                f"{needed:,} ({error}); raise ResourceLimits.memory_bytes"
+            )
+            raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
         try:
-            self._define(definition)
-        except WasiUdfError:
-            self._discard()
+            with self:
+                self.description = self._define(definition)
+        except BaseException:
+            self.discard()
             raise
 
-    def _define(self, definition: Definition) -> None:
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
-            self._check_abi()
-            self._result_at = self._call(_abi.RESULT)
-            text = definition.encode()
-            self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
-            if self._handle < 0:
-                self._fail(-self._handle)
-            self.description: dict[str, Any] = self._json(_abi.DESCRIPTION)
+    def _define(self, definition: Definition) -> dict[str, Any]:
+        self._check_abi()
+        self._output_at = self._call(_abi.OUTPUT)
+        if self._engine.deterministic:
+            self._call(_abi.FREEZE, _SEED)
+        self._result_at = self._call(_abi.RESULT)
+        text = definition.encode()
+        self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
+        if self._handle < 0:
+            self._fail(-self._handle)
+        return self._json(_abi.DESCRIPTION)
 
     def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
         """Fix the types of the batches to come.
@@ -136,8 +152,7 @@ class GuestInstance:
             arguments: each argument's type, and whether the function sees its NULLs as None.
             result_type: the type its results must fit; None to infer it batch by batch.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             size = len(encode_schemas(0, arguments, result_type)[0])
             base = self._reserve(size)
             schemas, result_at = encode_schemas(base, arguments, result_type)
@@ -145,12 +160,16 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type
 
-    def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+    def call(
+        self, columns: Sequence[pa.Array], length: int, stops: int | None = None, budget_seconds: float = math.inf
+    ) -> tuple[pa.Array, int]:
         """Run the function on one batch.
 
         Args:
             columns: the arguments, of the types given to `bind`, each of `length` values.
             length: the number of rows.
+            stops: the clock's count of stops when the call began, if that was before now.
+            budget_seconds: what is left of the function's time, if that is less than a batch's.
 
         Returns:
             (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
@@ -158,11 +177,16 @@ class GuestInstance:
         Raises:
             GuestError: the function raised, or returned what its type can't hold.
             LimitExceeded: it ran out of time or memory, or returned too much.
+            Cancelled: it was stopped.
             GuestTrap: the guest crashed.
             ProtocolError: what it handed back is not what it claims to be.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
+            if stops is not None and stops != self._stops:
+                self._raise_cancelled()
+            self._budgeted = budget_seconds < self._limits.timeout_seconds
+            if self._budgeted:
+                self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
             self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
         return self._read_result(range(length, length + 1))
 
@@ -175,8 +199,7 @@ class GuestInstance:
         Returns:
             A cursor for `next` and `close`.
         """
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
             if cursor < 0:
                 self._fail(-cursor)
@@ -184,50 +207,89 @@ class GuestInstance:
 
     def next(self, cursor: int) -> pa.Array:
         """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more."""
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             self._expect_ok(self._call(_abi.NEXT, cursor))
         return self._read_result(range(_abi.CURSOR_ROWS + 1))[0]
 
     def close(self, cursor: int) -> None:
         """End a cursor, at whatever step it is."""
-        with self._engine.ticker:
-            self._raw.set_epoch_deadline(self._ticks)
+        with self:
             self._expect_ok(self._call(_abi.CLOSE, cursor))
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 
+    def __enter__(self) -> None:
+        """Start the clock: the guest may run until its deadline."""
+        self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
+        self._raw.set_epoch_deadline(self._ticks)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._engine.clock.__exit__()
+        self._take_output()
+        if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
+            self.discard()
+
+    @property
+    def grown_bytes(self) -> int:
+        """The linear memory it has taken beyond the snapshot's."""
+        return self._raw.memory()[1] - self._engine.memory_bytes
+
+    def discard(self) -> None:
+        """Free its memory; whoever uses it all the same gets an AttributeError, not freed memory."""
+        self.broken = True
+        raw = self.__dict__.pop("_raw", None)
+        if raw is not None:
+            raw.close()
+
+    def _take_output(self) -> str:
+        """What the guest has printed since last time, handed to `logging` as well."""
+        if self._output_at is None:
+            return ""
+        memory = self._memory()
+        try:
+            start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(self._output_at, _abi.OUTPUT_STRUCT.size))
+            if not total:
+                return ""
+            kept = min(length, self._limits.output_bytes)
+            text = memory.read(start + length - kept, kept).decode(errors="replace")
+            memory.write(self._output_at & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+        except ProtocolError:  # nobody asked for it: the call's own result decides
+            self.broken = True
+            return ""
+        _output.deliver(self._label, text, total - kept)
+        return text
+
     def _call(self, export: str, *arguments: int) -> int:
         try:
-            return self._raw.call(export, *arguments)
+            return _stack.call(self._raw.call, export, *arguments)
         except wasmtime.Trap as trap:
+            self.broken = True
             if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-                seconds = self._limits.timeout_seconds
+                if self._engine.clock.stopped_since(self._stops):
+                    self._raise_cancelled()
+                limit = "budget_seconds" if self._budgeted else "timeout_seconds"
+                seconds = getattr(self._limits, limit)
                 msg = (
-                    f"{self._label}: stopped after timeout_seconds={seconds:g}; make the function faster, or raise "
-                    "ResourceLimits.timeout_seconds"
+                    f"{self._label}: stopped after {limit}={seconds:g}; make the function faster, or raise "
+                    f"ResourceLimits.{limit}"
                 )
-                self._discard()
-                raise LimitExceeded(msg, limit="timeout_seconds", allowed=seconds) from trap
-            text = self._trap_text(trap)
-            self._discard()
-            raise GuestTrap(text) from trap
+                raise LimitExceeded(msg, limit=limit, allowed=seconds) from trap
+            raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
-            self._discard()
+            self.broken = True
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
+
+    def _raise_cancelled(self) -> NoReturn:
+        msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"
+        raise Cancelled(msg)
 
     def _trap_text(self, trap: wasmtime.Trap) -> str:
         if trap.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:
             return f"{self._label}: the guest crashed: its stack is exhausted (recursion too deep)"
         reason = trap.message.splitlines()[-1].strip() if trap.message else "unknown trap"
         text = f"{self._label}: the guest crashed ({reason})"
-        try:
-            # Reading needs no call into the guest's Python, so it works after a trap.
-            self._raw.set_epoch_deadline(self._ticks)
-            output = read_text(self._memory(), self._raw.call(_abi.OUTPUT), _MAX_OUTPUT_BYTES).strip()
-        except (wasmtime.Trap, wasmtime.WasmtimeError, ProtocolError):
-            return text
+        output = self._take_output().strip()
         return f"{text}; it printed:\n{readable(output)}" if output else text
 
     def _expect_ok(self, status: int) -> None:
@@ -237,7 +299,7 @@ class GuestInstance:
     def _fail(self, status: int) -> None:
         """Raise what a status other than OK stands for."""
         if status == _abi.NO_MEMORY:
-            self._discard()
+            self.broken = True
             allowed = self._limits.memory_bytes
             msg = (
                 f"{self._label}: ran out of memory, memory_bytes allows {allowed:,} bytes; use less, or raise "
@@ -245,7 +307,7 @@ class GuestInstance:
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed)
         if status != _abi.FAILED:
-            self._discard()
+            self.broken = True
             msg = f"{self._label}: the guest returned the unknown status {status}"
             raise ProtocolError(msg)
         raise self._guest_error(self._json(_abi.ERROR))
@@ -271,11 +333,11 @@ class GuestInstance:
         try:
             described = json.loads(read_text(self._memory(), self._call(export), _MAX_TEXT_BYTES))
         except (ProtocolError, ValueError, RecursionError) as error:
-            self._discard()
+            self.broken = True
             msg = f"{self._label}: the guest's {export} can't be read: {error}"
             raise ProtocolError(msg) from error
         if not isinstance(described, dict):
-            self._discard()
+            self.broken = True
             msg = f"{self._label}: the guest's {export} is no JSON object"
             raise ProtocolError(msg)
         return described
@@ -285,13 +347,6 @@ class GuestInstance:
         if version != _abi.ABI_VERSION:
             msg = f"the guest speaks ABI version {version}, this package {_abi.ABI_VERSION}"
             raise ProtocolError(msg)
-
-    def _discard(self) -> None:
-        """Give the guest's memory back at once: an error that is kept keeps this instance, by its traceback."""
-        if not self.broken:
-            self.broken = True
-            del self._raw  # whoever uses the instance all the same gets an AttributeError, not freed memory
-            self._store.close()
 
     # ---- linear memory ---------------------------------------------------------------------------------------
 
@@ -307,8 +362,8 @@ class GuestInstance:
     def _read_result(self, expected_rows: range) -> tuple[pa.Array, int]:
         try:
             return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
-        except WasiUdfError:
-            self._discard()
+        except BaseException:
+            self.discard()
             raise
 
     def _write(self, data: bytes) -> int:

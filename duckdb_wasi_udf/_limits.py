@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from duckdb_wasi_udf._abi import OUTPUT_BYTES
+
 MIB = 2**20
 
 
@@ -16,18 +18,36 @@ class ResourceLimits:
             row). 256 MiB holds any batch of 2048 rows with room for what a function builds from it.
         timeout_seconds: wall-clock time of one batch of at most 2048 rows, or of defining a function. 10 seconds is
             5 ms a row: beyond any honest function, and short enough to wait for.
+        budget_seconds: the time one function's batches may take together, on all threads, counted when each ends.
+            DuckDB doesn't tell which query calls a function: batches with pauses of less than a second between them
+            count as one query. An hour is some billions of rows of a small function.
+        instances: live instances of a sandbox. Idle ones give way, least recently used first; when all are busy, a call
+            waits for `timeout_seconds`. 256 is more than most machines have threads.
+        total_memory_bytes: what all instances of a sandbox may hold together beyond the snapshot they share, as of the
+            end of the last call of each. Idle ones give way, as above. 4 GiB is 16 of the largest.
+        recycle_memory_bytes: an instance that has grown by more than this is not used again, since linear memory never
+            shrinks. 128 MiB is far more than a batch takes.
+        output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
 
     Raises:
-        ValueError: a limit is not a positive number.
+        ValueError: a limit is not a positive number, or more than a guest can have.
     """
 
     memory_bytes: int = 256 * MIB
     timeout_seconds: float = 10.0
+    budget_seconds: float = 3600.0
+    instances: int = 256
+    total_memory_bytes: int = 4096 * MIB
+    recycle_memory_bytes: int = 128 * MIB
+    output_bytes: int = 8 * 2**10
 
     def __post_init__(self) -> None:
         _check_positive(self)
         if self.memory_bytes > 2**32:
             msg = f"memory_bytes is {self.memory_bytes}; a 32-bit guest can't have more than {2**32} (4 GiB)"
+            raise ValueError(msg)
+        if self.output_bytes > OUTPUT_BYTES:
+            msg = f"output_bytes is {self.output_bytes}; the guest keeps no more than {OUTPUT_BYTES}"
             raise ValueError(msg)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import GuestError
@@ -12,48 +12,60 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._budget import Budget
     from duckdb_wasi_udf._instance import GuestInstance
+    from duckdb_wasi_udf._roster import Roster, Shelf
 
 
 class Pool:
-    """A stack of idle instances: as many as calls have run at once, the last used first.
+    """As many instances as calls run at once, the last used first.
 
     Safe for use by many threads. DuckDB rebuilds thread-local storage between calls on its worker threads, so instances
     belong to calls, not to threads.
     """
 
-    def __init__(self, start: Callable[[], GuestInstance]) -> None:
+    def __init__(
+        self, start: Callable[[], GuestInstance], roster: Roster, budget: Budget, *, reuse: bool = True
+    ) -> None:
         """Create an empty pool.
 
         Args:
-            start: makes an instance that is ready to be called.
+            start: makes an instance that is ready to be called, and known to the roster.
+            roster: the sandbox's instances.
+            budget: the time of the function.
+            reuse: an instance serves many calls; otherwise each call gets a fresh one.
         """
         self._start = start
-        self._idle: deque[GuestInstance] = deque()  # append and pop are atomic
-        self._closed = False
+        self._roster = roster
+        self._budget = budget
+        self._reuse = reuse
+        self._shelf: Shelf = []
 
-    def call(self, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+    def call(self, stops: int, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
+        began = time.monotonic()
+        budget = self._budget.begin(began)
         try:
-            instance = self._idle.pop()
-        except IndexError:
-            instance = self._start()
-        try:
-            result = instance.call(columns, length)
-        except GuestError:
-            # The user's code raised: the interpreter is as sound as after any exception. After anything else (a trap,
-            # a limit, Ctrl-C between two steps) the instance is dropped.
-            if not instance.broken:
-                self._put_back(instance)
-            raise
-        self._put_back(instance)
+            instance = self._roster.take(self._shelf) or self._start()
+            sound = False
+            try:
+                result = instance.call(columns, length, stops, budget)
+                sound = True
+            except GuestError:
+                # The user's code raised: the interpreter is as sound as after any exception. After anything else (a
+                # trap, a limit, Ctrl-C between two steps) the instance is dropped.
+                sound = not instance.broken
+                raise
+            finally:
+                if sound and self._reuse:
+                    self._roster.put_back(self._shelf, instance)
+                else:
+                    self._roster.drop(instance)
+        finally:
+            self._budget.end(began, time.monotonic())
         return result
 
     def close(self) -> None:
         """Drop the idle instances, and those that are running when their call is done."""
-        self._closed = True
-        self._idle.clear()
-
-    def _put_back(self, instance: GuestInstance) -> None:
-        if not self._closed:
-            self._idle.append(instance)
+        self._reuse = False
+        self._roster.clear(self._shelf)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import time
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._roster import Roster
+from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+
+# How long the end of the process waits for queries to fail, and after that for their threads to come back from DuckDB.
+_LEAVE_SECONDS = 2.0
+_RETURN_SECONDS = 0.1
 
 
 class _Holder(Protocol):
@@ -27,25 +38,52 @@ class TrustDomain:
     Attributes:
         limits: what each instance may use.
         data_limits: what it may hand back.
+        isolation: "function" or "batch".
+        clock: to be entered around whatever may run guests.
+        roster: all its instances.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
     """
 
-    def __init__(self, *, limits: ResourceLimits | None = None, data_limits: DataLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limits: ResourceLimits | None = None,
+        data_limits: DataLimits | None = None,
+        isolation: str = "function",
+        deterministic: bool = False,
+    ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
         Args:
             limits: what each instance may use of the machine; `ResourceLimits()` by default.
             data_limits: what a call may hand back; `DataLimits()` by default.
+            isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
+                globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
+                the snapshot, for some 1.2 ms each.
+            deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
+                numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
 
         Raises:
+            ValueError: `isolation` is neither "function" nor "batch".
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
         """
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
+        if isolation not in {"function", "batch"}:
+            msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
+            raise ValueError(msg)
+        self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
-        self._engine = _engine.shared(_guest.find())
+        self.roster = Roster(self.limits)
+        self._engine: _engine.Engine | None = _engine.load(
+            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+        )
+        self.clock = self._engine.clock
+        ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
+        self._process = os.getpid()
+        _open.add(self)
 
     @property
     def closed(self) -> bool:
@@ -58,22 +96,48 @@ class TrustDomain:
         Raises:
             ClosedError: the sandbox was closed.
         """
+        engine = self._engine  # before the check: `close` may come at any time
         self.check_open()
-        return GuestInstance(self._engine, definition, self.limits, self.data_limits)
+        assert engine is not None
+        self.roster.admit()
+        try:
+            instance = GuestInstance(engine, definition, self.limits, self.data_limits)
+        except BaseException:
+            self.roster.give_up()
+            raise
+        self.roster.add(instance)
+        return instance
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""
         self._holders.append(holder)
 
     def check_open(self) -> None:
-        """Raise `ClosedError` after `close`."""
+        """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
             msg = "the sandbox is closed; create another one and install it"
             raise ClosedError(msg)
+        if self._process != os.getpid():
+            msg = (
+                "the sandbox was made before this process was forked; create another one here, and a connection, which "
+                "doesn't survive a fork either"
+            )
+            raise ClosedError(msg)
+
+    def cancel(self) -> None:
+        """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
+
+        From any thread, at any time. A query that is between two batches at the moment isn't noticed; call
+        `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
+        sandbox.
+        """
+        self.clock.stop()
 
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
         self._closed = True
+        self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
+        self.roster.close()
         for holder in self._holders:
             holder.close()
 
@@ -86,3 +150,22 @@ class TrustDomain:
     ) -> None:
         """Close the sandbox."""
         self.close()
+
+
+_open: weakref.WeakSet[TrustDomain] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """End what runs on other threads: DuckDB aborts the process if one of its calls comes back to no interpreter."""
+    sandboxes = list(_open)
+    for sandbox in sandboxes:
+        sandbox.close()
+    if not ticker.running:
+        return
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    while ticker.running and time.monotonic() < give_up:
+        for sandbox in sandboxes:
+            sandbox.cancel()
+        time.sleep(TICK_SECONDS)
+    time.sleep(_RETURN_SECONDS)

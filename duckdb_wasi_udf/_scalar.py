@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _arrow_types
+from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._pool import Pool
@@ -17,6 +18,7 @@ from duckdb_wasi_udf._signature import Signature, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from duckdb_wasi_udf._roster import Shelf
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import SqlTypeOf
 
@@ -50,34 +52,41 @@ class ScalarFunction:
         self._sandbox = sandbox
         self._definition = definition
         first = sandbox.start(definition)
-        self.signature = signature(first)
-        self._spare: list[GuestInstance] = [first]  # defined, but not bound before the first batch shows the types
+        try:
+            self.signature = signature(first)
+        except BaseException:
+            sandbox.roster.drop(first)
+            raise
+        self._spare: Shelf = []  # defined, but not bound before the first batch shows the types
+        sandbox.roster.put_back(self._spare, first)
+        self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self.failed_rows = 0  # rows that are NULL because the function raised
         self._lock = threading.Lock()
 
-    def __call__(self, *chunks: pa.ChunkedArray) -> pa.Array:
+    def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
         """Run one batch.
 
         Args:
+            stops: the clock's count of stops when the call began.
             chunks: the arguments, of equal length.
 
         Returns:
             The results, one for each row.
         """
         columns = [chunk.chunk(0) for chunk in chunks]
-        return self.run(columns, len(columns[0]) if columns else 1)
+        return self.run(stops, columns, len(columns[0]) if columns else 1)
 
-    def run(self, columns: Sequence[pa.Array], length: int) -> pa.Array:
+    def run(self, stops: int, columns: Sequence[pa.Array], length: int) -> pa.Array:
         """Run one batch of plain arrays: see `__call__`."""
         types = tuple([column.type for column in columns])
         pool = self._pools.get(types)
         if pool is None:
             plain = [_arrow_types.plain(data_type) for data_type in types]
             if list(types) != plain:
-                return self.run([column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
+                return self.run(stops, [column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
             pool = self._pools.setdefault(types, self._make_pool(types))
-        results, failed_rows = pool.call(columns, length)
+        results, failed_rows = pool.call(stops, columns, length)
         if failed_rows:
             with self._lock:
                 self.failed_rows += failed_rows
@@ -85,7 +94,7 @@ class ScalarFunction:
 
     def close(self) -> None:
         """Drop the instances."""
-        self._spare.clear()
+        self._sandbox.roster.clear(self._spare)
         for pool in list(self._pools.values()):
             pool.close()
 
@@ -94,14 +103,16 @@ class ScalarFunction:
         arguments = self.signature.bind(types)
 
         def start() -> GuestInstance:
+            roster = self._sandbox.roster
+            instance = roster.take(self._spare) or self._sandbox.start(self._definition)
             try:
-                instance = self._spare.pop()
-            except IndexError:
-                instance = self._sandbox.start(self._definition)
-            instance.bind(arguments, self.signature.result_type)
+                instance.bind(arguments, self.signature.result_type)
+            except BaseException:
+                roster.drop(instance)
+                raise
             return instance
 
-        return Pool(start)
+        return Pool(start, self._sandbox.roster, self._budget, reuse=self._sandbox.isolation == "function")
 
 
 class InlineFunction:
@@ -124,10 +135,10 @@ class InlineFunction:
         self._functions: OrderedDict[str, ScalarFunction] = OrderedDict()
         self._constants: dict[str, pa.Array] = {}
 
-    def __call__(self, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
+    def __call__(self, stops: int, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
         """Run one batch of the function that `code` holds."""
         columns = [chunk.chunk(0) for chunk in chunks]
-        return self._function(self._text(code.chunk(0))).run(columns, len(code))
+        return self._function(self._text(code.chunk(0))).run(stops, columns, len(code))
 
     def close(self) -> None:
         """Drop the functions with their instances."""
@@ -172,7 +183,7 @@ class InlineFunction:
         with self._lock:
             function = self._functions.setdefault(code, function)
             while len(self._functions) > _INLINE_FUNCTIONS:
-                self._functions.popitem(last=False)
+                self._functions.popitem(last=False)[1].close()
         return function
 
     def _define(self, code: str) -> ScalarFunction:

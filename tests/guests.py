@@ -8,7 +8,8 @@ def start(definition, *types, result=None, limits=None, data_limits=None, sees_n
     """A bound instance of a definition, or of source text."""
     if isinstance(definition, str):
         definition = Definition.from_source(definition, "f")
-    engine = _engine.shared(_guest.find())
-    instance = GuestInstance(engine, definition, limits or ResourceLimits(), data_limits or DataLimits())
+    limits = limits or ResourceLimits()
+    engine = _engine.load(_guest.find(), timeout_seconds=limits.timeout_seconds)
+    instance = GuestInstance(engine, definition, limits, data_limits or DataLimits())
     instance.bind([(data_type, sees_null) for data_type in types], result)
     return instance

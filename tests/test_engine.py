@@ -3,8 +3,6 @@ import json
 import os
 import stat
 import sys
-import threading
-import time
 
 import pytest
 import wasmtime
@@ -28,8 +26,8 @@ def cache(tmp_path):
 
 
 def test_the_guest_is_compiled_once_and_then_loaded(small_guest, cache):
-    first = _engine.Engine(small_guest, cache)
-    second = _engine.Engine(small_guest, cache)
+    first = _engine.Engine(small_guest, cache, timeout_seconds=10)
+    second = _engine.Engine(small_guest, cache, timeout_seconds=10)
     assert (first.compiled_now, second.compiled_now) == (True, False)
     assert second.compile_seconds == first.compile_seconds > 0
     second.instantiate(memory_bytes=2**20)
@@ -37,18 +35,18 @@ def test_the_guest_is_compiled_once_and_then_loaded(small_guest, cache):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owner permissions of this kind")
 def test_the_cache_belongs_to_its_owner_alone(small_guest, cache):
-    _engine.Engine(small_guest, cache)
+    _engine.Engine(small_guest, cache, timeout_seconds=10)
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     for file in cache.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     cache.chmod(0o755)
-    _engine.Engine(small_guest, cache)
+    _engine.Engine(small_guest, cache, timeout_seconds=10)
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "notes", "empty notes"])
 def test_a_damaged_cache_file_is_never_loaded(small_guest, cache, damage):
-    _engine.Engine(small_guest, cache)
+    _engine.Engine(small_guest, cache, timeout_seconds=10)
     (code,) = cache.glob("*.cwasm")
     whole = code.read_bytes()
     if damage == "truncate":
@@ -58,15 +56,15 @@ def test_a_damaged_cache_file_is_never_loaded(small_guest, cache, damage):
     else:
         (notes,) = cache.glob("*.json")
         notes.write_text("" if damage == "empty notes" else json.dumps({"sha256": "0", "compile_seconds": 1}))
-    assert _engine.Engine(small_guest, cache).compiled_now
+    assert _engine.Engine(small_guest, cache, timeout_seconds=10).compiled_now
     assert code.read_bytes() == whole
-    assert not _engine.Engine(small_guest, cache).compiled_now
+    assert not _engine.Engine(small_guest, cache, timeout_seconds=10).compiled_now
 
 
 def test_a_cache_directory_that_cannot_be_made_is_an_error_that_says_what_to_do(small_guest, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
-        _engine.Engine(small_guest, tmp_path / "file" / "compiled")
+        _engine.Engine(small_guest, tmp_path / "file" / "compiled", timeout_seconds=10)
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can give a directory away")
@@ -74,7 +72,7 @@ def test_a_cache_directory_of_another_user_is_refused(small_guest, cache):
     cache.mkdir(parents=True)
     os.chown(cache, 12345, 12345)
     with pytest.raises(ArtifactError, match="belongs to another user"):
-        _engine.Engine(small_guest, cache)
+        _engine.Engine(small_guest, cache, timeout_seconds=10)
 
 
 def test_a_module_that_does_not_compile_is_an_artifact_error(tmp_path, cache):
@@ -82,40 +80,9 @@ def test_a_module_that_does_not_compile_is_an_artifact_error(tmp_path, cache):
     path.write_bytes(b"not wasm")
     guest = _guest.Guest(module_path=path, sha256=hashlib.sha256(b"not wasm").hexdigest(), manifest={})
     with pytest.raises(ArtifactError, match="can't compile the guest"):
-        _engine.Engine(guest, cache)
+        _engine.Engine(guest, cache, timeout_seconds=10)
 
 
 def test_the_cache_directory_can_be_chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("DUCKDB_WASI_UDF_CACHE", str(tmp_path))
     assert _engine.cache_directory() == tmp_path / "compiled"
-
-
-class CountingEngine:
-    def __init__(self):
-        self.epochs = 0
-
-    def increment_epoch(self):
-        self.epochs += 1
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 30
-    while not condition() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert condition()
-
-
-def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_does(monkeypatch):
-    monkeypatch.setattr(_engine, "_IDLE_TICKS", 2)
-    engine = CountingEngine()
-    ticker = _engine.Ticker(engine)
-    with ticker:
-        thread = ticker._thread
-        wait_until(lambda: engine.epochs > 3)
-        assert ticker._thread is thread
-    thread.join(timeout=30)
-    assert not thread.is_alive()
-    with ticker:
-        assert ticker._thread is not thread
-        before = engine.epochs
-        wait_until(lambda: engine.epochs > before)

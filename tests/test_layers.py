@@ -15,14 +15,16 @@ LAYERS = [
     {"_scalar"},
     {"_source", "_signature"},
     {"_sandbox", "_pool"},
+    {"_roster"},
     {"_instance"},
     {"_arrow_memory"},
     {"_value_checks"},
     {"_arrow_types"},
     {"_engine"},
+    {"_ticker"},
     {"_guest"},
-    {"_abi", "_binding", "_limits"},
-    {"_errors", "_interval"},
+    {"_binding", "_budget", "_interrupts", "_limits", "_output", "_stack"},
+    {"_abi", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

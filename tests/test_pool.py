@@ -2,17 +2,26 @@ import threading
 
 import pytest
 
+from duckdb_wasi_udf import ResourceLimits
+from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError
 from duckdb_wasi_udf._pool import Pool
+from duckdb_wasi_udf._roster import Roster
 
 
 class FakeInstance:
+    grown_bytes = 0
+
     def __init__(self, outcomes):
         self.outcomes = outcomes
         self.broken = False
         self.calls = 0
 
-    def call(self, columns, length):
+    def discard(self):
+        self.broken = True
+
+    def call(self, columns, length, stops, budget_seconds):
+        assert not self.broken
         self.calls += 1
         outcome = self.outcomes.pop(0) if self.outcomes else "fine"
         if isinstance(outcome, BaseException):
@@ -20,14 +29,17 @@ class FakeInstance:
         return outcome, 0
 
 
-def make_pool(*outcomes):
+def make_pool(*outcomes, kind=FakeInstance, reuse=True):
     started = []
+    roster = Roster(ResourceLimits())
 
     def start():
-        started.append(FakeInstance(list(outcomes) if not started else []))
+        roster.admit()
+        started.append(kind(list(outcomes) if not started else []))
+        roster.add(started[-1])
         return started[-1]
 
-    return Pool(start), started
+    return Pool(start, roster, Budget("f", 60), reuse=reuse), started
 
 
 def guest_error():
@@ -37,15 +49,15 @@ def guest_error():
 def test_an_instance_serves_call_after_call():
     pool, started = make_pool()
     for _ in range(3):
-        assert pool.call([], 1) == ("fine", 0)
+        assert pool.call(0, [], 1) == ("fine", 0)
     assert [instance.calls for instance in started] == [3]
 
 
 def test_an_instance_whose_code_raised_is_used_again():
     pool, started = make_pool(guest_error())
     with pytest.raises(GuestError):
-        pool.call([], 1)
-    pool.call([], 1)
+        pool.call(0, [], 1)
+    pool.call(0, [], 1)
     assert len(started) == 1
 
 
@@ -57,8 +69,8 @@ def test_an_instance_whose_code_raised_is_used_again():
 def test_an_instance_is_discarded_after_anything_else(error):
     pool, started = make_pool(error)
     with pytest.raises(type(error)):
-        pool.call([], 1)
-    pool.call([], 1)
+        pool.call(0, [], 1)
+    pool.call(0, [], 1)
     assert [instance.calls for instance in started] == [1, 1]
 
 
@@ -66,18 +78,12 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
     barrier = threading.Barrier(4, timeout=30)
 
     class Meeting(FakeInstance):
-        def call(self, columns, length):
+        def call(self, columns, length, stops, budget_seconds):
             barrier.wait()
-            return super().call(columns, length)
+            return super().call(columns, length, stops, budget_seconds)
 
-    started = []
-
-    def start():
-        started.append(Meeting([]))
-        return started[-1]
-
-    pool = Pool(start)
-    threads = [threading.Thread(target=pool.call, args=([], 1)) for _ in range(4)]
+    pool, started = make_pool(kind=Meeting)
+    threads = [threading.Thread(target=pool.call, args=(0, [], 1)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -87,8 +93,16 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
 
 def test_a_closed_pool_keeps_nothing():
     pool, started = make_pool()
-    pool.call([], 1)
+    pool.call(0, [], 1)
     pool.close()
     for _ in range(2):  # calls that were under way
-        pool.call([], 1)
+        pool.call(0, [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]
+
+
+def test_without_reuse_each_call_has_an_instance_of_its_own():
+    pool, started = make_pool(reuse=False)
+    for _ in range(3):
+        pool.call(0, [], 1)
+    assert [instance.calls for instance in started] == [1, 1, 1]
+    assert all(instance.broken for instance in started)

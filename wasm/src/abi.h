@@ -6,6 +6,7 @@
  * Version | change
  * --------|---------------------------------------------------------------------------------------------------------
  *       1 | first version: define and bind a function; call it over a batch, or open a cursor over what it yields
+ *       2 | udf_output says how much was printed, and is set back by the host; udf_freeze
  *
  * The host's side is duckdb_wasi_udf/_abi.py; a change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -16,10 +17,10 @@
 
 #include "nanoarrow.h"
 
-#define UDF_ABI_VERSION 1
+#define UDF_ABI_VERSION 2
 
-/* How much of what the guest printed is kept: enough for a fatal error of the interpreter with its traceback. */
-#define UDF_OUTPUT_BYTES 8192
+/* The most of what the guest prints that is kept between two looks of the host: the newest bytes. */
+#define UDF_OUTPUT_BYTES 65536
 
 /* The most rows one step of a cursor gives: DuckDB's vector. */
 #define UDF_CURSOR_ROWS 2048
@@ -30,6 +31,13 @@
 struct udf_text {
   const char *bytes;
   uint32_t length;
+};
+
+/* What the guest printed since the host last set both counts to zero. */
+struct udf_output {
+  const char *bytes;
+  uint32_t length; /* of what is kept */
+  uint32_t total;  /* of what was printed */
 };
 
 /* What a call gives back. */

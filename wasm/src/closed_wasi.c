@@ -5,11 +5,13 @@
  * linker offers. What is left to import is listed in `IMPORTS` of wasm/_link.py and checked at every build: the clock
  * and the random source.
  *
- *  - descriptors 0-2 are character devices; reading gives end of file, writing keeps the last bytes for diagnosis
+ *  - descriptors 0-2 are character devices; reading gives end of file, writing keeps the last bytes for the host to take
  *    (`udf_output`), any other descriptor is EBADF, and no directory is preopened, so no path can be opened;
  *  - there are no arguments and no environment;
  *  - leaving the process is a trap;
- *  - sleeping spins on the clock, so that the engine's deadline can stop it.
+ *  - sleeping spins on the clock, so that the engine's deadline can stop it;
+ *  - after `udf_freeze`, time stands still and random bytes follow from a seed: nothing is asked of the host any more,
+ *    which then offers nothing, so that this holds even for code that has taken over this memory.
  */
 #include <stdint.h>
 #include <string.h>
@@ -20,35 +22,36 @@
 #define WASI(name) __imported_wasi_snapshot_preview1_##name
 #define STANDARD_STREAMS 3
 
-extern int32_t WASI(clock_time_get)(int32_t, int64_t, int32_t)
-    __attribute__((__import_module__("wasi_snapshot_preview1"), __import_name__("clock_time_get")));
+/* The three imports, under names of our own: wasi-libc calls the functions defined below. */
+#define IMPORT(name) __attribute__((__import_module__("wasi_snapshot_preview1"), __import_name__(#name)))
+extern int32_t host_clock_time_get(int32_t clock, int64_t precision, int32_t time) IMPORT(clock_time_get);
+extern int32_t host_clock_res_get(int32_t clock, int32_t resolution) IMPORT(clock_res_get);
+extern int32_t host_random_get(int32_t bytes, int32_t length) IMPORT(random_get);
 
-/* ---- output: a ring that keeps the newest bytes ---------------------------------------------------------------- */
+/* ---- output: a buffer that keeps the newest bytes --------------------------------------------------------------- */
 
 static char output[UDF_OUTPUT_BYTES];
-static uint32_t output_total;
-static struct udf_text output_text;
+static struct udf_output output_state = {output, 0, 0};
 
 static void keep_output(const uint8_t *bytes, uint32_t length) {
-  if (length >= sizeof output) {
-    bytes += length - sizeof output;
-    length = sizeof output;
+  uint32_t room = sizeof output, used = output_state.length;
+  if (used > room) used = room; /* the host writes it too, and so may code that took over this memory */
+  output_state.total += length;
+  if (length >= room) {
+    bytes += length - room;
+    length = room;
   }
-  uint32_t room = sizeof output;
-  uint32_t used = output_total < room ? output_total : room;
   if (used + length > room) {
     uint32_t keep = room - length;
     memmove(output, output + used - keep, keep);
     used = keep;
   }
   memcpy(output + used, bytes, length);
-  output_total = used + length;
+  output_state.length = used + length;
 }
 
-UDF_EXPORT(udf_output) struct udf_text *udf_output(void) {
-  output_text = (struct udf_text){output, output_total};
-  return &output_text;
-}
+/* Where the host finds what was printed; it sets length and total to zero when it has taken it. */
+UDF_EXPORT(udf_output) struct udf_output *udf_output(void) { return &output_state; }
 
 int32_t WASI(fd_write)(int32_t fd, int32_t vectors, int32_t count, int32_t written) {
   if ((uint32_t)fd >= STANDARD_STREAMS) return __WASI_ERRNO_BADF;
@@ -91,6 +94,44 @@ int32_t WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, int32_t positi
 
 /* ---- time ------------------------------------------------------------------------------------------------------ */
 
+#define FROZEN_TIME 946684800000000000 /* 2000-01-01T00:00:00Z, in nanoseconds */
+
+static int frozen;
+static uint64_t random_state;
+
+/* From now on the same in every run: time stands still, and random bytes follow from `seed`. */
+UDF_EXPORT(udf_freeze) void udf_freeze(uint32_t seed) {
+  frozen = 1;
+  random_state = seed;
+}
+
+int32_t WASI(clock_time_get)(int32_t clock, int64_t precision, int32_t time) {
+  if (!frozen) return host_clock_time_get(clock, precision, time);
+  *(uint64_t *)time = FROZEN_TIME;
+  return 0;
+}
+
+int32_t WASI(clock_res_get)(int32_t clock, int32_t resolution) {
+  if (!frozen) return host_clock_res_get(clock, resolution);
+  *(uint64_t *)resolution = 1;
+  return 0;
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195): for repeatable runs, not for secrets. */
+static uint64_t next_random(void) {
+  uint64_t z = random_state += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+int32_t WASI(random_get)(int32_t bytes, int32_t length) {
+  if (!frozen) return host_random_get(bytes, length);
+  uint8_t *at = (uint8_t *)bytes;
+  for (uint32_t i = 0; i < (uint32_t)length; i++) at[i] = (uint8_t)next_random();
+  return 0;
+}
+
 static uint64_t now(uint32_t clock) {
   uint64_t time = 0;
   WASI(clock_time_get)((int32_t)clock, 1, (int32_t)&time);
@@ -103,7 +144,7 @@ int32_t WASI(poll_oneoff)(int32_t in, int32_t out, int32_t count, int32_t ready)
   const __wasi_subscription_clock_t *clock = &subscription->u.u.clock;
   uint64_t until = clock->timeout;
   if (!(clock->flags & __WASI_SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME)) until += now(clock->id);
-  while (now(clock->id) < until) {
+  while (!frozen && now(clock->id) < until) {
   }
   *(__wasi_event_t *)out = (__wasi_event_t){.userdata = subscription->userdata, .type = __WASI_EVENTTYPE_CLOCK};
   *(uint32_t *)ready = 1;

@@ -373,6 +373,11 @@ static struct PyModuleDef module_definition = {
 
 static PyObject *init_module(void) { return PyModule_Create(&module_definition); }
 
+/* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far more
+ * than a megabyte of machine stack (_engine.py) holds: a level takes 200 bytes (hash of nested tuples) to 4000 (sort with
+ * a Python __lt__). */
+#define C_RECURSION_LIMIT 400
+
 static struct _frozen frozen_modules[2]; /* the importer and the end mark */
 
 /* CPython without a file system: core first, then the importer that finds the rest of the library in `archive`, then
@@ -454,6 +459,7 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   guest_explain = PyObject_GetAttrString(guest, "explain");
   guest_driver = PyObject_GetAttrString(guest, "driver");
   if (guest_define == NULL || guest_explain == NULL || guest_driver == NULL) return 1;
+  PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;
 }

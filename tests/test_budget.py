@@ -1,0 +1,42 @@
+import pytest
+
+from duckdb_wasi_udf import LimitExceeded
+from duckdb_wasi_udf._budget import Budget
+
+
+def spend(budget, began, seconds):
+    left = budget.begin(began)
+    budget.end(began, began + seconds)
+    return left
+
+
+def test_batches_add_up_and_the_one_after_the_last_second_is_refused():
+    budget = Budget("f", 10)
+    assert [spend(budget, now, 4) for now in (100, 104.5, 109)] == [10, 6, 2]
+    with pytest.raises(LimitExceeded, match="f: its batches together took more than budget_seconds=10") as raised:
+        budget.begin(113)
+    assert (raised.value.limit, raised.value.allowed) == ("budget_seconds", 10)
+
+
+def test_threads_share_it():
+    budget = Budget("f", 10)
+    budget.begin(100)
+    assert budget.begin(101) == 10
+    budget.end(101, 104)
+    budget.end(100, 104)
+    assert budget.begin(104) == 3
+
+
+def test_a_function_that_has_rested_starts_anew_and_so_does_one_that_was_refused():
+    budget = Budget("f", 10)
+    assert [spend(budget, 100, 10), spend(budget, 111, 10)] == [10, 10]
+    with pytest.raises(LimitExceeded):
+        budget.begin(121.5)
+    assert budget.begin(121.6) == 10
+
+
+def test_a_long_call_is_no_rest():
+    budget = Budget("f", 10)
+    budget.begin(100)
+    spend(budget, 101, 1)
+    assert budget.begin(105) == 9

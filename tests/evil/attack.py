@@ -52,7 +52,11 @@ RESULT_TOO_LARGE = End((LimitExceeded,), "result_bytes allows")
 # takes whether its own counter or the end of the stack comes first: both say that the recursion is too deep.
 TOO_DEEP = End((GuestError, GuestTrap), "recursion")
 
-# Unwinding some 10^5 frames without memory, CPython may lose the MemoryError, and says SystemError instead.
+# CPython's parser has a limit of its own, and says so with a MemoryError.
+TOO_COMPLEX = End((GuestError,), "MemoryError: Parser stack overflowed")
+
+# Python frames take memory, not stack: some 10^5 of them may exhaust it before the recursion limit ends them, and when
+# they are unwound without memory, CPython may lose the MemoryError and say SystemError instead.
 OUT_OF_FRAMES = End((GuestError, LimitExceeded))
 
 # The code owns the guest's memory: whatever it does there ends at the boundary, in a result or in an error of ours.

@@ -1,9 +1,8 @@
 """Programs that recurse, in Python and in the interpreter's C."""
 
-from tests.evil.attack import OUT_OF_FRAMES, TIMEOUT, TOO_DEEP, Attack, Moment, raises, returns
+from tests.evil.attack import OUT_OF_FRAMES, TIMEOUT, TOO_COMPLEX, TOO_DEEP, Attack, Moment, raises, returns
 
 # CPython counts C calls to free what is deep in steps, but to 5000, more than the guest's stack has room for.
-FREEING = "a deep structure that is freed exhausts the stack"
 
 DEEP = "def deep(n=10**5):\n    a = []\n    for _ in range(n): a = [a]\n    return a\n"
 
@@ -108,7 +107,7 @@ ATTACKS = [
                 return hash(a)
         """,
     ),
-    Attack("freeing deep lists", returns(1), DEEP + "attack = lambda x: deep() and 1", defect=FREEING),
+    Attack("freeing deep lists", returns(1), DEEP + "attack = lambda x: deep() and 1"),
     Attack("json of deep lists", TOO_DEEP, DEEP + "import json\nattack = lambda x: json.dumps(deep())"),
     Attack(
         "reading deep json",
@@ -127,7 +126,11 @@ ATTACKS = [
         """,
     ),
     Attack("pickling deep lists", TOO_DEEP, DEEP + "import pickle\nattack = lambda x: pickle.dumps(deep())"),
-    Attack("marshalling deep lists", TOO_DEEP, DEEP + "import marshal\nattack = lambda x: marshal.dumps(deep())"),
+    Attack(
+        "marshalling deep lists",
+        raises("too deeply nested to marshal"),
+        DEEP + "import marshal\nattack = lambda x: marshal.dumps(deep())",
+    ),
     Attack(
         "unmarshalling deep tuples",
         TOO_DEEP,
@@ -136,7 +139,7 @@ ATTACKS = [
             attack = lambda x: marshal.loads(b'(\\x01\\0\\0\\0' * 10**5 + b'N')
         """,
     ),
-    Attack("copying deep lists", TOO_DEEP, DEEP + "import copy\nattack = lambda x: copy.deepcopy(deep())"),
+    Attack("copying deep lists", OUT_OF_FRAMES, DEEP + "import copy\nattack = lambda x: copy.deepcopy(deep())"),
     Attack(
         "nested groups in re",
         TOO_DEEP,
@@ -153,9 +156,9 @@ ATTACKS = [
             attack = lambda x: re.compile('(?:' * 5000 + 'a' + ')*' * 5000)
         """,
     ),
-    Attack("compiling nested parentheses", TOO_DEEP, "attack = lambda x: compile('(' * 10**5, 's', 'eval')"),
+    Attack("compiling nested parentheses", TOO_COMPLEX, "attack = lambda x: compile('(' * 10**5, 's', 'eval')"),
     Attack(
-        "compiling a long chain of operators", TOO_DEEP, "attack = lambda x: compile('-' * 10**5 + '1', 's', 'eval')"
+        "compiling a long chain of operators", TOO_COMPLEX, "attack = lambda x: compile('-' * 10**5 + '1', 's', 'eval')"
     ),
     Attack(
         "compiling a long chain of attributes", TOO_DEEP, "attack = lambda x: compile('a' + '.b' * 10**4, 's', 'eval')"
@@ -194,15 +197,15 @@ ATTACKS = [
     ),
     Attack(
         "ast.literal_eval of nested lists",
-        TOO_DEEP,
+        TOO_COMPLEX,
         """
             import ast
             def attack(x):
                 return ast.literal_eval('[' * 150 + ']' * 150 + '-' * 10**5 + '1')
         """,
     ),
-    Attack("code nested too deep to load", TOO_DEEP, "lambda x: " + "(" * 300 + "1" + ")" * 300, Moment.LOAD),
-    Attack("code with too many operators to load", TOO_DEEP, "lambda x: " + "-" * 20_000 + "1", Moment.LOAD),
+    Attack("code nested too deep to load", TOO_COMPLEX, "lambda x: " + "(" * 300 + "1" + ")" * 300, Moment.LOAD),
+    Attack("code with too many operators to load", TOO_COMPLEX, "lambda x: " + "-" * 20_000 + "1", Moment.LOAD),
     Attack(
         "isinstance over deep tuples",
         TOO_DEEP,
@@ -234,7 +237,6 @@ ATTACKS = [
                     error = following
                 raise error
         """,
-        defect=FREEING,
     ),
     Attack(
         "exception groups inside each other",
@@ -245,7 +247,6 @@ ATTACKS = [
                 for _ in range(10_000): error = ExceptionGroup('group', [error])
                 raise error
         """,
-        defect=FREEING,
     ),
     Attack(
         "functools.partial in partial",

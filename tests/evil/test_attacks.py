@@ -67,11 +67,12 @@ def check_end(attack, error, value):
 
 
 def resident_bytes():
-    """What this process holds in memory now; None where the system doesn't tell."""
+    """What this process alone holds in memory now, not what it maps of files; None where the system doesn't tell."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+        status = Path("/proc/self/status").read_text()
     except FileNotFoundError:
         return None
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 
 @pytest.fixture(scope="module")

@@ -71,14 +71,24 @@ UDF_EXPORT(udf_error) struct udf_text *udf_error(void) { return &failure; }
 
 UDF_EXPORT(udf_result) struct udf_result *udf_result(void) { return &result; }
 
+/* Whether memory ran out, which is not what CPython's parser means with its MemoryError: code that nests too deep. */
+static int is_out_of_memory(PyObject *exception) {
+  if (!PyErr_GivenExceptionMatches(exception, PyExc_MemoryError)) return 0;
+  PyObject *arguments = ((PyBaseExceptionObject *)exception)->args;
+  PyObject *said = PyTuple_GET_SIZE(arguments) == 1 ? PyTuple_GET_ITEM(arguments, 0) : NULL;
+  const char *text = said != NULL && PyUnicode_Check(said) ? PyUnicode_AsUTF8(said) : NULL;
+  if (text == NULL) PyErr_Clear();
+  return text == NULL || strncmp(text, "Parser stack overflowed", 23) != 0;
+}
+
 /* Turns the pending exception into udf_error() and a status. `row` is NO_ROW or the row of the batch, `function` NULL or
  * the one whose arguments of that row are shown. */
 static int32_t fail(struct function *function, int64_t row) {
-  if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
-    PyErr_Clear();
+  PyObject *exception = PyErr_GetRaisedException();
+  if (is_out_of_memory(exception)) {
+    Py_DECREF(exception);
     return UDF_NO_MEMORY;
   }
-  PyObject *exception = PyErr_GetRaisedException();
   PyObject *arguments = function == NULL ? NULL : rows_arguments(function->rows, row);
   if (arguments == NULL) { /* none, or reading them is what failed */
     PyErr_Clear();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -12,8 +13,8 @@ from duckdb.func import ARROW, SPECIAL
 from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _source
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
-from duckdb_wasi_udf._sandbox import TrustDomain
+from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
+from duckdb_wasi_udf._sandbox import CLOSED, TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
 
@@ -219,16 +220,10 @@ class Sandbox(TrustDomain):
         side_effects: bool = False,
     ) -> None:
         """Hand a function to DuckDB as one over Arrow columns; with `parameters` None it takes any arguments."""
+        entry = _Entry(self, function)
 
         def run(*columns: pa.ChunkedArray) -> pa.Array:
-            try:
-                self.check_open()
-                with self.clock as stops:
-                    return function(stops, *columns)
-            except WasiUdfError as error:
-                # Without the traceback, whose frames keep the instance, however long the error is kept.
-                self.last_error = error.with_traceback(None)
-                raise
+            return entry.run(columns)
 
         # DuckDB counts the parameters it can see, and evaluates annotations.
         if parameters is None:
@@ -240,7 +235,40 @@ class Sandbox(TrustDomain):
             name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
         )
         _registered.append(run)
-        self.hold(function)
+        self.hold(entry)
+
+
+class _Entry:
+    """A function as DuckDB has it, which never lets go of it: empty once the sandbox is closed."""
+
+    __slots__ = ("_function", "_owner", "_sandbox")
+
+    def __init__(self, sandbox: Sandbox, function: ScalarFunction | InlineFunction) -> None:
+        self._sandbox: Sandbox | None = sandbox
+        self._owner = weakref.ref(sandbox)
+        self._function: ScalarFunction | InlineFunction | None = function
+
+    def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+        """Run one batch."""
+        sandbox, function = self._sandbox, self._function
+        try:
+            if sandbox is None or function is None:
+                raise ClosedError(CLOSED)
+            sandbox.check_open()
+            with sandbox.clock as stops:
+                return function(stops, *columns)
+        except WasiUdfError as error:
+            owner = self._owner()
+            if owner is not None:
+                # Without the traceback, whose frames keep the instance, however long the error is kept.
+                owner.last_error = error.with_traceback(None)
+            raise
+
+    def close(self) -> None:
+        """Drop the function, with its instances."""
+        function, self._function, self._sandbox = self._function, None, None
+        if function is not None:
+            function.close()
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -25,6 +25,9 @@ _LEAVE_SECONDS = 2.0
 _RETURN_SECONDS = 0.1
 
 
+CLOSED = "the sandbox is closed; create another one and install it"
+
+
 class _Holder(Protocol):
     """Something that keeps instances."""
 
@@ -115,8 +118,7 @@ class TrustDomain:
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
-            msg = "the sandbox is closed; create another one and install it"
-            raise ClosedError(msg)
+            raise ClosedError(CLOSED)
         if self._process != os.getpid():
             msg = (
                 "the sandbox was made before this process was forked; create another one here, and a connection, which "
@@ -140,6 +142,7 @@ class TrustDomain:
         self.roster.close()
         for holder in self._holders:
             holder.close()
+        self._holders.clear()
 
     def __enter__(self) -> Self:
         """Enter a context that closes the sandbox at its end."""

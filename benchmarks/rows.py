@@ -72,7 +72,38 @@ def measure(*, quick: bool) -> str:
                 ]
             )
     header = ["row function", "threads", "sandboxed", "sandboxed, VARIANT", "DuckDB's own", "ratio"]
-    return f"## Row functions, ns a row ({rows:,} rows)\n\n" + table(header, lines)
+    section = f"## Row functions, ns a row ({rows:,} rows)\n\n" + table(header, lines)
+    return section + "\n\n" + _shapes(con, sandbox, rows, repetitions)
+
+
+# The same work by row and by batch: what a batch function gains depends on what it does with the column.
+SHAPES = [
+    ("`x + 1`, list", "lambda x: x + 1", "def f(c: Column[int]) -> list[int]: return [x + 1 for x in c]"),
+    (
+        "pass on, array",
+        "lambda x: x",
+        "import array\ndef f(c: Column[int]) -> list[int]:\n a = array.array('q')\n a.frombytes(c)\n return a",
+    ),
+    (
+        "`x if x > 500 else 0`, list",
+        "lambda x: x if x > 500 else 0",
+        "def f(c: Column[int]) -> list[int]: return [x if x > 500 else 0 for x in c]",
+    ),
+]
+
+
+def _shapes(con: duckdb.DuckDBPyConnection, sandbox: wasi_udf.Sandbox, rows: int, repetitions: int) -> str:
+    con.execute("SET threads = 1")
+    lines = []
+    for n, (label, by_row, by_batch) in enumerate(SHAPES):
+        times = []
+        for shape, source in (("row", by_row), ("batch", by_batch)):
+            sandbox.create_function(con, f"{shape}{n}", source, ["BIGINT"], "BIGINT")
+            query = f"SELECT count({shape}{n}(x)) FROM t0"
+            times.append(best(lambda query=query: con.execute(query).fetchall(), repetitions) / rows * 1e9)  # type: ignore[misc]
+        lines.append([label, f"{times[0]:,.0f}", f"{times[1]:,.0f}", f"{times[0] / times[1]:.2f}"])
+    header = ["work on a BIGINT", "row function", "batch function", "times faster"]
+    return "### By row and by batch (threads = 1)\n\n" + table(header, lines)
 
 
 def _function(source: str) -> Any:

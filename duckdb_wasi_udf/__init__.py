@@ -2,6 +2,7 @@
 hard limits.
 """
 
+from duckdb_wasi_udf._column import Column
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -21,6 +22,7 @@ __all__ = [
     "ArtifactError",
     "Cancelled",
     "ClosedError",
+    "Column",
     "DataLimits",
     "GuestError",
     "GuestTrap",

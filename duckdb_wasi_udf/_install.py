@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf": None,
     "py_udf_bigint": "BIGINT",
+    "py_udf_blob": "BLOB",
     "py_udf_boolean": "BOOLEAN",
+    "py_udf_date": "DATE",
     "py_udf_double": "DOUBLE",
+    "py_udf_json": "JSON",
+    "py_udf_timestamp": "TIMESTAMP",
     "py_udf_varchar": "VARCHAR",
 }
 
@@ -67,7 +71,7 @@ class Sandbox(TrustDomain):
         self._scalars: dict[str, ScalarFunction] = {}
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
-        """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and `py_udf_varchar`.
+        """Register `py_udf` and its typed forms, such as `py_udf_bigint`: `INLINE_FUNCTIONS`.
 
         Every connection of the same database sees them. Installing again on the same connection replaces them.
 
@@ -123,7 +127,9 @@ class Sandbox(TrustDomain):
                 annotations, where a parameter without one takes any type.
             return_type: the SQL type of the result, likewise; None to go by the annotation, and without one to infer
                 the type and return VARIANT.
-            type: "native", a function called once a row. ("arrow" is not supported yet.)
+            type: "native", a function called once a row, or once a batch if its parameters are annotated with `Column`.
+                "arrow": called once a batch with a `Column` for each parameter; it returns a column, list or other
+                iterable with a value for each row.
             null_handling: "default": NULL in gives NULL out and the function isn't called, except for parameters
                 annotated with `| None`. "special": every NULL arrives as None.
             exception_handling: "default": an exception fails the query. "return_null": it makes its row NULL.
@@ -138,9 +144,7 @@ class Sandbox(TrustDomain):
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
         self.check_open()
-        if _choice(name, "type", type, ("native", "arrow")) != "native":
-            msg = f'{name}: type="arrow" is not supported yet; leave it out and write a function of one row'
-            raise SignatureError(msg)
+        by_batch = _choice(name, "type", type, ("native", "arrow")) == "arrow"
         sees_null = _choice(name, "null_handling", null_handling, ("default", "special")) == "special"
         return_null = _choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
         parameter_names = None if parameters is None else [_sql_type(name, item) for item in parameters]
@@ -156,7 +160,7 @@ class Sandbox(TrustDomain):
                 sees_null=sees_null,
             )
 
-        definition = _source.define(function, name, return_null=return_null)
+        definition = _source.define(function, name, return_null=return_null, by_batch=by_batch)
         scalar = ScalarFunction(self, definition, signature)
         declared = [parameter.sql_type.name for parameter in scalar.signature.parameters if parameter.sql_type]
         all_declared = len(declared) == len(scalar.signature.parameters)

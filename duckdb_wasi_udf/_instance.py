@@ -73,22 +73,24 @@ class Definition:
     Attributes:
         label: how errors name the function.
         units: its code; the last unit makes the function.
-        return_null: an exception makes its row NULL instead of failing the query.
+        return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
+        by_batch: it is called once a batch with columns, whatever its annotations say.
     """
 
     label: str
     units: tuple[Unit, ...]
     return_null: bool = False
+    by_batch: bool = False
 
     @classmethod
-    def from_source(cls, source: str, label: str, *, name: str | None = None, return_null: bool = False) -> Definition:
+    def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
         """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
-        return cls(label=label, units=(Unit(source=source, name=name or label),), return_null=return_null)
+        return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
-        return json.dumps({"units": units, "return_null": self.return_null}).encode()
+        return json.dumps({"units": units, "return_null": self.return_null, "by_batch": self.by_batch}).encode()
 
 
 class GuestInstance:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from duckdb_wasi_udf import _arrow_types
+from duckdb_wasi_udf import _arrow_types, _row_groups
 from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
@@ -79,12 +79,23 @@ class ScalarFunction:
 
     def run(self, stops: int, columns: Sequence[pa.Array], length: int) -> pa.Array:
         """Run one batch of plain arrays: see `__call__`."""
+        if self.signature.by_batch:
+            unseen = [column for i, column in enumerate(columns) if not self.signature.sees_null(i)]
+            rows = _row_groups.without_nulls(unseen)
+            if rows is not None:
+                seen = (
+                    self._run(stops, [column.take(rows) for column in columns], len(rows)) if len(rows) else pa.nulls(0)
+                )
+                return _row_groups.together([(rows, seen)], length, self.signature.label)
+        return self._run(stops, columns, length)
+
+    def _run(self, stops: int, columns: Sequence[pa.Array], length: int) -> pa.Array:
         types = tuple([column.type for column in columns])
         pool = self._pools.get(types)
         if pool is None:
             plain = [_arrow_types.plain(data_type) for data_type in types]
             if list(types) != plain:
-                return self.run(stops, [column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
+                return self._run(stops, [column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
             pool = self._pools.setdefault(types, self._make_pool(types))
         results, failed_rows = pool.call(stops, columns, length)
         if failed_rows:
@@ -136,9 +147,16 @@ class InlineFunction:
         self._constants: dict[str, pa.Array] = {}
 
     def __call__(self, stops: int, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
-        """Run one batch of the function that `code` holds."""
-        columns = [chunk.chunk(0) for chunk in chunks]
-        return self._function(self._text(code.chunk(0))).run(stops, columns, len(code))
+        """Run one batch of the functions that `code` holds: mostly one, which is the same in every row."""
+        columns, texts, length = [chunk.chunk(0) for chunk in chunks], self._texts(code.chunk(0)), len(code)
+        first = texts[0].as_py()
+        if first is not None and texts.equals(self._constant(first, length)):
+            return self._function(first).run(stops, columns, length)
+        parts = [
+            (rows, self._function(text).run(stops, [column.take(rows) for column in columns], len(rows)))
+            for text, rows in _row_groups.by_value(texts)
+        ]
+        return _row_groups.together(parts, length, self._name)
 
     def close(self) -> None:
         """Drop the functions with their instances."""
@@ -147,22 +165,15 @@ class InlineFunction:
                 function.close()
             self._functions.clear()
 
-    def _text(self, code: pa.Array) -> str:
-        """The code, which is the same in every row."""
+    def _texts(self, code: pa.Array) -> pa.Array:
+        """The code of each row."""
         if code.type in (pa.large_string(), pa.string_view()):
             code = code.cast(pa.string())
-        if code.type != pa.string():
-            what = "NULL" if pa.types.is_null(code.type) else f"of the Arrow type {code.type}"
+        if code.type != pa.string() or code.null_count == len(code):
+            what = "NULL" if code.null_count == len(code) else f"of the Arrow type {code.type}"
             msg = f"{self._name}: the code, its first argument, is {what}; pass Python source as VARCHAR"
             raise SignatureError(msg)
-        text = code[0].as_py()
-        if text is None:
-            msg = f"{self._name}: the code, its first argument, is NULL; pass Python source as VARCHAR"
-            raise SignatureError(msg)
-        if len(code) > 1 and not code.equals(self._constant(text, len(code))):
-            msg = f"{self._name}: the code differs from row to row; it has to be the same for the whole query"
-            raise SignatureError(msg)
-        return str(text)
+        return code
 
     def _constant(self, text: str, length: int) -> pa.Array:
         """`length` times the same text, from a vector that is kept to compare batches with."""

@@ -68,6 +68,7 @@ class Signature:
         rest: the parameter that takes any further arguments (`*args`); None without one.
         return_type: the SQL type of the result; VARIANT when it is inferred batch by batch.
         result_type: the Arrow type the guest builds; None to infer it.
+        by_batch: the function is called once a batch, with columns.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Signature:
     rest: Parameter | None
     return_type: str
     result_type: pa.DataType | None
+    by_batch: bool
 
     def bind(self, argument_types: Sequence[pa.DataType]) -> list[tuple[pa.DataType, bool]]:
         """Match the arguments of a call with the parameters.
@@ -119,6 +121,10 @@ class Signature:
                 "cast it to VARCHAR and declare VARCHAR"
             )
             raise SignatureError(msg) from error
+
+    def sees_null(self, position: int) -> bool:
+        """Whether NULL reaches the function as the argument at `position`; one too many is `bind`'s to refuse."""
+        return (position >= len(self.parameters) and self.rest is None) or self.parameter(position).sees_null
 
     def parameter(self, position: int) -> Parameter:
         """The parameter that takes the argument at `position`, which `bind` has matched."""
@@ -171,7 +177,8 @@ def resolve(
             msg = f"{label}: a result of the type {returned.sql_type.name} can't be built; return VARIANT as a whole"
             raise SignatureError(msg)
     name = VARIANT if returned.sql_type is None else returned.sql_type.name
-    return Signature(label, tuple(positional), required, rest, name, result_type)
+    by_batch = bool(description.get("by_batch"))
+    return Signature(label, tuple(positional), required, rest, name, result_type, by_batch)
 
 
 class _Described(NamedTuple):

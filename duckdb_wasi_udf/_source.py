@@ -20,6 +20,7 @@ import textwrap
 import types
 from typing import TYPE_CHECKING, Any
 
+from duckdb_wasi_udf._column import Column
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, Unit
 from duckdb_wasi_udf._interval import Interval
@@ -36,7 +37,7 @@ _PLAIN_CONTAINERS = (tuple, list, set, frozenset)
 _Cached = type(functools.cache(len))
 
 
-def define(function: Callable[..., Any] | str, name: str, *, return_null: bool) -> Definition:
+def define(function: Callable[..., Any] | str, name: str, *, return_null: bool, by_batch: bool = False) -> Definition:
     """The definition of a function for the guest.
 
     Args:
@@ -44,6 +45,7 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool) 
             lambda or def, decorated or not, a `functools.partial` or `functools.cache` of one.
         name: how errors and tracebacks call it.
         return_null: an exception makes its row NULL instead of failing the query.
+        by_batch: it takes columns, whatever its annotations say.
 
     Returns:
         What `GuestInstance` takes.
@@ -52,10 +54,10 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool) 
         SignatureError: the callable, or something it uses, can't be shipped; the message names it.
     """
     if isinstance(function, str):
-        return Definition.from_source(function, name, return_null=return_null)
+        return Definition.from_source(function, name, return_null=return_null, by_batch=by_batch)
     shipment = _Shipment(name)
     shipment.add(function, None)
-    return Definition(label=name, units=shipment.units(), return_null=return_null)
+    return Definition(label=name, units=shipment.units(), return_null=return_null, by_batch=by_batch)
 
 
 class _Shipment:
@@ -297,8 +299,8 @@ def _import_path(value: object) -> str | None:
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str):
         return None
-    if value is Interval:
-        return f"{Interval.__module__.partition('.')[0]}:{qualname}"
+    if value in (Column, Interval):
+        return f"duckdb_wasi_udf:{qualname}"
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
         return None
     found: object = sys.modules.get(module)

@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pytest
 from duckdb import sqltypes
-from duckdb.func import ARROW, NATIVE, SPECIAL
+from duckdb.func import NATIVE, SPECIAL
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import ClosedError, GuestError, SignatureError
@@ -164,8 +164,6 @@ def test_enums_are_taken_as_well_as_their_names(con, sandbox):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"type": "arrow"}, 'type="arrow" is not supported yet'),
-        ({"type": ARROW}, 'type="arrow" is not supported yet'),
         ({"type": "fast"}, "type must be 'native' or 'arrow', got 'fast'"),
         ({"null_handling": "never"}, "null_handling must be 'default' or 'special', got 'never'"),
         ({"exception_handling": None}, "exception_handling must be 'default' or 'return_null', got None"),

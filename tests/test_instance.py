@@ -35,12 +35,13 @@ def start():
 def test_a_definition_is_described(engine):
     source = "def area(width: float, height: 'float | None' = 1.0, *more, unit: str = 'm') -> float: ..."
     instance = GuestInstance(engine, Definition.from_source(source, "f"), ResourceLimits(), DataLimits())
-    nothing = {"annotation": None, "sql": None, "none": False, "json": False, "problem": None}
+    nothing = {"annotation": None, "sql": None, "none": False, "json": False, "column": False, "problem": None}
     number = nothing | {"annotation": "float", "sql": "DOUBLE"}
     maybe = nothing | {"annotation": "'float | None'", "sql": "DOUBLE", "none": True}
     text = nothing | {"annotation": "str", "sql": "VARCHAR"}
     assert instance.description == {
         "name": "area",
+        "by_batch": False,
         "parameters": [
             {"name": "width", "kind": "POSITIONAL_OR_KEYWORD", "required": True} | number,
             {"name": "height", "kind": "POSITIONAL_OR_KEYWORD", "required": False} | maybe,

@@ -13,7 +13,7 @@ LAYERS = [
     {"__init__"},
     {"_install"},
     {"_scalar"},
-    {"_source", "_signature"},
+    {"_source", "_signature", "_row_groups"},
     {"_sandbox", "_pool"},
     {"_roster"},
     {"_instance"},
@@ -24,7 +24,7 @@ LAYERS = [
     {"_ticker"},
     {"_guest"},
     {"_binding", "_budget", "_interrupts", "_limits", "_output", "_stack"},
-    {"_abi", "_errors", "_interval"},
+    {"_abi", "_column", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

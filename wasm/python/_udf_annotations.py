@@ -10,7 +10,7 @@ import types
 import typing
 import uuid
 
-from duckdb_wasi_udf import Interval
+from duckdb_wasi_udf import Column, Interval
 
 _SQL_TYPES = {
     bool: "BOOLEAN",
@@ -30,7 +30,7 @@ _SQL_TYPES = {
 _KNOWN_NAMES = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
     name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "Annotated", "List", "Dict")
 }
-_KNOWN_NAMES["typing"] = typing
+_KNOWN_NAMES |= {"typing": typing, "Column": Column}
 
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
 _MAPS = (dict, collections.abc.Mapping)
@@ -51,6 +51,7 @@ class Meaning(typing.NamedTuple):
         none: None is among the values.
         json: values of the SQL type JSON are wanted parsed.
         convert: makes what the annotation names of a decoded value; None when they are the same.
+        column: the values are those of a column, a batch at a time.
         vague: why it has no SQL type as a part of another; None when it has, or anything goes.
     """
 
@@ -58,6 +59,7 @@ class Meaning(typing.NamedTuple):
     none: bool = False
     json: bool = False
     convert: typing.Callable | None = None
+    column: bool = False
     vague: str | None = None
 
 
@@ -85,6 +87,8 @@ def read(annotation, namespace, depth=0):
         return _ANY
     if annotation is decimal.Decimal:
         return Meaning(None, vague="needs a width and scale inside: Annotated[Decimal, 'DECIMAL(18,3)']")
+    if annotation is Column:
+        return Meaning(None, column=True)
     if annotation in _SQL_TYPES:
         return Meaning(_SQL_TYPES[annotation])
     if annotation in _LISTS or annotation in _MAPS or annotation in (typing.List, typing.Dict):
@@ -113,7 +117,21 @@ def _read_text(text, namespace, depth):
     return read(datetime.datetime if found is datetime else found, namespace, depth + 1)
 
 
+def read_batch(annotation, namespace):
+    """The meaning of what a whole batch is returned as: that of the values in it."""
+    meaning = read(annotation, namespace)
+    if meaning.column or meaning.sql is None:
+        return meaning
+    if meaning.sql == "JSON":  # a bare list
+        return _ANY
+    if meaning.sql.endswith("[]"):
+        return meaning._replace(sql=meaning.sql.removesuffix("[]"))
+    raise UnsupportedAnnotation("is not of a batch; a function of the batch shape returns Column[T] or list[T]")
+
+
 def _read_generic(origin, inner, namespace, depth):
+    if origin is Column:
+        return read(inner[0], namespace, depth + 1)._replace(column=True, convert=None)
     if origin is typing.Annotated:
         meaning = read(inner[0], namespace, depth + 1)
         sql = next((note for note in inner[1:] if isinstance(note, str)), None)

@@ -80,14 +80,15 @@ def define(text):
 
     Args:
         text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
-            function; "return_null": whether an exception makes its row NULL. A unit has "source": Python code, a lambda
+            function; "return_null": whether an exception makes its row NULL; "by_batch": whether the function takes
+            columns, whatever its annotations say. A unit has "source": Python code, a lambda
             or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
             function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
             null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
             "links": what it finds as globals from other units, {global name: number of the unit}.
 
     Returns:
-        (function, return_null, description): description is UTF-8 JSON for the host, see `_describe`.
+        (function, return_null, by_batch, description): description is UTF-8 JSON for the host, see `_describe`.
     """
     definition = json.loads(text)
     units = definition["units"]
@@ -108,13 +109,18 @@ def define(text):
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    described, converters = _describe(function, namespaces[-1])
+    described, converters = _describe(function, namespaces[-1], by_batch=definition["by_batch"])
     description = json.dumps(described).encode()
     if len(description) > _DESCRIPTION_BYTES:
         raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
+    if described["by_batch"]:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("a function of the batch shape can't be async")
+    elif inspect.iscoroutinefunction(function):
+        function = _awaiting(function)
     if any(converters):
         function = _converting(function, converters)
-    return function, definition["return_null"], description
+    return function, definition["return_null"], described["by_batch"], description
 
 
 def _load(source, filename, entry, namespace):
@@ -154,11 +160,11 @@ def _last_definition(tree):
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
-def _describe(function, namespace):
+def _describe(function, namespace, *, by_batch):
     """What the host needs to know to bind the function, and what makes its arguments the classes it wants.
 
     Returns:
-        ({"name", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with the keys of
+        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with the keys of
         `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """
@@ -166,38 +172,40 @@ def _describe(function, namespace):
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as str.upper may have none
-        return {"name": name, "parameters": None, "returns": _meaning(inspect.Signature.empty, namespace)[0]}, []
+        returns = _meaning(inspect.Signature.empty, namespace)[0]
+        return {"name": name, "by_batch": by_batch, "parameters": None, "returns": returns}, []
     namespace = getattr(inspect.unwrap(function), "__globals__", namespace)
     parameters, converters = [], []
-    for parameter in signature.parameters.values():
-        meaning, convert = _meaning(parameter.annotation, namespace)
+    found = [_meaning(parameter.annotation, namespace) for parameter in signature.parameters.values()]
+    columns = {meaning["column"] for meaning, _ in found if meaning["annotation"] is not None}
+    if columns == {True, False}:
+        raise TypeError("some parameters are annotated with Column and others not; a function takes columns or values")
+    by_batch = by_batch or columns == {True}
+    for parameter, (meaning, convert) in zip(signature.parameters.values(), found):
         required = parameter.default is parameter.empty
         parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            converters.append(convert)
-    return {
-        "name": name,
-        "parameters": parameters,
-        "returns": _meaning(signature.return_annotation, namespace)[0],
-    }, converters
+            converters.append(None if by_batch else convert)
+    returns = _meaning(signature.return_annotation, namespace, of_batch=by_batch)[0]
+    return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
 
 
-def _meaning(annotation, namespace):
-    """({"annotation": its text, "sql", "none", "json": see Meaning, "problem": why it has no meaning}, converter)."""
+def _meaning(annotation, namespace, *, of_batch=False):
+    """({"annotation": its text, "sql", "none", "json", "column": see Meaning, "problem": why it has no meaning}, converter).
+
+    With `of_batch` it is what a whole batch is returned as: a column, list or other iterable of the values that count.
+    """
+    nothing = {"sql": None, "none": False, "json": False, "column": False}
     if annotation is inspect.Signature.empty:
-        return {"annotation": None, "sql": None, "none": False, "json": False, "problem": None}, None
+        return {"annotation": None, "problem": None} | nothing, None
     text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
-        meaning = _udf_annotations.read(annotation, namespace)
+        meaning = (_udf_annotations.read_batch if of_batch else _udf_annotations.read)(annotation, namespace)
     except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
-        return described | {
-            "sql": None,
-            "none": False,
-            "json": False,
-            "problem": str(error)[:_ANNOTATION_CHARACTERS],
-        }, None
-    return described | {"sql": meaning.sql, "none": meaning.none, "json": meaning.json}, meaning.convert
+        return described | nothing | {"problem": str(error)[:_ANNOTATION_CHARACTERS]}, None
+    said = {"sql": meaning.sql, "none": meaning.none, "json": meaning.json, "column": meaning.column}
+    return described | said, meaning.convert
 
 
 def _converting(function, converters):
@@ -211,17 +219,40 @@ def _converting(function, converters):
     return converting
 
 
-def driver(n_arguments):
-    """What calls a function for rows: `driver(n)(function, rows, returned)` appends what it returns for each.
+def _awaiting(function):
+    """A coroutine function as one that returns what it returns; there is nothing in here to wait for yet."""
 
-    In Python, because the interpreter calls a function from its own loop without a detour through C, which takes a third
-    off the time of a short one (benchmarks/rows.py).
+    @functools.wraps(function)
+    def awaiting(*arguments):
+        coroutine = function(*arguments)
+        try:
+            coroutine.send(None)
+        except StopIteration as stopped:
+            return stopped.value
+        coroutine.close()
+        raise RuntimeError("the function awaits something that never comes: there is no event loop in the sandbox")
+
+    return awaiting
+
+
+def driver(n_arguments, by_batch):
+    """What calls a function: `driver(...)(function, rows, returned)`.
+
+    For rows it appends to `returned` what the function returns for each. It is Python because the interpreter calls a
+    function from its own loop without a detour through C, which takes a third off the time of a short one.
 
     Args:
         n_arguments: how many arguments a row has.
+        by_batch: the function is called once with columns.
     """
+    if by_batch:
+        return _drive_batch
     # A copy of its own, which specializes for its function.
     return types.FunctionType(_driver_code(n_arguments).replace(), {})
+
+
+def _drive_batch(function, rows, returned):
+    rows.take(function(*rows.columns()))
 
 
 @functools.cache
@@ -285,16 +316,16 @@ def _warm_up():
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
     unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    text = json.dumps({"units": [unit], "return_null": False})
+    text = json.dumps({"units": [unit], "return_null": False, "by_batch": False})
     for _ in range(50):
-        function, _, _ = define(text)
+        function, *_ = define(text)
         function(1)
         try:
             function("1")
         except TypeError as error:
             explain(error, 0, ("1",))
     for n_arguments in range(1, 5):
-        driver(n_arguments)
+        driver(n_arguments, False)
     linecache.clearcache()
     del sys.modules[MODULE_NAME]
     assert "random" not in sys.modules

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "batch_column.h"
 #include "decode.h"
 #include "encode.h"
 #include "infer.h"
@@ -28,7 +29,8 @@
 
 struct function {
   PyObject *callable; /* NULL: this handle is free */
-  int return_null;    /* an exception makes its row NULL */
+  int return_null;    /* an exception makes its row NULL, or all rows of a batch */
+  int by_batch;       /* called once a batch with columns, not once a row */
   int64_t n_args;     /* -1 until bound */
   uint8_t *sees_null; /* for each argument: NULL reaches the function as None */
   struct value_type arguments; /* of the batch: a struct */
@@ -89,7 +91,7 @@ static int32_t fail(struct function *function, int64_t row) {
     Py_DECREF(exception);
     return UDF_NO_MEMORY;
   }
-  PyObject *arguments = function == NULL ? NULL : rows_arguments(function->rows, row);
+  PyObject *arguments = function == NULL || row < 0 ? NULL : rows_arguments(function->rows, row);
   if (arguments == NULL) { /* none, or reading them is what failed */
     PyErr_Clear();
     arguments = PyTuple_New(0);
@@ -142,7 +144,8 @@ UDF_EXPORT(udf_define) int32_t udf_define(const char *json, uint32_t length) {
   struct function *function = &functions[handle];
   PyObject *defined = PyObject_CallFunction(guest_define, "s#", json, (Py_ssize_t)length);
   PyObject *callable, *text;
-  if (defined == NULL || !PyArg_ParseTuple(defined, "OpO!", &callable, &function->return_null, &PyBytes_Type, &text)) {
+  if (defined == NULL || !PyArg_ParseTuple(defined, "OppO!", &callable, &function->return_null, &function->by_batch,
+                                            &PyBytes_Type, &text)) {
     Py_XDECREF(defined);
     return -fail(NULL, NO_ROW);
   }
@@ -192,9 +195,9 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
     if (column_init(&function->columns[i], &function->arguments.children[i]) < 0) return fail(NULL, NO_ROW);
   }
   if (builder_init(&function->builder, returned != NULL ? &declared : NULL) < 0) return fail(NULL, NO_ROW);
-  int waits = returned != NULL && may_wait(&declared);
+  int waits = returned != NULL && may_wait(&declared) && !function->by_batch;
   function->rows = rows_new(n_args, function->columns, function->sees_null, waits ? NULL : &function->builder);
-  function->driver = PyObject_CallFunction(guest_driver, "n", (Py_ssize_t)n_args);
+  function->driver = PyObject_CallFunction(guest_driver, "ni", (Py_ssize_t)n_args, function->by_batch);
   function->returned = waits ? PyList_New(0) : NULL;
   if (function->rows == NULL || function->driver == NULL || (waits && function->returned == NULL)) {
     return fail(NULL, NO_ROW);
@@ -215,6 +218,7 @@ static struct function *take_batch(int32_t handle, struct ArrowArray *batch, int
     return NULL;
   }
   struct function *function = &functions[handle];
+  function->rows->batch++;
   if (ArrowArrayViewSetArray(&function->batch, batch, &error) != NANOARROW_OK) {
     *status = refuse(error.message);
     return NULL;
@@ -235,6 +239,15 @@ static int becomes_null(struct function *function) {
   return 1;
 }
 
+/* NULL for every row of a batch. */
+static int32_t fail_batch(struct function *function, int64_t *failed_rows) {
+  if (builder_start(&function->builder, function->rows->stop) < 0) return fail(NULL, NO_ROW);
+  for (*failed_rows = 0; *failed_rows < function->rows->stop; ++*failed_rows) {
+    if (builder_append_null(&function->builder) < 0) return fail(NULL, NO_ROW);
+  }
+  return UDF_OK;
+}
+
 /* Calls the function for the rows up to `stop`, from where it left off. */
 static int32_t call_rows(struct function *function, int64_t stop, int64_t *failed_rows) {
   struct rows *rows = function->rows;
@@ -248,6 +261,7 @@ static int32_t call_rows(struct function *function, int64_t stop, int64_t *faile
       return UDF_OK;
     }
     if (!becomes_null(function)) return fail(function, rows->next - 1);
+    if (function->by_batch) return fail_batch(function, failed_rows);
     int failed = returned != NULL ? PyList_Append(returned, Py_None) : builder_append_null(&function->builder);
     if (failed) return fail(NULL, NO_ROW);
     ++*failed_rows;
@@ -381,7 +395,11 @@ static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT, "_udf", "The native half of the guest.", 0, module_methods, NULL, NULL, NULL, NULL,
 };
 
-static PyObject *init_module(void) { return PyModule_Create(&module_definition); }
+static PyObject *init_module(void) {
+  PyObject *module = PyModule_Create(&module_definition);
+  if (module != NULL && PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0) Py_CLEAR(module);
+  return module;
+}
 
 /* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far more
  * than a megabyte of machine stack (_engine.py) holds: a level takes 200 bytes (hash of nested tuples) to 4000 (sort with
@@ -457,7 +475,7 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
   if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
-      scalars_prepare() == 0 && rows_prepare() == 0) {
+      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0) {
     guest = PyImport_ImportModule("_udf_guest");
   }
   if (guest == NULL) {

@@ -1,5 +1,8 @@
 #include "rows.h"
 
+#include <string.h>
+
+#include "batch_column.h"
 #include "encode.h"
 
 static void rows_dealloc(PyObject *self) {
@@ -63,7 +66,71 @@ static PyObject *rows_append(PyObject *self, PyObject *value) {
   return builder_append(builder, value) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *rows_columns(PyObject *self, PyObject *unused) {
+  (void)unused;
+  struct rows *rows = (struct rows *)self;
+  PyObject *columns = PyTuple_New(rows->n_columns);
+  for (int64_t i = 0; columns != NULL && i < rows->n_columns; i++) {
+    PyObject *column = batch_column_new(&rows->columns[i], rows->stop, &rows->batch);
+    if (column == NULL) Py_CLEAR(columns);
+    if (column != NULL) PyTuple_SET_ITEM(columns, i, column);
+  }
+  return columns;
+}
+
+/* Copies numbers that lie in memory as the builder's do. 1: done; 0: they don't; -1: exception. */
+static int take_buffer(struct rows *rows, PyObject *results) {
+  struct builder *builder = rows->builder;
+  const char *format = builder->type.kind == SQL_BIGINT ? "q" : builder->type.kind == SQL_DOUBLE ? "d" : NULL;
+  if (format == NULL || !builder->declared || !PyObject_CheckBuffer(results)) return 0;
+  Py_buffer view;
+  if (PyObject_GetBuffer(results, &view, PyBUF_FORMAT | PyBUF_ND) < 0) {
+    PyErr_Clear();
+    return 0;
+  }
+  int same = view.format != NULL && strcmp(view.format, format) == 0 && view.ndim == 1 && view.len == rows->stop * 8;
+  if (same) {
+    memcpy(builder->data.data, view.buf, (size_t)view.len);
+    builder->length = rows->stop;
+  }
+  PyBuffer_Release(&view);
+  return same;
+}
+
+static PyObject *rows_take(PyObject *self, PyObject *results) {
+  struct rows *rows = (struct rows *)self;
+  int has_nulls = Py_IS_TYPE(results, &batch_column_type); /* its buffer doesn't say which values are NULL */
+  int copied = has_nulls ? 0 : take_buffer(rows, results);
+  if (copied < 0) return NULL;
+  if (copied > 0) return Py_NewRef(Py_None);
+  if (PyUnicode_Check(results) || PyDict_Check(results)) {
+    PyErr_Format(PyExc_TypeError, "the function returned %.100s; one of the batch shape returns a column, list or other "
+                 "iterable with a value for each row", Py_TYPE(results)->tp_name);
+    return NULL;
+  }
+  PyObject *values = PySequence_Fast(results, "the function returned no iterable; one of the batch shape returns a column, "
+                                              "list or other iterable with a value for each row");
+  if (values == NULL) return NULL;
+  Py_ssize_t length = PySequence_Fast_GET_SIZE(values);
+  int failed = 0;
+  /* Appending may run code of the user's, which may change a list. */
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(values) && i < rows->stop && length == rows->stop && !failed; i++) {
+    rows->next = i + 1;
+    PyObject *value = Py_NewRef(PySequence_Fast_GET_ITEM(values, i));
+    failed = builder_append(rows->builder, value) < 0;
+    Py_DECREF(value);
+  }
+  Py_DECREF(values);
+  if (failed) return NULL;
+  if (rows->builder->length == rows->stop) return Py_NewRef(Py_None);
+  PyErr_Format(PyExc_ValueError, "the function returned %zd values for a batch of %lld rows", length,
+               (long long)rows->stop);
+  return NULL;
+}
+
 static PyMethodDef rows_methods[] = {
+    {"columns", rows_columns, METH_NOARGS, "The arguments of all rows, as columns."},
+    {"take", rows_take, METH_O, "Take the results of all rows."},
     {"append", rows_append, METH_O, "Take a row's result."},
     {NULL, NULL, 0, NULL},
 };
@@ -87,6 +154,7 @@ struct rows *rows_new(int64_t n_columns, struct column *columns, const uint8_t *
   rows->columns = columns;
   rows->sees_null = sees_null;
   rows->next = rows->stop = 0;
+  rows->batch = 0;
   rows->builder = builder;
   rows->tuple = NULL;
   return rows;

@@ -6,7 +6,8 @@
 #include "decode.h"
 
 /* Gives the arguments of each row that the function is to be called for: the value alone when there is one argument, a
- * tuple of several, None when there are none. Its method `append` takes a result at once, if it has a builder. */
+ * tuple of several, None when there are none. Its method `append` takes a result at once, if it has a builder.
+ * For a function of the batch shape, `columns` gives all arguments at once, and `take` takes all results. */
 struct rows {
   PyObject_HEAD
   int64_t n_columns;
@@ -14,6 +15,7 @@ struct rows {
   const uint8_t *sees_null; /* for each column: NULL reaches the function as None */
   int64_t next;             /* the row to come */
   int64_t stop;             /* the row it pauses at */
+  uint64_t batch;           /* counts batches */
   struct builder *builder;  /* takes results, and NULL for the rows that are left out; NULL: they go elsewhere */
   PyObject *tuple;          /* the last one, used again when nobody else has it */
 };

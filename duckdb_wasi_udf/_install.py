@@ -16,6 +16,7 @@ from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._sandbox import TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
+from duckdb_wasi_udf._table_sql import Catalog, InlineTable, NamedTable, define, row_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +67,10 @@ class Sandbox(TrustDomain):
         self._scalars: dict[str, ScalarFunction] = {}
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
-        """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and `py_udf_varchar`.
+        """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double`, `py_udf_varchar` and `py_table`.
 
-        Every connection of the same database sees them. Installing again on the same connection replaces them.
+        Every connection of the same database sees them, `py_table` as long as `con` is open. Installing again on the
+        same connection replaces them.
 
         Args:
             con: the connection to register with.
@@ -81,10 +83,15 @@ class Sandbox(TrustDomain):
             ClosedError: the sandbox was closed.
         """
         self.check_open()
-        for name, return_type in INLINE_FUNCTIONS.items():
+        table = InlineTable(self, "py_table", _sql_type_of, Catalog(con))
+        functions: dict[str, InlineFunction | InlineTable] = {
+            name: InlineFunction(self, name, return_type, _sql_type_of)
+            for name, return_type in INLINE_FUNCTIONS.items()
+        }
+        for name, inline in (functions | {"py_table": table}).items():
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            inline = InlineFunction(self, name, return_type, _sql_type_of)
+            return_type = "VARCHAR" if inline is table else INLINE_FUNCTIONS[name]
             try:
                 self._register(con, name, inline, None, return_type or VARIANT)
             except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -93,6 +100,7 @@ class Sandbox(TrustDomain):
                     "one to replace it, or use it as it is"
                 )
                 raise SignatureError(msg) from error
+        table.create_macro(con)
         return self
 
     def create_function(
@@ -171,6 +179,46 @@ class Sandbox(TrustDomain):
         self._scalars[name] = scalar
         return con
 
+    def create_table_function(
+        self, con: duckdb.DuckDBPyConnection, name: str, function: Callable[..., Any] | str, schema: Any = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Register a table function that runs in the sandbox: a generator, or a function that returns an iterable.
+
+        It is called anew for every scan and gives rows as they are wanted, 2048 at a time. Each is a tuple, dict, named
+        tuple or dataclass instance with a value for every column; of a single column, named as the function, the value
+        alone.
+
+        Args:
+            con: the connection to register with. Every connection of the database sees the function, as long as this
+                one is open; of a read-only database only this one, others write `FROM query(name(...))`.
+            name: its SQL name, for a table macro in the current schema, which a database file keeps, and for the scalar
+                function behind it.
+            function: a callable, which is shipped as source, or source text: see `create_function`.
+            schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
+                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. None to go
+                by the annotation (`Iterator[Row]`), and without one by the first 2048 rows, for which binding a query
+                calls the function.
+
+        Returns:
+            The connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+        """
+        self.check_open()
+        declared = None if schema is None else row_type(name, schema)
+        definition = _source.define(function, name, return_null=False)
+        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Catalog(con))
+        self._register(con, name, table, None, "VARCHAR")
+        try:
+            table.create_macro(con)
+        except BaseException:
+            con.remove_function(name)
+            raise
+        return con
+
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
 
@@ -212,7 +260,7 @@ class Sandbox(TrustDomain):
         self,
         con: duckdb.DuckDBPyConnection,
         name: str,
-        function: ScalarFunction | InlineFunction,
+        function: ScalarFunction | InlineFunction | InlineTable | NamedTable,
         parameters: list[Any] | None,
         return_type: str,
         *,

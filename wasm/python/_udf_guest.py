@@ -80,7 +80,7 @@ def define(text):
 
     Args:
         text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
-            function; "return_null": whether an exception makes its row NULL. A unit has "source": Python code, a lambda
+            function; "return_null": whether an exception makes its row NULL; "table": whether it gives rows. A unit has "source": Python code, a lambda
             or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
             function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
             null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
@@ -108,7 +108,7 @@ def define(text):
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    described, converters = _describe(function, namespaces[-1])
+    described, converters = _describe(function, namespaces[-1], definition["table"])
     description = json.dumps(described).encode()
     if len(description) > _DESCRIPTION_BYTES:
         raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
@@ -154,8 +154,13 @@ def _last_definition(tree):
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
-def _describe(function, namespace):
+def _describe(function, namespace, table):
     """What the host needs to know to bind the function, and what makes its arguments the classes it wants.
+
+    Args:
+        function: the function.
+        namespace: the globals of its code.
+        table: it gives rows, one of which is what "returns" tells about.
 
     Returns:
         ({"name", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with the keys of
@@ -178,18 +183,19 @@ def _describe(function, namespace):
     return {
         "name": name,
         "parameters": parameters,
-        "returns": _meaning(signature.return_annotation, namespace)[0],
+        "returns": _meaning(signature.return_annotation, namespace, table)[0],
     }, converters
 
 
-def _meaning(annotation, namespace):
+def _meaning(annotation, namespace, of_rows=False):
     """({"annotation": its text, "sql", "none", "json": see Meaning, "problem": why it has no meaning}, converter)."""
     if annotation is inspect.Signature.empty:
         return {"annotation": None, "sql": None, "none": False, "json": False, "problem": None}, None
     text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
-        meaning = _udf_annotations.read(annotation, namespace)
+        read = _udf_annotations.read_rows if of_rows else _udf_annotations.read
+        meaning = read(annotation, namespace)
     except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
         return described | {
             "sql": None,
@@ -285,7 +291,7 @@ def _warm_up():
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
     unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    text = json.dumps({"units": [unit], "return_null": False})
+    text = json.dumps({"units": [unit], "return_null": False, "table": False})
     for _ in range(50):
         function, _, _ = define(text)
         function(1)

@@ -62,7 +62,7 @@ class TableFunction:
         self._reuse = sandbox.isolation == "function"
         self._shelves: dict[tuple[pa.DataType, ...], Shelf] = {}
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
-        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self.cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
 
     def row_type(self, arguments: Sequence[pa.Array]) -> pa.DataType:
         """The Arrow type of the rows of a call: the declared one, or that of the first batch.
@@ -81,8 +81,16 @@ class TableFunction:
             first = cursor.next()
         finally:
             cursor.close()
-        doubt = "it gave no rows" if not len(first) else _doubt(first.type)
-        if doubt:
+        return self.inferred(first)
+
+    def inferred(self, first: pa.Array | None) -> pa.DataType:
+        """The type of the first rows, if it is to be relied on for those to come.
+
+        Raises:
+            SignatureError: it isn't.
+        """
+        doubt = "it gave no rows" if first is None else _doubt(first.type)
+        if first is None or doubt:
             msg = (
                 f"{self.definition.label}: the columns can't be inferred from the first rows: {doubt}; annotate the "
                 "function, as with Iterator[Row], or declare the schema"
@@ -90,16 +98,24 @@ class TableFunction:
             raise SignatureError(msg)
         return first.type
 
-    def cursor(self, arguments: Sequence[pa.Array], row_type: pa.DataType) -> Cursor:
-        """A call of the function, which begins with the first step."""
-        cursor = Cursor(self, arguments, row_type)
-        self._cursors.add(cursor)
-        return cursor
+    def rows(self, arguments: Sequence[pa.Array], column: str) -> Rows:
+        """A call of the function.
+
+        Args:
+            arguments: arrays of one value each.
+            column: the name of the column when rows aren't STRUCTs.
+
+        Raises:
+            SignatureError: as `row_type`, or two columns have the same name.
+            GuestError: the function raised in the first batch, which was needed to infer the columns.
+        """
+        row_type = self.row_type(arguments)
+        return Rows(self, row_type, column, lambda: Cursor(self, arguments, row_type))
 
     def close(self) -> None:
         """Drop the instances; scans under way fail at their next step."""
         self.retire()
-        for cursor in list(self._cursors):
+        for cursor in list(self.cursors):
             cursor.abandon()
 
     def retire(self) -> None:
@@ -184,9 +200,10 @@ class Cursor:
         self._rows = 0
         self._lock = threading.Lock()  # held while the guest runs
         self._abandoned = False
+        function.cursors.add(self)
 
-    def next(self) -> pa.Array:
-        """The next rows, at most 2048; none when there are no more. After an error, only `close` may follow.
+    def next(self) -> pa.Array | None:
+        """The next rows, at most 2048; None when there are no more. After an error, only `close` may follow.
 
         Raises:
             WasiUdfError: as `GuestInstance.call`.
@@ -199,7 +216,7 @@ class Cursor:
         self._rows += len(rows)
         if self._abandoned:
             self.abandon()
-        return rows
+        return rows if len(rows) else None
 
     def close(self) -> None:
         """End the call, at whatever step it is; a generator's `finally` runs now, and what it raises is lost."""
@@ -238,25 +255,24 @@ class Rows:
     https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
     """
 
-    def __init__(self, function: TableFunction, arguments: Sequence[pa.Array], column: str) -> None:
-        """Find out what columns there are.
+    def __init__(self, function: TableFunction, row_type: pa.DataType, column: str, scan: Callable[[], Cursor]) -> None:
+        """Name the columns.
 
         Args:
             function: the function.
-            arguments: arrays of one value each.
+            row_type: the type of its rows.
             column: the name of the column when rows aren't STRUCTs.
+            scan: begins a scan.
 
         Raises:
-            SignatureError: as `TableFunction.row_type`.
-            GuestError: the function raised in the first batch, which was needed to infer the columns.
+            SignatureError: two columns have the same name.
         """
         self._function = function
-        self._arguments = arguments
-        self._row_type = function.row_type(arguments)
-        if _has_columns(self._row_type):
-            self.schema = pa.schema(list(self._row_type))
+        self._scan = scan
+        if _has_columns(row_type):
+            self.schema = pa.schema(list(row_type))
         else:
-            self.schema = pa.schema([pa.field(column, self._row_type)])
+            self.schema = pa.schema([pa.field(column, row_type)])
         names = [name.casefold() for name in self.schema.names]
         if len(set(names)) < len(names):
             msg = f"{function.definition.label}: SQL doesn't tell these columns apart: {', '.join(self.schema.names)}"
@@ -270,9 +286,9 @@ class Rows:
         return reader.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        cursor = self._function.cursor(self._arguments, self._row_type)
+        cursor = self._scan()
         try:
-            while len(rows := cursor.next()):
+            while (rows := cursor.next()) is not None:
                 columns = rows.flatten() if _has_columns(rows.type) else [rows]
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
         except WasiUdfError as error:

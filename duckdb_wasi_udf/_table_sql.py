@@ -1,9 +1,9 @@
 """Table functions in SQL: what gives a query its rows when DuckDB's Python client registers scalar functions only.
 
 DuckDB's `query(text)` makes a table of a query whose text is computed while another is bound
-(https://duckdb.org/docs/stable/guides/sql_features/query_and_query_table_functions). So a table function is a scalar
-function that is called then, puts an Arrow stream where DuckDB finds it, and returns the query that scans it. A macro of
-the same name hides the call of `query`. The plan keeps the stream, which starts anew for every scan.
+(https://duckdb.org/docs/stable/guides/sql_features/query_and_query_table_functions). So a table function is a
+scalar function that is called then, puts an Arrow stream where DuckDB finds it, and returns the query that scans it. A
+macro of the same name hides the call of `query`. The plan keeps the stream, which starts anew for every scan.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition
 from duckdb_wasi_udf._signature import VARIANT, resolve
-from duckdb_wasi_udf._table import Rows, TableFunction
+from duckdb_wasi_udf._table import TableFunction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import SqlTypeOf
+    from duckdb_wasi_udf._table import Rows
 
 # Inline codes whose instances are kept; a query seldom has more than a few.
 _INLINE_FUNCTIONS = 64
@@ -93,7 +94,7 @@ class NamedTable:
         arguments = [_argument(self._name, chunk) for chunk in chunks]
         if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
             arguments = []
-        rows = Rows(self._function, arguments, self._name)
+        rows = self._function.rows(arguments, self._name)
         return pa.array([self._catalog.scan(rows, self._function.signature.return_type)])
 
     def close(self) -> None:
@@ -155,7 +156,7 @@ class InlineTable:
         declared = None if schema is None else _argument(self._name, schema)[0].as_py()
         function = self._function(text, None if declared is None else row_type(self._name, declared))
         given = None if args is None else _argument(self._name, args)
-        rows = Rows(function, _by_name(function, given), self._name)
+        rows = function.rows(_by_name(function, given), self._name)
         return pa.array([self._catalog.scan(rows, function.signature.return_type)])
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ClosedError, GuestError, LimitExceeded, SignatureError
 from duckdb_wasi_udf._source import define
+from duckdb_wasi_udf._table import Cursor
 from duckdb_wasi_udf._table_sql import define as define_table
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
@@ -450,7 +451,7 @@ def test_a_closed_sandbox_ends_its_streams(con):
 
 def test_closing_drops_the_instance_of_a_stream_that_rests(sandbox):
     function = define_table(sandbox, define(NATURALS, "naturals", return_null=False), None, _no_types)
-    cursor = function.cursor([], pa.int64())
+    cursor = Cursor(function, [], pa.int64())
     assert cursor.next()[5].as_py() == 5
     assert len(sandbox.roster) == 1
     function.close()

@@ -16,6 +16,7 @@ from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._sandbox import TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
+from duckdb_wasi_udf._table_map_sql import InlineMap, Maps, map_relation
 from duckdb_wasi_udf._table_sql import Catalog, InlineTable, NamedTable, define, row_type
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ class Sandbox(TrustDomain):
         """Prepare a sandbox: see `TrustDomain`."""
         super().__init__(**limits)
         self._scalars: dict[str, ScalarFunction] = {}
+        self._maps = Maps(self, _sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
-        """Register `py_udf`, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double`, `py_udf_varchar` and `py_table`.
+        """Register `py_udf` and its typed forms, `py_udf_bigint`, `py_udf_boolean`, `py_udf_double` and
+        `py_udf_varchar`, and the table functions `py_table` and `py_map_batches`.
 
-        Every connection of the same database sees them, `py_table` as long as `con` is open. Installing again on the
+        Every connection of the same database sees them, the last two as long as `con` is open. Installing again on the
         same connection replaces them.
 
         Args:
@@ -83,15 +86,19 @@ class Sandbox(TrustDomain):
             ClosedError: the sandbox was closed.
         """
         self.check_open()
-        table = InlineTable(self, "py_table", _sql_type_of, Catalog(con))
-        functions: dict[str, InlineFunction | InlineTable] = {
+        catalog = Catalog(con)
+        tables: dict[str, InlineTable | InlineMap] = {
+            "py_table": InlineTable(self, "py_table", _sql_type_of, catalog),
+            "py_map_batches": InlineMap(self._maps, "py_map_batches", catalog),
+        }
+        scalars = {
             name: InlineFunction(self, name, return_type, _sql_type_of)
             for name, return_type in INLINE_FUNCTIONS.items()
         }
-        for name, inline in (functions | {"py_table": table}).items():
+        for name, inline in {**scalars, **tables}.items():
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            return_type = "VARCHAR" if inline is table else INLINE_FUNCTIONS[name]
+            return_type = "VARCHAR" if name in tables else INLINE_FUNCTIONS[name]
             try:
                 self._register(con, name, inline, None, return_type or VARIANT)
             except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -100,7 +107,8 @@ class Sandbox(TrustDomain):
                     "one to replace it, or use it as it is"
                 )
                 raise SignatureError(msg) from error
-        table.create_macro(con)
+        for table in tables.values():
+            table.create_macro(con)
         return self
 
     def create_function(
@@ -219,6 +227,32 @@ class Sandbox(TrustDomain):
             raise
         return con
 
+    def map_batches(
+        self, relation: duckdb.DuckDBPyRelation, function: Callable[..., Any] | str, schema: Any = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Make other rows of a relation's rows, in the sandbox.
+
+        Args:
+            relation: the input. It is read when the result is, each time, in its order and in batches of up to 2048
+                rows, through a cursor of its connection, so it can't have temporary tables, changes that aren't
+                committed or parameters.
+            function: called for each row with the columns as arguments, in order; gives an iterable of rows, or None.
+                Or a class: an object of it is made for each scan, whose `process` is called for each row, and then its
+                `finish`, if it has one. A callable or class is shipped as source, or source text.
+            schema: the columns of the result: see `create_table_function`.
+
+        Returns:
+            A relation on the same connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, its types don't fit, or the relation can't be read.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+        """
+        self.check_open()
+        name = getattr(function, "__name__", "map_batches")
+        declared = None if schema is None else row_type(name, schema)
+        return map_relation(self._maps, relation, _source.define(function, name, return_null=False), declared)
+
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
 
@@ -260,7 +294,7 @@ class Sandbox(TrustDomain):
         self,
         con: duckdb.DuckDBPyConnection,
         name: str,
-        function: ScalarFunction | InlineFunction | InlineTable | NamedTable,
+        function: ScalarFunction | InlineFunction | InlineTable | NamedTable | InlineMap,
         parameters: list[Any] | None,
         return_type: str,
         *,

@@ -50,6 +50,22 @@ class Catalog:
         # By thread, until it binds the next one: DuckDB looks a stream up before the thread does anything else.
         self._bound: dict[int, duckdb.DuckDBPyRelation] = {}
 
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of the connection, which itself is busy, perhaps with the very query that is being bound.
+
+        Raises:
+            SignatureError: the connection is closed.
+        """
+        con = self._con()
+        if con is not None:
+            with contextlib.suppress(duckdb.ConnectionException):
+                return con.cursor()
+        msg = (
+            "table functions need the connection they were registered with, which is closed; keep it as long as others "
+            "of the database use them"
+        )
+        raise SignatureError(msg)
+
     def scan(self, rows: Rows, row_type: str) -> str:
         """The query that scans a stream.
 
@@ -60,25 +76,12 @@ class Catalog:
         Raises:
             SignatureError: the connection is closed.
         """
-        con = self._con()
-        cursor = None
-        if con is not None:
-            with contextlib.suppress(duckdb.ConnectionException):
-                cursor = con.cursor()  # the connection itself is busy, perhaps with this very query
-        if cursor is None:
-            msg = (
-                "table functions need the connection they were registered with, which is closed; keep it as long as "
-                "others of the database use them"
-            )
-            raise SignatureError(msg)
+        cursor = self.cursor()
         relation = cursor.from_arrow(rows)
         cursor.close()  # or the relation would keep the database open
         self._bound[threading.get_ident()] = relation
-        columns = ", ".join(
-            f"CAST({quoted(name)} AS {sql_type}) AS {quoted(name)}"
-            for name, sql_type in _columns(row_type, rows.schema.names[0])
-        )
-        return f"SELECT {columns or '*'} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
+        columns = casts(rows, row_type)
+        return f"SELECT {columns} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
 
 
 class NamedTable:
@@ -91,7 +94,7 @@ class NamedTable:
 
     def __call__(self, _stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
         """The query that scans a call with these arguments, each of one value."""
-        arguments = [_argument(self._name, chunk) for chunk in chunks]
+        arguments = [constant(self._name, chunk) for chunk in chunks]
         if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
             arguments = []
         rows = self._function.rows(arguments, self._name)
@@ -149,13 +152,8 @@ class InlineTable:
         if others:
             msg = f"{self._name} takes code, args and schema; the arguments of the function go into args"
             raise SignatureError(msg)
-        text = _argument(self._name, code)[0].as_py()
-        if not isinstance(text, str):
-            msg = f"{self._name}: the code, its first argument, is {text!r}; pass Python source as VARCHAR"
-            raise SignatureError(msg)
-        declared = None if schema is None else _argument(self._name, schema)[0].as_py()
-        function = self._function(text, None if declared is None else row_type(self._name, declared))
-        given = None if args is None else _argument(self._name, args)
+        function = self._function(constant_text(self._name, "code", code), constant_row_type(self._name, schema))
+        given = None if args is None else constant(self._name, args)
         rows = function.rows(_by_name(function, given), self._name)
         return pa.array([self._catalog.scan(rows, function.signature.return_type)])
 
@@ -181,11 +179,7 @@ class InlineTable:
             if key in self._functions:
                 self._functions.move_to_end(key)
                 return self._functions[key]
-        line = code.strip().partition("\n")[0]
-        if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
-            line = line[:_LABEL_CHARACTERS] + "..."
-        label = f"{self._name}({line!r})"
-        made = define(self._sandbox, Definition.from_source(code, label, name=self._name), declared, self._sql_type_of)
+        made = define(self._sandbox, inline_definition(self._name, code), declared, self._sql_type_of)
         with self._lock:
             function = self._functions.setdefault(key, made)
             while len(self._functions) > _INLINE_FUNCTIONS:
@@ -202,6 +196,14 @@ def define(sandbox: TrustDomain, definition: Definition, declared: str | None, s
         definition,
         lambda instance: resolve(definition.label, instance.description, sql_type_of, return_type=declared),
     )
+
+
+def inline_definition(name: str, code: str) -> Definition:
+    """The function that is written in a query."""
+    line = code.strip().partition("\n")[0]
+    if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
+        line = line[:_LABEL_CHARACTERS] + "..."
+    return Definition.from_source(code, f"{name}({line!r})", name=name)
 
 
 def row_type(label: str, schema: Any) -> str:
@@ -255,17 +257,17 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _columns(row: str, single: str) -> list[tuple[str, str]]:
-    """The names and SQL types of the columns that rows of a SQL type make."""
-    if row == VARIANT:
-        return []
-    sql_type = DuckDBPyType(row)
-    if sql_type.id != "struct":
-        return [(single, row)]
-    return [(name, str(inside)) for name, inside in sql_type.children]
+def casts(rows: Rows, row_type: str) -> str:
+    """The select list that gives the columns of a stream the types of a row of the SQL type; VARIANT leaves them."""
+    if row_type == VARIANT:
+        return "*"
+    sql_type = DuckDBPyType(row_type)
+    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
+    names = [quoted(name) for name in rows.schema.names]
+    return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
 
 
-def _argument(name: str, chunk: pa.ChunkedArray) -> pa.Array:
+def constant(name: str, chunk: pa.ChunkedArray) -> pa.Array:
     """The one value of an argument, as a type the guest has a codec for."""
     if len(chunk) != 1:
         msg = f"{name} is a table function: call it in FROM, with arguments that don't differ from row to row"
@@ -273,6 +275,21 @@ def _argument(name: str, chunk: pa.ChunkedArray) -> pa.Array:
     value = chunk.chunk(0)
     plain = _arrow_types.plain(value.type)
     return value if value.type == plain else value.cast(plain)
+
+
+def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
+    """The one value of an argument that is text."""
+    text = constant(name, chunk)[0].as_py()
+    if not isinstance(text, str):
+        msg = f"{name}: the {what} is {text!r}; pass it as VARCHAR"
+        raise SignatureError(msg)
+    return text
+
+
+def constant_row_type(name: str, schema: pa.ChunkedArray | None) -> str | None:
+    """The SQL type of rows that the argument `schema` declares; None when it is NULL or left out."""
+    declared = None if schema is None else constant(name, schema)[0].as_py()
+    return None if declared is None else row_type(name, declared)
 
 
 def _by_name(function: TableFunction, given: pa.Array | None) -> Sequence[pa.Array]:

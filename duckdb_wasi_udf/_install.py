@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import duckdb
 from duckdb.func import ARROW, SPECIAL
@@ -17,6 +17,8 @@ from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._sandbox import CLOSED, TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
+from duckdb_wasi_udf._table_map_sql import InlineMap, Maps, map_relation
+from duckdb_wasi_udf._table_sql import Catalog, InlineTable, NamedTable, define, row_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,11 +71,14 @@ class Sandbox(TrustDomain):
         """Prepare a sandbox: see `TrustDomain`."""
         super().__init__(**limits)
         self._scalars: dict[str, ScalarFunction] = {}
+        self._maps = Maps(self, _sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
-        """Register `py_udf` and its typed forms, such as `py_udf_bigint`: `INLINE_FUNCTIONS`.
+        """Register `py_udf` and its typed forms, such as `py_udf_bigint` (`INLINE_FUNCTIONS`), and the table functions
+        `py_table` and `py_map_batches`.
 
-        Every connection of the same database sees them. Installing again on the same connection replaces them.
+        Every connection of the same database sees them, the last two as long as `con` is open. Installing again on the
+        same connection replaces them.
 
         Args:
             con: the connection to register with.
@@ -86,10 +91,19 @@ class Sandbox(TrustDomain):
             ClosedError: the sandbox was closed.
         """
         self.check_open()
-        for name, return_type in INLINE_FUNCTIONS.items():
+        catalog = Catalog(con)
+        tables: dict[str, InlineTable | InlineMap] = {
+            "py_table": InlineTable(self, "py_table", _sql_type_of, catalog),
+            "py_map_batches": InlineMap(self._maps, "py_map_batches", catalog),
+        }
+        scalars = {
+            name: InlineFunction(self, name, return_type, _sql_type_of)
+            for name, return_type in INLINE_FUNCTIONS.items()
+        }
+        for name, inline in {**scalars, **tables}.items():
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            inline = InlineFunction(self, name, return_type, _sql_type_of)
+            return_type = "VARCHAR" if name in tables else INLINE_FUNCTIONS[name]
             try:
                 self._register(con, name, inline, None, return_type or VARIANT)
             except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -98,6 +112,8 @@ class Sandbox(TrustDomain):
                     "one to replace it, or use it as it is"
                 )
                 raise SignatureError(msg) from error
+        for table in tables.values():
+            table.create_macro(con)
         return self
 
     def create_function(
@@ -176,6 +192,72 @@ class Sandbox(TrustDomain):
         self._scalars[name] = scalar
         return con
 
+    def create_table_function(
+        self, con: duckdb.DuckDBPyConnection, name: str, function: Callable[..., Any] | str, schema: Any = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Register a table function that runs in the sandbox: a generator, or a function that returns an iterable.
+
+        It is called anew for every scan and gives rows as they are wanted, 2048 at a time. Each is a tuple, dict, named
+        tuple or dataclass instance with a value for every column; of a single column, named as the function, the value
+        alone.
+
+        Args:
+            con: the connection to register with. Every connection of the database sees the function, as long as this
+                one is open; of a read-only database only this one, others write `FROM query(name(...))`.
+            name: its SQL name, for a table macro in the current schema, which a database file keeps, and for the scalar
+                function behind it.
+            function: a callable, which is shipped as source, or source text: see `create_function`.
+            schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
+                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. None to go
+                by the annotation (`Iterator[Row]`), and without one by the first 2048 rows, for which binding a query
+                calls the function.
+
+        Returns:
+            The connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+        """
+        self.check_open()
+        declared = None if schema is None else row_type(name, schema)
+        definition = _source.define(function, name, return_null=False)
+        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Catalog(con))
+        self._register(con, name, table, None, "VARCHAR")
+        try:
+            table.create_macro(con)
+        except BaseException:
+            con.remove_function(name)
+            raise
+        return con
+
+    def map_batches(
+        self, relation: duckdb.DuckDBPyRelation, function: Callable[..., Any] | str, schema: Any = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Make other rows of a relation's rows, in the sandbox.
+
+        Args:
+            relation: the input. It is read when the result is, each time, in its order and in batches of up to 2048
+                rows, through a cursor of its connection, so it can't have temporary tables, changes that aren't
+                committed or parameters.
+            function: called for each row with the columns as arguments, in order; gives an iterable of rows, or None.
+                Or a class: an object of it is made for each scan, whose `process` is called for each row, and then its
+                `finish`, if it has one. A callable or class is shipped as source, or source text.
+            schema: the columns of the result: see `create_table_function`.
+
+        Returns:
+            A relation on the same connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, its types don't fit, or the relation can't be read.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+        """
+        self.check_open()
+        name = getattr(function, "__name__", "map_batches")
+        declared = None if schema is None else row_type(name, schema)
+        return map_relation(self._maps, relation, _source.define(function, name, return_null=False), declared)
+
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
 
@@ -217,7 +299,7 @@ class Sandbox(TrustDomain):
         self,
         con: duckdb.DuckDBPyConnection,
         name: str,
-        function: ScalarFunction | InlineFunction,
+        function: _Callee,
         parameters: list[Any] | None,
         return_type: str,
         *,
@@ -242,15 +324,25 @@ class Sandbox(TrustDomain):
         self.hold(entry)
 
 
+class _Callee(Protocol):
+    """What DuckDB calls."""
+
+    def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
+        """Run one batch; `stops` is the clock's count of stops when it began."""
+
+    def close(self) -> None:
+        """Drop the instances."""
+
+
 class _Entry:
     """A function as DuckDB has it, which never lets go of it: empty once the sandbox is closed."""
 
     __slots__ = ("_function", "_owner", "_sandbox")
 
-    def __init__(self, sandbox: Sandbox, function: ScalarFunction | InlineFunction) -> None:
+    def __init__(self, sandbox: Sandbox, function: _Callee) -> None:
         self._sandbox: Sandbox | None = sandbox
         self._owner = weakref.ref(sandbox)
-        self._function: ScalarFunction | InlineFunction | None = function
+        self._function: _Callee | None = function
 
     def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         """Run one batch."""

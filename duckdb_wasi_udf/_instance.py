@@ -75,12 +75,14 @@ class Definition:
         units: its code; the last unit makes the function.
         return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
         by_batch: it is called once a batch with columns, whatever its annotations say.
+        table: it gives rows; the description of its result is that of one.
     """
 
     label: str
     units: tuple[Unit, ...]
     return_null: bool = False
     by_batch: bool = False
+    table: bool = False
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
@@ -90,7 +92,8 @@ class Definition:
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
-        return json.dumps({"units": units, "return_null": self.return_null, "by_batch": self.by_batch}).encode()
+        flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
+        return json.dumps({"units": units} | flags).encode()
 
 
 class GuestInstance:
@@ -184,33 +187,44 @@ class GuestInstance:
             ProtocolError: what it handed back is not what it claims to be.
         """
         with self:
-            if stops is not None and stops != self._stops:
-                self._raise_cancelled()
-            self._budgeted = budget_seconds < self._limits.timeout_seconds
-            if self._budgeted:
-                self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
+            self._limit(stops, budget_seconds)
             self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
         return self._read_result(range(length, length + 1))
 
-    def open(self, arguments: Sequence[pa.Array]) -> int:
+    def open(self, arguments: Sequence[pa.Array], stops: int | None = None, budget_seconds: float = math.inf) -> int:
         """Call the function once and start on what it yields.
 
         Args:
             arguments: arrays of one value each, of the types given to `bind`.
+            stops: as for `call`.
+            budget_seconds: as for `call`.
 
         Returns:
             A cursor for `next` and `close`.
         """
         with self:
+            self._limit(stops, budget_seconds)
             cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
             if cursor < 0:
-                self._fail(-cursor)
+                self._fail(-cursor, 0)
         return cursor
 
-    def next(self, cursor: int) -> pa.Array:
-        """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more."""
+    def next(
+        self, cursor: int, rows_before: int = 0, stops: int | None = None, budget_seconds: float = math.inf
+    ) -> pa.Array:
+        """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more.
+
+        Args:
+            cursor: what `open` returned.
+            rows_before: how many it has given already, for errors.
+            stops: as for `call`.
+            budget_seconds: as for `call`.
+        """
         with self:
-            self._expect_ok(self._call(_abi.NEXT, cursor))
+            self._limit(stops, budget_seconds)
+            status = self._call(_abi.NEXT, cursor)
+            if status != _abi.OK:
+                self._fail(status, rows_before)
         return self._read_result(range(_abi.CURSOR_ROWS + 1))[0]
 
     def close(self, cursor: int) -> None:
@@ -219,6 +233,14 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.CLOSE, cursor))
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
+
+    def _limit(self, stops: int | None, budget_seconds: float) -> None:
+        """Heed a stop that came since the count was `stops`, and a budget of less than a batch's time."""
+        if stops is not None and stops != self._stops:
+            self._raise_cancelled()
+        self._budgeted = budget_seconds < self._limits.timeout_seconds
+        if self._budgeted:
+            self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
 
     def __enter__(self) -> None:
         """Start the clock: the guest may run until its deadline."""
@@ -298,8 +320,8 @@ class GuestInstance:
         if status != _abi.OK:
             self._fail(status)
 
-    def _fail(self, status: int) -> None:
-        """Raise what a status other than OK stands for."""
+    def _fail(self, status: int, rows_before: int | None = None) -> None:
+        """Raise what a status other than OK stands for; `rows_before` is what a cursor has given until now."""
         if status == _abi.NO_MEMORY:
             self.broken = True
             allowed = self._limits.memory_bytes
@@ -312,9 +334,9 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest returned the unknown status {status}"
             raise ProtocolError(msg)
-        raise self._guest_error(self._json(_abi.ERROR))
+        raise self._guest_error(self._json(_abi.ERROR), rows_before)
 
-    def _guest_error(self, described: dict[str, Any]) -> GuestError:
+    def _guest_error(self, described: dict[str, Any], rows_before: int | None) -> GuestError:
         """The error the guest describes; it may describe anything, so every field is made what it has to be."""
         type_name = readable(described.get("type"))[:_SHOWN_NAME_CHARACTERS]
         message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
@@ -325,7 +347,9 @@ class GuestInstance:
         row = described.get("row")
         row = row if isinstance(row, int) else None
         text = f"{self._label}: {type_name}: {message}"
-        if row is not None:
+        if row is not None and rows_before is not None:
+            text += f"\nafter {rows_before + row} rows, called with ({', '.join(shown)})"
+        elif row is not None:
             text += f"\nin row {row} of the batch (counted from 0), called with ({', '.join(shown)})"
         if guest_traceback != f"{type_name}: {message}":  # it has source lines as well
             text += f"\n{guest_traceback}"

@@ -32,7 +32,8 @@ ATTACKS = [
             import _udf_guest, json
             def attack(x):
                 unit = dict(source='lambda x: attack(x)', name='f', entry=None, captured=None, imports={}, links={})
-                f, *_ = _udf_guest.define(json.dumps(dict(units=[unit], return_null=False, by_batch=False)))
+                definition = dict(units=[unit], return_null=False, by_batch=False, table=False)
+                f, *_ = _udf_guest.define(json.dumps(definition))
                 f.__globals__['attack'] = attack
                 return f(x)
         """,

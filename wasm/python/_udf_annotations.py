@@ -28,12 +28,14 @@ _SQL_TYPES = {
 
 # Names that code needn't import to annotate with.
 _KNOWN_NAMES = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
-    name: getattr(typing, name) for name in ("Any", "Optional", "Union", "Literal", "Annotated", "List", "Dict")
+    name: getattr(typing, name)
+    for name in "Any Optional Union Literal Annotated List Dict Iterable Iterator Generator".split()
 }
 _KNOWN_NAMES |= {"typing": typing, "Column": Column}
 
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
 _MAPS = (dict, collections.abc.Mapping)
+_ROWS = (*_LISTS, set, frozenset, collections.abc.Iterator, collections.abc.Generator)
 
 _DEEPEST = 32
 _LONGEST = 5_000
@@ -98,6 +100,8 @@ def read(annotation, namespace, depth=0):
     if isinstance(annotation, typing.NewType):
         return read(annotation.__supertype__, namespace, depth + 1)
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is not None and not inner:  # typing.Sequence
+        return read(origin, namespace, depth + 1)
     if origin is not None:
         return _read_generic(origin, inner, namespace, depth)
     if isinstance(annotation, type):
@@ -105,16 +109,62 @@ def read(annotation, namespace, depth=0):
     raise UnsupportedAnnotation("is not a type that SQL has")
 
 
-def _read_text(text, namespace, depth):
+def read_rows(annotation, namespace):
+    """The meaning of one row of what a table function gives: see `read`."""
+    annotation = _evaluated(annotation, namespace)
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in (None, typing.Any, object, tuple, *_ROWS) or (origin in _ROWS and not inner):
+        return _ANY
+    if origin in _ROWS or (origin is tuple and len(inner) == 2 and inner[1] is ...):
+        return _read_row(inner[0], namespace)
+    raise UnsupportedAnnotation("is not that of rows, such as Iterator[Row]")
+
+
+def _read_row(row, namespace):
+    """Tuples and dicts are rows, of whatever columns they have."""
+    row = _evaluated(row, namespace)
+    origin, inner = typing.get_origin(row), typing.get_args(row)
+    if row is tuple or row in _MAPS or origin in _MAPS or (origin is tuple and ... in inner):
+        return _ANY
+    if origin is not tuple or not inner:
+        return read(row, namespace, 1)
+    columns = [_read_part(part, namespace, 1) for part in inner]
+    if any(column.sql is None for column in columns):
+        return _ANY
+    return Meaning(f"STRUCT({', '.join(f'col{i} {column.sql}' for i, column in enumerate(columns))})")
+
+
+def _evaluated(annotation, namespace):
+    """What the text of a text says, and so on."""
+    try:
+        for _ in range(_DEEPEST):
+            if isinstance(annotation, typing.ForwardRef):
+                annotation = annotation.__forward_arg__
+            if not isinstance(annotation, str):
+                return annotation
+            annotation = _evaluate(annotation, namespace)
+    except Exception as error:
+        raise UnsupportedAnnotation(f"can't be read ({type(error).__name__}: {error})") from error
+    raise UnsupportedAnnotation("nests too deep")
+
+
+def _evaluate(text, namespace):
     if len(text) > _LONGEST:
         raise UnsupportedAnnotation("is too long")
     known = _KNOWN_NAMES | {"datetime": datetime} if "datetime." in text else _KNOWN_NAMES
+    # Annotations see globals first, then what needn't be imported; builtins come last.
+    found = eval(text, {}, collections.ChainMap(namespace, known))
+    return datetime.datetime if found is datetime else found
+
+
+def _read_text(text, namespace, depth):
     try:
-        # Annotations see globals first, then what needn't be imported; builtins come last.
-        found = eval(text, {}, collections.ChainMap(namespace, known))
+        found = _evaluate(text, namespace)
+    except UnsupportedAnnotation:
+        raise
     except Exception:
         return Meaning(text.strip())  # no Python: the host asks DuckDB whether it is SQL
-    return read(datetime.datetime if found is datetime else found, namespace, depth + 1)
+    return read(found, namespace, depth + 1)
 
 
 def read_batch(annotation, namespace):

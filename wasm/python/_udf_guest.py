@@ -81,7 +81,7 @@ def define(text):
     Args:
         text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
             function; "return_null": whether an exception makes its row NULL; "by_batch": whether the function takes
-            columns, whatever its annotations say. A unit has "source": Python code, a lambda
+            columns, whatever its annotations say; "table": whether it gives rows. A unit has "source": Python code, a lambda
             or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
             function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
             null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
@@ -109,7 +109,9 @@ def define(text):
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    described, converters = _describe(function, namespaces[-1], by_batch=definition["by_batch"])
+    described, converters = _describe(
+        function, namespaces[-1], by_batch=definition["by_batch"], table=definition["table"]
+    )
     description = json.dumps(described).encode()
     if len(description) > _DESCRIPTION_BYTES:
         raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
@@ -160,12 +162,18 @@ def _last_definition(tree):
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
-def _describe(function, namespace, *, by_batch):
+def _describe(function, namespace, *, by_batch, table):
     """What the host needs to know to bind the function, and what makes its arguments the classes it wants.
 
+    Args:
+        function: the function.
+        namespace: the globals of its code.
+        by_batch: it takes columns, whatever its annotations say.
+        table: it gives rows, one of which is what "returns" tells about.
+
     Returns:
-        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with the keys of
-        `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
+        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with
+        the keys of `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """
     name = str(getattr(function, "__name__", type(function).__name__))[:_NAME_CHARACTERS]
@@ -181,27 +189,31 @@ def _describe(function, namespace, *, by_batch):
     if columns == {True, False}:
         raise TypeError("some parameters are annotated with Column and others not; a function takes columns or values")
     by_batch = by_batch or columns == {True}
+    if by_batch and table:
+        raise TypeError(
+            "a table function is called once, with values; give its parameters other annotations than Column"
+        )
     for parameter, (meaning, convert) in zip(signature.parameters.values(), found):
         required = parameter.default is parameter.empty
         parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             converters.append(None if by_batch else convert)
-    returns = _meaning(signature.return_annotation, namespace, of_batch=by_batch)[0]
+    read = _udf_annotations.read
+    if by_batch or table:
+        read = _udf_annotations.read_batch if by_batch else _udf_annotations.read_rows
+    returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
 
 
-def _meaning(annotation, namespace, *, of_batch=False):
-    """({"annotation": its text, "sql", "none", "json", "column": see Meaning, "problem": why it has no meaning}, converter).
-
-    With `of_batch` it is what a whole batch is returned as: a column, list or other iterable of the values that count.
-    """
+def _meaning(annotation, namespace, read=_udf_annotations.read):
+    """({"annotation": its text, "sql", "none", "json", "column": see Meaning, "problem": why it has none}, converter)."""
     nothing = {"sql": None, "none": False, "json": False, "column": False}
     if annotation is inspect.Signature.empty:
         return {"annotation": None, "problem": None} | nothing, None
     text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
-        meaning = (_udf_annotations.read_batch if of_batch else _udf_annotations.read)(annotation, namespace)
+        meaning = read(annotation, namespace)
     except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
         return described | nothing | {"problem": str(error)[:_ANNOTATION_CHARACTERS]}, None
     said = {"sql": meaning.sql, "none": meaning.none, "json": meaning.json, "column": meaning.column}
@@ -316,7 +328,7 @@ def _warm_up():
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
     unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    text = json.dumps({"units": [unit], "return_null": False, "by_batch": False})
+    text = json.dumps({"units": [unit], "return_null": False, "by_batch": False, "table": False})
     for _ in range(50):
         function, *_ = define(text)
         function(1)

@@ -1,0 +1,312 @@
+"""Table functions in SQL: what gives a query its rows when DuckDB's Python client registers scalar functions only.
+
+DuckDB's `query(text)` makes a table of a query whose text is computed while another is bound
+(https://duckdb.org/docs/stable/guides/sql_features/query_and_query_table_functions). So a table function is a
+scalar function that is called then, puts an Arrow stream where DuckDB finds it, and returns the query that scans it. A
+macro of the same name hides the call of `query`. The plan keeps the stream, which starts anew for every scan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
+
+from duckdb_wasi_udf import _arrow_types
+from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._signature import VARIANT, resolve
+from duckdb_wasi_udf._table import TableFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb_wasi_udf._sandbox import TrustDomain
+    from duckdb_wasi_udf._signature import SqlTypeOf
+    from duckdb_wasi_udf._table import Rows
+
+# Inline codes whose instances are kept; a query seldom has more than a few.
+_INLINE_FUNCTIONS = 64
+
+# How much of an inline code errors quote.
+_LABEL_CHARACTERS = 60
+
+# What a macro passes for no arguments at all: DuckDB wants one where any are allowed.
+_NO_ARGUMENTS = "duckdb_wasi_udf: no arguments"
+
+
+class Catalog:
+    """Where the streams of one database are put for the queries that scan them."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Remember the connection, but don't keep its database open."""
+        self._con = weakref.ref(con)
+        # By thread, until it binds the next one: DuckDB looks a stream up before the thread does anything else.
+        self._bound: dict[int, duckdb.DuckDBPyRelation] = {}
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of the connection, which itself is busy, perhaps with the very query that is being bound.
+
+        Raises:
+            SignatureError: the connection is closed.
+        """
+        con = self._con()
+        if con is not None:
+            with contextlib.suppress(duckdb.ConnectionException):
+                return con.cursor()
+        msg = (
+            "table functions need the connection they were registered with, which is closed; keep it as long as others "
+            "of the database use them"
+        )
+        raise SignatureError(msg)
+
+    def scan(self, rows: Rows, row_type: str) -> str:
+        """The query that scans a stream.
+
+        Args:
+            rows: the stream.
+            row_type: the SQL type of a row, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
+
+        Raises:
+            SignatureError: the connection is closed.
+        """
+        cursor = self.cursor()
+        relation = cursor.from_arrow(rows)
+        cursor.close()  # or the relation would keep the database open
+        self._bound[threading.get_ident()] = relation
+        columns = casts(rows, row_type)
+        return f"SELECT {columns} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
+
+
+class NamedTable:
+    """What DuckDB calls to bind a named table function."""
+
+    def __init__(self, name: str, function: TableFunction, catalog: Catalog) -> None:
+        self._name = name
+        self._function = function
+        self._catalog = catalog
+
+    def __call__(self, _stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
+        """The query that scans a call with these arguments, each of one value."""
+        arguments = [constant(self._name, chunk) for chunk in chunks]
+        if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
+            arguments = []
+        rows = self._function.rows(arguments, self._name)
+        return pa.array([self._catalog.scan(rows, self._function.signature.return_type)])
+
+    def close(self) -> None:
+        """Drop the instances."""
+        self._function.close()
+
+    def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Give the function its name in FROM, with a form for each number of arguments it takes."""
+        signature = self._function.signature
+        if signature.rest is not None:
+            msg = f"{self._name}: a table function has parameters of its own, not *{signature.rest.name}"
+            raise SignatureError(msg)
+        forms = []
+        for count in range(signature.required, len(signature.parameters) + 1):
+            parameters = signature.parameters[:count]
+            names = [quoted(parameter.name) for parameter in parameters]
+            types = [parameter.sql_type.name if parameter.sql_type else "" for parameter in parameters]
+            declared = ", ".join(f"{name} {sql_type}" for name, sql_type in zip(names, types, strict=True))
+            passed = ", ".join(names) or f"'{_NO_ARGUMENTS}'"
+            forms.append(f"({declared}) AS TABLE (FROM query({quoted(self._name)}({passed})))")
+        create_macro(con, self._name, ", ".join(forms))
+
+
+class InlineTable:
+    """`py_table`: the first argument is the code."""
+
+    def __init__(self, sandbox: TrustDomain, name: str, sql_type_of: SqlTypeOf, catalog: Catalog) -> None:
+        """Prepare the function.
+
+        Args:
+            sandbox: whose engine and limits apply.
+            name: the SQL function's name.
+            sql_type_of: looks SQL types up.
+            catalog: where its streams go.
+        """
+        self._sandbox = sandbox
+        self._name = name
+        self._sql_type_of = sql_type_of
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._functions: OrderedDict[tuple[str, str | None], TableFunction] = OrderedDict()
+
+    def __call__(
+        self,
+        _stops: int,
+        code: pa.ChunkedArray,
+        args: pa.ChunkedArray | None = None,
+        schema: pa.ChunkedArray | None = None,
+        *others: pa.ChunkedArray,
+    ) -> pa.Array:
+        """The query that scans a call of `code`."""
+        if others:
+            msg = f"{self._name} takes code, args and schema; the arguments of the function go into args"
+            raise SignatureError(msg)
+        function = self._function(constant_text(self._name, "code", code), constant_row_type(self._name, schema))
+        given = None if args is None else constant(self._name, args)
+        rows = function.rows(_by_name(function, given), self._name)
+        return pa.array([self._catalog.scan(rows, function.signature.return_type)])
+
+    def close(self) -> None:
+        """Drop the functions with their instances."""
+        with self._lock:
+            for function in self._functions.values():
+                function.close()
+            self._functions.clear()
+
+    def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Give the function its name in FROM."""
+        name = quoted(self._name)
+        create_macro(
+            con,
+            self._name,
+            f"(code, args := NULL, schema := NULL) AS TABLE (FROM query({name}(code, args, schema)))",
+        )
+
+    def _function(self, code: str, declared: str | None) -> TableFunction:
+        key = (code, declared)
+        with self._lock:
+            if key in self._functions:
+                self._functions.move_to_end(key)
+                return self._functions[key]
+        made = define(self._sandbox, inline_definition(self._name, code), declared, self._sql_type_of)
+        with self._lock:
+            function = self._functions.setdefault(key, made)
+            while len(self._functions) > _INLINE_FUNCTIONS:
+                self._functions.popitem(last=False)[1].retire()
+        if function is not made:  # another thread was faster
+            made.retire()
+        return function
+
+
+def define(sandbox: TrustDomain, definition: Definition, declared: str | None, sql_type_of: SqlTypeOf) -> TableFunction:
+    """A table function with rows of the SQL type `declared`; None to go by its annotation."""
+    return TableFunction(
+        sandbox,
+        definition,
+        lambda instance: resolve(definition.label, instance.description, sql_type_of, return_type=declared),
+    )
+
+
+def inline_definition(name: str, code: str) -> Definition:
+    """The function that is written in a query."""
+    line = code.strip().partition("\n")[0]
+    if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
+        line = line[:_LABEL_CHARACTERS] + "..."
+    return Definition.from_source(code, f"{name}({line!r})", name=name)
+
+
+def row_type(label: str, schema: Any) -> str:
+    """The SQL type of rows that are declared as a type, or as a dict of columns' names and types.
+
+    Raises:
+        SignatureError: DuckDB knows no such type.
+    """
+    try:
+        if isinstance(schema, dict):
+            return f"STRUCT({', '.join(f'{quoted(name)} {DuckDBPyType(item)}' for name, item in schema.items())})"
+        return str(DuckDBPyType(schema))
+    except (duckdb.Error, TypeError) as error:
+        msg = (
+            f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
+            f"got {schema!r}: {error}"
+        )
+        raise SignatureError(msg) from error
+
+
+def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
+    """Create a table macro in the current schema, for all connections; in a read-only database for this one.
+
+    One that a database file has kept from an earlier time is replaced; what else has the name is left.
+
+    Raises:
+        duckdb.Error: the name is taken.
+    """
+    read_only, kept = con.execute(
+        """
+        SELECT
+            (SELECT readonly FROM duckdb_databases() WHERE database_name = current_database()),
+            (
+                SELECT max(macro_definition)
+                FROM duckdb_functions()
+                WHERE function_name = $1 AND function_type = 'table_macro'
+                AND database_name = current_database() AND schema_name = current_schema()
+            )
+        """,
+        [name.lower()],
+    ).fetchall()[0]
+    ours = kept is not None and kept.startswith("SELECT * FROM query(")
+    if read_only:
+        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
+    else:
+        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes any."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def casts(rows: Rows, row_type: str) -> str:
+    """The select list that gives the columns of a stream the types of a row of the SQL type; VARIANT leaves them."""
+    if row_type == VARIANT:
+        return "*"
+    sql_type = DuckDBPyType(row_type)
+    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
+    names = [quoted(name) for name in rows.schema.names]
+    return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
+
+
+def constant(name: str, chunk: pa.ChunkedArray) -> pa.Array:
+    """The one value of an argument, as a type the guest has a codec for."""
+    if len(chunk) != 1:
+        msg = f"{name} is a table function: call it in FROM, with arguments that don't differ from row to row"
+        raise SignatureError(msg)
+    value = chunk.chunk(0)
+    plain = _arrow_types.plain(value.type)
+    return value if value.type == plain else value.cast(plain)
+
+
+def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
+    """The one value of an argument that is text."""
+    text = constant(name, chunk)[0].as_py()
+    if not isinstance(text, str):
+        msg = f"{name}: the {what} is {text!r}; pass it as VARCHAR"
+        raise SignatureError(msg)
+    return text
+
+
+def constant_row_type(name: str, schema: pa.ChunkedArray | None) -> str | None:
+    """The SQL type of rows that the argument `schema` declares; None when it is NULL or left out."""
+    declared = None if schema is None else constant(name, schema)[0].as_py()
+    return None if declared is None else row_type(name, declared)
+
+
+def _by_name(function: TableFunction, given: pa.Array | None) -> Sequence[pa.Array]:
+    """The arguments of a call in order, from a STRUCT of them."""
+    if given is None or given[0].as_py() is None:
+        return []
+    signature = function.signature
+    if not pa.types.is_struct(given.type) or given.type == _arrow_types.VARIANT:
+        msg = f"{signature.label}: args is a STRUCT of arguments by name, as in {{'n': 10}}, not {given.type}"
+        raise SignatureError(msg)
+    values = dict(zip([field.name for field in given.type], given.flatten(), strict=True))
+    names = [parameter.name for parameter in signature.parameters]
+    unknown = [name for name in values if name not in names]
+    wanted = names[: max(signature.required, *(names.index(name) + 1 for name in values if name in names), 0)]
+    missing = [name for name in wanted if name not in values]
+    if unknown or missing:
+        problem = f"it has no {unknown[0]!r}" if unknown else f"args lacks {missing[0]!r}"
+        msg = f"{signature.label}: the function takes ({', '.join(names)}); {problem}"
+        raise SignatureError(msg)
+    return [values[name] for name in wanted]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -117,6 +118,7 @@ class GuestInstance:
         self._output_at: int | None = None
         self._budgeted = False
         self.broken = False
+        self.guest_seconds = 0.0  # inside the guest, all calls together
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
         except wasmtime.WasmtimeError as error:
@@ -230,9 +232,14 @@ class GuestInstance:
             self.discard()
 
     @property
+    def memory_bytes(self) -> int:
+        """Its linear memory, which never shrinks."""
+        return self._raw.memory()[1]
+
+    @property
     def grown_bytes(self) -> int:
         """The linear memory it has taken beyond the snapshot's."""
-        return self._raw.memory()[1] - self._engine.memory_bytes
+        return self.memory_bytes - self._engine.memory_bytes
 
     def discard(self) -> None:
         """Free its memory; whoever uses it all the same gets an AttributeError, not freed memory."""
@@ -260,6 +267,7 @@ class GuestInstance:
         return text
 
     def _call(self, export: str, *arguments: int) -> int:
+        began = time.perf_counter()
         try:
             return _stack.call(self._raw.call, export, *arguments)
         except wasmtime.Trap as trap:
@@ -279,6 +287,8 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
+        finally:
+            self.guest_seconds += time.perf_counter() - began
 
     def _raise_cancelled(self) -> NoReturn:
         msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"

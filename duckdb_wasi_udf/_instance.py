@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -75,16 +76,24 @@ class Definition:
         label: how errors name the function.
         units: its code; the last unit makes the function.
         return_null: an exception makes its row NULL instead of failing the query.
+        hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
     """
 
     label: str
     units: tuple[Unit, ...]
     return_null: bool = False
+    hidden_arguments: int = 0
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, return_null: bool = False) -> Definition:
         """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
         return cls(label=label, units=(Unit(source=source, name=name or label),), return_null=return_null)
+
+    @property
+    def source_hash(self) -> str:
+        """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
+        shipped = len(self.units) > 1 or self.units[0].captured or self.units[0].imports
+        return hashlib.sha256(self.encode() if shipped else self.units[0].source.encode()).hexdigest()
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
@@ -110,6 +119,7 @@ class GuestInstance:
         self._limits = limits
         self._data_limits = data_limits
         self._label = definition.label
+        self._hidden_arguments = definition.hidden_arguments
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
@@ -328,7 +338,7 @@ class GuestInstance:
         message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
         guest_traceback = readable(described.get("traceback", "")).rstrip()[-_SHOWN_CHARACTERS:]
         arguments = described.get("arguments")
-        arguments = arguments[:_SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
+        arguments = arguments[self._hidden_arguments : _SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
         shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments])
         row = described.get("row")
         row = row if isinstance(row, int) else None

@@ -49,6 +49,4 @@ def test_what_calls_did_is_counted():
         assert budget.running == 1
         budget.end(100, 102, rows, 1.5, memory_bytes)
     assert budget.running == 0
-    assert budget.usage == Usage(
-        calls=3, rows=150, errors=1, seconds=6.0, guest_seconds=4.5, peak_memory_bytes=7
-    )
+    assert budget.usage == Usage(calls=3, rows=150, errors=1, seconds=6.0, guest_seconds=4.5, peak_memory_bytes=7)

@@ -70,7 +70,7 @@ class GroupFunction(ScalarFunction):
         sizes = np.maximum.reduce([np.diff(column.offsets.to_numpy()) for column in lists])
         calls = list(_calls(sizes, sum(column.nbytes for column in lists)))
         results = [self._call(stops, lists, sizes, begin, end) for begin, end in calls]
-        return results[0] if len(results) == 1 else self._joined(results)
+        return results[0] if len(results) == 1 else _joined(results)
 
     def _lists(self, number: int, column: pa.Array) -> pa.ListArray:
         """A column of lists without NULLs, which stand for empty groups."""
@@ -105,25 +105,6 @@ class GroupFunction(ScalarFunction):
             cut.append(_lists_of(column.values, np.concatenate([starts[:1], ends]), column.type))
         results = super().run(stops, [pa.array(pieces), *cut], len(pieces))
         return results if len(pieces) == end - begin else results.take(pa.array(lasts))
-
-    def _joined(self, results: list[pa.Array]) -> pa.Array:
-        """The results of several calls; where their types were inferred and differ, each keeps its own."""
-        types = list(dict.fromkeys(result.type for result in results if not pa.types.is_null(result.type)))
-        if len(types) <= 1:
-            whole = types[0] if types else pa.null()
-            return pa.concat_arrays(
-                [result if result.type == whole else _nulls(len(result), whole) for result in results]
-            )
-        if any(pa.types.is_union(data_type) for data_type in types):
-            msg = f"{self._label}: the results of different groups don't go together; declare a type, or annotate one"
-            raise SignatureError(msg)
-        codes = [types.index(result.type) if result.type in types else 0 for result in results]
-        children = [
-            pa.concat_arrays([result if result.type == kind else _nulls(len(result), kind) for result in results])
-            for kind in types
-        ]
-        tags = np.repeat(codes, [len(result) for result in results]).astype(np.int8)
-        return pa.UnionArray.from_sparse(pa.array(tags), children)
 
 
 class InlineAggregate(InlineFunction):
@@ -160,8 +141,27 @@ def _lists_of(values: pa.Array, offsets: np.ndarray, data_type: pa.ListType) -> 
     )
 
 
-def _nulls(length: int, data_type: pa.DataType) -> pa.Array:
-    return pa.array([None] * length, data_type)
+def _joined(results: list[pa.Array]) -> pa.Array:
+    """The results of several calls; where their types were inferred and differ, each row keeps its own, in a union."""
+    parts = [_members(result) for result in results]
+    types = list(dict.fromkeys(kind for members, _ in parts for kind in members if not pa.types.is_null(kind)))
+    children = [
+        pa.concat_arrays([members.get(kind, pa.array([None] * len(codes), kind)) for members, codes in parts])
+        for kind in types or [pa.null()]
+    ]
+    if len(children) == 1:
+        return children[0]
+    numbers = [np.array([types.index(kind) if kind in types else 0 for kind in members]) for members, _ in parts]
+    tags = np.concatenate([number[codes] for number, (_, codes) in zip(numbers, parts, strict=True)])
+    return pa.UnionArray.from_sparse(pa.array(tags.astype(np.int8)), children)
+
+
+def _members(result: pa.Array) -> tuple[dict[pa.DataType, pa.Array], np.ndarray]:
+    """The values of each type, NULL where a row is of another, and which of the types each row is of."""
+    if not pa.types.is_union(result.type):
+        return {result.type: result}, np.zeros(len(result), dtype=np.int8)
+    members = [result.field(i) for i in range(result.type.num_fields)]
+    return {member.type: member for member in members}, result.type_codes.to_numpy()
 
 
 def _without_piece(signature: Signature) -> Signature:

@@ -44,7 +44,12 @@ def _whole(function):
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as max may have none
         signature = inspect.Signature([inspect.Parameter("lists", inspect.Parameter.VAR_POSITIONAL)])
-    return _described(aggregate, function, signature.parameters.values(), signature.return_annotation)
+    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    parameters = [
+        parameter.replace(annotation=parameter.empty) if _means_json(parameter.annotation, namespace) else parameter
+        for parameter in signature.parameters.values()
+    ]
+    return _described(aggregate, function, parameters, signature.return_annotation)
 
 
 def _stepping(kind):
@@ -83,6 +88,14 @@ def _stepping(kind):
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
     ]
     return _described(aggregate, kind.step, parameters, inspect.signature(kind.finish).return_annotation, kind.__name__)
+
+
+def _means_json(annotation, namespace):
+    """Whether it is `list`, or one of Any, which is JSON elsewhere."""
+    try:
+        return annotation is not inspect.Parameter.empty and _udf_annotations.read(annotation, namespace).json
+    except _udf_annotations.UnsupportedAnnotation:
+        return False
 
 
 def _takes_none(parameter, namespace):

@@ -228,10 +228,10 @@ def labelled(arrived: pa.DataType, declared: pa.DataType | None, *, parse_json: 
     if declared == TIMETZ and arrived != TIMETZ:
         msg = "TIME WITH TIME ZONE arrives without its offset"
         raise MismatchError(msg)
-    if arrived == pa.json_() or declared == pa.json_():
+    if arrived == pa.json_() or (declared == pa.json_() and arrived == pa.string()):
         return pa.json_() if parse_json else pa.string()
     if arrived == _HUGE_DECIMAL:
-        return HUGEINT if declared is None else declared
+        return declared if declared in (HUGEINT, UHUGEINT, _HUGE_DECIMAL) else HUGEINT
     if (arrived, declared) in _STORED_AS:
         return _STORED_AS[arrived, declared]
     return _labelled_inside(arrived, declared, parse_json=parse_json)
@@ -242,8 +242,10 @@ _STORED_AS = {(pa.string(), pa.uuid()): UUID_TEXT, (pa.binary(), BIT): BIT}
 
 
 def _labelled_inside(arrived: pa.DataType, declared: pa.DataType | None, *, parse_json: bool) -> pa.DataType:
-    """`labelled` for what nests: DuckDB casts arguments, so the declared type nests alike."""
+    """`labelled` for what nests. The arguments of inline code aren't cast, so the declared type may nest otherwise."""
     types = pa.types
+    if declared is not None and declared.id != arrived.id:
+        declared = None
 
     def inner(child: pa.DataType, inside: pa.DataType | None) -> pa.DataType:
         return labelled(child, inside, parse_json=parse_json)
@@ -252,16 +254,20 @@ def _labelled_inside(arrived: pa.DataType, declared: pa.DataType | None, *, pars
         return child.with_type(inner(child.type, None if inside is None else inside.type))
 
     if types.is_list(arrived):
-        return pa.list_(field(arrived.value_field, declared and declared.value_field))
+        return pa.list_(field(arrived.value_field, None if declared is None else declared.value_field))
     if types.is_fixed_size_list(arrived):
-        return pa.list_(field(arrived.value_field, declared and declared.value_field), arrived.list_size)
+        return pa.list_(
+            field(arrived.value_field, None if declared is None else declared.value_field), arrived.list_size
+        )
     if types.is_struct(arrived):
-        return pa.struct([field(child, declared and declared.field(i)) for i, child in enumerate(arrived)])
+        known = {} if declared is None else {child.name: child for child in declared}
+        return pa.struct([field(child, known.get(child.name)) for child in arrived])
     if types.is_map(arrived):
-        key, item = (declared.key_type, declared.item_type) if declared else (None, None)
+        key, item = (declared.key_type, declared.item_type) if declared is not None else (None, None)
         return pa.map_(inner(arrived.key_type, key), inner(arrived.item_type, item))
     if types.is_union(arrived):
-        members = [field(child, declared and declared.field(i)) for i, child in enumerate(_members(arrived))]
+        of_name = {} if declared is None else {member.name: member for member in _members(declared)}
+        members = [field(child, of_name.get(child.name)) for child in _members(arrived)]
         return pa.sparse_union(members, arrived.type_codes)
     return arrived
 

@@ -1,13 +1,35 @@
-"""The time all batches of a function may take together."""
+"""The time all batches of a function may take together, and a count of what they did."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 from duckdb_wasi_udf._errors import LimitExceeded
 
 # A function that hasn't run for this long starts on another query.
 REST_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a function has done since it was created.
+
+    Attributes:
+        calls: batches, those that failed included.
+        rows: rows of the batches that didn't fail.
+        errors: batches that failed.
+        seconds: time its batches took, on all threads, from waiting for an instance to the copied result.
+        guest_seconds: the part of it that was spent inside guests, in batches that left their instance sound.
+        peak_memory_bytes: the most linear memory an instance had at the end of a batch.
+    """
+
+    calls: int = 0
+    rows: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    guest_seconds: float = 0.0
+    peak_memory_bytes: int = 0
 
 
 class Budget:
@@ -30,6 +52,7 @@ class Budget:
         self._running = 0
         self._spent = 0.0
         self._last = float("-inf")
+        self.usage = Usage()
 
     def begin(self, now: float) -> float:
         """A call begins; the seconds it may take. `end` has to follow.
@@ -50,12 +73,37 @@ class Budget:
             self._running += 1
         return left
 
-    def end(self, began: float, now: float) -> None:
-        """The call that began at `began` has ended."""
+    def end(
+        self, began: float, now: float, rows: int | None = 0, guest_seconds: float = 0.0, memory_bytes: int = 0
+    ) -> None:
+        """A call has ended; what it did is counted here because the lock is taken anyway.
+
+        Args:
+            began: when it began.
+            now: when it ended.
+            rows: the rows of its batch; None if it failed.
+            guest_seconds: how long it was inside a guest.
+            memory_bytes: the linear memory of its instance.
+        """
+        usage = self.usage
         with self._lock:
             self._running -= 1
             self._spent += now - began
             self._last = now
+            usage.calls += 1
+            usage.seconds += now - began
+            usage.guest_seconds += guest_seconds
+            if rows is None:
+                usage.errors += 1
+            else:
+                usage.rows += rows
+            if memory_bytes > usage.peak_memory_bytes:  # noqa: PLR1730 - a call of max takes twice as long
+                usage.peak_memory_bytes = memory_bytes
+
+    @property
+    def running(self) -> int:
+        """The calls under way."""
+        return self._running
 
     def exceeded(self) -> LimitExceeded:
         """The error."""

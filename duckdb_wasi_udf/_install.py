@@ -6,19 +6,21 @@ import contextlib
 import functools
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 from duckdb.func import ARROW, SPECIAL
 from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _source
+from duckdb_wasi_udf._aggregate import GroupFunction, InlineAggregate
+from duckdb_wasi_udf._catalog import Catalog
 from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._sandbox import CLOSED, TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
 from duckdb_wasi_udf._table_map_sql import InlineMap, Maps, map_relation
-from duckdb_wasi_udf._table_sql import Catalog, InlineTable, NamedTable, define, row_type
+from duckdb_wasi_udf._table_sql import InlineTable, NamedTable, Streams, define, row_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 # The inline functions and the SQL type of their results; None: by annotation, or inferred.
 INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf": None,
+    "py_agg": None,
     "py_udf_bigint": "BIGINT",
     "py_udf_blob": "BLOB",
     "py_udf_boolean": "BOOLEAN",
@@ -67,18 +70,29 @@ class Sandbox(TrustDomain):
         [('Ada Lovelace',)]
     """
 
-    def __init__(self, **limits: Any) -> None:
-        """Prepare a sandbox: see `TrustDomain`."""
+    def __init__(self, *, allow_inline: bool = True, allow_create: bool = True, **limits: Any) -> None:
+        """Prepare a sandbox: see `TrustDomain` for its limits.
+
+        Args:
+            allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms and
+                `py_agg`.
+            allow_create: queries may create and drop functions, and those stored in the database are restored; without
+                it, only what the host registers runs.
+            limits: as `TrustDomain`.
+        """
         super().__init__(**limits)
-        self._scalars: dict[str, ScalarFunction] = {}
+        self.allow_inline = allow_inline
+        self.allow_create = allow_create
+        # By name in lower case; what SQL created as well as what Python did.
+        self.functions: dict[str, ScalarFunction] = {}
         self._maps = Maps(self, _sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
-        """Register `py_udf` and its typed forms, such as `py_udf_bigint` (`INLINE_FUNCTIONS`), and the table functions
-        `py_table` and `py_map_batches`.
+        """Register the `py_*` SQL functions, and the functions that are stored in the database.
 
-        Every connection of the same database sees them, the last two as long as `con` is open. Installing again on the
-        same connection replaces them.
+        Every connection of the same database sees them, the table functions as long as `con` is open. Installing again
+        on the same connection replaces them, and what was created with `py_create_function` goes with them unless it is
+        stored. What is stored and can't be defined is logged, and `py_functions()` says why.
 
         Args:
             con: the connection to register with.
@@ -91,29 +105,35 @@ class Sandbox(TrustDomain):
             ClosedError: the sandbox was closed.
         """
         self.check_open()
-        catalog = Catalog(con)
+        streams = Streams(con)
         tables: dict[str, InlineTable | InlineMap] = {
-            "py_table": InlineTable(self, "py_table", _sql_type_of, catalog),
-            "py_map_batches": InlineMap(self._maps, "py_map_batches", catalog),
+            "py_table": InlineTable(self, "py_table", _sql_type_of, streams),
+            "py_map_batches": InlineMap(self._maps, "py_map_batches", streams),
         }
-        scalars = {
-            name: InlineFunction(self, name, return_type, _sql_type_of)
-            for name, return_type in INLINE_FUNCTIONS.items()
-        }
-        for name, inline in {**scalars, **tables}.items():
+        for name in (*INLINE_FUNCTIONS, *tables, *Catalog.SQL_FUNCTIONS):
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
-            return_type = "VARCHAR" if name in tables else INLINE_FUNCTIONS[name]
-            try:
-                self._register(con, name, inline, None, return_type or VARIANT)
-            except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
-                msg = (
-                    f"{name} is already installed on this database through another connection; install through that "
-                    "one to replace it, or use it as it is"
-                )
-                raise SignatureError(msg) from error
-        for table in tables.values():
-            table.create_macro(con)
+        Catalog.leave(con)
+        catalog = Catalog(self, con)
+        try:
+            for name, return_type in INLINE_FUNCTIONS.items() if self.allow_inline else ():
+                kind = InlineAggregate if name == "py_agg" else InlineFunction
+                inline = kind(self, name, return_type, _sql_type_of)
+                self.register(con, name, inline, None, return_type or VARIANT)
+                self.hold(inline)
+            for name, table in tables.items() if self.allow_inline else ():
+                self.register(con, name, table, None, "VARCHAR")
+                self.hold(table)
+                table.create_macro(con)
+            for name, function, parameters, result in catalog.sql_functions():
+                self.register(con, name, function, parameters, result, side_effects=True)
+        except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
+            msg = (
+                f"{name} is already installed on this database through another connection; install through that "
+                "one to replace it, or use it as it is"
+            )
+            raise SignatureError(msg) from error
+        catalog.enter(con)
         return self
 
     def create_function(
@@ -178,18 +198,56 @@ class Sandbox(TrustDomain):
 
         definition = _source.define(function, name, return_null=return_null, by_batch=by_batch)
         scalar = ScalarFunction(self, definition, signature)
-        declared = [parameter.sql_type.name for parameter in scalar.signature.parameters if parameter.sql_type]
-        all_declared = len(declared) == len(scalar.signature.parameters)
-        typed = all_declared and scalar.signature.rest is None and scalar.signature.required == len(declared)
-        if typed and not declared and side_effects:
+        types = scalar.takes.declared_types
+        if types == [] and side_effects:
             msg = (
                 f"{name}: DuckDB doesn't tell a function without parameters how many rows it wants, so "
                 "side_effects=True needs a parameter; pass it any column"
             )
             raise SignatureError(msg)
-        types = declared if typed else None
-        self._register(con, name, scalar, types, scalar.signature.return_type, side_effects=side_effects)
-        self._scalars[name] = scalar
+        self._keep(con, name, scalar, side_effects=side_effects)
+        return con
+
+    def create_aggregate_function(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        function: Callable[..., Any] | str,
+        parameters: Sequence[Any] | None = None,
+        return_type: Any = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """Register an aggregate function that runs in the sandbox.
+
+        Queries call it with the lists that DuckDB's `list` makes of groups, `name(list(x), list(y))`, because DuckDB
+        takes aggregates from C only: DISTINCT, ORDER BY, FILTER and OVER belong inside, to `list`.
+
+        Args:
+            con: the connection to register with; every connection of the database sees the function.
+            name: its SQL name.
+            function: a callable or source text, as in `create_function`. A function gets a list of the group's values
+                for each column, NULLs as None. A class is instantiated for each group; its `step` gets the values of
+                each row, except rows with a NULL where the annotation has no `| None`; `finish()` gives the result.
+            parameters: the SQL type of each column's values (not of the list), likewise; None to go by annotations.
+            return_type: the SQL type of the result; None to go by the annotation of the function or of `finish`, and
+                without one to infer the type and return VARIANT.
+
+        Returns:
+            The connection.
+
+        Raises:
+            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+        """
+        self.check_open()
+        lists = None if parameters is None else ["BIGINT", *(f"{_sql_type(name, item)}[]" for item in parameters)]
+        return_name = None if return_type is None else _sql_type(name, return_type)
+
+        def signature(instance: GuestInstance) -> Signature:
+            return resolve(name, instance.description, _sql_type_of, parameters=lists, return_type=return_name)
+
+        definition = _source.define(function, name, return_null=False)
+        self._keep(con, name, GroupFunction(self, definition, signature))
         return con
 
     def create_table_function(
@@ -223,8 +281,9 @@ class Sandbox(TrustDomain):
         self.check_open()
         declared = None if schema is None else row_type(name, schema)
         definition = _source.define(function, name, return_null=False)
-        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Catalog(con))
-        self._register(con, name, table, None, "VARCHAR")
+        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Streams(con))
+        self.register(con, name, table, None, "VARCHAR")
+        self.hold(table)
         try:
             table.create_macro(con)
         except BaseException:
@@ -270,10 +329,10 @@ class Sandbox(TrustDomain):
         Raises:
             SignatureError: the sandbox has no function of that name.
         """
-        if name not in self._scalars:
-            msg = f"{name!r} is not a function of this sandbox; there are: {', '.join(sorted(self._scalars))}"
+        if name.lower() not in self.functions:
+            msg = f"{name!r} is not a function of this sandbox; there are: {', '.join(sorted(self.functions))}"
             raise SignatureError(msg)
-        return self._scalars[name].failed_rows
+        return self.functions[name.lower()].failed_rows
 
     def function(
         self, con: duckdb.DuckDBPyConnection, name: str | None = None, **options: Any
@@ -295,11 +354,20 @@ class Sandbox(TrustDomain):
 
         return register
 
-    def _register(
+    def _keep(
+        self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False
+    ) -> None:
+        """Register a named function and keep account of it."""
+        takes = function.takes
+        self.register(con, name, function, takes.declared_types, takes.return_type, side_effects=side_effects)
+        self.hold(function)
+        self.functions[name.lower()] = function
+
+    def register(
         self,
         con: duckdb.DuckDBPyConnection,
         name: str,
-        function: _Callee,
+        function: Callable[..., pa.Array],
         parameters: list[Any] | None,
         return_type: str,
         *,
@@ -324,25 +392,15 @@ class Sandbox(TrustDomain):
         self.hold(entry)
 
 
-class _Callee(Protocol):
-    """What DuckDB calls."""
-
-    def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
-        """Run one batch; `stops` is the clock's count of stops when it began."""
-
-    def close(self) -> None:
-        """Drop the instances."""
-
-
 class _Entry:
     """A function as DuckDB has it, which never lets go of it: empty once the sandbox is closed."""
 
     __slots__ = ("_function", "_owner", "_sandbox")
 
-    def __init__(self, sandbox: Sandbox, function: _Callee) -> None:
+    def __init__(self, sandbox: Sandbox, function: Callable[..., pa.Array]) -> None:
         self._sandbox: Sandbox | None = sandbox
         self._owner = weakref.ref(sandbox)
-        self._function: _Callee | None = function
+        self._function: Callable[..., pa.Array] | None = function
 
     def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         """Run one batch."""
@@ -361,10 +419,8 @@ class _Entry:
             raise
 
     def close(self) -> None:
-        """Drop the function, with its instances."""
-        function, self._function, self._sandbox = self._function, None, None
-        if function is not None:
-            function.close()
+        """Let go of the function."""
+        self._function = self._sandbox = None
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

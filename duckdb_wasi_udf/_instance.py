@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -76,6 +78,7 @@ class Definition:
         return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
+        hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
     """
 
     label: str
@@ -83,11 +86,18 @@ class Definition:
     return_null: bool = False
     by_batch: bool = False
     table: bool = False
+    hidden_arguments: int = 0
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
         """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
         return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
+
+    @property
+    def source_hash(self) -> str:
+        """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
+        shipped = len(self.units) > 1 or self.units[0].captured or self.units[0].imports
+        return hashlib.sha256(self.encode() if shipped else self.units[0].source.encode()).hexdigest()
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
@@ -114,6 +124,7 @@ class GuestInstance:
         self._limits = limits
         self._data_limits = data_limits
         self._label = definition.label
+        self._hidden_arguments = definition.hidden_arguments
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
@@ -122,6 +133,7 @@ class GuestInstance:
         self._output_at: int | None = None
         self._budgeted = False
         self.broken = False
+        self.guest_seconds = 0.0  # inside the guest, all calls together
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
         except wasmtime.WasmtimeError as error:
@@ -254,9 +266,14 @@ class GuestInstance:
             self.discard()
 
     @property
+    def memory_bytes(self) -> int:
+        """Its linear memory, which never shrinks."""
+        return self._raw.memory()[1]
+
+    @property
     def grown_bytes(self) -> int:
         """The linear memory it has taken beyond the snapshot's."""
-        return self._raw.memory()[1] - self._engine.memory_bytes
+        return self.memory_bytes - self._engine.memory_bytes
 
     def discard(self) -> None:
         """Free its memory; whoever uses it all the same gets an AttributeError, not freed memory."""
@@ -284,6 +301,7 @@ class GuestInstance:
         return text
 
     def _call(self, export: str, *arguments: int) -> int:
+        began = time.perf_counter()
         try:
             return _stack.call(self._raw.call, export, *arguments)
         except wasmtime.Trap as trap:
@@ -303,6 +321,8 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
+        finally:
+            self.guest_seconds += time.perf_counter() - began
 
     def _raise_cancelled(self) -> NoReturn:
         msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"
@@ -342,7 +362,7 @@ class GuestInstance:
         message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
         guest_traceback = readable(described.get("traceback", "")).rstrip()[-_SHOWN_CHARACTERS:]
         arguments = described.get("arguments")
-        arguments = arguments[:_SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
+        arguments = arguments[self._hidden_arguments : _SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
         shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments])
         row = described.get("row")
         row = row if isinstance(row, int) else None

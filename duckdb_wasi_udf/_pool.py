@@ -45,25 +45,36 @@ class Pool:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
         began = time.monotonic()
         budget = self._budget.begin(began)
+        rows = None
+        guest_seconds, memory_bytes = 0.0, 0
         try:
             instance = self._roster.take(self._shelf) or self._start()
             sound = False
+            before = instance.guest_seconds
             try:
                 result = instance.call(columns, length, stops, budget)
                 sound = True
+                rows = length
             except GuestError:
                 # The user's code raised: the interpreter is as sound as after any exception. After anything else (a
                 # trap, a limit, Ctrl-C between two steps) the instance is dropped.
                 sound = not instance.broken
                 raise
             finally:
+                if sound:  # any other may be gone already, and its memory with it
+                    guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
                 if sound and self._reuse:
                     self._roster.put_back(self._shelf, instance)
                 else:
                     self._roster.drop(instance)
         finally:
-            self._budget.end(began, time.monotonic())
+            self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
         return result
+
+    @property
+    def idle(self) -> int:
+        """The instances that wait for a call."""
+        return len(self._shelf)
 
     def close(self) -> None:
         """Drop the idle instances, and those that are running when their call is done."""

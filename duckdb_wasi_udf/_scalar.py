@@ -18,6 +18,7 @@ from duckdb_wasi_udf._signature import Signature, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from duckdb_wasi_udf._budget import Usage
     from duckdb_wasi_udf._roster import Shelf
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import SqlTypeOf
@@ -33,7 +34,17 @@ _LABEL_CHARACTERS = 60
 
 
 class ScalarFunction:
-    """A function with its signature, called with Arrow columns; makes and keeps the instances it runs on."""
+    """A function with its signature, called with Arrow columns; makes and keeps the instances it runs on.
+
+    Attributes:
+        kind: what DuckDB would call it.
+        signature: what the guest's function takes and returns.
+        takes: what the SQL function takes and returns.
+        source_hash: see `Definition.source_hash`.
+        failed_rows: how many rows are NULL because the function raised.
+    """
+
+    kind = "scalar"
 
     def __init__(
         self, sandbox: TrustDomain, definition: Definition, signature: Callable[[GuestInstance], Signature]
@@ -53,7 +64,7 @@ class ScalarFunction:
         self._definition = definition
         first = sandbox.start(definition)
         try:
-            self.signature = signature(first)
+            self.signature = self.takes = signature(first)
         except BaseException:
             sandbox.roster.drop(first)
             raise
@@ -61,7 +72,8 @@ class ScalarFunction:
         sandbox.roster.put_back(self._spare, first)
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
-        self.failed_rows = 0  # rows that are NULL because the function raised
+        self.source_hash = definition.source_hash
+        self.failed_rows = 0
         self._lock = threading.Lock()
 
     def __call__(self, stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
@@ -103,6 +115,16 @@ class ScalarFunction:
                 self.failed_rows += failed_rows
         return results
 
+    @property
+    def usage(self) -> Usage:
+        """What it has done."""
+        return self._budget.usage
+
+    @property
+    def instances(self) -> int:
+        """The live instances, idle and busy."""
+        return len(self._spare) + sum(pool.idle for pool in list(self._pools.values())) + self._budget.running
+
     def close(self) -> None:
         """Drop the instances."""
         self._sandbox.roster.clear(self._spare)
@@ -128,6 +150,8 @@ class ScalarFunction:
 
 class InlineFunction:
     """`py_udf` and its typed forms: the first argument of every call is the code."""
+
+    function_class: type[ScalarFunction] = ScalarFunction
 
     def __init__(self, sandbox: TrustDomain, name: str, return_type: str | None, sql_type_of: SqlTypeOf) -> None:
         """Prepare the function.
@@ -203,7 +227,7 @@ class InlineFunction:
             line = line[:_LABEL_CHARACTERS] + "..."
         label = f"{self._name}({line!r})"
         definition = Definition.from_source(code, label, name=self._name)
-        return ScalarFunction(
+        return self.function_class(
             self._sandbox,
             definition,
             lambda instance: resolve(label, instance.description, self._sql_type_of, return_type=self._return_type),

@@ -79,6 +79,23 @@ class Signature:
     result_type: pa.DataType | None
     by_batch: bool
 
+    @property
+    def declared_types(self) -> list[str] | None:
+        """The SQL type of each parameter; None when some take any, or may be left out."""
+        declared = [parameter.sql_type.name for parameter in self.parameters if parameter.sql_type]
+        exact = len(declared) == len(self.parameters) == self.required and self.rest is None
+        return declared if exact else None
+
+    def __str__(self) -> str:
+        parts = [
+            f"{parameter.name} {parameter.sql_type.name if parameter.sql_type else 'ANY'}"
+            for parameter in self.parameters
+        ]
+        parts[self.required :] = [f"[{part}]" for part in parts[self.required :]]
+        if self.rest is not None:
+            parts.append(f"*{self.rest.name} {self.rest.sql_type.name if self.rest.sql_type else 'ANY'}")
+        return f"({', '.join(parts)}) -> {self.return_type}"
+
     def bind(self, argument_types: Sequence[pa.DataType]) -> list[tuple[pa.DataType, bool]]:
         """Match the arguments of a call with the parameters.
 

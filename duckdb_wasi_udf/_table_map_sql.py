@@ -13,7 +13,7 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._signature import resolve
 from duckdb_wasi_udf._table_map import Map
 from duckdb_wasi_udf._table_sql import (
-    Catalog,
+    Streams,
     casts,
     constant_row_type,
     constant_text,
@@ -95,17 +95,17 @@ class Maps:
 class InlineMap:
     """`py_map_batches`: the first argument is the code, the second the query whose rows it gets."""
 
-    def __init__(self, maps: Maps, name: str, catalog: Catalog) -> None:
+    def __init__(self, maps: Maps, name: str, streams: Streams) -> None:
         """Prepare the function.
 
         Args:
             maps: where its functions belong.
             name: the SQL function's name.
-            catalog: where its streams go.
+            streams: where its streams go.
         """
         self._maps = maps
         self._name = name
-        self._catalog = catalog
+        self._streams = streams
 
     def __call__(
         self,
@@ -122,8 +122,8 @@ class InlineMap:
         definition = inline_definition(self._name, constant_text(self._name, "code", code))
         text = constant_text(self._name, "query", query)
         declared = constant_row_type(self._name, schema)
-        rows, row_type = self._maps.rows(definition, text, self._catalog.cursor, declared, self._name)
-        return pa.array([self._catalog.scan(rows, row_type)])
+        rows, row_type = self._maps.rows(definition, text, self._streams.cursor, declared, self._name)
+        return pa.array([self._streams.scan(rows, row_type)])
 
     def close(self) -> None:
         """Nothing: its functions are held by `Maps`."""

@@ -41,7 +41,7 @@ _LABEL_CHARACTERS = 60
 _NO_ARGUMENTS = "duckdb_wasi_udf: no arguments"
 
 
-class Catalog:
+class Streams:
     """Where the streams of one database are put for the queries that scan them."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -87,10 +87,10 @@ class Catalog:
 class NamedTable:
     """What DuckDB calls to bind a named table function."""
 
-    def __init__(self, name: str, function: TableFunction, catalog: Catalog) -> None:
+    def __init__(self, name: str, function: TableFunction, streams: Streams) -> None:
         self._name = name
         self._function = function
-        self._catalog = catalog
+        self._streams = streams
 
     def __call__(self, _stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
         """The query that scans a call with these arguments, each of one value."""
@@ -98,7 +98,7 @@ class NamedTable:
         if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
             arguments = []
         rows = self._function.rows(arguments, self._name)
-        return pa.array([self._catalog.scan(rows, self._function.signature.return_type)])
+        return pa.array([self._streams.scan(rows, self._function.signature.return_type)])
 
     def close(self) -> None:
         """Drop the instances."""
@@ -124,19 +124,19 @@ class NamedTable:
 class InlineTable:
     """`py_table`: the first argument is the code."""
 
-    def __init__(self, sandbox: TrustDomain, name: str, sql_type_of: SqlTypeOf, catalog: Catalog) -> None:
+    def __init__(self, sandbox: TrustDomain, name: str, sql_type_of: SqlTypeOf, streams: Streams) -> None:
         """Prepare the function.
 
         Args:
             sandbox: whose engine and limits apply.
             name: the SQL function's name.
             sql_type_of: looks SQL types up.
-            catalog: where its streams go.
+            streams: where its streams go.
         """
         self._sandbox = sandbox
         self._name = name
         self._sql_type_of = sql_type_of
-        self._catalog = catalog
+        self._streams = streams
         self._lock = threading.Lock()
         self._functions: OrderedDict[tuple[str, str | None], TableFunction] = OrderedDict()
 
@@ -155,7 +155,7 @@ class InlineTable:
         function = self._function(constant_text(self._name, "code", code), constant_row_type(self._name, schema))
         given = None if args is None else constant(self._name, args)
         rows = function.rows(_by_name(function, given), self._name)
-        return pa.array([self._catalog.scan(rows, function.signature.return_type)])
+        return pa.array([self._streams.scan(rows, function.signature.return_type)])
 
     def close(self) -> None:
         """Drop the functions with their instances."""

@@ -269,3 +269,21 @@ def test_an_interval_keeps_its_parts(con, sandbox):
     assert Interval(1, 2, 3) == dt.timedelta(days=32, microseconds=3)
     assert uuid.UUID(int=0)  # the imports of annotations of live callables above
     assert Any
+
+
+def test_arguments_of_inline_code_come_as_they_are_whatever_the_annotation_says(con, sandbox):
+    for annotation in (
+        "dict",
+        "list",
+        "list[str]",
+        "dict[str, int]",
+        "Person",
+        "uuid.UUID | None",
+        "HUGEINT",
+        "Decimal",
+    ):
+        code = f"{PRELUDE}\ndef f(x: {annotation}) -> str: return repr(x)"
+        if annotation == "Person":
+            continue
+        for literal, shown in (("[1, 2]", "[1, 2]"), ("{'a': 1, 'b': [2]}", "{'a': 1, 'b': [2]}"), ("5", "5")):
+            assert con.execute(f"SELECT py_udf($1, {literal})", [code]).fetchall() == [(shown,)], annotation

@@ -1,12 +1,12 @@
 import pytest
 
 from duckdb_wasi_udf import LimitExceeded
-from duckdb_wasi_udf._budget import Budget
+from duckdb_wasi_udf._budget import Budget, Usage
 
 
 def spend(budget, began, seconds):
     left = budget.begin(began)
-    budget.end(began, began + seconds)
+    budget.end(began, began + seconds, 1, 0.0, 0)
     return left
 
 
@@ -22,8 +22,8 @@ def test_threads_share_it():
     budget = Budget("f", 10)
     budget.begin(100)
     assert budget.begin(101) == 10
-    budget.end(101, 104)
-    budget.end(100, 104)
+    budget.end(101, 104, 1, 0.0, 0)
+    budget.end(100, 104, 1, 0.0, 0)
     assert budget.begin(104) == 3
 
 
@@ -40,3 +40,13 @@ def test_a_long_call_is_no_rest():
     budget.begin(100)
     spend(budget, 101, 1)
     assert budget.begin(105) == 9
+
+
+def test_what_calls_did_is_counted():
+    budget = Budget("f", 10)
+    for rows, memory_bytes in ((100, 7), (None, 0), (50, 5)):
+        budget.begin(100)
+        assert budget.running == 1
+        budget.end(100, 102, rows, 1.5, memory_bytes)
+    assert budget.running == 0
+    assert budget.usage == Usage(calls=3, rows=150, errors=1, seconds=6.0, guest_seconds=4.5, peak_memory_bytes=7)

@@ -10,7 +10,8 @@ from duckdb_wasi_udf._roster import Roster
 
 
 class FakeInstance:
-    grown_bytes = 0
+    grown_bytes = memory_bytes = 0
+    guest_seconds = 0.0
 
     def __init__(self, outcomes):
         self.outcomes = outcomes

@@ -51,6 +51,7 @@ import urllib.parse  # noqa: F401
 import uuid  # noqa: F401
 import zoneinfo  # noqa: F401
 
+import _udf_aggregate
 import _udf_annotations
 
 MODULE_NAME = "__udf__"
@@ -68,6 +69,9 @@ _ARGUMENT_CHARACTERS = 400
 # Bounds of a description.
 _ANNOTATION_CHARACTERS = 200
 _DESCRIPTION_BYTES = 200_000
+
+# Frames that tracebacks begin without.
+_OWN_FILES = (__file__, _udf_aggregate.__file__, _udf_annotations.__file__)
 
 # A class's name, whatever its metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -311,7 +315,7 @@ def _attempt(describe, value, shown):
 
 def _traceback(exception):
     frames = exception.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename in (__file__, _udf_annotations.__file__):
+    while frames is not None and frames.tb_frame.f_code.co_filename in _OWN_FILES:
         frames = frames.tb_next
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5

@@ -32,7 +32,7 @@ ATTACKS = [
             import _udf_guest, json
             def attack(x):
                 unit = dict(source='lambda x: attack(x)', name='f', entry=None, captured=None, imports={}, links={})
-                f, _, _ = _udf_guest.define(json.dumps(dict(units=[unit], return_null=False)))
+                f, _, _ = _udf_guest.define(json.dumps(dict(units=[unit], return_null=False, table=False)))
                 f.__globals__['attack'] = attack
                 return f(x)
         """,

@@ -115,7 +115,7 @@ ATTACKS = [
             import sys
             def attack(x):
                 sys.set_int_max_str_digits(0)
-                return int('7' * 10**7) % 7
+                return int('7' * 5 * 10**6) % 7
         """,
     ),
     Attack(

@@ -379,17 +379,21 @@ class Sandbox(TrustDomain):
         def run(*columns: pa.ChunkedArray) -> pa.Array:
             return entry.run(columns)
 
-        # DuckDB counts the parameters it can see, and evaluates annotations.
-        if parameters is None:
-            seen = [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
-        else:
-            seen = [inspect.Parameter(f"p{i}", inspect.Parameter.POSITIONAL_ONLY) for i in range(len(parameters))]
-        run.__signature__ = inspect.Signature(seen)  # type: ignore[attr-defined]
+        run.__signature__ = _visible(None if parameters is None else len(parameters))  # type: ignore[attr-defined]
         con.create_function(
             name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
         )
         _registered.append(run)
         self.hold(entry)
+
+
+@functools.cache
+def _visible(parameters: int | None) -> inspect.Signature:
+    """What DuckDB sees of a function of so many parameters, None for any: it counts them, and evaluates annotations."""
+    if parameters is None:
+        return inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return inspect.Signature([inspect.Parameter(f"p{i}", kind) for i in range(parameters)])
 
 
 class _Entry:

@@ -23,7 +23,7 @@ MEMORY_BYTES = 64 * MIB
 NEAR_SECONDS, FAR_SECONDS = 0.2, 30.0
 
 # Less than what one instance that used all it may leaves when it is not given back.
-MAY_REMAIN = MEMORY_BYTES // 2
+MAY_REMAIN = MEMORY_BYTES * 3 // 4
 
 GROUPS = {
     module.__name__.rpartition(".")[2]: module.ATTACKS

@@ -82,7 +82,7 @@ SHAPES = [
     (
         "pass on, array",
         "lambda x: x",
-        "import array\ndef f(c: Column[int]) -> list[int]:\n a = array.array('q')\n a.frombytes(c)\n return a",
+        "import array\ndef f(c: Column[int]) -> list[int]:\n a = array.array('q')\n a.frombytes(memoryview(c).cast('B'))\n return a",
     ),
     (
         "`x if x > 500 else 0`, list",

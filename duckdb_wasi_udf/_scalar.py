@@ -174,7 +174,7 @@ class InlineFunction:
         """Run one batch of the functions that `code` holds: mostly one, which is the same in every row."""
         columns, texts, length = [chunk.chunk(0) for chunk in chunks], self._texts(code.chunk(0)), len(code)
         first = texts[0].as_py()
-        if first is not None and texts.equals(self._constant(first, length)):
+        if first is not None and texts.equals(self._constant(first, texts[0], length)):
             return self._function(first).run(stops, columns, length)
         parts = [
             (rows, self._function(text).run(stops, [column.take(rows) for column in columns], len(rows)))
@@ -199,13 +199,13 @@ class InlineFunction:
             raise SignatureError(msg)
         return code
 
-    def _constant(self, text: str, length: int) -> pa.Array:
+    def _constant(self, text: str, scalar: pa.StringScalar, length: int) -> pa.Array:
         """`length` times the same text, from a vector that is kept to compare batches with."""
         array = self._constants.get(text)
         if array is None or len(array) < length:
             if len(self._constants) >= _INLINE_FUNCTIONS:
                 self._constants.clear()
-            array = self._constants[text] = pa.repeat(pa.scalar(text), max(length, _VECTOR_SIZE))
+            array = self._constants[text] = pa.repeat(scalar, max(length, _VECTOR_SIZE))
         return array[:length]
 
     def _function(self, code: str) -> ScalarFunction:

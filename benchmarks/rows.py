@@ -82,7 +82,7 @@ SHAPES = [
     (
         "pass on, array",
         "lambda x: x",
-        "import array\ndef f(c: Column[int]) -> list[int]:\n a = array.array('q')\n a.frombytes(memoryview(c).cast('B'))\n return a",
+        "import array as a\ndef f(c: Column[int]) -> list[int]: return a.array('q', memoryview(c).cast('B').tobytes())",
     ),
     (
         "`x if x > 500 else 0`, list",

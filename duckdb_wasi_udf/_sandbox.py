@@ -62,7 +62,7 @@ class TrustDomain:
             data_limits: what a call may hand back; `DataLimits()` by default.
             isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
-                the snapshot, for some 1.2 ms each.
+                the snapshot, for some 2 ms each (docs/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
 

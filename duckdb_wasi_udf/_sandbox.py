@@ -6,16 +6,17 @@ import atexit
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
-from duckdb_wasi_udf._roster import Roster
+from duckdb_wasi_udf._roster import Roster, Shelf
 from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _LEAVE_SECONDS = 2.0
 _RETURN_SECONDS = 0.1
 
+
+_T = TypeVar("_T")
 
 CLOSED = "the sandbox is closed; create another one and install it"
 
@@ -110,6 +113,26 @@ class TrustDomain:
             raise
         self.roster.add(instance)
         return instance
+
+    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Shelf]:
+        """Define a function in a first instance, so that its mistakes show now.
+
+        Args:
+            definition: the function.
+            describe: what is to be known of it, from the instance it was defined in.
+
+        Returns:
+            What `describe` says, and a shelf with the instance, not bound before the first batch shows the types.
+        """
+        first = self.start(definition)
+        try:
+            described = describe(first)
+        except BaseException:
+            self.roster.drop(first)
+            raise
+        shelf: Shelf = []
+        self.roster.put_back(shelf, first)
+        return described, shelf
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from duckdb_wasi_udf._budget import Usage
-    from duckdb_wasi_udf._roster import Shelf
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import SqlTypeOf
 
@@ -62,14 +61,8 @@ class ScalarFunction:
         """
         self._sandbox = sandbox
         self._definition = definition
-        first = sandbox.start(definition)
-        try:
-            self.signature = self.takes = signature(first)
-        except BaseException:
-            sandbox.roster.drop(first)
-            raise
-        self._spare: Shelf = []  # defined, but not bound before the first batch shows the types
-        sandbox.roster.put_back(self._spare, first)
+        self.signature, self._spare = sandbox.define(definition, signature)
+        self.takes = self.signature
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self.source_hash = definition.source_hash

@@ -51,14 +51,7 @@ class TableFunction:
         """
         self.sandbox = sandbox
         self.definition = replace(definition, table=True)
-        first = sandbox.start(self.definition)
-        try:
-            self.signature = signature(first)
-        except BaseException:
-            sandbox.roster.drop(first)
-            raise
-        self._spare: Shelf = []  # defined, but not bound
-        sandbox.roster.put_back(self._spare, first)
+        self.signature, self._spare = sandbox.define(self.definition, signature)
         self._reuse = sandbox.isolation == "function"
         self._shelves: dict[tuple[pa.DataType, ...], Shelf] = {}
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)

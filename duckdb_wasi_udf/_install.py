@@ -408,18 +408,18 @@ class _Entry:
 
     def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         """Run one batch."""
-        sandbox, function = self._sandbox, self._function
+        sandbox, function = self._owner(), self._function
         try:
+            if sandbox is not None:
+                sandbox.check_open()
             if sandbox is None or function is None:
                 raise ClosedError(CLOSED)
-            sandbox.check_open()
             with sandbox.clock as stops:
                 return function(stops, *columns)
         except WasiUdfError as error:
-            owner = self._owner()
-            if owner is not None:
+            if sandbox is not None:
                 # Without the traceback, whose frames keep the instance, however long the error is kept.
-                owner.last_error = error.with_traceback(None)
+                sandbox.last_error = error.with_traceback(None)
             raise
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-# How long the end of the process waits for queries to fail, and after that for their threads to come back from DuckDB.
-_LEAVE_SECONDS = 2.0
-_RETURN_SECONDS = 0.1
+# How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
+# before its threads are taken to have ended: other threads of Python may be in a query, or only DuckDB's own.
+_LEAVE_SECONDS = 3.0
+_QUIET_SECONDS = 0.25
+_QUIET_SECONDS_ALONE = 0.02
 
 
 _T = TypeVar("_T")
@@ -48,6 +51,7 @@ class TrustDomain:
         clock: to be entered around whatever may run guests.
         roster: all its instances.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
+        refused_at: when something was last refused because it is closed, on `time.monotonic`.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class TrustDomain:
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
+        self.refused_at = 0.0
         self._process = os.getpid()
         _open.add(self)
 
@@ -141,6 +146,7 @@ class TrustDomain:
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
+            self.refused_at = time.monotonic()
             raise ClosedError(CLOSED)
         if self._process != os.getpid():
             msg = (
@@ -187,11 +193,17 @@ def _leave() -> None:
     sandboxes = list(_open)
     for sandbox in sandboxes:
         sandbox.close()
-    if not ticker.running:
+    if not ticker.ran_lately:
         return
-    give_up = time.monotonic() + _LEAVE_SECONDS
-    while ticker.running and time.monotonic() < give_up:
-        for sandbox in sandboxes:
-            sandbox.cancel()
+    others = set(threading.enumerate()) - {threading.main_thread(), ticker.thread}
+    quiet_seconds = _QUIET_SECONDS if others else _QUIET_SECONDS_ALONE
+    last = now = time.monotonic()
+    give_up = now + _LEAVE_SECONDS
+    while now - last < quiet_seconds and now < give_up:
+        if ticker.running:
+            last = now
+            for sandbox in sandboxes:
+                sandbox.cancel()
         time.sleep(TICK_SECONDS)
-    time.sleep(_RETURN_SECONDS)
+        last = max([last, *(sandbox.refused_at for sandbox in sandboxes)])
+        now = time.monotonic()

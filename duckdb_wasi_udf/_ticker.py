@@ -81,23 +81,27 @@ class Clock:
 
 
 class Ticker:
-    """The thread that ticks the clocks of running guests; it ends when nothing runs."""
+    """The thread that ticks the clocks of running guests; it ends when nothing runs.
+
+    Attributes:
+        thread: the thread, or None while nothing runs.
+    """
 
     def __init__(self) -> None:
         self.interrupts = InterruptWatch()
         self._lock = threading.Lock()
         self._running: dict[Clock, int] = {}
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
 
     def enter(self, clock: Clock) -> None:
         """A call into a guest begins."""
         with self._lock:
             self._running[clock] = self._running.get(clock, 0) + 1
-            if self._thread is None:
+            if self.thread is None:
                 self.interrupts.arrived()  # long ago, and no business of this call
                 thread = threading.Thread(target=self._tick, name="duckdb-wasi-udf-epoch", daemon=True)
                 thread.start()
-                self._thread = thread
+                self.thread = thread
 
     def leave(self, clock: Clock) -> None:
         """A call into a guest has ended."""
@@ -113,12 +117,17 @@ class Ticker:
         """Whether any call into a guest is under way."""
         return bool(self._running)
 
+    @property
+    def ran_lately(self) -> bool:
+        """Whether a call into a guest is under way or ended less than a second ago."""
+        return self.thread is not None
+
     def after_fork(self) -> None:
         """Start anew in a child process, where the thread doesn't exist and the lock may be held by nobody."""
         self.interrupts.after_fork()
         self._lock = threading.Lock()
         self._running = {}
-        self._thread = None
+        self.thread = None
 
     def _tick(self) -> None:
         idle = 0
@@ -129,7 +138,7 @@ class Ticker:
                 clocks = list(self._running)
                 idle = 0 if clocks else idle + 1
                 if idle >= _IDLE_TICKS:
-                    self._thread = None
+                    self.thread = None
                     return
             now = time.monotonic()
             for clock in clocks:

@@ -29,6 +29,9 @@ _POINTER = ctypes.c_void_p
 _call_unchecked = _prototype(
     "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
 )
+_export_get = _prototype(
+    "wasmtime_instance_export_get", ctypes.c_bool, _POINTER, _POINTER, ctypes.c_char_p, ctypes.c_size_t, _POINTER
+)
 _memory_data = _prototype("wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
 _memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
 _set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
@@ -41,19 +44,12 @@ class RawInstance:
     """
 
     def __init__(self, store: wasmtime.Store, instance: wasmtime.Instance) -> None:
-        exports = instance.exports(store)
-        self._functions = {
-            name: export for name, export in exports._extern_map.items() if isinstance(export, wasmtime.Func)
-        }
-        self._addresses = {name: ctypes.addressof(function._func) for name, function in self._functions.items()}
-        memory = exports["memory"]
-        if not isinstance(memory, wasmtime.Memory):
-            msg = "the module exports no memory"
-            raise TypeError(msg)
-        self._memory = memory._memory
-        self._memory_at = ctypes.addressof(self._memory)
         self._store = store
         self._context = ctypes.cast(store._context(), _POINTER).value
+        self._instance = instance._instance
+        self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
+        self._addresses: dict[str, int] = {}  # of functions
+        self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
         self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
         self._values_at = ctypes.addressof(self._values)
         self._trap = ctypes.c_void_p()
@@ -76,10 +72,31 @@ class RawInstance:
         values = self._values
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_VALUE] = argument
-        error = _call_unchecked(self._context, self._addresses[name], self._values_at, _MAX_ARGUMENTS, self._trap_at)
+        function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
         if error or self._trap.value:
             self._raise(error)
         return int(values[0])
+
+    def _find(self, name: str, kind: Any) -> int:
+        """The address of an export's handle."""
+        if not self._context:
+            msg = f"{name} is called after the instance was closed"
+            raise RuntimeError(msg)
+        extern: Any = _bindings.wasmtime_extern_t()
+        encoded = name.encode()
+        instance_at = ctypes.addressof(self._instance)
+        if not _export_get(self._context, instance_at, encoded, len(encoded), ctypes.addressof(extern)):
+            msg = f"the module exports no {name!r}"
+            raise KeyError(msg)
+        if extern.kind != kind.value:
+            msg = f"the module's export {name!r} is of another kind"
+            raise TypeError(msg)
+        self._exports[name] = extern
+        address = ctypes.addressof(extern.of)
+        if extern.kind == _ffi.WASMTIME_EXTERN_FUNC.value:
+            self._addresses[name] = address
+        return address
 
     def _raise(self, error: int) -> None:
         if error:
@@ -95,6 +112,7 @@ class RawInstance:
 
     def close(self) -> None:
         """Free the memory now, whoever still refers to this object: a traceback, say. No call may follow."""
+        self._context = None
         self._addresses.clear()
         self._store.close()
 

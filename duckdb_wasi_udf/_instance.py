@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
@@ -58,6 +58,7 @@ class Unit:
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
         links: what it finds as globals from other units: {global name: number of the unit}.
+        code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Unit:
     captured: str | None = None
     imports: dict[str, str] = field(default_factory=dict)
     links: dict[str, int] = field(default_factory=dict)
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Definition:
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
         hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
+        described: an instance has described it already, and found nothing that every instance has to know.
     """
 
     label: str
@@ -87,6 +90,7 @@ class Definition:
     by_batch: bool = False
     table: bool = False
     hidden_arguments: int = 0
+    described: bool = False
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
@@ -103,7 +107,7 @@ class Definition:
         """The JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
         flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
-        return json.dumps({"units": units} | flags).encode()
+        return json.dumps({"units": units, "described": self.described} | flags).encode()
 
 
 class GuestInstance:
@@ -160,7 +164,20 @@ class GuestInstance:
         self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
         if self._handle < 0:
             self._fail(-self._handle)
-        return self._json(_abi.DESCRIPTION)
+        return {} if definition.described else self._json(_abi.DESCRIPTION)
+
+    def compiled(self, definition: Definition) -> Definition:
+        """The definition it was made from, with what spares other instances compiling it and describing the function.
+
+        That comes from the guest and goes to guests of the same function only, and was made before it saw any data.
+        """
+        codes = self.description.get("codes")
+        if not isinstance(codes, list) or len(codes) != len(definition.units):
+            return definition  # too long
+        units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
+        by_batch = bool(self.description.get("by_batch"))
+        plain = bool(self.description.get("plain"))
+        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain)
 
     def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
         """Fix the types of the batches to come.
@@ -170,9 +187,11 @@ class GuestInstance:
             result_type: the type its results must fit; None to infer it batch by batch.
         """
         with self:
-            size = len(encode_schemas(0, arguments, result_type)[0])
-            base = self._reserve(size)
+            base = self._reserve(_MIN_ARENA_BYTES)
             schemas, result_at = encode_schemas(base, arguments, result_type)
+            if len(schemas) > self._arena_size:
+                base = self._reserve(len(schemas))
+                schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type

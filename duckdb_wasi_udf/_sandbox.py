@@ -119,7 +119,7 @@ class TrustDomain:
         self.roster.add(instance)
         return instance
 
-    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Shelf]:
+    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Definition, Shelf]:
         """Define a function in a first instance, so that its mistakes show now.
 
         Args:
@@ -127,17 +127,19 @@ class TrustDomain:
             describe: what is to be known of it, from the instance it was defined in.
 
         Returns:
-            What `describe` says, and a shelf with the instance, not bound before the first batch shows the types.
+            What `describe` says, the definition for further instances, and a shelf with the first, not bound before a
+            batch shows the types.
         """
         first = self.start(definition)
         try:
             described = describe(first)
+            compiled = first.compiled(definition)
         except BaseException:
             self.roster.drop(first)
             raise
         shelf: Shelf = []
         self.roster.put_back(shelf, first)
-        return described, shelf
+        return described, compiled, shelf
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""

@@ -50,8 +50,7 @@ class TableFunction:
             SignatureError: its annotations don't fit.
         """
         self.sandbox = sandbox
-        self.definition = replace(definition, table=True)
-        self.signature, self._spare = sandbox.define(self.definition, signature)
+        self.signature, self.definition, self._spare = sandbox.define(replace(definition, table=True), signature)
         self._reuse = sandbox.isolation == "function"
         self._shelves: dict[tuple[pa.DataType, ...], Shelf] = {}
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)

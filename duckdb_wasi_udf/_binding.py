@@ -17,9 +17,13 @@ _WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
 _MAX_ARGUMENTS = 4
 
 
-def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
+# The same library, for calls so short that releasing the GIL around them would only make this thread wait for it.
+_short_calls = ctypes.PyDLL(None, handle=_ffi.dll._handle)
+
+
+def _prototype(library: ctypes.CDLL, name: str, restype: Any, *argtypes: Any) -> Any:
     """A C function under our own prototype: pointers are plain integers, which cost no objects."""
-    function = _ffi.dll[name]
+    function = library[name]
     function.restype = restype
     function.argtypes = argtypes
     return function
@@ -27,14 +31,21 @@ def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
 
 _POINTER = ctypes.c_void_p
 _call_unchecked = _prototype(
-    "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
+    _ffi.dll, "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
 )
 _export_get = _prototype(
-    "wasmtime_instance_export_get", ctypes.c_bool, _POINTER, _POINTER, ctypes.c_char_p, ctypes.c_size_t, _POINTER
+    _short_calls,
+    "wasmtime_instance_export_get",
+    ctypes.c_bool,
+    _POINTER,
+    _POINTER,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    _POINTER,
 )
-_memory_data = _prototype("wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
-_memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
-_set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
+_memory_data = _prototype(_short_calls, "wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
+_memory_data_size = _prototype(_short_calls, "wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
+_set_epoch_deadline = _prototype(_short_calls, "wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
 
 
 class RawInstance:

@@ -45,6 +45,7 @@ _export_get = _prototype(
 )
 _memory_data = _prototype(_short_calls, "wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
 _memory_data_size = _prototype(_short_calls, "wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
+_set_fuel = _prototype(_short_calls, "wasmtime_context_set_fuel", ctypes.c_size_t, _POINTER, ctypes.c_uint64)
 _set_epoch_deadline = _prototype(_short_calls, "wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
 
 
@@ -130,3 +131,13 @@ class RawInstance:
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""
         _set_epoch_deadline(self._context, ticks)
+
+    def set_fuel(self, fuel: int) -> None:
+        """Let the guest execute about `fuel` instructions from now.
+
+        Raises:
+            wasmtime.WasmtimeError: the engine doesn't count them.
+        """
+        error = _set_fuel(self._context, fuel)
+        if error:
+            self._raise(error)

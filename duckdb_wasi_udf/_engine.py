@@ -33,13 +33,22 @@ class Engine:
 
     Attributes:
         clock: to be entered around every call into an instance.
+        counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.
         compile_seconds: what compiling took, now or when the cache was filled.
         memory_bytes: the memory an instance starts with, most of it shared between instances.
     """
 
-    def __init__(self, guest: Guest, directory: Path, *, timeout_seconds: float, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        directory: Path,
+        *,
+        timeout_seconds: float,
+        deterministic: bool = False,
+        counts_fuel: bool = False,
+    ) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
         Args:
@@ -47,10 +56,13 @@ class Engine:
             directory: the cache.
             timeout_seconds: the longest time a call may be given.
             deterministic: there is no clock and no random source; an instance that asks for one traps.
+            counts_fuel: the code counts the instructions it executes, and is compiled for that.
         """
         self.deterministic = deterministic
+        self.counts_fuel = counts_fuel
         config = wasmtime.Config()
         config.epoch_interruption = True
+        config.consume_fuel = counts_fuel
         config.max_wasm_stack = WASM_STACK_BYTES
         self._engine = wasmtime.Engine(config)
         self.clock = Clock(self._engine, timeout_seconds)
@@ -84,7 +96,7 @@ class Engine:
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
         """The compiled module, from the cache when its file is whole, else compiled and put there."""
         _make_private(directory)
-        code = directory / f"{_cache_key(guest)}.cwasm"
+        code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
         notes = code.with_suffix(".json")
         try:
             noted = json.loads(notes.read_text())
@@ -114,19 +126,26 @@ class Engine:
 _loading = threading.Lock()  # so that the guest is compiled once
 
 
-def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False) -> Engine:
+def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False, counts_fuel: bool = False) -> Engine:
     """A sandbox's engine; the first on a machine compiles the guest.
 
     Args:
         guest: the module.
         timeout_seconds: the longest time a call may be given.
         deterministic: see `Engine`.
+        counts_fuel: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
     """
     with _loading:
-        return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds, deterministic=deterministic)
+        return Engine(
+            guest,
+            cache_directory(),
+            timeout_seconds=timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=counts_fuel,
+        )
 
 
 def _after_fork() -> None:
@@ -152,9 +171,9 @@ def cache_directory() -> Path:
     return base / "duckdb-wasi-udf" / "compiled"
 
 
-def _cache_key(guest: Guest) -> str:
+def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
     """Everything the machine code depends on. wasmtime itself refuses code of another CPU or other settings."""
-    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine())
+    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

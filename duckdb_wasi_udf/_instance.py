@@ -277,6 +277,8 @@ class GuestInstance:
         """Start the clock: the guest may run until its deadline."""
         self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
         self._raw.set_epoch_deadline(self._ticks)
+        if self._limits.fuel is not None:
+            self._raw.set_fuel(self._limits.fuel)
 
     def __exit__(self, *exc_info: object) -> None:
         self._engine.clock.__exit__()
@@ -335,6 +337,10 @@ class GuestInstance:
                     f"ResourceLimits.{limit}"
                 )
                 raise LimitExceeded(msg, limit=limit, allowed=seconds) from trap
+            if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+                fuel = self._limits.fuel or 0
+                msg = f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
+                raise LimitExceeded(msg, limit="fuel", allowed=fuel) from trap
             raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
             self.broken = True

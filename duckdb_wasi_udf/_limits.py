@@ -28,6 +28,10 @@ class ResourceLimits:
         recycle_memory_bytes: an instance that has grown by more than this is not used again, since linear memory never
             shrinks. 128 MiB is far more than a batch takes.
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
+        fuel: what one batch, or defining a function, may use of wasmtime's fuel, about one unit an instruction:
+            https://docs.wasmtime.dev/api/wasmtime/struct.Config.html#method.consume_fuel. With
+            `Sandbox(deterministic=True)` a batch is cut off at the same instruction in every run. None: instructions
+            aren't counted; counting slows code by up to a third.
 
     Raises:
         ValueError: a limit is not a positive number, or more than a guest can have.
@@ -40,9 +44,13 @@ class ResourceLimits:
     total_memory_bytes: int = 4096 * MIB
     recycle_memory_bytes: int = 128 * MIB
     output_bytes: int = 8 * 2**10
+    fuel: int | None = None
 
     def __post_init__(self) -> None:
         _check_positive(self)
+        if self.fuel is not None and (not isinstance(self.fuel, int) or self.fuel >= 2**64):
+            msg = f"fuel must be None or a whole number below 2**64, got {self.fuel!r}"
+            raise ValueError(msg)
         if self.memory_bytes > 2**32:
             msg = f"memory_bytes is {self.memory_bytes}; a 32-bit guest can't have more than {2**32} (4 GiB)"
             raise ValueError(msg)
@@ -71,6 +79,8 @@ class DataLimits:
 def _check_positive(limits: ResourceLimits | DataLimits) -> None:
     for field in fields(limits):
         value = getattr(limits, field.name)
+        if value is None and field.default is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
             msg = f"{field.name} must be a positive number, got {value!r}"
             raise ValueError(msg)

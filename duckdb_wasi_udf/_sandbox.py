@@ -86,7 +86,10 @@ class TrustDomain:
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
         self._engine: _engine.Engine | None = _engine.load(
-            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+            _guest.find(),
+            timeout_seconds=self.limits.timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=self.limits.fuel is not None,
         )
         self.clock = self._engine.clock
         ticker.interrupts.start()

@@ -18,9 +18,9 @@ class ResourceLimits:
             row). 256 MiB holds any batch of 2048 rows with room for what a function builds from it.
         timeout_seconds: wall-clock time of one batch of at most 2048 rows, or of defining a function. 10 seconds is
             5 ms a row: beyond any honest function, and short enough to wait for.
-        budget_seconds: the time one function's batches may take together, on all threads, counted when each ends.
-            DuckDB doesn't tell which query calls a function: batches with pauses of less than a second between them
-            count as one query. An hour is some billions of rows of a small function.
+        budget_seconds: the time one function's batches may take together, in which any thread runs one. DuckDB doesn't
+            tell which query calls a function: batches with pauses of less than a second between them count as one
+            query. Six hours are longer than most loads take.
         instances: live instances of a sandbox. Idle ones give way, least recently used first; when all are busy, a call
             waits for `timeout_seconds`. 256 is more than most machines have threads.
         total_memory_bytes: what all instances of a sandbox may hold together beyond the snapshot they share, as of the
@@ -39,7 +39,7 @@ class ResourceLimits:
 
     memory_bytes: int = 256 * MIB
     timeout_seconds: float = 10.0
-    budget_seconds: float = 3600.0
+    budget_seconds: float = 21_600.0
     instances: int = 256
     total_memory_bytes: int = 4096 * MIB
     recycle_memory_bytes: int = 128 * MIB

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 # exports
 VERSION = "udf_abi_version"
@@ -25,10 +25,17 @@ ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
 
+# imports, each with the number of its arguments; all integers are of 32 bits
+HOST_MODULE = "duckdb_udf"
+HOST_IMPORT = "host_import"
+HOST_IMPORTS = {HOST_IMPORT: 4}
+
 # statuses
 OK = 0
 FAILED = 1
 NO_MEMORY = 2
+
+ABSENT = -1  # of host_import: there is no such thing
 
 ALIGNMENT = 64  # of buffers, as Arrow recommends
 POINTER = struct.Struct("<I")

@@ -51,16 +51,16 @@ class LinearMemory(NamedTuple):
         return ctypes.string_at(self.address + pointer, size)
 
     def write(self, pointer: int, data: bytes) -> None:
-        """Copy bytes to a place in the arena."""
+        """Copy bytes to a place the guest has made room at."""
         ctypes.memmove(self._at(pointer, len(data)), data, len(data))
 
     def write_from(self, pointer: int, address: int, size: int) -> None:
-        """Copy `size` bytes at an address of this process to a place in the arena."""
+        """Copy `size` bytes at an address of this process to such a place."""
         ctypes.memmove(self._at(pointer, size), address, size)
 
     def _at(self, pointer: int, size: int) -> int:
         if pointer + size > self.size:
-            msg = f"the guest's arena at {pointer:#x} is not inside its {self.size} bytes of memory"
+            msg = f"the guest's room for {size} bytes at {pointer:#x} is not inside its {self.size} bytes of memory"
             raise ProtocolError(msg)
         return self.address + pointer
 

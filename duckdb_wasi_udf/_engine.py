@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
+from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._binding import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._stack import WASM_STACK_BYTES
 from duckdb_wasi_udf._ticker import Clock
@@ -69,6 +71,7 @@ class Engine:
         self.compiled_now = False
         self.compile_seconds = 0.0
         linker = wasmtime.Linker(self._engine)
+        define_imports(linker, _abi.HOST_MODULE, _abi.HOST_IMPORTS)
         module = self._load(guest, directory)
         if deterministic:
             linker.define_unknown_imports_as_traps(module)
@@ -76,7 +79,7 @@ class Engine:
             linker.define_wasi()
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
-        # The module imports nothing but a clock and a random source, which its build checks: see docs/security.md.
+        # The module imports nothing else but a clock and a random source, which its build checks: see docs/security.md.
         self._module = linker.instantiate_pre(module)
 
     def instantiate(self, memory_bytes: int) -> tuple[wasmtime.Store, wasmtime.Instance]:

@@ -14,6 +14,7 @@ import wasmtime
 from duckdb_wasi_udf import _abi, _output, _stack
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
+from duckdb_wasi_udf._deadline import Deadline
 from duckdb_wasi_udf._errors import (
     Cancelled,
     GuestError,
@@ -22,6 +23,7 @@ from duckdb_wasi_udf._errors import (
     ProtocolError,
     readable,
 )
+from duckdb_wasi_udf._host_calls import HostCalls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._engine import Engine
+    from duckdb_wasi_udf._host_calls import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
@@ -117,8 +120,22 @@ class GuestInstance:
     discards it.
     """
 
-    def __init__(self, engine: Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        definition: Definition,
+        limits: ResourceLimits,
+        data_limits: DataLimits,
+        finders: tuple[Finder, ...] = (),
+    ) -> None:
         """Start a guest and define the function.
+
+        Args:
+            engine: the compiled guest.
+            definition: the function.
+            limits: what it may use.
+            data_limits: what it may hand back.
+            finders: asked in turn for what the guest wants by name.
 
         Raises:
             GuestError: the code doesn't compile, or raised while it was loaded.
@@ -132,14 +149,14 @@ class GuestInstance:
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
-        self._ticks = engine.clock.ticks(limits.timeout_seconds)
         self._stops = 0
         self._output_at: int | None = None
         self._budgeted = False
         self.broken = False
-        self.guest_seconds = 0.0  # inside the guest, all calls together
+        self._seconds_inside = 0.0  # calls of exports, all together
+        self._host = HostCalls(finders)
         try:
-            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
+            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
         except wasmtime.WasmtimeError as error:
             allowed, needed = limits.memory_bytes, engine.memory_bytes
             msg = (
@@ -147,6 +164,8 @@ class GuestInstance:
                 f"{needed:,} ({error}); raise ResourceLimits.memory_bytes"
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
+        self._deadline = Deadline(self._raw, engine.clock)
+        self._host.attach(self._raw, self._deadline)
         try:
             with self:
                 self.description = self._define(definition)
@@ -271,12 +290,12 @@ class GuestInstance:
             self._raise_cancelled()
         self._budgeted = budget_seconds < self._limits.timeout_seconds
         if self._budgeted:
-            self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
+            self._deadline.start(budget_seconds)
 
     def __enter__(self) -> None:
         """Start the clock: the guest may run until its deadline."""
-        self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
-        self._raw.set_epoch_deadline(self._ticks)
+        self._stops = self._host.stops = self._engine.clock.__enter__()  # before the deadline: no stop is missed
+        self._deadline.start(self._limits.timeout_seconds)
         if self._limits.fuel is not None:
             self._raw.set_fuel(self._limits.fuel)
 
@@ -285,6 +304,11 @@ class GuestInstance:
         self._take_output()
         if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
             self.discard()
+
+    @property
+    def guest_seconds(self) -> float:
+        """The time inside the guest, all calls together, without that of the host's answers."""
+        return self._seconds_inside - self._deadline.host_seconds
 
     @property
     def memory_bytes(self) -> int:
@@ -344,10 +368,12 @@ class GuestInstance:
             raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
             self.broken = True
+            if self._host.error is not None:
+                raise self._host.error from self._host.error.__cause__
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
         finally:
-            self.guest_seconds += time.perf_counter() - began
+            self._seconds_inside += time.perf_counter() - began
 
     def _raise_cancelled(self) -> NoReturn:
         msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"

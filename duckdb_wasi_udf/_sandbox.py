@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from duckdb_wasi_udf._host_calls import Finder
+
 
 # How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
 # before its threads are taken to have ended: other threads of Python may be in a query, or only DuckDB's own.
@@ -50,6 +52,7 @@ class TrustDomain:
         isolation: "function" or "batch".
         clock: to be entered around whatever may run guests.
         roster: all its instances.
+        finders: asked in turn for what a guest wants by name: see `_host_calls.Finder`.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
     """
@@ -85,6 +88,7 @@ class TrustDomain:
         self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
+        self.finders: tuple[Finder, ...] = ()
         self._engine: _engine.Engine | None = _engine.load(
             _guest.find(),
             timeout_seconds=self.limits.timeout_seconds,
@@ -115,7 +119,7 @@ class TrustDomain:
         assert engine is not None
         self.roster.admit()
         try:
-            instance = GuestInstance(engine, definition, self.limits, self.data_limits)
+            instance = GuestInstance(engine, definition, self.limits, self.data_limits, self.finders)
         except BaseException:
             self.roster.give_up()
             raise

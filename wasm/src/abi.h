@@ -7,6 +7,7 @@
  * --------|---------------------------------------------------------------------------------------------------------
  *       1 | first version: define and bind a function; call it over a batch, or open a cursor over what it yields
  *       2 | udf_output says how much was printed, and is set back by the host; udf_freeze
+ *       3 | the guest asks the host: host_call, host_take, host_import
  *
  * The host's side is duckdb_wasi_udf/_abi.py; a change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -17,7 +18,7 @@
 
 #include "nanoarrow.h"
 
-#define UDF_ABI_VERSION 2
+#define UDF_ABI_VERSION 3
 
 /* The most of what the guest prints that is kept between two looks of the host: the newest bytes. */
 #define UDF_OUTPUT_BYTES 65536

@@ -13,6 +13,7 @@
 #include "batch_column.h"
 #include "decode.h"
 #include "encode.h"
+#include "host.h"
 #include "infer.h"
 #include "rows.h"
 #include "scalars.h"
@@ -397,7 +398,10 @@ static struct PyModuleDef module_definition = {
 
 static PyObject *init_module(void) {
   PyObject *module = PyModule_Create(&module_definition);
-  if (module != NULL && PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0) Py_CLEAR(module);
+  if (module != NULL && (PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0 ||
+                         host_add_functions(module) < 0)) {
+    Py_CLEAR(module);
+  }
   return module;
 }
 

@@ -25,10 +25,10 @@ ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
 
-# imports, each with the number of its arguments; all integers are of 32 bits
+# imports, each with the types of its parameters
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORT = "host_import"
-HOST_IMPORTS = {HOST_IMPORT: 4}
+HOST_IMPORTS = {HOST_IMPORT: ("i32",) * 4}
 
 # statuses
 OK = 0

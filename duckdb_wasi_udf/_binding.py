@@ -15,7 +15,7 @@ import wasmtime
 from wasmtime import _bindings, _ffi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
 _MAX_ARGUMENTS = 4
@@ -105,18 +105,21 @@ def _callback(name: str, n_arguments: int) -> Any:
 _callbacks: dict[str, Any] = {}
 
 
-def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, int]) -> None:
-    """Define functions whose arguments and result are 32-bit integers, which the instance's `Host` answers.
+_VALUE_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+
+
+def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, Sequence[str]]) -> None:
+    """Define functions of integers that return one of 32 bits, which the instance's `Host` answers.
 
     Args:
         linker: where.
         module: the module that they are imported from.
-        imports: their names, each with its number of arguments.
+        imports: their names, each with the types of its parameters, "i32" or "i64", of which 32 bits are passed on.
     """
-    integer = wasmtime.ValType.i32()
-    for name, n_arguments in imports.items():
-        callback = _callbacks.get(name) or _callbacks.setdefault(name, _callback(name, n_arguments))
-        function_type = wasmtime.FuncType([integer] * n_arguments, [integer])
+    for name, parameters in imports.items():
+        callback = _callbacks.get(name) or _callbacks.setdefault(name, _callback(name, len(parameters)))
+        types = [_VALUE_TYPES[parameter]() for parameter in parameters]
+        function_type = wasmtime.FuncType(types, [wasmtime.ValType.i32()])
         names = (module.encode(), len(module), name.encode(), len(name))
         error = _define_func(linker.ptr(), *names, function_type.ptr(), ctypes.cast(callback, _POINTER), None, None)
         if error:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf import _abi, _coarse_clock
 from duckdb_wasi_udf._binding import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._stack import WASM_STACK_BYTES
 from duckdb_wasi_udf._ticker import Clock
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._guest import Guest
 
 
@@ -35,6 +36,7 @@ class Engine:
 
     Attributes:
         clock: to be entered around every call into an instance.
+        coarse_clock: what tells its instances the time, if it isn't the host's clocks.
         counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.
@@ -50,6 +52,7 @@ class Engine:
         timeout_seconds: float,
         deterministic: bool = False,
         counts_fuel: bool = False,
+        coarse_clock: CoarseClock | None = None,
     ) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
@@ -59,7 +62,9 @@ class Engine:
             timeout_seconds: the longest time a call may be given.
             deterministic: there is no clock and no random source; an instance that asks for one traps.
             counts_fuel: the code counts the instructions it executes, and is compiled for that.
+            coarse_clock: answers for the clocks in place of the host's.
         """
+        self.coarse_clock = coarse_clock
         self.deterministic = deterministic
         self.counts_fuel = counts_fuel
         config = wasmtime.Config()
@@ -77,6 +82,9 @@ class Engine:
             linker.define_unknown_imports_as_traps(module)
         else:
             linker.define_wasi()
+        if coarse_clock is not None:
+            linker.allow_shadowing = True
+            define_imports(linker, _coarse_clock.MODULE, _coarse_clock.IMPORTS)
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
         # The module imports nothing else but a clock and a random source, which its build checks: see docs/security.md.
@@ -129,7 +137,14 @@ class Engine:
 _loading = threading.Lock()  # so that the guest is compiled once
 
 
-def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False, counts_fuel: bool = False) -> Engine:
+def load(
+    guest: Guest,
+    *,
+    timeout_seconds: float,
+    deterministic: bool = False,
+    counts_fuel: bool = False,
+    coarse_clock: CoarseClock | None = None,
+) -> Engine:
     """A sandbox's engine; the first on a machine compiles the guest.
 
     Args:
@@ -137,6 +152,7 @@ def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False, c
         timeout_seconds: the longest time a call may be given.
         deterministic: see `Engine`.
         counts_fuel: see `Engine`.
+        coarse_clock: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
@@ -148,6 +164,7 @@ def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False, c
             timeout_seconds=timeout_seconds,
             deterministic=deterministic,
             counts_fuel=counts_fuel,
+            coarse_clock=coarse_clock,
         )
 
 

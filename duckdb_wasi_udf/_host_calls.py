@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf import _abi, _coarse_clock
 from duckdb_wasi_udf._arrow_memory import LinearMemory
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._binding import RawInstance
+    from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._deadline import Deadline
 
 # Looks up what the guest may have by name: its bytes, less than 2 GiB, or None.
@@ -29,12 +30,14 @@ class HostCalls:
         stops: the clock's count of stops when the guest's call began.
     """
 
-    def __init__(self, finders: tuple[Finder, ...] = ()) -> None:
+    def __init__(self, finders: tuple[Finder, ...] = (), clock: CoarseClock | None = None) -> None:
         """Prepare to answer.
 
         Args:
             finders: asked in turn for what the guest wants by name.
+            clock: answers for the clocks, if they aren't the host's own.
         """
+        self._clock = clock
         self._finders = finders
         self.error: BaseException | None = None
         self.stops = 0
@@ -47,6 +50,8 @@ class HostCalls:
 
     def answer(self, name: str, *arguments: int) -> int:
         """Answer an import: see `_binding.Host`."""
+        if self._clock is not None and name in _coarse_clock.IMPORTS:  # no work to stop the guest's time for
+            return self._clock.answer(LinearMemory(*self._raw.memory()).write, name, *arguments)
         self._deadline.pause()
         try:
             return self._answers[name](*arguments)

@@ -154,7 +154,7 @@ class GuestInstance:
         self._budgeted = False
         self.broken = False
         self._seconds_inside = 0.0  # calls of exports, all together
-        self._host = HostCalls(finders)
+        self._host = HostCalls(finders, engine.coarse_clock)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
         except wasmtime.WasmtimeError as error:

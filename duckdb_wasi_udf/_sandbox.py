@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf._coarse_clock import CoarseClock
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
@@ -64,6 +65,7 @@ class TrustDomain:
         data_limits: DataLimits | None = None,
         isolation: str = "function",
         deterministic: bool = False,
+        clock_resolution_seconds: float | None = None,
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -72,12 +74,15 @@ class TrustDomain:
             data_limits: what a call may hand back; `DataLimits()` by default.
             isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
-                the snapshot, for some 2 ms each (docs/performance.md).
+                the snapshot, for under a millisecond each (docs/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
+                measure what else the host does; None: they are the host's own.
 
         Raises:
-            ValueError: `isolation` is neither "function" nor "batch".
+            ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
+                there is no clock.
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
         """
         self.limits = limits if limits is not None else ResourceLimits()
@@ -86,6 +91,9 @@ class TrustDomain:
             msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
+        if deterministic and clock_resolution_seconds is not None:
+            msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
+            raise ValueError(msg)
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
         self.finders: tuple[Finder, ...] = ()
@@ -94,6 +102,7 @@ class TrustDomain:
             timeout_seconds=self.limits.timeout_seconds,
             deterministic=deterministic,
             counts_fuel=self.limits.fuel is not None,
+            coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self.clock = self._engine.clock
         ticker.interrupts.start()

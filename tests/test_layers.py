@@ -27,7 +27,7 @@ LAYERS = [
     {"_deadline"},
     {"_ticker"},
     {"_guest"},
-    {"_binding", "_budget", "_interrupts", "_limits", "_output", "_stack"},
+    {"_binding", "_budget", "_coarse_clock", "_interrupts", "_limits", "_output", "_stack"},
     {"_abi", "_column", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}

@@ -109,13 +109,14 @@ def define(text):
         for name, imported in unit["imports"].items():
             namespace[name] = pkgutil.resolve_name(imported)
         namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
-        made[number] = _load(unit["source"], f"<{unit['name']}>", unit["entry"], namespace)
+        made[number] = _load(unit["source"], f"<{unit['name']}>", unit["entry"], namespace, definition["table"])
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
     described, converters = _describe(
         function, namespaces[-1], by_batch=definition["by_batch"], table=definition["table"]
     )
+    described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
     description = json.dumps(described).encode()
     if len(description) > _DESCRIPTION_BYTES:
         raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
@@ -129,7 +130,13 @@ def define(text):
     return function, definition["return_null"], described["by_batch"], description
 
 
-def _load(source, filename, entry, namespace):
+def _has_schema(namespace, function):
+    """Whether a function of that name beside a table function tells its columns."""
+    schema = namespace.get("schema")
+    return isinstance(schema, types.FunctionType) and schema is not function
+
+
+def _load(source, filename, entry, namespace, table):
     source = source.strip("\n")
     if source[:1].isspace():  # written inside an indented SQL string
         source = textwrap.dedent(source)
@@ -142,7 +149,7 @@ def _load(source, filename, entry, namespace):
     if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
         expression = ast.Expression(tree.body.pop().value)
     elif entry is None:
-        entry = _last_definition(tree)
+        entry = _last_definition(tree, but="schema" if table else None)
     exec(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
     if expression is None:
         function = namespace[entry]
@@ -156,13 +163,17 @@ def _load(source, filename, entry, namespace):
     return function
 
 
-def _last_definition(tree):
-    for statement in reversed(tree.body):
+def _last_definition(tree, but):
+    """The name of the last function or class; one named `but` is only meant when there is no other."""
+    names = []
+    for statement in tree.body:
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                return name
+                names.append(name)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                return name
+                names.append(name)
+    if names:
+        return next((name for name in reversed(names) if name != but), names[-1])
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
@@ -176,7 +187,7 @@ def _describe(function, namespace, *, by_batch, table):
         table: it gives rows, one of which is what "returns" tells about.
 
     Returns:
-        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with
+        ({"name", "by_batch", "parameters", "returns"}, converters); `define` adds "schema". Parameters, each {"name", "kind", "required"} with
         the keys of `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """

@@ -3,6 +3,7 @@ hard limits.
 """
 
 from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -23,6 +24,7 @@ __all__ = [
     "Cancelled",
     "ClosedError",
     "Column",
+    "Columns",
     "DataLimits",
     "GuestError",
     "GuestTrap",

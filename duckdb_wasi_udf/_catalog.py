@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from duckdb_wasi_udf._scalar import ScalarFunction
+    from duckdb_wasi_udf._table import TableFunction
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
 
@@ -81,7 +82,7 @@ class _Sandbox(Protocol):
     """What a catalog needs of the sandbox whose functions it creates: see `Sandbox`."""
 
     allow_create: bool
-    functions: dict[str, ScalarFunction]
+    functions: dict[str, ScalarFunction | TableFunction]
 
     @property
     def register(self) -> Callable[..., None]:
@@ -113,7 +114,7 @@ class Catalog:
         self._con = weakref.ref(con)
         # For changes of the database, which would otherwise conflict with each other.
         self._lock = threading.RLock()
-        self._created: dict[str, ScalarFunction] = {}
+        self._created: dict[str, ScalarFunction | TableFunction] = {}
         self._persisted: set[str] = set()
         self._lost: list[_Lost] = []
         self._language = f"CPython {_guest.find().manifest['versions']['python']}"
@@ -292,7 +293,8 @@ class Catalog:
     def _present(self) -> set[str] | None:
         """The names of the functions of the database, in lower case; None when they can't be read any more."""
         with contextlib.suppress(SignatureError), self._changing() as cursor:
-            found = cursor.execute("SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'")
+            query = "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
+            found = cursor.execute(f"{query} AND function_type = 'scalar'")  # a table function's macro may be left
             return {name for (name,) in found.fetchall()}
         return None
 
@@ -372,7 +374,7 @@ def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         raise SignatureError(msg)
 
 
-def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction) -> None:
+def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction | TableFunction) -> None:
     """Take a function out of DuckDB's catalog, in the cursor's transaction.
 
     A connection removes only names that it has registered itself, but then the entry as a whole: so it registers one

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from duckdb_wasi_udf._instance import GuestInstance
+    from duckdb_wasi_udf._instance import Definition, GuestInstance
     from duckdb_wasi_udf._signature import Signature
+    from duckdb_wasi_udf._table import TableFunction
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -84,7 +85,7 @@ class Sandbox(TrustDomain):
         self.allow_inline = allow_inline
         self.allow_create = allow_create
         # By name in lower case; what SQL created as well as what Python did.
-        self.functions: dict[str, ScalarFunction] = {}
+        self.functions: dict[str, ScalarFunction | TableFunction] = {}
         self._maps = Maps(self, _sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
@@ -257,7 +258,7 @@ class Sandbox(TrustDomain):
 
         It is called anew for every scan and gives rows as they are wanted, 2048 at a time. Each is a tuple, dict, named
         tuple or dataclass instance with a value for every column; of a single column, named as the function, the value
-        alone.
+        alone. `Columns` gives many rows at once.
 
         Args:
             con: the connection to register with. Every connection of the database sees the function, as long as this
@@ -266,9 +267,10 @@ class Sandbox(TrustDomain):
                 function behind it.
             function: a callable, which is shipped as source, or source text: see `create_function`.
             schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
-                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. None to go
-                by the annotation (`Iterator[Row]`), and without one by the first 2048 rows, for which binding a query
-                calls the function.
+                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. Or a def or
+                lambda that returns either for the arguments of a call, in the sandbox while a query is bound. None to
+                go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
+                the first 2048 rows, for which binding a query calls the function.
 
         Returns:
             The connection.
@@ -279,7 +281,11 @@ class Sandbox(TrustDomain):
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
         self.check_open()
-        declared = None if schema is None else row_type(name, schema)
+        declared: str | Definition | None = None
+        if inspect.isfunction(schema):
+            declared = _source.define(schema, f"{name}'s schema", return_null=False)
+        elif schema is not None:
+            declared = row_type(name, schema)
         definition = _source.define(function, name, return_null=False)
         table = NamedTable(name, define(self, definition, declared, _sql_type_of), Streams(con))
         self.register(con, name, table, None, "VARCHAR")
@@ -289,6 +295,7 @@ class Sandbox(TrustDomain):
         except BaseException:
             con.remove_function(name)
             raise
+        self.functions[name.lower()] = table.function
         return con
 
     def map_batches(

@@ -101,10 +101,14 @@ class Definition:
         return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
 
     @property
+    def is_text(self) -> bool:
+        """Whether the source text is all there is; a shipped callable comes with more."""
+        return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
+
+    @property
     def source_hash(self) -> str:
         """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
-        shipped = len(self.units) > 1 or self.units[0].captured or self.units[0].imports
-        return hashlib.sha256(self.encode() if shipped else self.units[0].source.encode()).hexdigest()
+        return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""

@@ -21,6 +21,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, Unit
 from duckdb_wasi_udf._interval import Interval
@@ -299,7 +300,7 @@ def _import_path(value: object) -> str | None:
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str):
         return None
-    if value in (Column, Interval):
+    if value in (Column, Columns, Interval):
         return f"duckdb_wasi_udf:{qualname}"
     if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
         return None

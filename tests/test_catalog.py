@@ -277,6 +277,25 @@ def test_the_counters_tell_what_happened(con, sandbox):
     assert con.execute(f"SELECT {honest} AND peak_memory_bytes > 2**20 FROM py_functions()").fetchall() == [(True,)] * 2
 
 
+def test_table_functions_are_listed_with_what_their_scans_did(con, sandbox):
+    sandbox.create_table_function(con, "up_to", "def up_to(n: int) -> Iterator[int]: return iter(range(n))")
+    sandbox.create_table_function(con, "guessed", "def guessed(x=1): yield {'a': 1 // x}")
+    con.execute("SELECT sum(up_to) FROM up_to(5000)").fetchall()
+    con.execute("FROM guessed()").fetchall()
+    with pytest.raises(duckdb.InvalidInputException, match="ZeroDivisionError"):
+        con.execute("FROM guessed(0)").fetchall()
+    columns = "name, kind, signature, rows, errors, failed_rows, created_by, persisted, calls, instances"
+    assert con.execute(f"SELECT {columns} FROM py_functions() ORDER BY name").fetchall() == [
+        # for the columns of `guessed`, once more than for its rows
+        ("guessed", "table", "([x ANY]) -> VARIANT", 2, 1, 0, "python", False, 4, 1),
+        ("up_to", "table", "(n BIGINT) -> BIGINT", 5000, 0, 0, "python", False, 4, 1),
+    ]
+    honest = "guest_seconds > 0 AND host_seconds > 0 AND peak_memory_bytes > 2**20 AND length(source_hash) = 64"
+    assert con.execute(f"SELECT DISTINCT {honest} FROM py_functions()").fetchall() == [(True,)]
+    con.remove_function("up_to")
+    assert listed(con) == ["guessed"]
+
+
 def test_the_list_is_up_to_date_whenever_it_is_read(con, sandbox):
     con.execute("PREPARE p AS SELECT name, rows FROM py_functions()")
     assert con.execute("EXECUTE p").fetchall() == []

@@ -51,6 +51,7 @@ def test_a_definition_is_described(engine):
         ],
         "returns": number,
         "plain": True,
+        "schema": False,
     }
 
 

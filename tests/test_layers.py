@@ -14,6 +14,7 @@ LAYERS = [
     {"_install"},
     {"_catalog", "_table_map_sql"},
     {"_stored", "_aggregate", "_table_sql", "_table_map"},
+    {"_table_schema"},
     {"_scalar", "_table"},
     {"_source", "_signature", "_row_groups"},
     {"_sandbox", "_pool"},
@@ -28,7 +29,7 @@ LAYERS = [
     {"_ticker"},
     {"_guest"},
     {"_binding", "_budget", "_coarse_clock", "_interrupts", "_limits", "_output", "_stack"},
-    {"_abi", "_column", "_errors", "_interval"},
+    {"_abi", "_column", "_columns", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

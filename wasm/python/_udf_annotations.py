@@ -10,7 +10,7 @@ import types
 import typing
 import uuid
 
-from duckdb_wasi_udf import Column, Interval
+from duckdb_wasi_udf import Column, Columns, Interval
 
 _SQL_TYPES = {
     bool: "BOOLEAN",
@@ -31,7 +31,7 @@ _KNOWN_NAMES = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} 
     name: getattr(typing, name)
     for name in "Any Optional Union Literal Annotated List Dict Iterable Iterator Generator".split()
 }
-_KNOWN_NAMES |= {"typing": typing, "Column": Column}
+_KNOWN_NAMES |= {"typing": typing, "Column": Column, "Columns": Columns}
 
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
 _MAPS = (dict, collections.abc.Mapping)
@@ -121,10 +121,12 @@ def read_rows(annotation, namespace):
 
 
 def _read_row(row, namespace):
-    """Tuples and dicts are rows, of whatever columns they have."""
+    """Tuples and dicts are rows, of whatever columns they have; Columns give many at once."""
     row = _evaluated(row, namespace)
     origin, inner = typing.get_origin(row), typing.get_args(row)
-    if row is tuple or row in _MAPS or origin in _MAPS or (origin is tuple and ... in inner):
+    if origin is Columns:
+        return _read_row(inner[0], namespace)
+    if row is Columns or row is tuple or row in _MAPS or origin in _MAPS or (origin is tuple and ... in inner):
         return _ANY
     if origin is not tuple or not inner:
         return read(row, namespace, 1)
@@ -132,6 +134,35 @@ def _read_row(row, namespace):
     if any(column.sql is None for column in columns):
         return _ANY
     return Meaning(f"STRUCT({', '.join(f'col{i} {column.sql}' for i, column in enumerate(columns))})")
+
+
+def row_type(schema):
+    """The SQL type of the rows that code describes: columns by name, or a type, each as SQL's text or a Python type."""
+    if isinstance(schema, str):
+        return schema
+    if not isinstance(schema, dict):
+        return _row_part(schema, "the row")
+    if not schema:
+        raise TypeError("the schema has no columns")
+    columns = {str(name): kind if isinstance(kind, str) else _row_part(kind, name) for name, kind in schema.items()}
+    return f"STRUCT({_fields_text(columns)})"
+
+
+def _row_part(kind, name):
+    try:
+        sql = _read_row(kind, {}).sql
+    except UnsupportedAnnotation as error:
+        raise TypeError(f"the schema has {kind!r} for {name}, which {error}") from error
+    if sql is None:
+        raise TypeError(
+            f"the schema has {kind!r} for {name}, of which SQL has no type; write it as SQL, as in 'BIGINT'"
+        )
+    return sql
+
+
+def _fields_text(types):
+    """The fields of a STRUCT, of names and SQL types."""
+    return ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" {sql}' for name, sql in types.items())
 
 
 def _evaluated(annotation, namespace):
@@ -248,9 +279,8 @@ def _read_class(cls, depth):
     for name, meaning in meanings.items():
         if meaning.sql is None:
             raise UnsupportedAnnotation(f"has the field {name!r} without a SQL type")
-    quoted = (f'"{name.replace(chr(34), chr(34) * 2)}" {meaning.sql}' for name, meaning in meanings.items())
     return Meaning(
-        f"STRUCT({', '.join(quoted)})",
+        f"STRUCT({_fields_text({name: meaning.sql for name, meaning in meanings.items()})})",
         json=any(meaning.json for meaning in meanings.values()),
         convert=_fields(make, {name: meaning.convert for name, meaning in meanings.items()}),
     )

@@ -113,7 +113,7 @@ def define(text):
         for name, imported in unit["imports"].items():
             namespace[name] = pkgutil.resolve_name(imported)
         namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
-        made[number], unit["code"] = _load(unit, namespace)
+        made[number], unit["code"] = _load(unit, namespace, definition["table"])
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
@@ -122,6 +122,7 @@ def define(text):
         described, converters = _describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
         by_batch = described["by_batch"]
         described["plain"] = not any(converters)
+        described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
         description = json.dumps(described).encode()
         if len(description) > _DESCRIPTION_BYTES:
             raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
@@ -138,7 +139,13 @@ def define(text):
     return function, definition["return_null"], by_batch, description
 
 
-def _load(unit, namespace):
+def _has_schema(namespace, function):
+    """Whether a function of that name beside a table function tells its columns."""
+    schema = namespace.get("schema")
+    return isinstance(schema, types.FunctionType) and schema is not function
+
+
+def _load(unit, namespace, table):
     """Run a unit's code: what it makes, and what it was compiled to, base64-encoded."""
     source = unit["source"].strip("\n")
     if source[:1].isspace():  # written inside an indented SQL string
@@ -148,7 +155,7 @@ def _load(unit, namespace):
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
     code = unit["code"]
     if code is None:
-        compiled = _compile(source, filename, unit["entry"])
+        compiled = _compile(source, filename, unit["entry"], table)
         code = base64.b64encode(marshal.dumps(compiled)).decode()
     else:
         compiled = marshal.loads(base64.b64decode(code))
@@ -163,7 +170,7 @@ def _load(unit, namespace):
     return function, code
 
 
-def _compile(source, filename, entry):
+def _compile(source, filename, entry, table):
     """(statements, the last expression or None, the name of what they make)."""
     # Annotations stay text: the host reads them, and code needn't import what it only names there.
     flags = __future__.annotations.compiler_flag
@@ -173,17 +180,21 @@ def _compile(source, filename, entry):
         expression = ast.Expression(tree.body.pop().value)
         result = compile(expression, filename, "eval", flags, dont_inherit=True)
     elif entry is None:
-        entry = _last_definition(tree)
+        entry = _last_definition(tree, but="schema" if table else None)
     return compile(tree, filename, "exec", flags, dont_inherit=True), result, entry
 
 
-def _last_definition(tree):
-    for statement in reversed(tree.body):
+def _last_definition(tree, but):
+    """The name of the last function or class; one named `but` is only meant when there is no other."""
+    names = []
+    for statement in tree.body:
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                return name
+                names.append(name)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                return name
+                names.append(name)
+    if names:
+        return next((name for name in reversed(names) if name != but), names[-1])
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
@@ -197,7 +208,7 @@ def _describe(function, namespace, *, by_batch, table):
         table: it gives rows, one of which is what "returns" tells about.
 
     Returns:
-        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with
+        ({"name", "by_batch", "parameters", "returns"}, converters); `define` adds "schema". Parameters, each {"name", "kind", "required"} with
         the keys of `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """

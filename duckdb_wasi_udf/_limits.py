@@ -28,6 +28,8 @@ class ResourceLimits:
         recycle_memory_bytes: an instance that has grown by more than this is not used again, since linear memory never
             shrinks. 128 MiB is far more than a batch takes.
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
+        package_bytes: what the files of a sandbox's packages may take together, unpacked; they are held in the host's
+            memory. 64 MiB holds the largest packages there are in pure Python.
 
     Raises:
         ValueError: a limit is not a positive number, or more than a guest can have.
@@ -40,6 +42,7 @@ class ResourceLimits:
     total_memory_bytes: int = 4096 * MIB
     recycle_memory_bytes: int = 128 * MIB
     output_bytes: int = 8 * 2**10
+    package_bytes: int = 64 * MIB
 
     def __post_init__(self) -> None:
         _check_positive(self)

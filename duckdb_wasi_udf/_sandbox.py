@@ -13,11 +13,13 @@ from duckdb_wasi_udf import _engine, _guest
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._modules import Modules
+from duckdb_wasi_udf._packages import collect
 from duckdb_wasi_udf._roster import Roster, Shelf
 from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -52,6 +54,7 @@ class TrustDomain:
         isolation: "function" or "batch".
         clock: to be entered around whatever may run guests.
         roster: all its instances.
+        modules: what its guests can import beside the standard library.
         finders: asked in turn for what a guest wants by name: see `_host_calls.Finder`.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
@@ -64,6 +67,7 @@ class TrustDomain:
         data_limits: DataLimits | None = None,
         isolation: str = "function",
         deterministic: bool = False,
+        packages: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -75,10 +79,15 @@ class TrustDomain:
                 the snapshot, for some 2 ms each (docs/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            packages: what guests can import beside the standard library, read now: paths (a `Path`, or text that has a
+                slash or ends in .whl, .zip or .py) of wheels, zips, directories and modules, and requirements such as
+                "jinja2>=3", which take installed distributions with all they depend on. Pure Python only.
 
         Raises:
             ValueError: `isolation` is neither "function" nor "batch".
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
+            PackageError: a package isn't there, has native code, or clashes with another or the standard library.
+            LimitExceeded: the packages are larger than `package_bytes`.
         """
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
@@ -88,11 +97,16 @@ class TrustDomain:
         self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
-        self.finders: tuple[Finder, ...] = ()
+        guest = _guest.find()
         self._engine: _engine.Engine | None = _engine.load(
-            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+            guest, timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
         )
         self.clock = self._engine.clock
+        python_version = guest.manifest["versions"]["python"]
+        collected = collect(packages, limit_bytes=self.limits.package_bytes, python_version=python_version)
+        self.modules = Modules(collected, guest)
+        self.modules.check(self._engine, self.limits)
+        self.finders: tuple[Finder, ...] = (self.modules.find,)
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
@@ -167,6 +181,7 @@ class TrustDomain:
         sandbox.
         """
         self.clock.stop()
+        self.modules.cancel()
 
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""

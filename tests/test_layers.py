@@ -17,7 +17,7 @@ LAYERS = [
     {"_scalar", "_table"},
     {"_source", "_signature", "_row_groups"},
     {"_sandbox", "_pool"},
-    {"_roster"},
+    {"_modules", "_roster"},
     {"_instance"},
     {"_host_calls"},
     {"_arrow_memory"},
@@ -27,7 +27,9 @@ LAYERS = [
     {"_deadline"},
     {"_ticker"},
     {"_guest"},
-    {"_binding", "_budget", "_interrupts", "_limits", "_output", "_stack"},
+    {"_packages"},
+    {"_distributions"},
+    {"_binding", "_budget", "_cache", "_interrupts", "_limits", "_output", "_stack"},
     {"_abi", "_column", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}

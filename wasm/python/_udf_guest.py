@@ -53,6 +53,7 @@ import zoneinfo  # noqa: F401
 
 import _udf_aggregate
 import _udf_annotations
+import _udf_packages  # noqa: F401 - lets packages be imported
 
 MODULE_NAME = "__udf__"
 

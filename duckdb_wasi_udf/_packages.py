@@ -46,7 +46,7 @@ class LeftOut:
     Attributes:
         label: how errors call the distribution.
         native: the files.
-        modules: what the distribution is imported as.
+        modules: what it is imported as: the packages that had native code in them, or all modules.
     """
 
     label: str
@@ -144,14 +144,15 @@ class _Collector:
             raise PackageError(msg)
         for module in sorted(modules):
             if module in _RESERVED or module.startswith("_udf"):
-                msg = f"{label}: its module {module!r} has the name of one that the guest has already; rename it"
+                msg = f"{label}: its module {module!r} is named as one of the guest or the standard library; rename it"
                 raise PackageError(msg)
         for path, contents in own.items():
             self._claim(label, path, contents)
         self.files |= own
         self.modules |= modules
         if native:
-            self.left_out.append(LeftOut(label, tuple(native), tuple(sorted(modules))))
+            concerned = modules & {path.partition("/")[0] for path in native}
+            self.left_out.append(LeftOut(label, tuple(native), tuple(sorted(concerned or modules))))
 
     def _claim(self, label: str, path: str, contents: bytes) -> None:
         """Take what a path stands for: a module may be a file or a directory."""

@@ -5,6 +5,11 @@ code, and with a slash at its end a directory's names, one a line (duckdb_wasi_u
 the standard library was found not to have a module.
 """
 
+import builtins
+import functools
+import io
+import os
+import posixpath
 import sys
 
 import _frozen_importlib as _bootstrap
@@ -57,9 +62,27 @@ class PackageImporter(_udf_importer.Importer):
 
     def find_distributions(self, context=None):
         """For `importlib.metadata`."""
+        import _udf_metadata
+
+        return _udf_metadata.distributions(self.read, context)
+
+
+def _opening(open_file, read):
+    """`open`, with the files of packages, which many find beside their `__file__`, among those that can be read."""
+
+    @functools.wraps(open_file)
+    def opening(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *arguments, **keywords):
+        path = posixpath.normpath(file) if isinstance(file, (str, os.PathLike)) else None
+        if not isinstance(path, str) or not path.startswith(ROOT) or not {"r", "b", "t"}.issuperset(mode):
+            return open_file(file, mode, buffering, encoding, errors, newline, *arguments, **keywords)
         import _udf_resources
 
-        return _udf_resources.distributions(self.read, context)
+        resource = _udf_resources.Resource(read, path.removeprefix(ROOT))
+        return resource.open("rb") if "b" in mode else resource.open("r", encoding, errors, newline)
+
+    return opening
 
 
-sys.meta_path.append(PackageImporter())
+_importer = PackageImporter()
+sys.meta_path.append(_importer)
+builtins.open = io.open = _opening(io.open, _importer.read)

@@ -1,6 +1,5 @@
-"""Files of packages, as `importlib.resources` and `importlib.metadata` want them; imported when they are asked for."""
+"""Files of packages, as `importlib.resources` and `open` want them; imported when the first is asked for."""
 
-import importlib.metadata
 import importlib.resources.abc
 import io
 import pathlib
@@ -37,6 +36,12 @@ class Resource(importlib.resources.abc.Traversable):
         for name in names.decode().split("\n"):
             yield self.joinpath(name.removesuffix("/"))
 
+    def read_text(self, encoding=None, errors=None, newline=None):
+        with self.open(
+            "r", encoding, errors, newline
+        ) as stream:  # the base class's has no `errors`, which callers give
+            return stream.read()
+
     def open(self, mode="r", *arguments, **keywords):
         if mode not in ("r", "rt", "rb"):
             raise ValueError(f"a package's files can only be read, not opened with mode {mode!r}")
@@ -56,27 +61,3 @@ class Reader(importlib.resources.abc.TraversableResources):
 
     def files(self):
         return self._package
-
-
-class PackageDistribution(importlib.metadata.Distribution):
-    """What is known about an installed package."""
-
-    def __init__(self, folder):
-        self._folder = folder
-
-    def read_text(self, filename):
-        resource = self._folder.joinpath(filename)
-        return resource.read_text(encoding="utf-8") if resource.is_file() else None
-
-    def locate_file(self, path):
-        return self._folder.joinpath("..", path)
-
-
-def distributions(read, context):
-    """Those of the name that `context` asks for; all when it has none."""
-    normalize = importlib.metadata.Prepared.normalize
-    wanted = None if context is None or context.name is None else normalize(context.name)
-    for name in (read("") or b"").decode().split("\n"):
-        stem, suffix = name[:-1].rpartition(".")[::2]
-        if suffix == "dist-info" and wanted in (None, normalize(stem.rpartition("-")[0])):
-            yield PackageDistribution(Resource(read, name[:-1]))

@@ -28,14 +28,22 @@ FREEZE = "udf_freeze"
 # imports, each with the number of its arguments; all integers are of 32 bits
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORT = "host_import"
-HOST_IMPORTS = {HOST_IMPORT: 4}
+HOST_CALL = "host_call"
+HOST_TAKE = "host_take"
+HOST_IMPORTS = {HOST_IMPORT: 4, HOST_CALL: 4, HOST_TAKE: 2}
 
 # statuses
 OK = 0
 FAILED = 1
 NO_MEMORY = 2
 
-ABSENT = -1  # of host_import: there is no such thing
+# what host_call and host_take return instead of the size of a response; host_import has ABSENT only
+HOST_FAILED = -2
+HOST_REFUSED = -3
+HOST_TIMED_OUT = -4
+ABSENT = -5
+
+MOST_BYTES = 2**31 - 1  # the most of anything whose size an import returns
 
 ALIGNMENT = 64  # of buffers, as Arrow recommends
 POINTER = struct.Struct("<I")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import wasmtime
 
 from duckdb_wasi_udf import _abi, _output, _stack
-from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
+from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas
+from duckdb_wasi_udf._arrow_reader import read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
 from duckdb_wasi_udf._deadline import Deadline
 from duckdb_wasi_udf._errors import (
@@ -23,7 +24,7 @@ from duckdb_wasi_udf._errors import (
     ProtocolError,
     readable,
 )
-from duckdb_wasi_udf._host_calls import HostCalls
+from duckdb_wasi_udf._host_calls import HostCalls, check_no_reentry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine import Engine
     from duckdb_wasi_udf._host_calls import Finder
+    from duckdb_wasi_udf._host_grants import Grants
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
@@ -45,6 +47,9 @@ _SHOWN_CHARACTERS = 8_000
 _SHOWN_NAME_CHARACTERS = 200
 _SHOWN_ARGUMENT_CHARACTERS = 400
 _SHOWN_ARGUMENTS = 20
+
+# What the guest sees of a host function that failed; the host has the cause.
+_HOST_ERROR = "HostError"
 
 # One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
 _MIN_ARENA_BYTES = 64 * 2**10
@@ -123,6 +128,7 @@ class GuestInstance:
         limits: ResourceLimits,
         data_limits: DataLimits,
         finders: tuple[Finder, ...] = (),
+        grants: Grants | None = None,
     ) -> None:
         """Start a guest and define the function.
 
@@ -132,6 +138,7 @@ class GuestInstance:
             limits: what it may use.
             data_limits: what it may hand back.
             finders: asked in turn for what the guest wants by name.
+            grants: the host functions it may call.
 
         Raises:
             GuestError: the code doesn't compile, or raised while it was loaded.
@@ -150,7 +157,7 @@ class GuestInstance:
         self._budgeted = False
         self.broken = False
         self._seconds_inside = 0.0  # calls of exports, all together
-        self._host = HostCalls(finders)
+        self._host = HostCalls(definition.label, limits, finders, grants)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
         except wasmtime.WasmtimeError as error:
@@ -161,7 +168,7 @@ class GuestInstance:
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
         self._deadline = Deadline(self._raw, engine.clock)
-        self._host.attach(self._raw, self._deadline)
+        self._host.attach(self._raw, self._deadline, engine.clock)
         try:
             with self:
                 self.description = self._define(definition)
@@ -275,11 +282,14 @@ class GuestInstance:
 
     def __enter__(self) -> None:
         """Start the clock: the guest may run until its deadline."""
-        self._stops = self._host.stops = self._engine.clock.__enter__()  # before the deadline: no stop is missed
+        check_no_reentry(self._label)
+        self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
+        self._host.begin(self._stops)
         self._deadline.start(self._limits.timeout_seconds)
 
     def __exit__(self, *exc_info: object) -> None:
         self._engine.clock.__exit__()
+        self._host.end()
         self._take_output()
         if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
             self.discard()
@@ -380,7 +390,10 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest returned the unknown status {status}"
             raise ProtocolError(msg)
-        raise self._guest_error(self._json(_abi.ERROR), rows_before)
+        error = self._guest_error(self._json(_abi.ERROR), rows_before)
+        if _HOST_ERROR in error.guest_traceback:
+            raise error from self._host.failure
+        raise error
 
     def _guest_error(self, described: dict[str, Any], rows_before: int | None) -> GuestError:
         """The error the guest describes; it may describe anything, so every field is made what it has to be."""

@@ -9,6 +9,44 @@ from duckdb_wasi_udf._abi import OUTPUT_BYTES
 MIB = 2**20
 
 
+def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
+    for field in fields(limits):
+        value = getattr(limits, field.name)
+        if field.name.startswith("host_"):
+            if not isinstance(value, HostQuota):
+                msg = f"{field.name} must be a HostQuota, got {value!r}"
+                raise ValueError(msg)
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            msg = f"{field.name} must be a positive number, got {value!r}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostQuota:
+    """How much guests may ask of host functions.
+
+    Attributes:
+        calls: how often; a call for a whole batch is one.
+        bytes: of arguments and results together, each row counted as a byte at least.
+        seconds: of the host's time.
+
+    Raises:
+        ValueError: one is not a positive number.
+    """
+
+    calls: int
+    bytes: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+_HOST_BATCH = HostQuota(calls=100_000, bytes=64 * MIB, seconds=30.0)
+_HOST_QUERY = HostQuota(calls=100_000_000, bytes=64 * 1024 * MIB, seconds=3600.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceLimits:
     """What an instance may use of the machine.
@@ -30,6 +68,12 @@ class ResourceLimits:
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
         package_bytes: what the files of a sandbox's packages may take together, unpacked; they are held in the host's
             memory. 64 MiB holds the largest packages there are in pure Python.
+        host_batch: what the code may ask of all host functions together in one batch, or while it is loaded. 100,000
+            calls are 48 a row; 64 MiB and 30 seconds are what a batch may return, and more than it may take.
+        host_query: the same for all batches of the sandbox, until none has run for a second, as for `budget_seconds`. It
+            is that of some thousand batches at their limit.
+        host_function_batch: the same of each host function in one batch.
+        host_function_query: the same of each host function for all batches.
 
     Raises:
         ValueError: a limit is not a positive number, or more than a guest can have.
@@ -43,6 +87,10 @@ class ResourceLimits:
     recycle_memory_bytes: int = 128 * MIB
     output_bytes: int = 8 * 2**10
     package_bytes: int = 64 * MIB
+    host_batch: HostQuota = _HOST_BATCH
+    host_query: HostQuota = _HOST_QUERY
+    host_function_batch: HostQuota = _HOST_BATCH
+    host_function_query: HostQuota = _HOST_QUERY
 
     def __post_init__(self) -> None:
         _check_positive(self)
@@ -69,11 +117,3 @@ class DataLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
-
-
-def _check_positive(limits: ResourceLimits | DataLimits) -> None:
-    for field in fields(limits):
-        value = getattr(limits, field.name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            msg = f"{field.name} must be a positive number, got {value!r}"
-            raise ValueError(msg)

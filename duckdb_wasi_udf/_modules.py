@@ -17,13 +17,12 @@ from duckdb_wasi_udf import _cache, _engine, _stack
 from duckdb_wasi_udf._errors import GuestError, LimitExceeded, PackageError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import MIB, DataLimits, ResourceLimits
-from duckdb_wasi_udf._packages import native_code
+from duckdb_wasi_udf._packages import Packages, native_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from duckdb_wasi_udf._guest import Guest
-    from duckdb_wasi_udf._packages import Packages
 
 # What the guest calls the directory of all packages, in questions, tracebacks and `__file__` (_udf_packages.py).
 ROOT = "/packages/"
@@ -80,8 +79,11 @@ class Modules:
         if found is not None or not name.startswith(ROOT):
             return found
         path = name.removeprefix(ROOT)
-        source = self._packages.files.get(path.removesuffix("c")) if path.endswith(".pyc") else None
-        return self._packages.files.get(path) if source is None else self._code(path, source)
+        if not path.endswith(".pyc"):
+            return self._packages.files.get(path)
+        path = path.removesuffix("c")
+        source = self._packages.files.get(path)
+        return None if source is None else self._code(path, source)
 
     def check(self, engine: _engine.Engine, limits: ResourceLimits) -> None:
         """Import every distribution whose native code was left out, to see whether it does without.
@@ -100,8 +102,16 @@ class Modules:
 
     def cancel(self) -> None:
         """Stop the guest that compiles, if one does."""
-        if self._engine is not None:
-            self._engine.clock.stop()
+        engine = self._engine
+        if engine is not None:
+            engine.clock.stop()
+
+    def close(self) -> None:
+        """Serve nothing any more, and keep nothing."""
+        self._packages = Packages()
+        self._folders = {}
+        self._compiled = {}
+        self._engine = None
 
     def _code(self, path: str, source: bytes) -> bytes:
         """The compiled module."""
@@ -117,7 +127,7 @@ class Modules:
         """The compiled module from the user's cache, where it is put if it isn't there."""
         directory = _cache.directory() / "modules"
         _cache.make_private(directory)
-        parts = (self._guest.sha256.encode(), _COMPILER.encode(), path.encode(), source)
+        parts = (self._guest.sha256, _COMPILER, path, hashlib.sha256(source).hexdigest())
         file = directory / f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.code"
         code = _cache.kept(file)
         if code is None:
@@ -132,13 +142,14 @@ class Modules:
 
     def _compile(self, path: str, source: bytes) -> bytes:
         """Compile a module in a guest that has seen nothing else."""
-        if self._engine is None:
-            self._engine = _engine.load(self._guest, timeout_seconds=_LIMITS.timeout_seconds)
+        engine = self._engine
+        if engine is None:
+            engine = self._engine = _engine.load(self._guest, timeout_seconds=_LIMITS.timeout_seconds)
         definition = Definition.from_source(_COMPILER, f"compiling {path}")
-        instance = GuestInstance(self._engine, definition, _LIMITS, DataLimits())
+        instance = GuestInstance(engine, definition, _LIMITS, DataLimits())
         try:
             instance.bind([(pa.binary(), False), (pa.string(), False)], pa.binary())
-            arguments = [pa.array([source], pa.binary()), pa.array([ROOT + path.removesuffix("c")])]
+            arguments = [pa.array([source], pa.binary()), pa.array([ROOT + path])]
             (code,) = instance.call(arguments, 1)[0].to_pylist()
         finally:
             instance.discard()

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from duckdb_wasi_udf._host_audit import HostCallRecord
     from duckdb_wasi_udf._host_calls import Finder
+    from duckdb_wasi_udf._host_grants import Grants
 
 
 # How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
@@ -56,6 +58,7 @@ class TrustDomain:
         roster: all its instances.
         modules: what its guests can import beside the standard library.
         finders: asked in turn for what a guest wants by name: see `_host_calls.Finder`.
+        grants: the host functions that guests may call; None without any.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
     """
@@ -97,6 +100,7 @@ class TrustDomain:
         self.isolation = "batch" if deterministic else isolation
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
+        self.grants: Grants | None = None
         guest = _guest.find()
         self._engine: _engine.Engine | None = _engine.load(
             guest, timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
@@ -130,7 +134,7 @@ class TrustDomain:
         assert engine is not None
         self.roster.admit()
         try:
-            instance = GuestInstance(engine, definition, self.limits, self.data_limits, self.finders)
+            instance = GuestInstance(engine, definition, self.limits, self.data_limits, self.finders, self.grants)
         except BaseException:
             self.roster.give_up()
             raise
@@ -183,11 +187,16 @@ class TrustDomain:
         self.clock.stop()
         self.modules.cancel()
 
+    def audit(self) -> list[HostCallRecord]:
+        """What guests have asked of host functions, oldest first: the last 10,000 calls."""
+        return [] if self.grants is None else self.grants.audit.records()
+
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
         self._closed = True
         self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
         self.roster.close()
+        self.modules.close()
         for holder in self._holders:
             holder.close()
         self._holders.clear()

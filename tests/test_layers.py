@@ -20,8 +20,10 @@ LAYERS = [
     {"_modules", "_roster"},
     {"_instance"},
     {"_host_calls"},
-    {"_arrow_memory"},
-    {"_value_checks"},
+    {"_host_grants"},
+    {"_host", "_host_audit", "_host_quota", "_host_threads"},
+    {"_arrow_reader"},
+    {"_arrow_memory", "_value_checks"},
     {"_arrow_types"},
     {"_engine"},
     {"_deadline"},
@@ -30,6 +32,7 @@ LAYERS = [
     {"_packages"},
     {"_distributions"},
     {"_binding", "_budget", "_cache", "_interrupts", "_limits", "_output", "_stack"},
+    {"_annotations"},
     {"_abi", "_column", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}

@@ -10,6 +10,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import _cache, _guest, _modules
+from duckdb_wasi_udf._arrow_memory import LinearMemory
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._modules import Modules
 from duckdb_wasi_udf._packages import Packages
@@ -231,6 +232,13 @@ def test_a_sandbox_without_packages_serves_nothing():
             bare.start(Definition.from_source("import rules\nlambda: 1", "f"))
 
 
+def test_a_closed_sandbox_keeps_nothing_of_its_packages(source):
+    with wasi_udf.Sandbox(packages=[source]) as sandbox:
+        assert sandbox.modules.find("/packages/single.pyc")
+    assert sandbox.modules.find("/packages/single.pyc") is None
+    assert sandbox.modules.find("/packages/") is None
+
+
 def test_asking_without_end_ends_with_the_guests_time(source):
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
     flood = (
@@ -240,6 +248,24 @@ def test_asking_without_end_ends_with_the_guests_time(source):
         with pytest.raises(wasi_udf.LimitExceeded, match=r"timeout_seconds=0\.3"):
             sandbox.start(Definition.from_source(f"{flood}\nlambda: 1", "f"))
         assert len(sandbox.roster) == 0
+
+
+def test_the_time_it_takes_to_serve_bytes_is_the_guests(source, monkeypatch):
+    written = []
+    real = LinearMemory.write
+
+    def slowly(self, pointer, data):
+        if len(data) == len(FILES["rules/data/large.bin"]):
+            written.append(pointer)
+            time.sleep(0.05)
+        real(self, pointer, data)
+
+    monkeypatch.setattr(LinearMemory, "write", slowly)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
+    with wasi_udf.Sandbox(packages=[source], limits=limits) as sandbox, pytest.raises(wasi_udf.LimitExceeded):
+        flood = "import _udf\nwhile True: _udf.host_import('/packages/rules/data/large.bin')\nlambda: 1"
+        sandbox.start(Definition.from_source(flood, "f"))
+    assert len(written) <= 7
 
 
 def test_what_is_larger_than_the_guests_memory_ends_in_its_limit(source):
@@ -300,10 +326,10 @@ def test_a_module_is_compiled_once_for_a_machine_when_it_is_first_wanted(cache, 
     code = first.find("/packages/a.pyc")
     assert first.find("/packages/a.pyc") == code
     assert modules(a="x = 1").find("/packages/a.pyc") == code
-    assert compiled == ["a.pyc"]
+    assert compiled == ["a.py"]
     modules(a="x = 3").find("/packages/a.pyc")
     modules(c="x = 1").find("/packages/c.pyc")
-    assert compiled == ["a.pyc", "a.pyc", "c.pyc"]
+    assert compiled == ["a.py", "a.py", "c.py"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owner permissions of this kind")
@@ -320,7 +346,7 @@ def test_a_compiled_module_that_was_changed_is_compiled_again(cache, compiled, d
     file.write_bytes(damage(file.read_bytes()))
     assert modules(a="x = 1").find("/packages/a.pyc") == code
     assert modules(a="x = 1").find("/packages/a.pyc") == code
-    assert compiled == ["a.pyc"] * 2
+    assert compiled == ["a.py"] * 2
 
 
 def test_one_module_in_the_place_of_another_is_not_loaded(cache, compiled):
@@ -350,7 +376,7 @@ def test_threads_that_want_the_same_module_wait_for_one_to_compile_it(cache, com
         thread.join()
     assert len(set(found)) == 1
     assert len(found) == 8
-    assert compiled == ["a.pyc"]
+    assert compiled == ["a.py"]
 
 
 def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):
@@ -366,10 +392,10 @@ def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):
         sandbox.start(Definition.from_source("import single\nlambda: 1", "f"))
 
 
-def test_what_cannot_be_compiled_within_bounds_ends_the_query_and_says_why(con, cache, source, monkeypatch):
+def test_what_cannot_be_compiled_within_bounds_ends_the_query_and_says_why(con, cache, tmp_path, monkeypatch):
     limits = wasi_udf.ResourceLimits(timeout_seconds=60, memory_bytes=25 * 2**20)
     monkeypatch.setattr(_modules, "_LIMITS", limits)
-    large = source / "large.py"
+    large = tmp_path / "large.py"
     large.write_text("x = [" + "[1, 'a'], " * 40_000 + "]")
     with wasi_udf.Sandbox(packages=[large]).install(con) as sandbox:
         with pytest.raises(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from wasm._steps import Log
 
 # What the guest and the package share.
-SHARED = HERE.parent / "duckdb_wasi_udf" / "_interval.py"
-GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), SHARED]
+SHARED = [HERE.parent / "duckdb_wasi_udf" / name for name in ("_annotations.py", "_interval.py")]
+GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 COMPILER = HERE / "compile_library.py"
 
 
@@ -31,7 +31,7 @@ def build(python: Path, library: Path, config: Config, directory: Path, log: Log
     """
     compiled = directory / "compiled"
     excluded = ",".join(config.library["exclude"])
-    libraries = (library, HERE / "python", SHARED)
+    libraries = (library, HERE / "python", *SHARED)
     log.run(python, "-I", COMPILER, compiled, directory / "importer.bin", excluded, *libraries, cwd=directory)
     with zipfile.ZipFile(directory / "stdlib.zip", "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(compiled.rglob("*.pyc")):

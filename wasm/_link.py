@@ -22,7 +22,7 @@ C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
 # Those of our own module (wasm/src/host.c), each with the number of its 32-bit arguments.
 HOST_MODULE = "duckdb_udf"
-HOST_IMPORTS = {"host_import": 4}
+HOST_IMPORTS = {"host_import": 4, "host_call": 4, "host_take": 2}
 IMPORTS = frozenset(
     {f"wasi_snapshot_preview1.{name}" for name in WASI_IMPORTS} | {f"{HOST_MODULE}.{name}" for name in HOST_IMPORTS}
 )

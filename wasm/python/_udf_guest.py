@@ -51,9 +51,10 @@ import urllib.parse  # noqa: F401
 import uuid  # noqa: F401
 import zoneinfo  # noqa: F401
 
+import _udf
 import _udf_aggregate
-import _udf_annotations
 import _udf_packages
+from duckdb_wasi_udf import _annotations
 
 MODULE_NAME = "__udf__"
 
@@ -75,7 +76,7 @@ _DESCRIPTION_BYTES = 200_000
 _OWN_FILES = (
     __file__,
     _udf_aggregate.__file__,
-    _udf_annotations.__file__,
+    _annotations.__file__,
     _udf_packages.__file__,
     "/stdlib/_udf_importer.py",  # frozen, so it has no __file__
     "<frozen importlib._bootstrap>",
@@ -100,7 +101,8 @@ def define(text):
             "links": what it finds as globals from other units, {global name: number of the unit}.
 
     Returns:
-        (function, return_null, by_batch, description): description is UTF-8 JSON for the host, see `_describe`.
+        (function, return_null, by_batch, is_async, description): with `is_async` the function gives coroutines; description
+        is UTF-8 JSON for the host, see `_describe`.
     """
     definition = json.loads(text)
     units = definition["units"]
@@ -127,14 +129,14 @@ def define(text):
     description = json.dumps(described).encode()
     if len(description) > _DESCRIPTION_BYTES:
         raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
-    if described["by_batch"]:
-        if inspect.iscoroutinefunction(function):
-            raise TypeError("a function of the batch shape can't be async")
-    elif inspect.iscoroutinefunction(function):
-        function = _awaiting(function)
+    is_async = inspect.iscoroutinefunction(function)
+    if is_async and described["by_batch"]:
+        raise TypeError("a function of the batch shape can't be async")
+    if is_async and definition["table"]:
+        function, is_async = _awaiting(function), False
     if any(converters):
         function = _converting(function, converters)
-    return function, definition["return_null"], described["by_batch"], description
+    return function, definition["return_null"], described["by_batch"], is_async, description
 
 
 def _load(source, filename, entry, namespace):
@@ -210,14 +212,14 @@ def _describe(function, namespace, *, by_batch, table):
         parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             converters.append(None if by_batch else convert)
-    read = _udf_annotations.read
+    read = _annotations.read
     if by_batch or table:
-        read = _udf_annotations.read_batch if by_batch else _udf_annotations.read_rows
+        read = _annotations.read_batch if by_batch else _annotations.read_rows
     returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
 
 
-def _meaning(annotation, namespace, read=_udf_annotations.read):
+def _meaning(annotation, namespace, read=_annotations.read):
     """({"annotation": its text, "sql", "none", "json", "column": see Meaning, "problem": why it has none}, converter)."""
     nothing = {"sql": None, "none": False, "json": False, "column": False}
     if annotation is inspect.Signature.empty:
@@ -226,7 +228,7 @@ def _meaning(annotation, namespace, read=_udf_annotations.read):
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
         meaning = read(annotation, namespace)
-    except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
+    except (_annotations.UnsupportedAnnotationError, RecursionError, TypeError) as error:
         return described | nothing | {"problem": str(error)[:_ANNOTATION_CHARACTERS]}, None
     said = {"sql": meaning.sql, "none": meaning.none, "json": meaning.json, "column": meaning.column}
     return described | said, meaning.convert
@@ -244,17 +246,11 @@ def _converting(function, converters):
 
 
 def _awaiting(function):
-    """A coroutine function as one that returns what it returns; there is nothing in here to wait for yet."""
+    """A coroutine function as one that returns what it returns."""
 
     @functools.wraps(function)
     def awaiting(*arguments):
-        coroutine = function(*arguments)
-        try:
-            coroutine.send(None)
-        except StopIteration as stopped:
-            return stopped.value
-        coroutine.close()
-        raise RuntimeError("the function awaits something that never comes: there is no event loop in the sandbox")
+        return _udf.run(function(*arguments))
 
     return awaiting
 

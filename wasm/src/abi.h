@@ -54,6 +54,15 @@ enum udf_status {
   UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
 };
 
+/* What the host says of a call of one of its functions that gave no response; otherwise it says how many bytes that takes.
+ * Of host_import any negative number means that there is no such thing. */
+enum udf_host_status {
+  UDF_HOST_FAILED = -2,
+  UDF_HOST_REFUSED = -3,
+  UDF_HOST_TIMED_OUT = -4,
+  UDF_HOST_ABSENT = -5,
+};
+
 /* Handles and cursors are counted up from 0; a negative one is a status, negated. */
 
 #endif

@@ -7,23 +7,21 @@ import importlib.metadata
 import json
 import os
 import platform
-import stat
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi, _coarse_clock
+from duckdb_wasi_udf import _abi, _cache, _coarse_clock
 from duckdb_wasi_udf._binding import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._stack import WASM_STACK_BYTES
 from duckdb_wasi_udf._ticker import Clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._guest import Guest
 
@@ -106,7 +104,7 @@ class Engine:
 
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
         """The compiled module, from the cache when its file is whole, else compiled and put there."""
-        _make_private(directory)
+        _cache.make_private(directory)
         code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
         notes = code.with_suffix(".json")
         try:
@@ -126,11 +124,8 @@ class Engine:
         self.compile_seconds = time.perf_counter() - started
         serialized = bytes(module.serialize())
         noted = {"sha256": hashlib.sha256(serialized).hexdigest(), "compile_seconds": self.compile_seconds}
-        try:
-            _replace(code, serialized)
-            _replace(notes, json.dumps(noted).encode())
-        except OSError as error:
-            raise ArtifactError(_unwritable(directory, error)) from error
+        _cache.replace(code, serialized)
+        _cache.replace(notes, json.dumps(noted).encode())
         return module
 
 
@@ -160,7 +155,7 @@ def load(
     with _loading:
         return Engine(
             guest,
-            cache_directory(),
+            _cache.directory(),
             timeout_seconds=timeout_seconds,
             deterministic=deterministic,
             counts_fuel=counts_fuel,
@@ -176,19 +171,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def cache_directory() -> Path:
-    """Where compiled guests are kept: `$DUCKDB_WASI_UDF_CACHE/compiled`, or in the user's cache directory."""
-    if chosen := os.environ.get("DUCKDB_WASI_UDF_CACHE"):
-        return Path(chosen) / "compiled"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "duckdb-wasi-udf" / "compiled"
 
 
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
@@ -212,37 +194,3 @@ def _sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             _hashes[file_state] = hashlib.file_digest(file, "sha256").hexdigest()
     return _hashes[file_state]
-
-
-def _make_private(directory: Path) -> None:
-    """Machine code is run as it is found, so nobody else may write where it is kept."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if sys.platform != "win32":
-            status = directory.stat()
-            if status.st_uid != os.getuid():
-                msg = f"the cache directory {directory} belongs to another user; set DUCKDB_WASI_UDF_CACHE to your own"
-                raise ArtifactError(msg)
-            if stat.S_IMODE(status.st_mode) != 0o700:
-                directory.chmod(0o700)
-    except OSError as error:
-        raise ArtifactError(_unwritable(directory, error)) from error
-
-
-def _unwritable(directory: Path, error: OSError) -> str:
-    return (
-        f"the cache directory {directory} can't be written ({error.strerror}); set DUCKDB_WASI_UDF_CACHE to a "
-        "directory of yours"
-    )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, whoever else writes it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise

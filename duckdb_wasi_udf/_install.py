@@ -212,7 +212,7 @@ class Sandbox(TrustDomain):
                 sees_null=sees_null,
             )
 
-        definition = _source.define(function, name, return_null=return_null, by_batch=by_batch)
+        definition = self._ship(function, name, return_null=return_null, by_batch=by_batch)
         scalar = ScalarFunction(self, definition, signature)
         types = scalar.takes.declared_types
         if types == [] and side_effects:
@@ -262,7 +262,7 @@ class Sandbox(TrustDomain):
         def signature(instance: GuestInstance) -> Signature:
             return resolve(name, instance.description, _sql_type_of, parameters=lists, return_type=return_name)
 
-        definition = _source.define(function, name, return_null=False)
+        definition = self._ship(function, name)
         self._keep(con, name, GroupFunction(self, definition, signature))
         return con
 
@@ -298,10 +298,10 @@ class Sandbox(TrustDomain):
         self.check_open()
         declared: str | Definition | None = None
         if inspect.isfunction(schema):
-            declared = _source.define(schema, f"{name}'s schema", return_null=False)
+            declared = self._ship(schema, f"{name}'s schema")
         elif schema is not None:
             declared = row_type(name, schema)
-        definition = _source.define(function, name, return_null=False)
+        definition = self._ship(function, name)
         table = NamedTable(name, define(self, definition, declared, _sql_type_of), Streams(con))
         self.register(con, name, table, None, "VARCHAR")
         self.hold(table)
@@ -337,7 +337,7 @@ class Sandbox(TrustDomain):
         self.check_open()
         name = getattr(function, "__name__", "map_batches")
         declared = None if schema is None else row_type(name, schema)
-        return map_relation(self._maps, relation, _source.define(function, name, return_null=False), declared)
+        return map_relation(self._maps, relation, self._ship(function, name), declared)
 
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
@@ -375,6 +375,13 @@ class Sandbox(TrustDomain):
             return function
 
         return register
+
+    def _ship(
+        self, function: Callable[..., Any] | str, name: str, *, return_null: bool = False, by_batch: bool = False
+    ) -> Definition:
+        """The definition of a function that may use the sandbox's packages: see `_source.define`."""
+        modules = self.modules.names
+        return _source.define(function, name, return_null=return_null, by_batch=by_batch, modules=modules)
 
     def _keep(
         self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False

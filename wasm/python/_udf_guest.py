@@ -53,6 +53,7 @@ import zoneinfo  # noqa: F401
 
 import _udf
 import _udf_aggregate
+import _udf_packages
 from duckdb_wasi_udf import _annotations
 
 MODULE_NAME = "__udf__"
@@ -72,8 +73,15 @@ _ANNOTATION_CHARACTERS = 200
 _DESCRIPTION_BYTES = 100_000
 _CODE_CHARACTERS = 100_000
 
-# Frames that tracebacks begin without.
-_OWN_FILES = (__file__, _udf_aggregate.__file__, _annotations.__file__)
+# Frames that tracebacks come without: ours, and those of imports, which Python leaves out around its own importers only.
+_OWN_FILES = (
+    __file__,
+    _udf_aggregate.__file__,
+    _annotations.__file__,
+    _udf_packages.__file__,
+    "/stdlib/_udf_importer.py",  # frozen, so it has no __file__
+    "<frozen importlib._bootstrap>",
+)
 
 # A class's name, whatever its metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -340,10 +348,24 @@ def _attempt(describe, value, shown):
         return f"<not printable: {_class_name(type(error))[:_NAME_CHARACTERS]}>"
 
 
-def _traceback(exception):
-    frames = exception.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename in _OWN_FILES:
+def _without_own(frames):
+    """The frames of a traceback that aren't ours, linked to each other."""
+    first = last = None
+    while frames is not None:
+        if frames.tb_frame.f_code.co_filename not in _OWN_FILES:
+            if last is None:
+                first = frames
+            elif last.tb_next is not frames:
+                last.tb_next = frames
+            last = frames
         frames = frames.tb_next
+    if last is not None:
+        last.tb_next = None
+    return first
+
+
+def _traceback(exception):
+    frames = _without_own(exception.__traceback__)
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
     )

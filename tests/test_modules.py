@@ -262,9 +262,10 @@ def test_the_time_it_takes_to_serve_bytes_is_the_guests(source, monkeypatch):
 
     monkeypatch.setattr(LinearMemory, "write", slowly)
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
+    flood = "import _udf\nwhile True: _udf.host_import('/packages/rules/data/large.bin')\nlambda: 1"
+    definition = Definition.from_source(flood, "f")
     with wasi_udf.Sandbox(packages=[source], limits=limits) as sandbox, pytest.raises(wasi_udf.LimitExceeded):
-        flood = "import _udf\nwhile True: _udf.host_import('/packages/rules/data/large.bin')\nlambda: 1"
-        sandbox.start(Definition.from_source(flood, "f"))
+        sandbox.start(definition)
     assert len(written) <= 7
 
 
@@ -377,6 +378,14 @@ def test_threads_that_want_the_same_module_wait_for_one_to_compile_it(cache, com
     assert len(set(found)) == 1
     assert len(found) == 8
     assert compiled == ["a.py"]
+
+
+def test_compiling_takes_none_of_the_importing_guests_stack(cache, monkeypatch):
+    threads = []
+    monkeypatch.setattr(Modules, "_compile", lambda *_: threads.append(threading.get_ident()) or b"")
+    modules(a="x = 1").find("/packages/a.pyc")
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):

@@ -109,7 +109,7 @@ def test_only_what_can_be_imported_or_belongs_to_it_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.py", "rules/../../evil.py", "/evil.py", "rules//evil.py", "./evil.py", "a\nb/c.py"]
+    "name", ["../evil.py", "rules/../../evil.py", "/evil.py", "rules//evil.py", "./evil.py", "rules/a\nb.py"]
 )
 def test_a_zip_can_not_place_files_anywhere_else(tmp_path, name):
     packages = taken(write_zip(tmp_path / "x.zip", PACKAGE | {name: "evil"}))

@@ -25,7 +25,7 @@ def sql_type(text: str) -> str:
     try:
         return str(DuckDBPyType(text))
     except duckdb.Error as error:
-        msg = f"{text!r} is not a type DuckDB knows: {error}"
+        msg = f"{text!r} is not a type DuckDB knows; names inside it that are keywords of SQL need double quotes"
         raise ValueError(msg) from error
 
 

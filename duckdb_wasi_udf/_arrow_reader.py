@@ -6,6 +6,7 @@ host asked for or the buffers hold, and the copy is validated by Arrow before an
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,11 @@ def read_arguments(
     return arguments, rows, reader.copied
 
 
+@functools.lru_cache(maxsize=64)
+def _pointers(count: int) -> struct.Struct:
+    return struct.Struct(f"<{count}I")
+
+
 class _Reader:
     """Copies what the guest hands over at once, counting its bytes."""
 
@@ -186,6 +192,8 @@ class _Reader:
             values = self._copy(pointers[-1], _abi.bitmap_bytes(length * layout.width))
             check_fixed(meaning, values)
             buffers.append(pa.py_buffer(values))
+        if not layout.children:
+            return pa.Array.from_buffers(data_type, length, buffers)
         children = [
             self.array(self._memory.read(child, _abi.ARROW_ARRAY.size), field.type)
             for child, field in zip(self.pointers(children_at, n_children), layout.children, strict=True)
@@ -255,7 +263,7 @@ class _Reader:
 
     def pointers(self, pointer: int, count: int) -> tuple[int, ...]:
         """So many pointers."""
-        return struct.unpack(f"<{count}I", self._memory.read(pointer, _abi.POINTER.size * count))
+        return _pointers(count).unpack(self._memory.read(pointer, _abi.POINTER.size * count))
 
     def _text(self, pointer: int, longest: int) -> str:
         """A C string of at most `longest` bytes."""

@@ -1,4 +1,6 @@
-"""Functions that SQL creates: `py_create_function`, `py_drop_function` and `py_functions`."""
+"""Functions that SQL creates, and what there is to list: `py_create_function`, `py_drop_function`, `py_functions`,
+`py_host_calls`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from duckdb_wasi_udf._errors import SignatureError, WasiUdfError, readable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from duckdb_wasi_udf._host_audit import HostCallRecord
     from duckdb_wasi_udf._scalar import ScalarFunction
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
@@ -43,8 +46,35 @@ _LISTING = {
     "peak_memory_bytes": "BIGINT",
     "instances": "BIGINT",
 }
-_ARROW = {"VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "BIGINT": pa.int64(), "DOUBLE": pa.float64()}
-_LISTING_TYPE = f"STRUCT({', '.join(f'{name} {kind}' for name, kind in _LISTING.items())})[]"
+# The fields of `HostCallRecord`.
+_HOST_CALLS = {
+    "called_at": "TIMESTAMP",
+    "host_function": "VARCHAR",
+    "called_by": "VARCHAR",
+    "rows": "BIGINT",
+    "bytes_in": "BIGINT",
+    "bytes_out": "BIGINT",
+    "seconds": "DOUBLE",
+    "outcome": "VARCHAR",
+    "detail": "VARCHAR",
+}
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BOOLEAN": pa.bool_(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+
+
+def _sql_type(columns: dict[str, str]) -> str:
+    """The SQL type of a table with these columns, in one value."""
+    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in columns.items())})[]"
+
+
+def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
+    return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
+
 
 # What `py_create_function` takes as options, with the type of each.
 _OPTIONS: dict[str, type] = {
@@ -84,6 +114,10 @@ class _Sandbox(Protocol):
     functions: dict[str, ScalarFunction]
 
     @property
+    def audit(self) -> Callable[[], list[HostCallRecord]]:
+        """What guests have asked of host functions."""
+
+    @property
     def register(self) -> Callable[..., None]:
         """Hands a function to DuckDB."""
 
@@ -103,7 +137,7 @@ class Catalog:
     that one is busy with the query that creates a function, and a connection kept open would keep the database open.
     """
 
-    SQL_FUNCTIONS = ("py_create_function", "py_drop_function", "py_functions")
+    SQL_FUNCTIONS = ("py_create_function", "py_drop_function", "py_functions", "py_host_calls")
 
     # The last one installed through each connection.
     _installed: ClassVar[weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, Catalog]] = weakref.WeakKeyDictionary()
@@ -133,13 +167,13 @@ class Catalog:
         if self._sandbox.allow_create:
             yield "py_create_function", self._create_rows, None, "VARCHAR"
             yield "py_drop_function", self._drop_rows, ["VARCHAR"], "VARCHAR"
-        yield "py_functions", self._list, [], _LISTING_TYPE
+        yield "py_functions", self._list, [], _sql_type(_LISTING)
+        yield "py_host_calls", self._list_host_calls, [], _sql_type(_HOST_CALLS)
 
     def enter(self, con: duckdb.DuckDBPyConnection) -> None:
-        """The SQL functions are registered: make `FROM py_functions()` work, and restore what is stored."""
-        con.execute(
-            "CREATE OR REPLACE TEMP MACRO py_functions() AS TABLE SELECT unnest(py_functions(), max_depth := 2)"
-        )
+        """The SQL functions are registered: make tables of those that list, and restore what is stored."""
+        for name in ("py_functions", "py_host_calls"):
+            con.execute(f"CREATE OR REPLACE TEMP MACRO {name}() AS TABLE SELECT unnest({name}(), max_depth := 2)")
         self._installed[con] = self
         self._restore()
 
@@ -185,7 +219,10 @@ class Catalog:
         for lost in self._lost:
             told = {"created_by": "sql", "persisted": True, "instances": 0}
             rows.append(dict.fromkeys(_LISTING) | told | asdict(lost))
-        return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in _LISTING.items()])))
+        return _in_one_value(_LISTING, rows)
+
+    def _list_host_calls(self, _stops: int) -> pa.Array:
+        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._sandbox.audit()])
 
     # ---- creating and dropping -----------------------------------------------------------------------------------
 

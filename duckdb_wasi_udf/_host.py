@@ -70,6 +70,7 @@ class HostFunction:
 
     Attributes:
         name: what guests call it.
+        function: the Python function.
         parameters: the type of one value of each parameter, as SQL text or Arrow type.
         return_type: the type of one value of the result, likewise.
         batched: it is called with columns, once for all rows; otherwise value by value.
@@ -94,9 +95,9 @@ class HostFunction:
 
         Args:
             function: the function. Where all its parameters and its result are annotated `list[T]` or `Column[T]`, it
-                is batched, and gets lists or `pyarrow.Array`s of equal length, None or null for NULL. A parameter with a
-                plain default (a number, str, bytes or None) may be left out by the guest; one with another default, or
-                after `*`, isn't the guest's to give.
+                is batched, and gets lists or `pyarrow.Array`s of equal length, None or null for NULL. A parameter with
+                a plain default (a number, str, bytes or None) may be left out by the guest; one with another default,
+                or after `*`, isn't the guest's to give.
             name: what guests call it; the function's own by default.
             parameters: the type of one value of each parameter, as SQL text ("DECIMAL(18,3)[]") or Arrow type; None to
                 go by annotations.
@@ -127,7 +128,7 @@ class HostFunction:
         if timeout_seconds is not None and not 0 < timeout_seconds < math.inf:
             msg = f"{self.name}: timeout_seconds must be a positive number, got {timeout_seconds!r}"
             raise ValueError(msg)
-        self._function = function
+        self.function = function
         self.gate = gate
         self.timeout_seconds = timeout_seconds
         self.doc = inspect.cleandoc(doc if doc is not None else getattr(function, "__doc__", None) or "")
@@ -151,7 +152,7 @@ class HostFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the Python function plainly, as if it weren't granted to anybody."""
-        return self._function(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<HostFunction {self.name}>"

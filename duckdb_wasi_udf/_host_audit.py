@@ -14,7 +14,7 @@ class HostCallRecord(NamedTuple):
     """One call of a host function by a guest.
 
     Attributes:
-        at: when it began, in UTC.
+        called_at: when it began, in UTC.
         host_function: the function.
         called_by: the name of the sandboxed function, as errors have it.
         rows: how many calls it was for the function: the rows of a batch.
@@ -25,7 +25,7 @@ class HostCallRecord(NamedTuple):
         detail: the error, for the host's eyes only; None for "ok".
     """
 
-    at: dt.datetime
+    called_at: dt.datetime
     host_function: str
     called_by: str
     rows: int

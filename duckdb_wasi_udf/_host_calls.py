@@ -50,8 +50,8 @@ def check_no_reentry(label: str) -> None:
     name = _running.get(threading.get_ident())
     if name is not None:
         msg = (
-            f"{label}: a sandboxed function can't run inside the host function {name}, while the sandboxed function that "
-            "called it waits; let the host function use plain SQL"
+            f"{label}: a sandboxed function can't run inside the host function {name}, while the one that called it "
+            "waits; let the host function use plain SQL"
         )
         raise WasiUdfError(msg)
 
@@ -151,6 +151,7 @@ class HostCalls:
     def _call(self, number: int, arguments_at: int, out: int, out_size: int) -> int:
         """Call a host function; the size of its response, which is written if there is room, or a status."""
         self._waiting = None
+        out &= 0xFFFF_FFFF
         grants, meter = self._grants, self._meter
         if grants is None or meter is None or not 0 <= number < len(grants.functions):
             return _abi.ABSENT
@@ -178,7 +179,7 @@ class HostCalls:
                 self._note(granted.name, outcome, error)
                 meter.count(number, bytes_in, time.perf_counter() - began)
                 return status
-            bytes_out = response.size(0) + rows
+            bytes_out = response.size(out) + rows
             meter.count(number, bytes_in + bytes_out, time.perf_counter() - began)
             outcome = "ok"
         except LimitExceeded as error:

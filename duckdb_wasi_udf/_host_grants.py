@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from duckdb_wasi_udf._host import HostCall, HostFunction
 from duckdb_wasi_udf._host_audit import Audit
 from duckdb_wasi_udf._host_quota import Query
 from duckdb_wasi_udf._host_threads import Threads
+from duckdb_wasi_udf._host_values import given, returned, wire_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,15 +48,13 @@ class Granted:
         """
         self.name = host.name
         self.host = host
-        self._types = [self._find(argument, arrow_type_of) for argument in host.arguments]
-        self.wire_types = [
-            self._wire(argument, kind) for argument, kind in zip(host.arguments, self._types, strict=True)
-        ]
+        types = [self._find(argument, arrow_type_of) for argument in host.arguments]
+        typed = list(zip(host.arguments, types, strict=True))
+        self.wire_types = [self._wire(argument, data_type) for argument, data_type in typed]
+        self._given = [given(argument, data_type) for argument, data_type in typed]
         self._result_type = self._find(host.result, arrow_type_of)
         self._wire(host.result, self._result_type)
-        self._fields = [
-            pa.field(argument.name, kind) for argument, kind in zip(host.arguments, self._types, strict=True)
-        ]
+        self._returned = returned(host.name, host.result, self._result_type)
 
     def _find(self, value: HostValue, arrow_type_of: Callable[[str], pa.DataType]) -> pa.DataType:
         if isinstance(value.type, pa.DataType):
@@ -65,12 +64,13 @@ class Granted:
         except KeyError as error:
             msg = f"{self.name}: the type {value.type!r} of {value.name} is not one DuckDB knows"
             raise SignatureError(msg) from error
-        return found.value_type if pa.types.is_dictionary(found) else found  # an ENUM's values are strings
+        if pa.types.is_dictionary(found):
+            return found.value_type  # an ENUM's values are strings
+        return pa.bool_() if found == pa.bool8() else found
 
-    def _wire(self, value: HostValue, kind: pa.DataType) -> pa.DataType:
-        """The type that guests build for a type; the host's own arrays have it as it is."""
-        wire = None if _is_opaque(kind) else _arrow_types.result_type(kind)
-        if wire is None or not _arrow_types.supports(kind):
+    def _wire(self, value: HostValue, data_type: pa.DataType) -> pa.DataType:
+        wire = wire_type(data_type)
+        if wire is None:
             msg = f"{self.name}: values of the type {value.type} can't be passed ({value.name}); pass VARCHAR instead"
             raise SignatureError(msg)
         return wire
@@ -104,7 +104,8 @@ class Granted:
         gate = self.host.gate
         if gate is None:
             return
-        arguments = pa.RecordBatch.from_arrays(self._cast(columns), schema=pa.schema(self._fields))
+        names = [argument.name for argument in self.host.arguments]
+        arguments = pa.RecordBatch.from_arrays(list(columns), names=names)
         try:
             allowed = gate(HostCall(self.name, rows, size, arguments))
         except Exception as error:
@@ -130,77 +131,17 @@ class Granted:
             TypeError: likewise.
             ValueError: likewise, or it returned too many or too few.
         """
-        host = self.host
-        given = [
-            column if argument.as_array else _values(column, argument)
-            for column, argument in zip(self._cast(columns), host.arguments, strict=True)
-        ]
-        if host.batched:
-            returned = host(*given)
-        elif len(given) == 1:
-            returned = [host(value) for value in given[0]]
+        function = self.host.function
+        arguments = [make(column) for make, column in zip(self._given, columns, strict=True)]
+        if self.host.batched:
+            result = self._returned(function(*arguments))
         else:
-            returned = (
-                [host(*values) for values in zip(*given, strict=True)] if given else [host() for _ in range(rows)]
-            )
-        result = self._array(returned)
+            calls = zip(*arguments, strict=True) if arguments else itertools.repeat((), rows)
+            result = self._returned([function(*values) for values in calls])
         if len(result) != rows:
             msg = f"{self.name} returned {len(result)} values for {rows} rows"
             raise ValueError(msg)
         return result
-
-    def _cast(self, columns: Sequence[pa.Array]) -> list[pa.Array]:
-        """The columns under the types that were declared, which may be narrower than what guests build."""
-        return [
-            column if column.type == kind else column.cast(kind)
-            for column, kind in zip(columns, self._types, strict=True)
-        ]
-
-    def _array(self, returned: Any) -> pa.Array:
-        """What the function returned, as an array of the result's type."""
-        kind = self._result_type
-        if isinstance(returned, pa.ChunkedArray):
-            returned = pa.concat_arrays(returned.chunks) if returned.num_chunks else pa.array([], returned.type)
-        if isinstance(returned, pa.Array):
-            return returned if returned.type == kind else returned.cast(kind)
-        if isinstance(returned, (str, bytes, dict)) or not hasattr(returned, "__len__"):
-            msg = (
-                f"{self.name} returned a {type(returned).__name__}, not a list or Arrow array with a value for each row"
-            )
-            raise TypeError(msg)
-        if self.host.result.parsed:
-            returned = [value if value is None else json.dumps(value) for value in returned]
-        elif self.host.result.convert is not None or pa.types.is_struct(kind):
-            returned = [_plain(value) for value in returned]
-        if pa.types.is_integer(kind):  # pa.array(values, kind) would cut 2.5 down to 2
-            inferred = pa.array(returned)
-            return inferred if inferred.type == kind else inferred.cast(kind)
-        return pa.array(returned, kind)
-
-
-def _values(column: pa.Array, argument: HostValue) -> list[Any]:
-    values: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
-    convert = json.loads if argument.parsed else argument.convert
-    return values if convert is None else [value if value is None else convert(value) for value in values]
-
-
-def _plain(value: Any) -> Any:
-    """A value with dicts in place of dataclass instances and named tuples."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_opaque(data_type: pa.DataType) -> bool:
-    """Whether values of the type, or inside it, are ones that Python's Arrow has no objects for, or can't make."""
-    if isinstance(data_type, pa.OpaqueType) or pa.types.is_union(data_type):
-        return True
-    inside = [data_type.field(i).type for i in range(data_type.num_fields)]
-    return any(map(_is_opaque, inside))
 
 
 class Grants:

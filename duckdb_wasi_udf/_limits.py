@@ -68,8 +68,8 @@ class ResourceLimits:
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
         host_batch: what the code may ask of all host functions together in one batch, or while it is loaded. 100,000
             calls are 48 a row; 64 MiB and 30 seconds are what a batch may return, and more than it may take.
-        host_query: the same for all batches of the sandbox, until none has run for a second, as for `budget_seconds`. It
-            is that of some thousand batches at their limit.
+        host_query: the same for all batches of the sandbox, until none has run for a second, as for `budget_seconds`:
+            some thousand batches at their limit.
         host_function_batch: the same of each host function in one batch.
         host_function_query: the same of each host function for all batches.
 

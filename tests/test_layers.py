@@ -21,6 +21,7 @@ LAYERS = [
     {"_instance"},
     {"_host_calls"},
     {"_host_grants"},
+    {"_host_values"},
     {"_host", "_host_audit", "_host_quota", "_host_threads"},
     {"_arrow_reader"},
     {"_arrow_memory", "_value_checks"},

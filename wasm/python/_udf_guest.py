@@ -51,11 +51,23 @@ import urllib.parse  # noqa: F401
 import uuid  # noqa: F401
 import zoneinfo  # noqa: F401
 
+import builtins
+
 import _udf
 import _udf_aggregate
 from duckdb_wasi_udf import _annotations
 
 MODULE_NAME = "__udf__"
+
+
+def _help(thing):
+    """Print what there is to say of a thing; without `site` there is no `help`, and pydoc's own wants a terminal."""
+    import pydoc
+
+    print(pydoc.render_doc(thing, "Help on %s", renderer=pydoc.plaintext))
+
+
+builtins.help = _help
 
 # Bounds of an error's text: enough to find the mistake, little enough to print. All of it together stays below the host's
 # bound of 256 KiB even if each character takes the 12 bytes of "\\ud83d\\ude00" in JSON.

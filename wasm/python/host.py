@@ -27,13 +27,13 @@ class gather:
 
     def __await__(self):
         results = [None] * len(self._awaitables)
-        waiting = {place: awaitable.__await__() for place, awaitable in enumerate(self._awaitables)}
+        waiting = {place: _await(awaitable) for place, awaitable in enumerate(self._awaitables)}
         try:
             while waiting:
                 asked = []
-                for place, steps in list(waiting.items()):
+                for place, coroutine in list(waiting.items()):
                     try:
-                        awaited = next(steps) if not hasattr(steps, "send") else steps.send(None)
+                        awaited = coroutine.send(None)
                         asked.extend(awaited if isinstance(awaited, list) else [awaited])
                     except StopIteration as stopped:
                         results[place] = stopped.value
@@ -46,10 +46,13 @@ class gather:
                 if asked:
                     yield asked
         finally:
-            for steps in waiting.values():
-                if hasattr(steps, "close"):
-                    steps.close()
+            for coroutine in waiting.values():
+                coroutine.close()
         return results
+
+
+async def _await(awaitable):
+    return await awaitable
 
 
 def _load():

@@ -12,7 +12,13 @@ struct pending {
   PyObject *arguments; /* a tuple of several or none, the value alone of one */
   PyObject *outcome;   /* the result, or the exception; NULL: not served yet */
   int failed;          /* it is the exception */
+  int64_t row;         /* in the call that serves it; -1: it isn't put together yet */
 };
+
+/* What was freed last, linked by `function`: a batch makes and frees some thousands. */
+#define MAX_SPARE 4096
+static struct pending *spare;
+static int n_spare;
 
 /* Raised with the result of a served call, which is how an awaited object returns one; used again when nobody has it. */
 static PyObject *stop_iteration;
@@ -22,8 +28,15 @@ static PyTypeObject pending_type;
 #define IS_PENDING(object) Py_IS_TYPE(object, &pending_type)
 
 PyObject *awaiting_new(struct host_function *function, PyObject *const *values) {
-  struct pending *pending = PyObject_New(struct pending, &pending_type);
-  if (pending == NULL) return NULL;
+  struct pending *pending = spare;
+  if (pending != NULL) {
+    spare = (struct pending *)pending->function;
+    n_spare--;
+    PyObject_Init((PyObject *)pending, &pending_type);
+  } else {
+    pending = PyObject_New(struct pending, &pending_type);
+    if (pending == NULL) return NULL;
+  }
   int64_t n = host_n_parameters(function);
   pending->function = (struct host_function *)Py_NewRef(function);
   pending->outcome = NULL;
@@ -41,7 +54,13 @@ static void pending_dealloc(PyObject *self) {
   Py_XDECREF(pending->function);
   Py_XDECREF(pending->arguments);
   Py_XDECREF(pending->outcome);
-  PyObject_Free(self);
+  if (n_spare == MAX_SPARE) {
+    PyObject_Free(self);
+    return;
+  }
+  pending->function = (struct host_function *)spare;
+  spare = pending;
+  n_spare++;
 }
 
 static PyObject *return_value(PyObject *value) {
@@ -123,7 +142,6 @@ struct round {
   struct pending **asked;
   Py_ssize_t n;
   Py_ssize_t capacity;
-  int64_t *places; /* of each that is served now: its row in the call; -1: none */
 };
 
 /* Takes the reference over. */
@@ -131,16 +149,15 @@ static int add(struct round *round, PyObject *pending) {
   if (round->n == round->capacity) {
     Py_ssize_t capacity = round->capacity * 2 + 16;
     struct pending **asked = realloc(round->asked, (size_t)capacity * sizeof *asked);
-    if (asked != NULL) round->asked = asked;
-    int64_t *places = asked == NULL ? NULL : realloc(round->places, (size_t)capacity * sizeof *places);
-    if (places == NULL) {
+    if (asked == NULL) {
       Py_DECREF(pending);
       return out_of_memory();
     }
-    round->places = places;
+    round->asked = asked;
     round->capacity = capacity;
   }
   round->asked[round->n++] = (struct pending *)pending;
+  ((struct pending *)pending)->row = -1;
   return 0;
 }
 
@@ -160,22 +177,19 @@ static int serve_with_error(struct pending *pending) {
   return 0;
 }
 
-/* The row that a call gets among those that are put together: one that is there already, for equal arguments. */
+/* The row that a call gets among those that are put together: one that is there already, for equal arguments; or -1 with
+ * an exception. */
 static int64_t place(struct pending *pending, PyObject *known, int64_t next) {
-  PyObject *key = key_of(pending), *row = NULL, *fresh = NULL;
-  int64_t found = -1;
-  if (key == Py_None) {
-    found = next;
-  } else if (key != NULL && (fresh = PyLong_FromLongLong(next)) != NULL) {
-    int there = PyDict_SetDefaultRef(known, key, fresh, &row);
-    found = there > 0 ? PyLong_AsLongLong(row) : next;
-    if (there < 0 && !PyErr_ExceptionMatches(PyExc_MemoryError)) PyErr_Clear(); /* Decimal("sNaN") has no hash */
-    if (PyErr_Occurred()) found = -1;
-  }
-  Py_XDECREF(key);
-  Py_XDECREF(fresh);
-  Py_XDECREF(row);
-  return found;
+  PyObject *key = key_of(pending), *there = NULL;
+  if (key == NULL) return -1;
+  int found = key == Py_None ? 0 : PyDict_SetDefaultRef(known, key, (PyObject *)pending, &there);
+  Py_DECREF(key);
+  int64_t row = found > 0 ? ((struct pending *)there)->row : next;
+  Py_XDECREF(there);
+  if (found >= 0) return row;
+  if (PyErr_ExceptionMatches(PyExc_MemoryError)) return -1;
+  PyErr_Clear(); /* Decimal("sNaN") has no hash */
+  return next;
 }
 
 static int append(struct pending *pending) {
@@ -189,12 +203,11 @@ static int64_t put_together(struct host_function *function, struct round *round,
   int64_t rows = 0;
   for (Py_ssize_t i = first; known != NULL && i < round->n; i++) {
     struct pending *pending = round->asked[i];
-    round->places[i] = -1;
-    if (pending->function != function || pending->outcome != NULL) continue;
+    if (pending->function != function || pending->outcome != NULL || pending->row >= 0) continue;
     int64_t row = place(pending, known, rows);
     int failed = row < 0 || (row == rows && append(pending) < 0);
     if (!failed) {
-      round->places[i] = row;
+      pending->row = row;
       rows += row == rows;
       continue;
     }
@@ -219,8 +232,9 @@ static int hand_out(struct host_function *function, struct round *round, Py_ssiz
   if (results == NULL) return out_of_memory();
   int shared = is_shared(function), failed = 0;
   for (Py_ssize_t i = first; i < round->n && !failed; i++) {
-    int64_t row = round->places[i];
-    if (row < 0) continue;
+    struct pending *pending = round->asked[i];
+    int64_t row = pending->row;
+    if (pending->function != function || pending->outcome != NULL || row < 0) continue;
     PyObject *value = NULL;
     if (status < 0) {
       host_raise(function, status);
@@ -230,8 +244,8 @@ static int hand_out(struct host_function *function, struct round *round, Py_ssiz
       value = host_result(function, row);
       if (shared) results[row] = Py_XNewRef(value);
     }
-    if (value != NULL) serve_with(round->asked[i], value, 0);
-    if (value == NULL) failed = serve_with_error(round->asked[i]) < 0;
+    if (value != NULL) serve_with(pending, value, 0);
+    if (value == NULL) failed = serve_with_error(pending) < 0;
   }
   for (int64_t row = 0; row < rows; row++) Py_XDECREF(results[row]);
   free(results);
@@ -338,7 +352,6 @@ Py_ssize_t awaiting_run(PyObject *coroutines, int return_null, int64_t *failed) 
   PyErr_SetRaisedException(raised);
   free(tasks);
   free(round.asked);
-  free(round.places);
   return at;
 }
 

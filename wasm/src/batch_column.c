@@ -210,3 +210,10 @@ PyObject *batch_column_new(struct column *column, int64_t length, const uint64_t
   self->batch = *current;
   return (PyObject *)self;
 }
+
+const struct column *batch_column_of(PyObject *object, int64_t *length) {
+  struct batch_column *self = (struct batch_column *)object;
+  if (!Py_IS_TYPE(object, &batch_column_type) || *self->current != self->batch) return NULL;
+  *length = self->length;
+  return self->column;
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "awaiting.h"
+#include "batch_column.h"
 #include "encode.h"
 
 #define IMPORT(name) __attribute__((import_module("duckdb_udf"), import_name(#name)))
@@ -135,15 +136,13 @@ int host_append(struct host_function *function, PyObject *const *values) {
   return 0;
 }
 
-int32_t host_send(struct host_function *function) {
-  struct udf_result described;
+/* Has the host call its function: see `host_send`. */
+static int32_t send_array(struct host_function *function, const struct ArrowArray *arguments) {
   struct ArrowError error;
   error.message[0] = 0;
-  if (builder_finish(&function->arguments, &described) < 0) return -1;
   struct ArrowArray *response = (struct ArrowArray *)function->response;
   response->length = -1; /* of an answer that was never given */
-  int32_t size =
-      imported_host_call(function->number, &described.array, function->response, function->response_size);
+  int32_t size = imported_host_call(function->number, arguments, function->response, function->response_size);
   if (size >= 0 && (uint32_t)size > function->response_size) {
     if (make_room(function, (uint32_t)size) < 0) return -1;
     response = (struct ArrowArray *)function->response;
@@ -151,12 +150,17 @@ int32_t host_send(struct host_function *function) {
     size = imported_host_take(function->response, function->response_size);
   }
   if (size < 0) return size;
-  if (response->length != described.array.length) return UDF_HOST_FAILED;
+  if (response->length != arguments->length) return UDF_HOST_FAILED;
   if (ArrowArrayViewSetArray(&function->response_view, response->children[0], &error) != NANOARROW_OK) {
     PyErr_SetString(PyExc_RuntimeError, error.message);
     return -1;
   }
   return column_open(&function->result, &function->response_view);
+}
+
+int32_t host_send(struct host_function *function) {
+  struct udf_result described;
+  return builder_finish(&function->arguments, &described) < 0 ? -1 : send_array(function, &described.array);
 }
 
 PyObject *host_result(struct host_function *function, int64_t row) {
@@ -169,9 +173,8 @@ void host_raise(const struct host_function *function, int32_t status) {
   PyErr_Format(host_error, "%U %s", function->name, what[known ? UDF_HOST_FAILED - status : 0]);
 }
 
-/* Sends what was put together. 0, or -1 with an exception. */
-static int send(struct host_function *function) {
-  int32_t status = host_send(function);
+/* What a status of `host_send` comes to: 0, or -1 with an exception. */
+static int check(const struct host_function *function, int32_t status) {
   if (status < -1) host_raise(function, status);
   return status < 0 ? -1 : 0;
 }
@@ -181,7 +184,7 @@ static int send(struct host_function *function) {
 static PyObject *call_one(struct host_function *function, PyObject *const *values) {
   if (host_begin(function, 1) < 0) return NULL;
   PyObject *result = NULL;
-  if (host_append(function, values) == 0 && send(function) == 0) result = host_result(function, 0);
+  if (host_append(function, values) == 0 && check(function, host_send(function)) == 0) result = host_result(function, 0);
   host_end(function);
   return result;
 }
@@ -217,6 +220,16 @@ static int append_from(struct host_function *function, PyObject *columns, Py_ssi
   return failed ? -1 : 0;
 }
 
+static PyObject *get_results(struct host_function *function, Py_ssize_t rows) {
+  PyObject *results = PyList_New(rows);
+  for (Py_ssize_t row = 0; results != NULL && row < rows; row++) {
+    PyObject *value = host_result(function, row);
+    if (value != NULL) PyList_SET_ITEM(results, row, value);
+    if (value == NULL) Py_CLEAR(results);
+  }
+  return results;
+}
+
 /* The results of all rows, whose values are in a sequence for each parameter. */
 static PyObject *call_many(struct host_function *function, PyObject *columns, Py_ssize_t rows) {
   PyObject **values = PyMem_New(PyObject *, (size_t)PyTuple_GET_SIZE(columns));
@@ -227,14 +240,59 @@ static PyObject *call_many(struct host_function *function, PyObject *columns, Py
   }
   int failed = 0;
   for (Py_ssize_t row = 0; row < rows && !failed; row++) failed = append_from(function, columns, row, values) < 0;
-  PyObject *results = !failed && send(function) == 0 ? PyList_New(rows) : NULL;
-  for (Py_ssize_t row = 0; results != NULL && row < rows; row++) {
-    PyObject *value = host_result(function, row);
-    if (value != NULL) PyList_SET_ITEM(results, row, value);
-    if (value == NULL) Py_CLEAR(results);
-  }
+  PyObject *results = !failed && check(function, host_send(function)) == 0 ? get_results(function, rows) : NULL;
   host_end(function);
   PyMem_Free(values);
+  return results;
+}
+
+/* Whether values of a column lie in memory as those that are built for a parameter, so that they need no copy. */
+static int lies_alike(const struct column *column, const struct value_type *parameter) {
+  const struct value_type *type = column->type;
+  if (type->kind != parameter->kind || column->first != 0 || type->as_byte) return 0;
+  switch (type->kind) {
+    case SQL_BOOLEAN:
+    case SQL_BIGINT:
+    case SQL_UBIGINT:
+    case SQL_DOUBLE:
+    case SQL_VARCHAR:
+    case SQL_BLOB:
+    case SQL_DATE:
+      return 1;
+    case SQL_TIME:
+    case SQL_TIMESTAMP:
+    case SQL_TIMESTAMPTZ:
+      return type->unit == NANOARROW_TIME_UNIT_MICRO;
+    case SQL_DECIMAL:
+      return type->precision == parameter->precision && type->scale == parameter->scale;
+    default:
+      return 0;
+  }
+}
+
+/* The results of all rows of columns of the batch, which the host reads where they are. NULL without an exception: they
+ * lie otherwise. */
+#define MAX_COLUMNS 16
+static PyObject *call_columns(struct host_function *function, PyObject *const *given, Py_ssize_t n) {
+  struct ArrowArray columns[MAX_COLUMNS], *children[MAX_COLUMNS];
+  const void *buffers[MAX_COLUMNS][3], *none = NULL;
+  int64_t rows = 0;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    int64_t length = 0;
+    const struct column *column = i < MAX_COLUMNS ? batch_column_of(given[i], &length) : NULL;
+    if (column == NULL || !lies_alike(column, &function->types.children[0].children[i])) return NULL;
+    if (length == 0 || (i > 0 && length != rows)) return NULL;
+    rows = length;
+    const void *bytes[] = {column->validity, column->offsets != NULL ? column->offsets : column->data, column->data};
+    memcpy(buffers[i], bytes, sizeof bytes);
+    columns[i] = (struct ArrowArray){
+        .length = rows, .null_count = -1, .n_buffers = column->offsets != NULL ? 3 : 2, .buffers = buffers[i]};
+    children[i] = &columns[i];
+  }
+  struct ArrowArray arguments = {.length = rows, .n_buffers = 1, .n_children = n, .buffers = &none, .children = children};
+  if (host_begin(function, 0) < 0) return NULL;
+  PyObject *results = check(function, send_array(function, &arguments)) == 0 ? get_results(function, rows) : NULL;
+  host_end(function);
   return results;
 }
 
@@ -245,7 +303,9 @@ static PyObject *function_batch(PyObject *self, PyObject *const *given, Py_ssize
     return PyErr_Format(PyExc_TypeError, "%U.batch() takes %d column(s), one for each parameter, got %zd",
                         function->name, (int)host_n_parameters(function), n);
   }
-  PyObject *columns = PyTuple_New(n), *results = NULL;
+  PyObject *results = call_columns(function, given, n);
+  if (results != NULL || PyErr_Occurred()) return results;
+  PyObject *columns = PyTuple_New(n);
   Py_ssize_t rows = 0;
   for (Py_ssize_t i = 0; columns != NULL && i < n; i++) {
     PyObject *column = PyUnicode_Check(given[i]) || PyDict_Check(given[i]) ? NULL : PySequence_Fast(given[i], "");

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._given import quoted, row_type
 from duckdb_wasi_udf._instance import Definition
 from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table import TableFunction
@@ -233,24 +234,6 @@ def inline_definition(name: str, code: str) -> Definition:
     return Definition.from_source(code, f"{name}({line!r})", name=name)
 
 
-def row_type(label: str, schema: Any) -> str:
-    """The SQL type of rows that are declared as a type, or as a dict of columns' names and types.
-
-    Raises:
-        SignatureError: DuckDB knows no such type.
-    """
-    try:
-        if isinstance(schema, dict):
-            return f"STRUCT({', '.join(f'{quoted(name)} {DuckDBPyType(item)}' for name, item in schema.items())})"
-        return str(DuckDBPyType(schema))
-    except (duckdb.Error, TypeError) as error:
-        msg = (
-            f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
-            f"got {schema!r}: {error}"
-        )
-        raise SignatureError(msg) from error
-
-
 def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     """Create a table macro in the current schema, for all connections; in a read-only database for this one.
 
@@ -277,11 +260,6 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
         con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
     else:
         con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
-
-
-def quoted(name: str) -> str:
-    """A name as SQL takes any."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def casts(rows: Rows) -> str:

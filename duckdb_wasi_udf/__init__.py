@@ -15,9 +15,11 @@ from duckdb_wasi_udf._errors import (
     SignatureError,
     WasiUdfError,
 )
+from duckdb_wasi_udf._host import HostCall, HostFunction, host_function
+from duckdb_wasi_udf._host_audit import HostCallRecord
 from duckdb_wasi_udf._install import Sandbox, install
 from duckdb_wasi_udf._interval import Interval
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 
 __all__ = [
     "ArtifactError",
@@ -28,6 +30,10 @@ __all__ = [
     "DataLimits",
     "GuestError",
     "GuestTrap",
+    "HostCall",
+    "HostCallRecord",
+    "HostFunction",
+    "HostQuota",
     "Interval",
     "LimitExceeded",
     "ProtocolError",
@@ -35,5 +41,6 @@ __all__ = [
     "Sandbox",
     "SignatureError",
     "WasiUdfError",
+    "host_function",
     "install",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 # exports
 VERSION = "udf_abi_version"
@@ -25,10 +25,25 @@ ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
 
+# imports, each with the types of its parameters
+HOST_MODULE = "duckdb_udf"
+HOST_IMPORT = "host_import"
+HOST_CALL = "host_call"
+HOST_TAKE = "host_take"
+HOST_IMPORTS = {HOST_IMPORT: ("i32",) * 4, HOST_CALL: ("i32",) * 4, HOST_TAKE: ("i32",) * 2}
+
 # statuses
 OK = 0
 FAILED = 1
 NO_MEMORY = 2
+
+# what host_call and host_take return instead of the size of a response; host_import has ABSENT only
+HOST_FAILED = -2
+HOST_REFUSED = -3
+HOST_TIMED_OUT = -4
+ABSENT = -5
+
+MOST_BYTES = 2**31 - 1  # the most of anything whose size an import returns
 
 ALIGNMENT = 64  # of buffers, as Arrow recommends
 POINTER = struct.Struct("<I")

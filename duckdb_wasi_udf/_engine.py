@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
+from duckdb_wasi_udf import _abi, _coarse_clock
+from duckdb_wasi_udf._binding import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._stack import WASM_STACK_BYTES
 from duckdb_wasi_udf._ticker import Clock
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._guest import Guest
 
 
@@ -33,13 +36,24 @@ class Engine:
 
     Attributes:
         clock: to be entered around every call into an instance.
+        coarse_clock: what tells its instances the time, if it isn't the host's clocks.
+        counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.
         compile_seconds: what compiling took, now or when the cache was filled.
         memory_bytes: the memory an instance starts with, most of it shared between instances.
     """
 
-    def __init__(self, guest: Guest, directory: Path, *, timeout_seconds: float, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        directory: Path,
+        *,
+        timeout_seconds: float,
+        deterministic: bool = False,
+        counts_fuel: bool = False,
+        coarse_clock: CoarseClock | None = None,
+    ) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
         Args:
@@ -47,24 +61,33 @@ class Engine:
             directory: the cache.
             timeout_seconds: the longest time a call may be given.
             deterministic: there is no clock and no random source; an instance that asks for one traps.
+            counts_fuel: the code counts the instructions it executes, and is compiled for that.
+            coarse_clock: answers for the clocks in place of the host's.
         """
+        self.coarse_clock = coarse_clock
         self.deterministic = deterministic
+        self.counts_fuel = counts_fuel
         config = wasmtime.Config()
         config.epoch_interruption = True
+        config.consume_fuel = counts_fuel
         config.max_wasm_stack = WASM_STACK_BYTES
         self._engine = wasmtime.Engine(config)
         self.clock = Clock(self._engine, timeout_seconds)
         self.compiled_now = False
         self.compile_seconds = 0.0
         linker = wasmtime.Linker(self._engine)
+        define_imports(linker, _abi.HOST_MODULE, _abi.HOST_IMPORTS)
         module = self._load(guest, directory)
         if deterministic:
             linker.define_unknown_imports_as_traps(module)
         else:
             linker.define_wasi()
+        if coarse_clock is not None:
+            linker.allow_shadowing = True
+            define_imports(linker, _coarse_clock.MODULE, _coarse_clock.IMPORTS)
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
-        # The module imports nothing but a clock and a random source, which its build checks: see docs/security.md.
+        # The module imports nothing else but a clock and a random source, which its build checks: see docs/security.md.
         self._module = linker.instantiate_pre(module)
 
     def instantiate(self, memory_bytes: int) -> tuple[wasmtime.Store, wasmtime.Instance]:
@@ -84,7 +107,7 @@ class Engine:
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
         """The compiled module, from the cache when its file is whole, else compiled and put there."""
         _make_private(directory)
-        code = directory / f"{_cache_key(guest)}.cwasm"
+        code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
         notes = code.with_suffix(".json")
         try:
             noted = json.loads(notes.read_text())
@@ -114,19 +137,35 @@ class Engine:
 _loading = threading.Lock()  # so that the guest is compiled once
 
 
-def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False) -> Engine:
+def load(
+    guest: Guest,
+    *,
+    timeout_seconds: float,
+    deterministic: bool = False,
+    counts_fuel: bool = False,
+    coarse_clock: CoarseClock | None = None,
+) -> Engine:
     """A sandbox's engine; the first on a machine compiles the guest.
 
     Args:
         guest: the module.
         timeout_seconds: the longest time a call may be given.
         deterministic: see `Engine`.
+        counts_fuel: see `Engine`.
+        coarse_clock: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
     """
     with _loading:
-        return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds, deterministic=deterministic)
+        return Engine(
+            guest,
+            cache_directory(),
+            timeout_seconds=timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=counts_fuel,
+            coarse_clock=coarse_clock,
+        )
 
 
 def _after_fork() -> None:
@@ -152,9 +191,9 @@ def cache_directory() -> Path:
     return base / "duckdb-wasi-udf" / "compiled"
 
 
-def _cache_key(guest: Guest) -> str:
+def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
     """Everything the machine code depends on. wasmtime itself refuses code of another CPU or other settings."""
-    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine())
+    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

@@ -17,6 +17,7 @@ from duckdb_wasi_udf._catalog import Catalog
 from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._given import check_name, choice, row_type, type_name, type_names
 from duckdb_wasi_udf._given import sql_type_of as _sql_type_of
+from duckdb_wasi_udf._host_grants import Grants
 from duckdb_wasi_udf._sandbox import CLOSED, TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, resolve
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._host import HostFunction
     from duckdb_wasi_udf._instance import Definition, GuestInstance
     from duckdb_wasi_udf._signature import Signature
     from duckdb_wasi_udf._table import TableFunction
@@ -68,17 +70,30 @@ class Sandbox(TrustDomain):
         [('Ada Lovelace',)]
     """
 
-    def __init__(self, *, allow_inline: bool = True, allow_create: bool = True, **limits: Any) -> None:
+    def __init__(
+        self,
+        *,
+        host_functions: Sequence[HostFunction] = (),
+        allow_inline: bool = True,
+        allow_create: bool = True,
+        **limits: Any,
+    ) -> None:
         """Prepare a sandbox: see `TrustDomain` for its limits.
 
         Args:
+            host_functions: what guests may call of the host, as `host.<name>`; nothing by default.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms and
                 `py_agg`.
             allow_create: queries may create and drop functions, and those stored in the database are restored; without
                 it, only what the host registers runs.
             limits: as `TrustDomain`.
+
+        Raises:
+            SignatureError: two host functions have one name, or one has a type that can't be passed.
         """
+        grants = Grants(host_functions, lambda name: _sql_type_of(name).arrow_type) if host_functions else None
         super().__init__(**limits)
+        self.grants = grants
         self.allow_inline = allow_inline
         self.allow_create = allow_create
         # By name in lower case; what SQL created as well as what Python did.

@@ -6,14 +6,16 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
 from duckdb_wasi_udf import _abi, _output, _stack
-from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
+from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas
+from duckdb_wasi_udf._arrow_reader import read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
+from duckdb_wasi_udf._deadline import Deadline
 from duckdb_wasi_udf._errors import (
     Cancelled,
     GuestError,
@@ -22,6 +24,7 @@ from duckdb_wasi_udf._errors import (
     ProtocolError,
     readable,
 )
+from duckdb_wasi_udf._host_calls import HostCalls, check_no_reentry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._engine import Engine
+    from duckdb_wasi_udf._host_calls import Finder
+    from duckdb_wasi_udf._host_grants import Grants
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
 # The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
@@ -42,6 +47,9 @@ _SHOWN_CHARACTERS = 8_000
 _SHOWN_NAME_CHARACTERS = 200
 _SHOWN_ARGUMENT_CHARACTERS = 400
 _SHOWN_ARGUMENTS = 20
+
+# What the guest sees of a host function that failed; the host has the cause.
+_HOST_ERROR = "HostError"
 
 # One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
 _MIN_ARENA_BYTES = 64 * 2**10
@@ -58,6 +66,7 @@ class Unit:
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
         links: what it finds as globals from other units: {global name: number of the unit}.
+        code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
     """
 
     source: str
@@ -66,6 +75,7 @@ class Unit:
     captured: str | None = None
     imports: dict[str, str] = field(default_factory=dict)
     links: dict[str, int] = field(default_factory=dict)
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,7 @@ class Definition:
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
         hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
+        described: an instance has described it already, and found nothing that every instance has to know.
     """
 
     label: str
@@ -87,6 +98,7 @@ class Definition:
     by_batch: bool = False
     table: bool = False
     hidden_arguments: int = 0
+    described: bool = False
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
@@ -107,7 +119,7 @@ class Definition:
         """The JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
         flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
-        return json.dumps({"units": units} | flags).encode()
+        return json.dumps({"units": units, "described": self.described} | flags).encode()
 
 
 class GuestInstance:
@@ -117,8 +129,24 @@ class GuestInstance:
     discards it.
     """
 
-    def __init__(self, engine: Engine, definition: Definition, limits: ResourceLimits, data_limits: DataLimits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        definition: Definition,
+        limits: ResourceLimits,
+        data_limits: DataLimits,
+        finders: tuple[Finder, ...] = (),
+        grants: Grants | None = None,
+    ) -> None:
         """Start a guest and define the function.
+
+        Args:
+            engine: the compiled guest.
+            definition: the function.
+            limits: what it may use.
+            data_limits: what it may hand back.
+            finders: asked in turn for what the guest wants by name.
+            grants: the host functions it may call.
 
         Raises:
             GuestError: the code doesn't compile, or raised while it was loaded.
@@ -132,14 +160,14 @@ class GuestInstance:
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
-        self._ticks = engine.clock.ticks(limits.timeout_seconds)
         self._stops = 0
         self._output_at: int | None = None
         self._budgeted = False
         self.broken = False
-        self.guest_seconds = 0.0  # inside the guest, all calls together
+        self._seconds_inside = 0.0  # calls of exports, all together
+        self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
         try:
-            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes))
+            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
         except wasmtime.WasmtimeError as error:
             allowed, needed = limits.memory_bytes, engine.memory_bytes
             msg = (
@@ -147,6 +175,8 @@ class GuestInstance:
                 f"{needed:,} ({error}); raise ResourceLimits.memory_bytes"
             )
             raise LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed) from error
+        self._deadline = Deadline(self._raw, engine.clock)
+        self._host.attach(self._raw, self._deadline, engine.clock)
         try:
             with self:
                 self.description = self._define(definition)
@@ -164,7 +194,20 @@ class GuestInstance:
         self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
         if self._handle < 0:
             self._fail(-self._handle)
-        return self._json(_abi.DESCRIPTION)
+        return {} if definition.described else self._json(_abi.DESCRIPTION)
+
+    def compiled(self, definition: Definition) -> Definition:
+        """The definition it was made from, with what spares other instances compiling it and describing the function.
+
+        That comes from the guest and goes to guests of the same function only, and was made before it saw any data.
+        """
+        codes = self.description.get("codes")
+        if not isinstance(codes, list) or len(codes) != len(definition.units):
+            return definition  # too long
+        units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
+        by_batch = bool(self.description.get("by_batch"))
+        plain = bool(self.description.get("plain"))
+        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain)
 
     def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
         """Fix the types of the batches to come.
@@ -174,9 +217,11 @@ class GuestInstance:
             result_type: the type its results must fit; None to infer it batch by batch.
         """
         with self:
-            size = len(encode_schemas(0, arguments, result_type)[0])
-            base = self._reserve(size)
+            base = self._reserve(_MIN_ARENA_BYTES)
             schemas, result_at = encode_schemas(base, arguments, result_type)
+            if len(schemas) > self._arena_size:
+                base = self._reserve(len(schemas))
+                schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type
@@ -256,18 +301,28 @@ class GuestInstance:
             self._raise_cancelled()
         self._budgeted = budget_seconds < self._limits.timeout_seconds
         if self._budgeted:
-            self._raw.set_epoch_deadline(self._engine.clock.ticks(budget_seconds))
+            self._deadline.start(budget_seconds)
 
     def __enter__(self) -> None:
         """Start the clock: the guest may run until its deadline."""
+        check_no_reentry(self._label)
         self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
-        self._raw.set_epoch_deadline(self._ticks)
+        self._host.begin(self._stops)
+        self._deadline.start(self._limits.timeout_seconds)
+        if self._limits.fuel is not None:
+            self._raw.set_fuel(self._limits.fuel)
 
     def __exit__(self, *exc_info: object) -> None:
         self._engine.clock.__exit__()
+        self._host.end()
         self._take_output()
         if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
             self.discard()
+
+    @property
+    def guest_seconds(self) -> float:
+        """The time inside the guest, all calls together, without that of the host's answers."""
+        return self._seconds_inside - self._deadline.host_seconds
 
     @property
     def memory_bytes(self) -> int:
@@ -320,13 +375,19 @@ class GuestInstance:
                     f"ResourceLimits.{limit}"
                 )
                 raise LimitExceeded(msg, limit=limit, allowed=seconds) from trap
+            if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+                fuel = self._limits.fuel or 0
+                msg = f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
+                raise LimitExceeded(msg, limit="fuel", allowed=fuel) from trap
             raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
             self.broken = True
+            if self._host.error is not None:
+                raise self._host.error from self._host.error.__cause__
             msg = f"{self._label}: the guest could not be called: {error}"
             raise GuestTrap(msg) from error
         finally:
-            self.guest_seconds += time.perf_counter() - began
+            self._seconds_inside += time.perf_counter() - began
 
     def _raise_cancelled(self) -> NoReturn:
         msg = f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C"
@@ -358,7 +419,10 @@ class GuestInstance:
             self.broken = True
             msg = f"{self._label}: the guest returned the unknown status {status}"
             raise ProtocolError(msg)
-        raise self._guest_error(self._json(_abi.ERROR), rows_before)
+        error = self._guest_error(self._json(_abi.ERROR), rows_before)
+        if _HOST_ERROR in error.guest_traceback:
+            raise error from self._host.failure
+        raise error
 
     def _guest_error(self, described: dict[str, Any], rows_before: int | None) -> GuestError:
         """The error the guest describes; it may describe anything, so every field is made what it has to be."""

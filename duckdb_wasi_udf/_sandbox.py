@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf._coarse_clock import CoarseClock
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
+
+    from duckdb_wasi_udf._host_audit import HostCallRecord
+    from duckdb_wasi_udf._host_calls import Finder
+    from duckdb_wasi_udf._host_grants import Grants
 
 
 # How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
@@ -50,6 +55,8 @@ class TrustDomain:
         isolation: "function" or "batch".
         clock: to be entered around whatever may run guests.
         roster: all its instances.
+        finders: asked in turn for what a guest wants by name: see `_host_calls.Finder`.
+        grants: the host functions that guests may call; None without any.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
     """
@@ -61,6 +68,7 @@ class TrustDomain:
         data_limits: DataLimits | None = None,
         isolation: str = "function",
         deterministic: bool = False,
+        clock_resolution_seconds: float | None = None,
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -69,12 +77,15 @@ class TrustDomain:
             data_limits: what a call may hand back; `DataLimits()` by default.
             isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
-                the snapshot, for some 2 ms each (docs/performance.md).
+                the snapshot, for under a millisecond each (docs/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
+                measure what else the host does; None: they are the host's own.
 
         Raises:
-            ValueError: `isolation` is neither "function" nor "batch".
+            ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
+                there is no clock.
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
         """
         self.limits = limits if limits is not None else ResourceLimits()
@@ -83,10 +94,19 @@ class TrustDomain:
             msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
+        if deterministic and clock_resolution_seconds is not None:
+            msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
+            raise ValueError(msg)
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
+        self.finders: tuple[Finder, ...] = ()
+        self.grants: Grants | None = None
         self._engine: _engine.Engine | None = _engine.load(
-            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+            _guest.find(),
+            timeout_seconds=self.limits.timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=self.limits.fuel is not None,
+            coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self.clock = self._engine.clock
         ticker.interrupts.start()
@@ -112,14 +132,14 @@ class TrustDomain:
         assert engine is not None
         self.roster.admit()
         try:
-            instance = GuestInstance(engine, definition, self.limits, self.data_limits)
+            instance = GuestInstance(engine, definition, self.limits, self.data_limits, self.finders, self.grants)
         except BaseException:
             self.roster.give_up()
             raise
         self.roster.add(instance)
         return instance
 
-    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Shelf]:
+    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Definition, Shelf]:
         """Define a function in a first instance, so that its mistakes show now.
 
         Args:
@@ -127,17 +147,19 @@ class TrustDomain:
             describe: what is to be known of it, from the instance it was defined in.
 
         Returns:
-            What `describe` says, and a shelf with the instance, not bound before the first batch shows the types.
+            What `describe` says, the definition for further instances, and a shelf with the first, not bound before a
+            batch shows the types.
         """
         first = self.start(definition)
         try:
             described = describe(first)
+            compiled = first.compiled(definition)
         except BaseException:
             self.roster.drop(first)
             raise
         shelf: Shelf = []
         self.roster.put_back(shelf, first)
-        return described, shelf
+        return described, compiled, shelf
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""
@@ -163,6 +185,10 @@ class TrustDomain:
         sandbox.
         """
         self.clock.stop()
+
+    def audit(self) -> list[HostCallRecord]:
+        """What guests have asked of host functions, oldest first: the last 10,000 calls."""
+        return [] if self.grants is None else self.grants.audit.records()
 
     def close(self) -> None:
         """Drop all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""

@@ -60,8 +60,7 @@ class ScalarFunction:
             SignatureError: its annotations don't fit.
         """
         self._sandbox = sandbox
-        self._definition = definition
-        self.signature, self._spare = sandbox.define(definition, signature)
+        self.signature, self._definition, self._spare = sandbox.define(definition, signature)
         self.takes = self.signature
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}

@@ -101,8 +101,7 @@ class TableFunction:
             SignatureError: its annotations don't fit.
         """
         self.sandbox = sandbox
-        self.definition = replace(definition, table=True)
-        self.takes, self._spare = sandbox.define(self.definition, signature)
+        self.takes, self.definition, self._spare = sandbox.define(replace(definition, table=True), signature)
         self.row_types: RowTypes | None = None
         self.source_hash = definition.source_hash
         self._reuse = sandbox.isolation == "function"

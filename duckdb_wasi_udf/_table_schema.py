@@ -59,7 +59,7 @@ class CallSchema:
             source=_AS_TEXT,
             name="schema",
             entry="schema",
-            imports={"wraps": "functools:wraps", "row_type": "_udf_annotations:row_type"},
+            imports={"wraps": "functools:wraps", "row_type": "duckdb_wasi_udf._annotations:row_type"},
             links={"function": len(definition.units) - 1},
         )
         self._function = ScalarFunction(

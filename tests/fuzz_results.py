@@ -12,7 +12,8 @@ import time
 import pyarrow as pa
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
-from duckdb_wasi_udf._arrow_memory import LinearMemory, read_result
+from duckdb_wasi_udf._arrow_memory import LinearMemory
+from duckdb_wasi_udf._arrow_reader import read_result
 from duckdb_wasi_udf._arrow_types import BIGNUM, BIT, known_layout
 from tests.guests import start
 

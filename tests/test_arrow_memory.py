@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
-from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas, read_result, read_text
+from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas
+from duckdb_wasi_udf._arrow_reader import read_result, read_text
 from duckdb_wasi_udf._arrow_types import supports
 
 LIMITS = DataLimits(result_bytes=100_000)

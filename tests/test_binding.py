@@ -1,10 +1,11 @@
 import ctypes
+import threading
 
 import pytest
 import wasmtime
 from wasmtime import _bindings
 
-from duckdb_wasi_udf._binding import RawInstance
+from duckdb_wasi_udf._binding import RawInstance, define_imports
 
 MODULE = """
 (module
@@ -80,3 +81,96 @@ def test_a_stack_overflow_is_a_trap(raw):
 def test_an_export_that_is_missing_is_an_error(raw):
     with pytest.raises(KeyError):
         raw.call("absent")
+
+
+# ---- imports -----------------------------------------------------------------------------------------------------
+
+IMPORTING = """
+(module
+  (import "m" "ask" (func $ask (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "ask") (param i32 i32) (result i32) (call $ask (local.get 0) (local.get 1)))
+  (func (export "ask_twice") (param i32 i32) (result i32)
+    (drop (call $ask (local.get 0) (local.get 1))) (call $ask (local.get 0) (local.get 1))))
+"""
+
+
+class Answers:
+    """A host that answers with a function."""
+
+    def __init__(self, function):
+        self.function = function
+        self.kept = []
+        self.asked = 0
+
+    def answer(self, name, *arguments):
+        self.asked += 1
+        return self.function(name, *arguments)
+
+    def keep(self, error):
+        self.kept.append(error)
+
+
+@pytest.fixture(scope="module")
+def importing():
+    engine = wasmtime.Engine()
+    linker = wasmtime.Linker(engine)
+    define_imports(linker, "m", {"ask": ("i32", "i32")})
+    pre = linker.instantiate_pre(wasmtime.Module(engine, IMPORTING))
+
+    def start(function):
+        store = wasmtime.Store(engine)
+        host = Answers(function)
+        return RawInstance(store, pre.instantiate(store), host), host
+
+    return start
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (1, 2), (-5, 3), (2**31 - 1, -(2**31))])
+def test_imports_pass_and_return_32_bit_integers(importing, a, b):
+    seen = []
+    raw, _host = importing(lambda name, *arguments: seen.append((name, *arguments)) or b)
+    assert raw.call("ask", a, b) == b
+    assert seen == [("ask", a, b)]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(), GeneratorExit()])
+def test_whatever_an_answer_raises_is_kept_and_ends_the_call(importing, error):
+    def fail(*_):
+        raise error
+
+    raw, host = importing(fail)
+    with pytest.raises(wasmtime.WasmtimeError, match="the host ended the call"):
+        raw.call("ask_twice", 1, 2)
+    assert host.kept == [error]
+    assert host.asked == 1
+
+
+def test_an_answer_that_is_no_integer_ends_the_call(importing):
+    raw, host = importing(lambda *_: "three")
+    with pytest.raises(wasmtime.WasmtimeError):
+        raw.call("ask", 1, 2)
+    assert isinstance(host.kept[0], TypeError)
+
+
+def test_each_instance_is_answered_by_its_own_host_on_every_thread(importing):
+    made = [importing(lambda _, a, b, i=i: a * i + b) for i in range(8)]
+    results = {}
+
+    def run(i, raw):
+        results[i] = [raw.call("ask", n, 1) for n in range(200)]
+
+    threads = [threading.Thread(target=run, args=(i, raw)) for i, (raw, _) in enumerate(made)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {i: [n * i + 1 for n in range(200)] for i in range(8)}
+
+
+def test_an_instance_whose_host_is_gone_gets_no_answer(importing):
+    raw, host = importing(lambda *_: 1)
+    assert raw.call("ask", 1, 2) == 1
+    del host
+    with pytest.raises(wasmtime.WasmtimeError):
+        raw.call("ask", 1, 2)

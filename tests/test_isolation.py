@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from duckdb_wasi_udf import GuestError, GuestTrap, _guest
+from duckdb_wasi_udf import GuestError, GuestTrap, _abi, _guest
 from wasm import _link, _module, _snapshot
 
 
@@ -18,10 +18,11 @@ def evaluate(con, sandbox):
     return run
 
 
-def test_the_module_imports_a_clock_and_a_random_source_and_nothing_else():
+def test_the_module_imports_a_clock_a_random_source_and_what_the_host_answers_and_nothing_else():
     sections = _module.split(_guest.find().read())
     assert _module.imports(sections) == _link.IMPORTS
-    assert {name.rpartition(".")[2] for name in _link.IMPORTS} == {"clock_res_get", "clock_time_get", "random_get"}
+    assert {"clock_res_get", "clock_time_get", "random_get"} == _link.WASI_IMPORTS
+    assert (_link.HOST_MODULE, _link.HOST_IMPORTS) == (_abi.HOST_MODULE, _abi.HOST_IMPORTS)
 
 
 def test_there_are_no_arguments_and_no_environment(evaluate, monkeypatch):

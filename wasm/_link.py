@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
 
-# Everything the guest may ask of its host: see docs/security.md. wasm/src/closed_wasi.c answers the rest.
-IMPORTS = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("clock_res_get", "clock_time_get", "random_get"))
+# Everything the guest may ask of its host: see docs/security.md. wasm/src/closed_wasi.c answers the rest of WASI.
+WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
+# Those of our own module (wasm/src/host.c), each with the number of its 32-bit arguments.
+HOST_MODULE = "duckdb_udf"
+HOST_IMPORTS = {"host_import": 4, "host_call": 4, "host_take": 2}
+IMPORTS = frozenset(
+    {f"wasi_snapshot_preview1.{name}" for name in WASI_IMPORTS} | {f"{HOST_MODULE}.{name}" for name in HOST_IMPORTS}
+)
 
 _NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
 _WASI_EMULATIONS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks")

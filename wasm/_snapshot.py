@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from wasm import _module
+from wasm import _link, _module
 from wasm._module import SectionId
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def take(reactor: bytes, library: bytes, importer: bytes) -> bytes:
     store.set_wasi(wasmtime.WasiConfig())
     linker = wasmtime.Linker(engine)
     linker.define_wasi()
+    integer = wasmtime.ValType.i32()
+    for name, arguments in _link.HOST_IMPORTS.items():  # there is nothing to ask for yet
+        linker.define_func(_link.HOST_MODULE, name, wasmtime.FuncType([integer] * arguments, [integer]), _nothing)
     exports = linker.instantiate(store, wasmtime.Module(engine, reactor)).exports(store)
     memory, stack_pointer = exports["memory"], exports["__stack_pointer"]
     assert isinstance(memory, wasmtime.Memory)
@@ -56,8 +59,8 @@ def take(reactor: bytes, library: bytes, importer: bytes) -> bytes:
 
     at = memory.grow(store, -(-(len(library) + len(importer)) // PAGE)) * PAGE
     memory.write(store, library + importer, at)
-    arguments = (at, len(library), at + len(library), len(importer))
-    for name, given in (("_initialize", ()), ("udf_prepare", arguments)):
+    given_at = (at, len(library), at + len(library), len(importer))
+    for name, given in (("_initialize", ()), ("udf_prepare", given_at)):
         function = exports[name]
         assert isinstance(function, wasmtime.Func)
         try:
@@ -76,6 +79,10 @@ def take(reactor: bytes, library: bytes, importer: bytes) -> bytes:
     image = bytearray(memory.read(store, 0, memory.data_len(store)))
     image[:stack_top] = bytes(stack_top)  # the stack below the pointer is dead, and it is the first thing in memory
     return _rewrite(reactor, bytes(image))
+
+
+def _nothing(*_: int) -> int:
+    return -1
 
 
 def _output(exports: wasmtime._instance.InstanceExports, memory: wasmtime.Memory, store: wasmtime.Store) -> str:

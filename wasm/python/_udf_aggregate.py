@@ -2,7 +2,7 @@
 
 import inspect
 
-import _udf_annotations
+from duckdb_wasi_udf import _annotations
 
 # What the first argument says of a piece: it is the first of its group, the last, or both.
 FIRST, LAST = 1, 2
@@ -93,8 +93,8 @@ def _stepping(kind):
 def _means_json(annotation, namespace):
     """Whether it is `list`, or one of Any, which is JSON elsewhere."""
     try:
-        return annotation is not inspect.Parameter.empty and _udf_annotations.read(annotation, namespace).json
-    except _udf_annotations.UnsupportedAnnotation:
+        return annotation is not inspect.Parameter.empty and _annotations.read(annotation, namespace).json
+    except _annotations.UnsupportedAnnotationError:
         return False
 
 
@@ -102,8 +102,8 @@ def _takes_none(parameter, namespace):
     if parameter.annotation is parameter.empty:
         return False
     try:
-        return _udf_annotations.read(parameter.annotation, namespace).none
-    except _udf_annotations.UnsupportedAnnotation:
+        return _annotations.read(parameter.annotation, namespace).none
+    except _annotations.UnsupportedAnnotationError:
         return False  # the description has the reason
 
 
@@ -112,9 +112,9 @@ def _list_of(annotation, namespace):
     if annotation is inspect.Parameter.empty:
         return annotation
     try:
-        if _udf_annotations.read(annotation, namespace).sql is None:
+        if _annotations.read(annotation, namespace).sql is None:
             return inspect.Parameter.empty
-    except _udf_annotations.UnsupportedAnnotation:
+    except _annotations.UnsupportedAnnotationError:
         return annotation  # its mistake is reported as it is written
     return f"list[{annotation}]" if isinstance(annotation, str) else list[annotation]
 

@@ -51,8 +51,9 @@ import urllib.parse  # noqa: F401
 import uuid  # noqa: F401
 import zoneinfo  # noqa: F401
 
+import _udf
 import _udf_aggregate
-import _udf_annotations
+from duckdb_wasi_udf import _annotations
 
 MODULE_NAME = "__udf__"
 
@@ -68,10 +69,11 @@ _ARGUMENT_CHARACTERS = 400
 
 # Bounds of a description.
 _ANNOTATION_CHARACTERS = 200
-_DESCRIPTION_BYTES = 200_000
+_DESCRIPTION_BYTES = 100_000
+_CODE_CHARACTERS = 100_000
 
 # Frames that tracebacks begin without.
-_OWN_FILES = (__file__, _udf_aggregate.__file__, _udf_annotations.__file__)
+_OWN_FILES = (__file__, _udf_aggregate.__file__, _annotations.__file__)
 
 # A class's name, whatever its metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -85,14 +87,17 @@ def define(text):
     Args:
         text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
             function; "return_null": whether an exception makes its row NULL; "by_batch": whether the function takes
-            columns, whatever its annotations say; "table": whether it gives rows. A unit has "source": Python code, a lambda
+            columns, whatever its annotations say; "table": whether it gives rows; "described": whether an earlier
+            instance has described it and its arguments need no conversion. A unit has "source": Python code, a lambda
             or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
-            function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
+            function it defines; "code": what an earlier instance compiled it to, or null; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
             null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
             "links": what it finds as globals from other units, {global name: number of the unit}.
 
     Returns:
-        (function, return_null, by_batch, description): description is UTF-8 JSON for the host, see `_describe`.
+        (function, return_null, by_batch, is_async, description): with `is_async` the function gives coroutines; description
+        is UTF-8 JSON for the host, see `_describe`; further "plain": its arguments need no conversion, and "codes": what
+        the units were compiled to, if that is not too long. It is empty for a function that is described.
     """
     definition = json.loads(text)
     units = definition["units"]
@@ -109,25 +114,30 @@ def define(text):
         for name, imported in unit["imports"].items():
             namespace[name] = pkgutil.resolve_name(imported)
         namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
-        made[number] = _load(unit["source"], f"<{unit['name']}>", unit["entry"], namespace, definition["table"])
+        made[number], unit["code"] = _load(unit, namespace, definition["table"])
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    described, converters = _describe(
-        function, namespaces[-1], by_batch=definition["by_batch"], table=definition["table"]
-    )
-    described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
-    description = json.dumps(described).encode()
-    if len(description) > _DESCRIPTION_BYTES:
-        raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
-    if described["by_batch"]:
-        if inspect.iscoroutinefunction(function):
-            raise TypeError("a function of the batch shape can't be async")
-    elif inspect.iscoroutinefunction(function):
-        function = _awaiting(function)
+    by_batch, converters, description = definition["by_batch"], [], b"{}"
+    if not definition["described"]:
+        described, converters = _describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
+        by_batch = described["by_batch"]
+        described["plain"] = not any(converters)
+        described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
+        description = json.dumps(described).encode()
+        if len(description) > _DESCRIPTION_BYTES:
+            raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
+        codes = [unit["code"] for unit in units]
+        if sum(map(len, codes)) <= _CODE_CHARACTERS:
+            description = json.dumps(described | {"codes": codes}).encode()
+    is_async = inspect.iscoroutinefunction(function)
+    if is_async and by_batch:
+        raise TypeError("a function of the batch shape can't be async")
+    if is_async and definition["table"]:
+        function, is_async = _awaiting(function), False
     if any(converters):
         function = _converting(function, converters)
-    return function, definition["return_null"], described["by_batch"], description
+    return function, definition["return_null"], by_batch, is_async, description
 
 
 def _has_schema(namespace, function):
@@ -136,31 +146,43 @@ def _has_schema(namespace, function):
     return isinstance(schema, types.FunctionType) and schema is not function
 
 
-def _load(source, filename, entry, namespace, table):
-    source = source.strip("\n")
+def _load(unit, namespace, table):
+    """Run a unit's code: what it makes, and what it was compiled to, base64-encoded."""
+    source = unit["source"].strip("\n")
     if source[:1].isspace():  # written inside an indented SQL string
         source = textwrap.dedent(source)
+    filename = f"<{unit['name']}>"
     lines = [line + "\n" for line in source.splitlines()]
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
-    # Annotations stay text: the host reads them, and code needn't import what it only names there.
-    flags = __future__.annotations.compiler_flag
-    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
-    expression = None
-    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
-        expression = ast.Expression(tree.body.pop().value)
-    elif entry is None:
-        entry = _last_definition(tree, but="schema" if table else None)
-    exec(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
-    if expression is None:
-        function = namespace[entry]
+    code = unit["code"]
+    if code is None:
+        compiled = _compile(source, filename, unit["entry"], table)
+        code = base64.b64encode(marshal.dumps(compiled)).decode()
     else:
-        function = eval(compile(expression, filename, "eval", flags, dont_inherit=True), namespace)
+        compiled = marshal.loads(base64.b64decode(code))
+    statements, result, entry = compiled
+    exec(statements, namespace)
+    function = namespace[entry] if result is None else eval(result, namespace)
     if not callable(function):
         raise TypeError(
             f"the code is {_argument_repr.repr(function)}, not a function; write a lambda, such as "
             "'lambda x: x + 1', or a def"
         )
-    return function
+    return function, code
+
+
+def _compile(source, filename, entry, table):
+    """(statements, the last expression or None, the name of what they make)."""
+    # Annotations stay text: the host reads them, and code needn't import what it only names there.
+    flags = __future__.annotations.compiler_flag
+    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+    result = None
+    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
+        expression = ast.Expression(tree.body.pop().value)
+        result = compile(expression, filename, "eval", flags, dont_inherit=True)
+    elif entry is None:
+        entry = _last_definition(tree, but="schema" if table else None)
+    return compile(tree, filename, "exec", flags, dont_inherit=True), result, entry
 
 
 def _last_definition(tree, but):
@@ -213,14 +235,14 @@ def _describe(function, namespace, *, by_batch, table):
         parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             converters.append(None if by_batch else convert)
-    read = _udf_annotations.read
+    read = _annotations.read
     if by_batch or table:
-        read = _udf_annotations.read_batch if by_batch else _udf_annotations.read_rows
+        read = _annotations.read_batch if by_batch else _annotations.read_rows
     returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
 
 
-def _meaning(annotation, namespace, read=_udf_annotations.read):
+def _meaning(annotation, namespace, read=_annotations.read):
     """({"annotation": its text, "sql", "none", "json", "column": see Meaning, "problem": why it has none}, converter)."""
     nothing = {"sql": None, "none": False, "json": False, "column": False}
     if annotation is inspect.Signature.empty:
@@ -229,7 +251,7 @@ def _meaning(annotation, namespace, read=_udf_annotations.read):
     described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
     try:
         meaning = read(annotation, namespace)
-    except (_udf_annotations.UnsupportedAnnotation, RecursionError, TypeError) as error:
+    except (_annotations.UnsupportedAnnotationError, RecursionError, TypeError) as error:
         return described | nothing | {"problem": str(error)[:_ANNOTATION_CHARACTERS]}, None
     said = {"sql": meaning.sql, "none": meaning.none, "json": meaning.json, "column": meaning.column}
     return described | said, meaning.convert
@@ -247,17 +269,11 @@ def _converting(function, converters):
 
 
 def _awaiting(function):
-    """A coroutine function as one that returns what it returns; there is nothing in here to wait for yet."""
+    """A coroutine function as one that returns what it returns."""
 
     @functools.wraps(function)
     def awaiting(*arguments):
-        coroutine = function(*arguments)
-        try:
-            coroutine.send(None)
-        except StopIteration as stopped:
-            return stopped.value
-        coroutine.close()
-        raise RuntimeError("the function awaits something that never comes: there is no event loop in the sandbox")
+        return _udf.run(function(*arguments))
 
     return awaiting
 
@@ -343,9 +359,12 @@ def _warm_up():
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
     unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    text = json.dumps({"units": [unit], "return_null": False, "by_batch": False, "table": False})
-    for _ in range(50):
-        function, *_ = define(text)
+    flags = {"return_null": False, "by_batch": False, "table": False}
+    code = None
+    for _ in range(100):  # from the source and from what that was compiled to, in turns
+        text = json.dumps({"units": [unit | {"code": code}], "described": code is not None} | flags)
+        function, *_, description = define(text)
+        code = json.loads(description)["codes"][0] if code is None else None
         function(1)
         try:
             function("1")

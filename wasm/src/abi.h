@@ -7,6 +7,7 @@
  * --------|---------------------------------------------------------------------------------------------------------
  *       1 | first version: define and bind a function; call it over a batch, or open a cursor over what it yields
  *       2 | udf_output says how much was printed, and is set back by the host; udf_freeze
+ *       3 | the guest asks the host: host_call, host_take, host_import
  *
  * The host's side is duckdb_wasi_udf/_abi.py; a change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -17,7 +18,7 @@
 
 #include "nanoarrow.h"
 
-#define UDF_ABI_VERSION 2
+#define UDF_ABI_VERSION 3
 
 /* The most of what the guest prints that is kept between two looks of the host: the newest bytes. */
 #define UDF_OUTPUT_BYTES 65536
@@ -51,6 +52,15 @@ enum udf_status {
   UDF_OK = 0,
   UDF_FAILED = 1,    /* udf_error() says what the user's code did wrong */
   UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
+};
+
+/* What the host says of a call of one of its functions that gave no response; otherwise it says how many bytes that takes.
+ * Of host_import any negative number means that there is no such thing. */
+enum udf_host_status {
+  UDF_HOST_FAILED = -2,
+  UDF_HOST_REFUSED = -3,
+  UDF_HOST_TIMED_OUT = -4,
+  UDF_HOST_ABSENT = -5,
 };
 
 /* Handles and cursors are counted up from 0; a negative one is a status, negated. */

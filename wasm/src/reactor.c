@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "abi.h"
+#include "awaiting.h"
 #include "batch_column.h"
 #include "columns.h"
 #include "decode.h"
 #include "encode.h"
+#include "host.h"
 #include "infer.h"
 #include "rows.h"
 #include "scalars.h"
@@ -32,6 +34,7 @@ struct function {
   PyObject *callable; /* NULL: this handle is free */
   int return_null;    /* an exception makes its row NULL, or all rows of a batch */
   int by_batch;       /* called once a batch with columns, not once a row */
+  int is_async;       /* gives coroutines, which are run together, a batch at a time */
   int64_t n_args;     /* -1 until bound */
   uint8_t *sees_null; /* for each argument: NULL reaches the function as None */
   struct value_type arguments; /* of the batch: a struct */
@@ -146,8 +149,8 @@ UDF_EXPORT(udf_define) int32_t udf_define(const char *json, uint32_t length) {
   struct function *function = &functions[handle];
   PyObject *defined = PyObject_CallFunction(guest_define, "s#", json, (Py_ssize_t)length);
   PyObject *callable, *text;
-  if (defined == NULL || !PyArg_ParseTuple(defined, "OppO!", &callable, &function->return_null, &function->by_batch,
-                                            &PyBytes_Type, &text)) {
+  if (defined == NULL || !PyArg_ParseTuple(defined, "OpppO!", &callable, &function->return_null, &function->by_batch,
+                                            &function->is_async, &PyBytes_Type, &text)) {
     Py_XDECREF(defined);
     return -fail(NULL, NO_ROW);
   }
@@ -197,7 +200,7 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
     if (column_init(&function->columns[i], &function->arguments.children[i]) < 0) return fail(NULL, NO_ROW);
   }
   if (builder_init(&function->builder, returned != NULL ? &declared : NULL) < 0) return fail(NULL, NO_ROW);
-  int waits = returned != NULL && may_wait(&declared) && !function->by_batch;
+  int waits = function->is_async || (returned != NULL && may_wait(&declared) && !function->by_batch);
   function->rows = rows_new(n_args, function->columns, function->sees_null, waits ? NULL : &function->builder);
   function->driver = PyObject_CallFunction(guest_driver, "ni", (Py_ssize_t)n_args, function->by_batch);
   function->returned = waits ? PyList_New(0) : NULL;
@@ -270,6 +273,17 @@ static int32_t call_rows(struct function *function, int64_t stop, int64_t *faile
   }
 }
 
+/* Puts in the place of each coroutine what it returns. */
+static int32_t await_rows(struct function *function, int64_t *failed_rows) {
+  Py_ssize_t place = awaiting_run(function->returned, function->return_null, failed_rows);
+  if (place < 0) return place == -1 ? UDF_OK : fail(NULL, NO_ROW);
+  int64_t row = 0;
+  for (; row < function->rows->stop; row++) { /* rows with a NULL that it does not want to see have no place */
+    if (!rows_skip(function->rows, row) && place-- == 0) break;
+  }
+  return fail(function, row);
+}
+
 /* Appends the results that have waited, of the rows from `row` to `stop`. */
 static int32_t append_rows(struct function *function, int64_t row, int64_t stop, int64_t *failed_rows) {
   PyObject *returned = function->returned;
@@ -306,9 +320,11 @@ UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) 
   if (function->returned == NULL) {
     status = call_rows(function, batch->length, &failed_rows);
   } else {
-    for (int64_t row = 0; row < batch->length && status == UDF_OK; row += ROWS_AT_ONCE) {
-      int64_t stop = row + ROWS_AT_ONCE < batch->length ? row + ROWS_AT_ONCE : batch->length;
+    int64_t at_once = function->is_async ? batch->length : ROWS_AT_ONCE;
+    for (int64_t row = 0; row < batch->length && status == UDF_OK; row += at_once) {
+      int64_t stop = row + at_once < batch->length ? row + at_once : batch->length;
       status = call_rows(function, stop, &failed_rows);
+      if (status == UDF_OK && function->is_async) status = await_rows(function, &failed_rows);
       if (status == UDF_OK) status = append_rows(function, row, stop, &failed_rows);
       forget_items(function->returned);
     }
@@ -405,7 +421,10 @@ static struct PyModuleDef module_definition = {
 
 static PyObject *init_module(void) {
   PyObject *module = PyModule_Create(&module_definition);
-  if (module != NULL && PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0) Py_CLEAR(module);
+  if (module != NULL && (PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0 ||
+                         host_add_functions(module) < 0)) {
+    Py_CLEAR(module);
+  }
   return module;
 }
 
@@ -483,8 +502,8 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
   if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
-      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 &&
-      columns_prepare() == 0) {
+      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 && columns_prepare() == 0 &&
+      host_prepare() == 0) {
     guest = PyImport_ImportModule("_udf_guest");
   }
   if (guest == NULL) {

@@ -1,48 +1,74 @@
-"""What annotations say: the SQL types of parameters and results, and which class an argument becomes."""
+"""What annotations say: the SQL types of parameters and results, and which class an argument becomes.
+
+The guest reads those of users' functions with it, the host those of its own (`_host`).
+"""
+
+from __future__ import annotations
 
 import collections
 import collections.abc
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import sys
 import types
 import typing
 import uuid
+from collections.abc import Callable
+from typing import Any
 
-from duckdb_wasi_udf import Column, Columns, Interval
+from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
+from duckdb_wasi_udf._interval import Interval
 
-_SQL_TYPES = {
+_SQL_TYPES: dict[Any, str] = {
     bool: "BOOLEAN",
     int: "BIGINT",
     float: "DOUBLE",
     str: "VARCHAR",
     bytes: "BLOB",
-    datetime.date: "DATE",
-    datetime.time: "TIME",
-    datetime.datetime: "TIMESTAMP",
-    datetime.timedelta: "INTERVAL",
+    dt.date: "DATE",
+    dt.time: "TIME",
+    dt.datetime: "TIMESTAMP",
+    dt.timedelta: "INTERVAL",
     Interval: "INTERVAL",
     uuid.UUID: "UUID",
 }
 
 # Names that code needn't import to annotate with.
-_KNOWN_NAMES = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
+_KNOWN_NAMES: dict[str, Any] = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
     name: getattr(typing, name)
-    for name in "Any Optional Union Literal Annotated List Dict Iterable Iterator Generator".split()
+    for name in [
+        "Any",
+        "Optional",
+        "Union",
+        "Literal",
+        "Annotated",
+        "List",
+        "Dict",
+        "Iterable",
+        "Iterator",
+        "Generator",
+    ]
 }
 _KNOWN_NAMES |= {"typing": typing, "Column": Column, "Columns": Columns}
 
-_LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
-_MAPS = (dict, collections.abc.Mapping)
-_ROWS = (*_LISTS, set, frozenset, collections.abc.Iterator, collections.abc.Generator)
+# Python 3.12 has it; the guest is newer.
+_TYPE_ALIAS = getattr(typing, "TypeAliasType", ())
+
+_LISTS: tuple[Any, ...] = (list, collections.abc.Sequence, collections.abc.Iterable)
+_MAPS: tuple[Any, ...] = (dict, collections.abc.Mapping)
+_ROWS: tuple[Any, ...] = (*_LISTS, set, frozenset, collections.abc.Iterator, collections.abc.Generator)
 
 _DEEPEST = 32
 _LONGEST = 5_000
 
 
-class UnsupportedAnnotation(Exception):
+class UnsupportedAnnotationError(Exception):
     """Nothing in SQL is what the annotation says; the text completes "the annotation ..."."""
+
+
+_Converter = Callable[[Any], Any]
 
 
 class Meaning(typing.NamedTuple):
@@ -60,7 +86,7 @@ class Meaning(typing.NamedTuple):
     sql: str | None
     none: bool = False
     json: bool = False
-    convert: typing.Callable | None = None
+    convert: _Converter | None = None
     column: bool = False
     vague: str | None = None
 
@@ -68,7 +94,7 @@ class Meaning(typing.NamedTuple):
 _ANY = Meaning(None, none=True)
 
 
-def read(annotation, namespace, depth=0):
+def read(annotation: Any, namespace: dict[str, Any], depth: int = 0) -> Meaning:  # noqa: C901, PLR0912 - one case each
     """The meaning of an annotation.
 
     Args:
@@ -77,10 +103,11 @@ def read(annotation, namespace, depth=0):
         depth: how many others it is inside.
 
     Raises:
-        UnsupportedAnnotation: it has none.
+        UnsupportedAnnotationError: it has none.
     """
     if depth > _DEEPEST:
-        raise UnsupportedAnnotation("nests too deep")
+        msg = "nests too deep"
+        raise UnsupportedAnnotationError(msg)
     if isinstance(annotation, typing.ForwardRef):
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
@@ -93,9 +120,9 @@ def read(annotation, namespace, depth=0):
         return Meaning(None, column=True)
     if annotation in _SQL_TYPES:
         return Meaning(_SQL_TYPES[annotation])
-    if annotation in _LISTS or annotation in _MAPS or annotation in (typing.List, typing.Dict):
+    if annotation in _LISTS or annotation in _MAPS or annotation in (list, dict):
         return Meaning("JSON", json=True)
-    if isinstance(annotation, typing.TypeAliasType):
+    if isinstance(annotation, _TYPE_ALIAS):
         return read(annotation.__value__, namespace, depth + 1)
     if isinstance(annotation, typing.NewType):
         return read(annotation.__supertype__, namespace, depth + 1)
@@ -106,12 +133,13 @@ def read(annotation, namespace, depth=0):
         return _read_generic(origin, inner, namespace, depth)
     if isinstance(annotation, type):
         return _read_class(annotation, depth)
-    raise UnsupportedAnnotation("is not a type that SQL has")
+    msg = "is not a type that SQL has"
+    raise UnsupportedAnnotationError(msg)
 
 
-def read_rows(annotation, namespace):
+def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
     """The meaning of one row of what a table function gives: see `read`."""
-    annotation = _evaluated(annotation, namespace)
+    annotation = evaluated(annotation, namespace)
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (None, typing.Any, object, tuple, *_ROWS) or (origin in _ROWS and not inner):
         return _ANY
@@ -119,12 +147,13 @@ def read_rows(annotation, namespace):
         return _read_row(annotation, namespace)
     if origin in _ROWS or (origin is tuple and len(inner) == 2 and inner[1] is ...):
         return _read_row(inner[0], namespace)
-    raise UnsupportedAnnotation("is not that of rows, such as Iterator[Row]")
+    msg = "is not that of rows, such as Iterator[Row]"
+    raise UnsupportedAnnotationError(msg)
 
 
-def _read_row(row, namespace):
+def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
     """Tuples and dicts are rows, of whatever columns they have; Columns give many at once."""
-    row = _evaluated(row, namespace)
+    row = evaluated(row, namespace)
     origin, inner = typing.get_origin(row), typing.get_args(row)
     if origin is Columns:
         return _read_row(inner[0], namespace)
@@ -138,36 +167,37 @@ def _read_row(row, namespace):
     return Meaning(f"STRUCT({', '.join(f'col{i} {column.sql}' for i, column in enumerate(columns))})")
 
 
-def row_type(schema):
+def row_type(schema: Any) -> str:
     """The SQL type of the rows that code describes: columns by name, or a type, each as SQL's text or a Python type."""
     if isinstance(schema, str):
         return schema
     if not isinstance(schema, dict):
         return _row_part(schema, "the row")
     if not schema:
-        raise TypeError("the schema has no columns")
+        msg = "the schema has no columns"
+        raise TypeError(msg)
     columns = {str(name): kind if isinstance(kind, str) else _row_part(kind, name) for name, kind in schema.items()}
     return f"STRUCT({_fields_text(columns)})"
 
 
-def _row_part(kind, name):
+def _row_part(kind: Any, name: str) -> str:
     try:
         sql = _read_row(kind, {}).sql
-    except UnsupportedAnnotation as error:
-        raise TypeError(f"the schema has {kind!r} for {name}, which {error}") from error
+    except UnsupportedAnnotationError as error:
+        msg = f"the schema has {kind!r} for {name}, which {error}"
+        raise TypeError(msg) from error
     if sql is None:
-        raise TypeError(
-            f"the schema has {kind!r} for {name}, of which SQL has no type; write it as SQL, as in 'BIGINT'"
-        )
+        msg = f"the schema has {kind!r} for {name}, of which SQL has no type; write it as SQL, as in 'BIGINT'"
+        raise TypeError(msg)
     return sql
 
 
-def _fields_text(types):
+def _fields_text(types: dict[str, str]) -> str:
     """The fields of a STRUCT, of names and SQL types."""
     return ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" {sql}' for name, sql in types.items())
 
 
-def _evaluated(annotation, namespace):
+def evaluated(annotation: Any, namespace: dict[str, Any]) -> Any:
     """What the text of a text says, and so on."""
     try:
         for _ in range(_DEEPEST):
@@ -177,30 +207,33 @@ def _evaluated(annotation, namespace):
                 return annotation
             annotation = _evaluate(annotation, namespace)
     except Exception as error:
-        raise UnsupportedAnnotation(f"can't be read ({type(error).__name__}: {error})") from error
-    raise UnsupportedAnnotation("nests too deep")
+        msg = f"can't be read ({type(error).__name__}: {error})"
+        raise UnsupportedAnnotationError(msg) from error
+    msg = "nests too deep"
+    raise UnsupportedAnnotationError(msg)
 
 
-def _evaluate(text, namespace):
+def _evaluate(text: str, namespace: dict[str, Any]) -> Any:
     if len(text) > _LONGEST:
-        raise UnsupportedAnnotation("is too long")
-    known = _KNOWN_NAMES | {"datetime": datetime} if "datetime." in text else _KNOWN_NAMES
+        msg = "is too long"
+        raise UnsupportedAnnotationError(msg)
+    known = _KNOWN_NAMES | {"datetime": dt} if "datetime." in text else _KNOWN_NAMES
     # Annotations see globals first, then what needn't be imported; builtins come last.
-    found = eval(text, {}, collections.ChainMap(namespace, known))
-    return datetime.datetime if found is datetime else found
+    found = eval(text, {}, collections.ChainMap(namespace, known))  # noqa: S307 - code of whom it is for
+    return dt.datetime if found is dt else found
 
 
-def _read_text(text, namespace, depth):
+def _read_text(text: str, namespace: dict[str, Any], depth: int) -> Meaning:
     try:
         found = _evaluate(text, namespace)
-    except UnsupportedAnnotation:
+    except UnsupportedAnnotationError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - anything may come of evaluating it
         return Meaning(text.strip())  # no Python: the host asks DuckDB whether it is SQL
     return read(found, namespace, depth + 1)
 
 
-def read_batch(annotation, namespace):
+def read_batch(annotation: Any, namespace: dict[str, Any]) -> Meaning:
     """The meaning of what a whole batch is returned as: that of the values in it."""
     meaning = read(annotation, namespace)
     if meaning.column or meaning.sql is None:
@@ -209,10 +242,11 @@ def read_batch(annotation, namespace):
         return _ANY
     if meaning.sql.endswith("[]"):
         return meaning._replace(sql=meaning.sql.removesuffix("[]"))
-    raise UnsupportedAnnotation("is not of a batch; a function of the batch shape returns Column[T] or list[T]")
+    msg = "is not of a batch; a function of the batch shape returns Column[T] or list[T]"
+    raise UnsupportedAnnotationError(msg)
 
 
-def _read_generic(origin, inner, namespace, depth):
+def _read_generic(origin: Any, inner: tuple[Any, ...], namespace: dict[str, Any], depth: int) -> Meaning:
     if origin is Column:
         return read(inner[0], namespace, depth + 1)._replace(column=True, convert=None)
     if origin is typing.Annotated:
@@ -238,17 +272,18 @@ def _read_generic(origin, inner, namespace, depth):
             json=key.json or item.json,
             convert=convert and _entries(key.convert, item.convert),
         )
-    raise UnsupportedAnnotation("is not a type that SQL has")
+    msg = "is not a type that SQL has"
+    raise UnsupportedAnnotationError(msg)
 
 
-def _read_part(annotation, namespace, depth):
+def _read_part(annotation: Any, namespace: dict[str, Any], depth: int) -> Meaning:
     meaning = read(annotation, namespace, depth + 1)
     if meaning.vague:
-        raise UnsupportedAnnotation(meaning.vague)
+        raise UnsupportedAnnotationError(meaning.vague)
     return meaning
 
 
-def _read_union(members, namespace, depth):
+def _read_union(members: tuple[Any, ...], namespace: dict[str, Any], depth: int) -> Meaning:
     """None makes the others optional; int and float together are numbers, other mixtures can be anything."""
     none = any(member is None or member is type(None) for member in members)
     meanings = [read(member, namespace, depth) for member in members if member is not None and member is not type(None)]
@@ -262,27 +297,31 @@ def _read_union(members, namespace, depth):
     return meanings[0]._replace(none=none or meanings[0].none, convert=_optional(meanings[0].convert))
 
 
-def _read_class(cls, depth):
+def _read_class(cls: Any, depth: int) -> Meaning:
     """A STRUCT of a TypedDict's keys, or of the fields of a named tuple or dataclass, which values then become."""
+    make: Any = cls
     if typing.is_typeddict(cls):
         fields, make = cls.__annotations__, dict
     elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        fields, make = cls.__annotations__, cls
+        fields = cls.__annotations__
     elif dataclasses.is_dataclass(cls):
-        fields, make = {field.name: field.type for field in dataclasses.fields(cls) if field.init}, cls
+        fields = {field.name: field.type for field in dataclasses.fields(cls) if field.init}
     else:
-        raise UnsupportedAnnotation(
-            "is a class, of which SQL has only those that are a TypedDict, NamedTuple or dataclass"
-        )
+        msg = "is a class, of which SQL has only those that are a TypedDict, NamedTuple or dataclass"
+        raise UnsupportedAnnotationError(msg)
     if not fields:
-        raise UnsupportedAnnotation("has no annotated fields")
+        msg = "has no annotated fields"
+        raise UnsupportedAnnotationError(msg)
     namespace = vars(sys.modules[cls.__module__])
     meanings = {name: _read_part(kind, namespace, depth) for name, kind in fields.items()}
+    types = {}
     for name, meaning in meanings.items():
         if meaning.sql is None:
-            raise UnsupportedAnnotation(f"has the field {name!r} without a SQL type")
+            msg = f"has the field {name!r} without a SQL type"
+            raise UnsupportedAnnotationError(msg)
+        types[name] = meaning.sql
     return Meaning(
-        f"STRUCT({_fields_text({name: meaning.sql for name, meaning in meanings.items()})})",
+        f"STRUCT({_fields_text(types)})",
         json=any(meaning.json for meaning in meanings.values()),
         convert=_fields(make, {name: meaning.convert for name, meaning in meanings.items()}),
     )
@@ -291,33 +330,32 @@ def _read_class(cls, depth):
 # ---- converters of decoded values --------------------------------------------------------------------------------
 
 
-def _optional(convert):
+def _optional(convert: _Converter | None) -> _Converter | None:
     return convert and (lambda value: None if value is None else convert(value))
 
 
-def _each(convert):
+def _each(convert: _Converter | None) -> _Converter | None:
     convert = _optional(convert)
     return convert and (lambda values: [convert(value) for value in values])
 
 
-def _entries(key, item):
-    def same(value):
+def _entries(key: _Converter | None, item: _Converter | None) -> _Converter:
+    def same(value: Any) -> Any:
         return value
 
     key, item = _optional(key) or same, _optional(item) or same
     return lambda entries: {key(name): item(value) for name, value in entries.items()}
 
 
-def _fields(make, converters):
-    converters = {name: _optional(convert) for name, convert in converters.items() if convert}
-    if make is dict and not converters:
+def _fields(make: Any, converters: dict[str, _Converter | None]) -> _Converter | None:
+    known = {name: optional for name, convert in converters.items() if (optional := _optional(convert))}
+    if make is dict and not known:
         return None
 
-    def convert(value):
+    def convert(value: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(
-                f"the argument is {type(value).__name__}, not the STRUCT that {make.__name__} is annotated for"
-            )
-        return make(**(value | {name: convert(value.get(name)) for name, convert in converters.items()}))
+            msg = f"the argument is {type(value).__name__}, not the STRUCT that {make.__name__} is annotated for"
+            raise TypeError(msg)
+        return make(**(value | {name: convert(value.get(name)) for name, convert in known.items()}))
 
     return convert

@@ -1,0 +1,21 @@
+/* Calls of host functions that wait for each other: coroutines run side by side, and what they ask for in one round is
+ * asked of the host in one call for each function. */
+#ifndef UDF_AWAITING_H
+#define UDF_AWAITING_H
+
+#include "host.h"
+
+/* Coroutines are running that may await: host functions give what can be awaited. */
+extern int awaiting;
+
+int awaiting_prepare(PyObject *module);
+
+/* A call that waits, as an object to be awaited: a new reference, or NULL with an exception. */
+PyObject *awaiting_new(struct host_function *function, PyObject *const *values);
+
+/* Runs each coroutine of a list to its end and puts what it returned in its place; what is None stays. -1 when all have
+ * ended, else the place of one that raised, with the exception; with `return_null` they become None instead, and are
+ * counted. -2 is any other exception. */
+Py_ssize_t awaiting_run(PyObject *coroutines, int return_null, int64_t *failed);
+
+#endif

@@ -295,6 +295,13 @@ class Sandbox(TrustDomain):
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
+        self.create_table(con, name, function, schema, streams=Streams(con))
+        return con
+
+    def create_table(
+        self, con: duckdb.DuckDBPyConnection, name: str, function: Any, schema: Any = None, *, streams: Streams
+    ) -> None:
+        """Register a table function, whose streams go to a place of their own: see `create_table_function`."""
         self.check_open()
         check_name(name)
         declared: str | Definition | None = None
@@ -303,7 +310,7 @@ class Sandbox(TrustDomain):
         elif schema is not None:
             declared = row_type(name, schema)
         definition = _source.define(function, name, return_null=False)
-        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Streams(con))
+        table = NamedTable(name, define(self, definition, declared, _sql_type_of), streams)
         try:
             self.register(con, name, table, None, "VARCHAR")
             try:
@@ -316,7 +323,6 @@ class Sandbox(TrustDomain):
             raise
         self.hold(table)
         self.functions[name.lower()] = table.function
-        return con
 
     def map_batches(
         self, relation: duckdb.DuckDBPyRelation, function: Callable[..., Any] | str, schema: Any = None

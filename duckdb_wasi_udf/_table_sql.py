@@ -242,6 +242,22 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     Raises:
         duckdb.Error: the name is taken.
     """
+    read_only, ours = _macro(con, name)
+    if read_only:
+        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
+    else:
+        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+
+
+def drop_macro(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop what `create_macro` has created in the current schema, unless the database is read-only."""
+    read_only, ours = _macro(con, name)
+    if ours and not read_only:
+        con.execute(f"DROP MACRO TABLE {quoted(name)}")
+
+
+def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
+    """Whether the current database is read-only, and has a macro of a table function's of that name."""
     read_only, kept = con.execute(
         """
         SELECT
@@ -255,11 +271,12 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
         """,
         [name.lower()],
     ).fetchall()[0]
-    ours = kept is not None and kept.startswith("SELECT * FROM query(")
-    if read_only:
-        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
-    else:
-        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+    return bool(read_only), is_ours(kept)
+
+
+def is_ours(definition: str | None) -> bool:
+    """Whether a macro is a table function's."""
+    return definition is not None and definition.startswith("SELECT * FROM query(")
 
 
 def casts(rows: Rows) -> str:

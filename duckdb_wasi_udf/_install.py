@@ -316,7 +316,8 @@ class Sandbox(TrustDomain):
             try:
                 table.create_macro(con)
             except BaseException:
-                con.remove_function(name)
+                with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
+                    con.remove_function(name)
                 raise
         except BaseException:
             table.close()

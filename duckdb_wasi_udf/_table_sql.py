@@ -265,11 +265,11 @@ def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
             (
                 SELECT max(macro_definition)
                 FROM duckdb_functions()
-                WHERE function_name = $1 AND function_type = 'table_macro'
+                WHERE lower(function_name) = lower($1) AND function_type = 'table_macro'
                 AND database_name = current_database() AND schema_name = current_schema()
             )
         """,
-        [name.lower()],
+        [name],
     ).fetchall()[0]
     return bool(read_only), is_ours(kept)
 

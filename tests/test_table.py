@@ -377,9 +377,12 @@ def test_wrong_functions_are_refused_at_registration(con, sandbox, function, sch
 
 def test_a_taken_name_is_refused_and_a_removed_one_free(con, sandbox):
     con.execute("CREATE MACRO taken() AS TABLE SELECT 42 AS x")
-    with pytest.raises(duckdb.CatalogException, match="already exists"):
-        sandbox.create_table_function(con, "taken", "lambda: [1]")
-    assert con.execute("FROM taken()").fetchall() == [(42,)]
+    for begin, end in ((list, list), (con.begin, con.rollback)):  # alone, and inside a transaction
+        begin()
+        with pytest.raises(duckdb.CatalogException, match="already exists"):
+            sandbox.create_table_function(con, "taken", "lambda: [1]")
+        end()
+        assert con.execute("FROM taken()").fetchall() == [(42,)]
     sandbox.create_table_function(con, "f", "lambda: [1]")
     with pytest.raises(duckdb.Error, match="already"):
         sandbox.create_table_function(con, "f", "lambda: [2]")
@@ -615,6 +618,19 @@ def test_a_database_file_keeps_views_and_is_let_go(tmp_path):
         assert con.execute("SELECT count(*) FROM few, up_to(2), other(2)").fetchall() == [(12,)]
         assert con.cursor().execute("FROM few").fetchall() == [(0,), (1,), (2,)]
         assert con.cursor().execute("FROM query(other(2))").fetchall() == [(0,), (1,)]
+
+
+def test_the_case_of_a_name_does_not_matter_in_a_database_file(tmp_path):
+    for name in ("UpTo", "upto"):
+        with duckdb.connect(tmp_path / "file.db") as con, wasi_udf.Sandbox() as sandbox:
+            sandbox.install(con)
+            sandbox.create_table_function(con, name, UP_TO)
+            assert con.execute("SELECT count(*) FROM UPTO(3)").fetchall() == [(3,)]
+            options = "{'kind': 'table', 'persist': true, 'replace': true}"
+            con.execute(f"SELECT py_create_function($1, 'lambda n: range(n)', {options})", [f"{name}Again"])
+            con.execute("SELECT py_drop_function('uptoagain')")
+            with pytest.raises(duckdb.CatalogException, match="does not exist"):
+                con.execute("FROM UpToAgain(3)")
 
 
 def test_another_connection_outlives_the_registering_one_with_a_clear_error(tmp_path):

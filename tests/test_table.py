@@ -15,6 +15,7 @@ from duckdb_wasi_udf._table import Cursor
 from duckdb_wasi_udf._table_sql import define as define_table
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
+COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
 UP_TO = "def up_to(n: int) -> Iterator[int]:\n    yield from range(n)"
 
 
@@ -527,6 +528,9 @@ def test_a_value_that_the_declared_type_cannot_hold_fails(con, counted):
         ({"timeout_seconds": 0.3}, "def f() -> Iterator[int]:\n    while True: pass\n    yield 1", "timeout_seconds"),
         ({"budget_seconds": 0.3}, NATURALS, "budget_seconds"),
         ({"memory_bytes": 40 * 2**20}, "def f() -> list[int]: return [0] * 10**9", "memory_bytes"),
+        ({"memory_bytes": 40 * 2**20}, f"{COLUMNS} yield Columns(range(10**9))", "memory_bytes"),
+        ({"timeout_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([])", "timeout_seconds"),
+        ({"budget_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([1] * 4096)", "budget_seconds"),
     ],
 )
 def test_limits_end_a_generator(con, limits, code, limit):

@@ -143,6 +143,8 @@ def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (None, typing.Any, object, tuple, *_ROWS) or (origin in _ROWS and not inner):
         return _ANY
+    if annotation is Columns or origin is Columns:
+        return _read_row(annotation, namespace)
     if origin in _ROWS or (origin is tuple and len(inner) == 2 and inner[1] is ...):
         return _read_row(inner[0], namespace)
     msg = "is not that of rows, such as Iterator[Row]"

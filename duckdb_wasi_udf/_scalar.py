@@ -123,6 +123,10 @@ class ScalarFunction:
         for pool in list(self._pools.values()):
             pool.close()
 
+    def retire(self) -> None:
+        """Drop the idle instances; calls under way go on."""
+        self.close()
+
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """The pool for arguments of these types, which are checked here, once."""
         arguments = self.signature.bind(types)

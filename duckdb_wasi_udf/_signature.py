@@ -195,6 +195,11 @@ def resolve(
     return Signature(label, tuple(positional), required, rest, name, result_type, by_batch)
 
 
+def reason(unknown: KeyError) -> str:
+    """Why DuckDB doesn't know a type, as far as it says."""
+    return f": {readable(str(unknown.__cause__))[:_SHOWN_CHARACTERS]}" if unknown.__cause__ else ""
+
+
 def built_type(label: str, sql_type: SqlType) -> pa.DataType:
     """The Arrow type the guest builds for results of a SQL type.
 
@@ -236,7 +241,7 @@ class _Describer:
         try:
             return self._sql_type_of(name)
         except KeyError as error:
-            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows"
+            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows{reason(error)}"
             raise SignatureError(msg) from error
 
     def read(self, described: object, what: str) -> _Described:

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 # Makes columns of plain tuples, which for want of a declared type would be lists. Runs in the guest, on the function.
 _NAME_COLUMNS = """
+def named(row):
+    return {f"col{i}": value for i, value in enumerate(row)} if type(row) is tuple else row
+
 @wraps(function)
 def rows(*arguments):
-    for row in function(*arguments):
-        yield {f"col{i}": value for i, value in enumerate(row)} if type(row) is tuple else row
+    returned = function(*arguments)  # which is rows, or for the one who iterates to refuse
+    return returned if isinstance(returned, (str, bytes, dict, Columns)) else map(named, returned)
 """
 
 
@@ -221,7 +224,8 @@ class TableFunction:
         unit = Unit(
             source=_NAME_COLUMNS,
             name="rows",
-            imports={"wraps": "functools:wraps"},
+            entry="rows",
+            imports={"wraps": "functools:wraps", "Columns": "duckdb_wasi_udf:Columns"},
             links={"function": len(units) - 1},
         )
         return replace(self.definition, units=(*units, unit))

@@ -44,6 +44,8 @@ def step(*row):
         return None
     else:
         rows = process(*row)
+    if isinstance(rows, (str, bytes, dict)):
+        raise TypeError(f"the function returned {type(rows).__name__}; it yields rows, or returns an iterable of them")
     return list(map(name_columns, rows or ()) if named else rows or ())
 """
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._given import quoted
 from duckdb_wasi_udf._signature import resolve
 from duckdb_wasi_udf._table_map import Map
 from duckdb_wasi_udf._table_sql import (
@@ -19,7 +20,6 @@ from duckdb_wasi_udf._table_sql import (
     constant_text,
     create_macro,
     inline_definition,
-    quoted,
 )
 
 if TYPE_CHECKING:

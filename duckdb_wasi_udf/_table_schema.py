@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from duckdb_wasi_udf._errors import SignatureError, readable
 from duckdb_wasi_udf._instance import Unit
 from duckdb_wasi_udf._scalar import ScalarFunction
-from duckdb_wasi_udf._signature import SqlType, resolve
+from duckdb_wasi_udf._signature import SqlType, reason, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +85,7 @@ class CallSchema:
         try:
             return self._sql_type_of(told)
         except KeyError as error:
-            why = f": {readable(str(error.__cause__))[:_SHOWN_CHARACTERS]}" if error.__cause__ else ""
-            msg = f"{self._label}: {readable(told)[:_SHOWN_CHARACTERS]} is not a type DuckDB knows{why}"
+            msg = f"{self._label}: {readable(told)[:_SHOWN_CHARACTERS]} is not a type DuckDB knows{reason(error)}"
             raise SignatureError(msg) from error
 
     def close(self) -> None:

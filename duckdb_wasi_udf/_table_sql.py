@@ -12,7 +12,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._given import quoted, row_type
 from duckdb_wasi_udf._instance import Definition
 from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table import TableFunction
@@ -233,24 +234,6 @@ def inline_definition(name: str, code: str) -> Definition:
     return Definition.from_source(code, f"{name}({line!r})", name=name)
 
 
-def row_type(label: str, schema: Any) -> str:
-    """The SQL type of rows that are declared as a type, or as a dict of columns' names and types.
-
-    Raises:
-        SignatureError: DuckDB knows no such type.
-    """
-    try:
-        if isinstance(schema, dict):
-            return f"STRUCT({', '.join(f'{quoted(name)} {DuckDBPyType(item)}' for name, item in schema.items())})"
-        return str(DuckDBPyType(schema))
-    except (duckdb.Error, TypeError) as error:
-        msg = (
-            f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
-            f"got {schema!r}: {error}"
-        )
-        raise SignatureError(msg) from error
-
-
 def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     """Create a table macro in the current schema, for all connections; in a read-only database for this one.
 
@@ -259,6 +242,22 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     Raises:
         duckdb.Error: the name is taken.
     """
+    read_only, ours = _macro(con, name)
+    if read_only:
+        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
+    else:
+        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+
+
+def drop_macro(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop what `create_macro` has created in the current schema, unless the database is read-only."""
+    read_only, ours = _macro(con, name)
+    if ours and not read_only:
+        con.execute(f"DROP MACRO TABLE {quoted(name)}")
+
+
+def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
+    """Whether the current database is read-only, and has a macro of a table function's of that name."""
     read_only, kept = con.execute(
         """
         SELECT
@@ -266,22 +265,18 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
             (
                 SELECT max(macro_definition)
                 FROM duckdb_functions()
-                WHERE function_name = $1 AND function_type = 'table_macro'
+                WHERE lower(function_name) = lower($1) AND function_type = 'table_macro'
                 AND database_name = current_database() AND schema_name = current_schema()
             )
         """,
-        [name.lower()],
+        [name],
     ).fetchall()[0]
-    ours = kept is not None and kept.startswith("SELECT * FROM query(")
-    if read_only:
-        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
-    else:
-        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+    return bool(read_only), is_ours(kept)
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes any."""
-    return '"' + name.replace('"', '""') + '"'
+def is_ours(definition: str | None) -> bool:
+    """Whether a macro is a table function's."""
+    return definition is not None and definition.startswith("SELECT * FROM query(")
 
 
 def casts(rows: Rows) -> str:

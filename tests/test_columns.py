@@ -123,6 +123,13 @@ def f() -> Iterator[int]:
     assert con.execute(query, [code]).fetchall() == [(0, 6000), (1, 4500), (2, 3000), (3, 1500)]
 
 
+def test_all_rows_may_be_returned_as_columns(con, sandbox):
+    code = f"{IMPORT}def f() -> Columns[int]: return Columns(range(5000))"
+    inferred = f"{IMPORT}def f(): return Columns(a=range(5000))"
+    for source in (code, inferred, inferred.replace("f():", "f() -> Columns:")):
+        assert con.execute("SELECT count(*) FROM py_table($1)", [source]).fetchall() == [(5000,)]
+
+
 def test_limit_pulls_no_more_than_it_needs(con, caplog, sandbox):
     code = f"""{IMPORT}
 def f() -> Iterator[int]:

@@ -15,6 +15,7 @@ from duckdb_wasi_udf._table import Cursor
 from duckdb_wasi_udf._table_sql import define as define_table
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
+COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
 UP_TO = "def up_to(n: int) -> Iterator[int]:\n    yield from range(n)"
 
 
@@ -329,6 +330,16 @@ def test_arguments_keep_their_types(con, counted):
         ("py_table('def f() -> int: return 1')", "'int' of the result is not that of rows, such as Iterator"),
         ("py_table('def f() -> Iterator[Nobody]: return 1')", "can't be read .*Nobody"),
         ("py_table('lambda: 5')", "'int' object is not iterable"),
+        ("py_table('lambda: None')", "'NoneType' object is not iterable"),
+        ("py_table('lambda: {''a'': [1]}')", "returned dict; a table function yields rows, or returns an iterable"),
+        ("py_table('lambda: ''abc''')", "the function returned str; a table function yields rows"),
+        ("py_table('async def f(): return [1]')", "'coroutine' object is not iterable"),
+        ("py_table('async def f(): yield 1')", "'async_generator' object is not iterable"),
+        (
+            "py_table('def f(c: Column[int]): return [1]', args := {'c': 1})",
+            "a table function is called once, with values",
+        ),
+        ("py_table('lambda: [1j]', schema := 'DOUBLE')", "returned complex where its result type DOUBLE"),
         ("py_table('lambda: []')", "can't be inferred from the first rows: it gave no rows"),
         ("py_table('lambda: [None]')", "all of them are None"),
         ("py_table('lambda: [(1,), (''a'',)]')", "col0 holds values of several types"),
@@ -349,6 +360,7 @@ def test_wrong_calls_say_what_is_wrong(con, sandbox, call, message):
         ("def f(*args: complex) -> Iterator[int]: yield 1", None, "of parameter 'args'"),
         ("lambda: [1]", "NOTYPE", "NOTYPE"),
         ("lambda: [1]", 42, "the schema is a type DuckDB knows"),
+        ("lambda: [1]", {"a": "INT", "A": "INT"}, "is not one DuckDB knows: .*uplicate"),
         (
             "def f() -> Iterator[complex]: yield 1j",
             None,
@@ -366,9 +378,12 @@ def test_wrong_functions_are_refused_at_registration(con, sandbox, function, sch
 
 def test_a_taken_name_is_refused_and_a_removed_one_free(con, sandbox):
     con.execute("CREATE MACRO taken() AS TABLE SELECT 42 AS x")
-    with pytest.raises(duckdb.CatalogException, match="already exists"):
-        sandbox.create_table_function(con, "taken", "lambda: [1]")
-    assert con.execute("FROM taken()").fetchall() == [(42,)]
+    for begin, end in ((list, list), (con.begin, con.rollback)):  # alone, and inside a transaction
+        begin()
+        with pytest.raises(duckdb.CatalogException, match="already exists"):
+            sandbox.create_table_function(con, "taken", "lambda: [1]")
+        end()
+        assert con.execute("FROM taken()").fetchall() == [(42,)]
     sandbox.create_table_function(con, "f", "lambda: [1]")
     with pytest.raises(duckdb.Error, match="already"):
         sandbox.create_table_function(con, "f", "lambda: [2]")
@@ -513,6 +528,9 @@ def test_a_value_that_the_declared_type_cannot_hold_fails(con, counted):
         ({"timeout_seconds": 0.3}, "def f() -> Iterator[int]:\n    while True: pass\n    yield 1", "timeout_seconds"),
         ({"budget_seconds": 0.3}, NATURALS, "budget_seconds"),
         ({"memory_bytes": 40 * 2**20}, "def f() -> list[int]: return [0] * 10**9", "memory_bytes"),
+        ({"memory_bytes": 40 * 2**20}, f"{COLUMNS} yield Columns(range(10**9))", "memory_bytes"),
+        ({"timeout_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([])", "timeout_seconds"),
+        ({"budget_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([1] * 4096)", "budget_seconds"),
     ],
 )
 def test_limits_end_a_generator(con, limits, code, limit):
@@ -604,6 +622,19 @@ def test_a_database_file_keeps_views_and_is_let_go(tmp_path):
         assert con.execute("SELECT count(*) FROM few, up_to(2), other(2)").fetchall() == [(12,)]
         assert con.cursor().execute("FROM few").fetchall() == [(0,), (1,), (2,)]
         assert con.cursor().execute("FROM query(other(2))").fetchall() == [(0,), (1,)]
+
+
+def test_the_case_of_a_name_does_not_matter_in_a_database_file(tmp_path):
+    for name in ("UpTo", "upto"):
+        with duckdb.connect(tmp_path / "file.db") as con, wasi_udf.Sandbox() as sandbox:
+            sandbox.install(con)
+            sandbox.create_table_function(con, name, UP_TO)
+            assert con.execute("SELECT count(*) FROM UPTO(3)").fetchall() == [(3,)]
+            options = "{'kind': 'table', 'persist': true, 'replace': true}"
+            con.execute(f"SELECT py_create_function($1, 'lambda n: range(n)', {options})", [f"{name}Again"])
+            con.execute("SELECT py_drop_function('uptoagain')")
+            with pytest.raises(duckdb.CatalogException, match="does not exist"):
+                con.execute("FROM UpToAgain(3)")
 
 
 def test_another_connection_outlives_the_registering_one_with_a_clear_error(tmp_path):

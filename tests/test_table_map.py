@@ -200,6 +200,12 @@ def test_an_error_of_the_input_is_the_querys_error(con, sandbox):
         ("lambda i: [i]", "FROM code", "code does not exist"),
         ("lambda i: [i]", "FROM t", r"takes 1 argument\(s\) \(i\), the query passes 2"),
         ("lambda i, s: i", "FROM t", "'int' object is not iterable"),
+        (
+            "lambda i, s: {'i': i}",
+            "FROM t",
+            "the function returned dict; it yields rows, or returns an iterable",
+        ),
+        ("lambda i, s: s", "FROM t", "the function returned str; it yields rows"),
         ("lambda i, s: []", "FROM t", "can't be inferred from the first rows: it gave no rows"),
         ("class C:\n    pass", "FROM t", "the class C needs a method process"),
         ("def f(i: int, s: str) -> int: return [i]", "FROM t", "is not that of rows"),

@@ -13,6 +13,18 @@ int columns_prepare(void) {
 
 int is_columns(PyObject *value) { return Py_IS_TYPE(value, columns_class); }
 
+PyObject *iterate_rows(PyObject *returned) {
+  if (PyUnicode_Check(returned) || PyBytes_Check(returned) || PyDict_Check(returned)) {
+    PyErr_Format(PyExc_TypeError, "the function returned %.100s; a table function yields rows, or returns an iterable of "
+                 "them, such as a list of dicts; for columns write Columns(...)", Py_TYPE(returned)->tp_name);
+    return NULL;
+  }
+  PyObject *rows = is_columns(returned) ? PyTuple_Pack(1, returned) : Py_NewRef(returned);
+  PyObject *iterator = rows == NULL ? NULL : PyObject_GetIter(rows);
+  Py_XDECREF(rows);
+  return iterator;
+}
+
 /* ---- taking them apart ------------------------------------------------------------------------------------------- */
 
 static Py_ssize_t n_columns(const struct columns *columns) { return PyTuple_GET_SIZE(columns->names); }

@@ -17,6 +17,9 @@ int columns_prepare(void);
 
 int is_columns(PyObject *value);
 
+/* An iterator over what a table function returned: rows, or Columns. NULL with an exception. */
+PyObject *iterate_rows(PyObject *returned);
+
 /* Functions that return int return 0, or -1 with an exception. */
 
 /* Begins with the rows of a Columns object. */

@@ -353,7 +353,7 @@ UDF_EXPORT(udf_open) int32_t udf_open(int32_t handle, struct ArrowArray *batch) 
   if (!rows_skip(function->rows, 0)) {
     PyObject *arguments = rows_arguments(function->rows, 0);
     PyObject *value = arguments == NULL ? NULL : PyObject_CallObject(function->callable, arguments);
-    iterator = value == NULL ? NULL : PyObject_GetIter(value);
+    iterator = value == NULL ? NULL : iterate_rows(value);
     Py_XDECREF(arguments);
     Py_XDECREF(value);
     if (iterator == NULL) return -fail(function, 0);

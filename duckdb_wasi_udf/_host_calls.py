@@ -134,15 +134,17 @@ class HostCalls:
             name = memory.read(name_at, name_size).decode()
         except UnicodeDecodeError:
             return _abi.ABSENT
-        out &= 0xFFFF_FFFF
-        found = self._grants.find(name, out) if self._grants is not None else None
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
+        grants = self._grants
+        found = grants.find(name, 0) if grants is not None else None
+        if grants is not None and found is not None and len(found) <= out_size:
+            found = grants.find(name, out)  # its pointers are for where it will be
         if found is None:
             found = next((found for find in self._finders if (found := find(name)) is not None), None)
-        if found is None:
+        if found is None or len(found) > _abi.MOST_BYTES:
             return _abi.ABSENT
-        if len(found) > _abi.MOST_BYTES:
-            return _abi.ABSENT
-        if len(found) <= out_size & 0xFFFF_FFFF:
+        if len(found) <= out_size:
             began = time.perf_counter()
             memory.write(out, found)
             self._deadline.charge(time.perf_counter() - began)  # the guest asks in no time for more than memory holds
@@ -153,7 +155,9 @@ class HostCalls:
     def _call(self, number: int, arguments_at: int, out: int, out_size: int) -> int:
         """Call a host function; the size of its response, which is written if there is room, or a status."""
         self._waiting = None
-        out &= 0xFFFF_FFFF
+        memory = LinearMemory(*self._raw.memory())  # which stays as it is while the guest waits
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
         grants, meter = self._grants, self._meter
         if grants is None or meter is None or not 0 <= number < len(grants.functions):
             return _abi.ABSENT
@@ -164,7 +168,7 @@ class HostCalls:
         try:
             meter.count_call(number)
             columns, rows, bytes_in = read_arguments(
-                LinearMemory(*self._raw.memory()),
+                memory,
                 arguments_at,
                 granted.wire_types,
                 meter.bytes_left(number),
@@ -181,7 +185,7 @@ class HostCalls:
                 self._note(granted.name, outcome, error)
                 meter.count(number, bytes_in, time.perf_counter() - began)
                 return status
-            bytes_out = response.size(out) + rows
+            bytes_out = response.size(0) + rows
             meter.count(number, bytes_in + bytes_out, time.perf_counter() - began)
             outcome = "ok"
         except LimitExceeded as error:
@@ -193,20 +197,22 @@ class HostCalls:
         finally:
             seconds = time.perf_counter() - began
             grants.audit.add(at, granted.name, self._label, rows, bytes_in, bytes_out, seconds, outcome, detail)
-        return self._respond(response, out, out_size)
+        return self._respond(response, memory, out, out_size)
 
     def _take(self, out: int, out_size: int) -> int:
         """Write the response that there was no room for."""
+        memory = LinearMemory(*self._raw.memory())
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
         response, self._waiting = self._waiting, None
-        return _abi.ABSENT if response is None else self._respond(response, out, out_size)
+        return _abi.ABSENT if response is None else self._respond(response, memory, out, out_size)
 
-    def _respond(self, response: Batch, out: int, out_size: int) -> int:
-        out &= 0xFFFF_FFFF
-        size = response.size(out)
+    def _respond(self, response: Batch, memory: LinearMemory, out: int, out_size: int) -> int:
+        size = response.size(0)
         if size > _abi.MOST_BYTES:
             return _abi.HOST_FAILED
-        if size <= out_size & 0xFFFF_FFFF:
-            response.write(LinearMemory(*self._raw.memory()), out)
+        if size <= out_size:
+            response.write(memory, out)
         else:
             self._waiting = response
         return size
@@ -233,6 +239,10 @@ class HostCalls:
         if self.failure is None:
             logger.warning("%s: the host function %s %s", self._label, name, outcome, exc_info=error)
             self.failure = error
+
+
+def _unsigned(integer: int) -> int:
+    return integer & 0xFFFF_FFFF
 
 
 def _outcome(error: BaseException) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._host_grants import RefusedError
 from duckdb_wasi_udf._host_quota import Meter
 from duckdb_wasi_udf._host_threads import AbandonedError
+from duckdb_wasi_udf._output import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +36,10 @@ logger = logging.getLogger("duckdb_wasi_udf.host")
 Finder = Callable[[str], bytes | None]
 
 _MAX_NAME_BYTES = 1_000
+
+# Of what a host function raised, as much as is logged and recorded.
+_LOGGED_CHARACTERS = 8_000
+_RECORDED_CHARACTERS = 500
 
 # The host functions that are running, by the thread each runs on.
 _running: dict[int, str] = {}
@@ -175,13 +181,12 @@ class HostCalls:
                 lambda size: meter.too_many_bytes(number, size),
             )
             try:
-                granted.check(columns, rows, bytes_in)
-                response = Batch([self._run(granted, columns, rows)], rows)
+                response = Batch([self._run(granted, columns, rows, bytes_in)], rows)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
                 outcome, status = _outcome(error)
-                detail = f"{type(error).__name__}: {error}"
+                detail = _described(error)
                 self._note(granted.name, outcome, error)
                 meter.count(number, bytes_in, time.perf_counter() - began)
                 return status
@@ -189,10 +194,10 @@ class HostCalls:
             meter.count(number, bytes_in + bytes_out, time.perf_counter() - began)
             outcome = "ok"
         except LimitExceeded as error:
-            detail = str(error)
+            detail = _described(error)
             raise
         except BaseException as error:
-            outcome, detail = "failed", f"{type(error).__name__}: {error}"
+            outcome, detail = "failed", _described(error)
             raise
         finally:
             seconds = time.perf_counter() - began
@@ -217,13 +222,14 @@ class HostCalls:
             self._waiting = response
         return size
 
-    def _run(self, granted: Granted, columns: list[pa.Array], rows: int) -> pa.Array:
-        """Call a host function, which no guest may be called from."""
+    def _run(self, granted: Granted, columns: list[pa.Array], rows: int, size: int) -> pa.Array:
+        """Call a host function if its gate lets it; no guest may be called from either."""
 
         def run() -> pa.Array:
             thread = threading.get_ident()
             _running[thread] = granted.name
             try:
+                granted.check(columns, rows, size)
                 return granted.call(columns, rows)
             finally:
                 del _running[thread]
@@ -235,10 +241,20 @@ class HostCalls:
         return self._grants.threads.call(run, timeout_seconds, lambda: self._clock.stopped_since(self.stops))
 
     def _note(self, name: str, outcome: str, error: BaseException) -> None:
-        """Keep what went wrong for the host; in the log, once for each call of the guest."""
+        """Keep what went wrong for the host; in the log, once for each call of the guest.
+
+        Its text may be the guest's: it gets marked lines and no control characters, so that it can't look like records.
+        """
         if self.failure is None:
-            logger.warning("%s: the host function %s %s", self._label, name, outcome, exc_info=error)
             self.failure = error
+            told = "".join(traceback.format_exception(error))[-_LOGGED_CHARACTERS:].rstrip("\n").split("\n")
+            lines = "\n".join(f"  | {printable(line)}" for line in told)
+            logger.warning("%s: the host function %s %s:\n%s", self._label, name, outcome, lines)
+
+
+def _described(error: BaseException) -> str:
+    """An error in a line of the record."""
+    return printable(f"{type(error).__name__}: {error}"[:_RECORDED_CHARACTERS])
 
 
 def _unsigned(integer: int) -> int:

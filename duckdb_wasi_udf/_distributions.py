@@ -68,10 +68,13 @@ def resolve(requirements: Iterable[str], python_version: str) -> list[Installed]
             if (name, extra) in seen:
                 continue
             seen.add((name, extra))
-            for text in installed.distribution.requires or ():
-                needed = Requirement(text)
-                if needed.marker is None or needed.marker.evaluate(environment | {"extra": extra}):
-                    wanted.append((needed, requirement.name))
+            try:
+                needs = [Requirement(text) for text in installed.distribution.requires or ()]
+                asked = environment | {"extra": extra}
+                needs = [needed for needed in needs if needed.marker is None or needed.marker.evaluate(asked)]
+            except ValueError as error:
+                raise _unreadable(installed.label, error) from error
+            wanted.extend((needed, requirement.name) for needed in needs)
     return list(found.values())
 
 
@@ -88,12 +91,20 @@ def _installed(requirement: Requirement, needed_by: str, python_version: str) ->
     if not requirement.specifier.contains(version, prereleases=True):
         msg = f"{requirement}{why} is installed as version {version}, which doesn't fit; pip install '{requirement}'"
         raise PackageError(msg)
+    label = f"{requirement.name} {version}" + (f" (needed by {needed_by})" if needed_by else "")
     pythons = distribution.metadata["Requires-Python"]
-    if pythons and not SpecifierSet(pythons).contains(python_version):
-        msg = f"{requirement.name} {version}{why} wants Python {pythons}; the guest has {python_version}"
+    try:
+        fits = not pythons or SpecifierSet(pythons).contains(python_version)
+    except ValueError as error:
+        raise _unreadable(label, error) from error
+    if not fits:
+        msg = f"{label} wants Python {pythons}; the guest has {python_version}"
         raise PackageError(msg)
-    needs = f" (needed by {needed_by})" if needed_by else ""
-    return Installed(f"{requirement.name} {version}{needs}", distribution)
+    return Installed(label, distribution)
+
+
+def _unreadable(label: str, error: ValueError) -> PackageError:
+    return PackageError(f"{label}: its metadata can't be read: {error}")
 
 
 def _environment(python_version: str) -> dict[str, str]:

@@ -33,7 +33,9 @@ import marshal
 def compiler(source: bytes, path: str) -> bytes | None:
     try:
         return marshal.dumps(compile(source, path, "exec", dont_inherit=True))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) and not error.args:  # with some, the parser's own limit
+            raise
         return None
 """
 _NOT_COMPILED = b""

@@ -7,13 +7,12 @@ import os
 import re
 import sys
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from duckdb_wasi_udf import _distributions
-from duckdb_wasi_udf._errors import LimitExceeded, PackageError
+from duckdb_wasi_udf._errors import LimitExceeded, PackageError, WasiUdfError
 
 if TYPE_CHECKING:
     import importlib.metadata
@@ -130,8 +129,10 @@ class _Collector:
                     native.append(file.path)
                 elif _is_served(file.path):
                     own[file.path] = self._read(label, file)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            msg = f"{label}: can't be read: {error}"  # RuntimeError: the zip is encrypted
+        except WasiUdfError:
+            raise
+        except Exception as error:  # a damaged zip raises whatever its decompressors do
+            msg = f"{label}: can't be read: {error}"
             raise PackageError(msg) from error
         modules = {path.partition("/")[0].removesuffix(".py") for path in own if path.endswith(".py")}
         if native and not (may_lack_native and modules):

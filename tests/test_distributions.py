@@ -75,7 +75,7 @@ def test_versions_that_fit(site, requirement):
         ("b", "^b is not installed; pip install 'b', or give a wheel"),
         ("a>2", "^a>2 is installed as version 1.0, which doesn't fit; pip install 'a>2'"),
         ("lacks", "^gone>=3, which lacks needs, is not installed"),
-        ("late", "^old 1.0, which late needs, wants Python <3.12; the guest has 3.13.5"),
+        ("late", r"^old 1\.0 \(needed by late\) wants Python <3\.12; the guest has 3\.13\.5"),
         ("", "'' is no requirement"),
         ("a b", "'a b' is no requirement .*and no path, which has a slash or ends in .whl, .zip or .py"),
         ("..", "'..' is no requirement"),
@@ -103,6 +103,20 @@ def test_without_the_package_that_reads_requirements_the_error_says_what_to_inst
 
     monkeypatch.setattr(builtins, "__import__", without_packaging)
     with pytest.raises(PackageError, match=r"pip install 'duckdb-wasi-udf\[packages\]'"):
+        names("a")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"requires": ["b >>> 1"]},
+        {"requires": ['b; python_version ~~ "3"']},
+        {"metadata": ["Requires-Python: about 3"]},
+    ],
+)
+def test_metadata_that_cannot_be_read_is_an_error(site, damage):
+    install(site, "a", **damage)
+    with pytest.raises(PackageError, match=r"^a 1\.0: its metadata can't be read"):
         names("a")
 
 

@@ -150,6 +150,8 @@ def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, m
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=settings) as con:
         path = Path(folder) / "document.parquet"
         path.write_bytes(document)
+        allowed = str(path).replace("'", "''")
+        con.execute(f"SET allowed_paths = ['{allowed}']; SET enable_external_access = false")
         relation = con.read_parquet(str(path))
         held = dict(zip(relation.columns, map(str, relation.types), strict=True))
         there = {name: cast for name, cast in casts.items() if name in held}
@@ -157,7 +159,7 @@ def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, m
             if not _FLAT.fullmatch(held[name]):
                 msg = f"a column of Parquet documents can't be of the type {held[name]}, as {name!r} is"
                 raise ValueError(msg)
-        claimed = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($1)", [str(path)]).fetchall()[0][0]
+        claimed = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($1)", [str(path)]).fetchall()[0][0] or 0
         lengths = {"VARCHAR": "strlen", "BLOB": "octet_length"}
         sums = [f"sum({lengths[held[name]]}({quoted(name)}))" for name in there if held[name] in lengths]
         size = claimed * len(there)

@@ -139,6 +139,7 @@ def test_what_does_not_fit_the_type_is_an_error_that_names_the_row_or_null(value
         ("yaml", "[" * 100_000),
         ("yaml", "- " * 100_000),
         ("yaml", "9" * 5_000),
+        ("yaml", "{18446744073709551616: 1}"),
         ("msgpack", b""),
         ("msgpack", b"\xdd\xff\xff\xff\xff"),
         ("msgpack", b"\x91" * 100_000),
@@ -148,6 +149,8 @@ def test_what_does_not_fit_the_type_is_an_error_that_names_the_row_or_null(value
         ("cbor", b"\x81" * 100_000),
         ("cbor", bytes.fromhex("d81c81d81d00")),  # a list that holds itself
         ("cbor", bytes.fromhex("d9010083656161616161d81900d81900")),  # strings used again
+        ("cbor", cbor2.dumps({1: 1})),
+        ("cbor", cbor2.dumps({(1, 2): 1})),
         ("cbor", cbor2.dumps(cbor2.CBORTag(35, "(a+)+$"))),
         ("arrow", b"ARROW1"),
         ("arrow", b""),

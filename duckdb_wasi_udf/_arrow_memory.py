@@ -50,10 +50,18 @@ class LinearMemory(NamedTuple):
         """Copy `size` bytes at an address of this process to such a place."""
         ctypes.memmove(self._at(pointer, size), address, size)
 
-    def _at(self, pointer: int, size: int) -> int:
+    def check_room(self, pointer: int, size: int) -> None:
+        """Check that `size` bytes from `pointer` can be written.
+
+        Raises:
+            ProtocolError: they are not all inside the memory.
+        """
         if pointer + size > self.size:
             msg = f"the guest's room for {size} bytes at {pointer:#x} is not inside its {self.size} bytes of memory"
             raise ProtocolError(msg)
+
+    def _at(self, pointer: int, size: int) -> int:
+        self.check_room(pointer, size)
         return self.address + pointer
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._host_grants import RefusedError
 from duckdb_wasi_udf._host_quota import Meter
 from duckdb_wasi_udf._host_threads import AbandonedError
+from duckdb_wasi_udf._output import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +36,10 @@ logger = logging.getLogger("duckdb_wasi_udf.host")
 Finder = Callable[[str], bytes | None]
 
 _MAX_NAME_BYTES = 1_000
+
+# Of what a host function raised, as much as is logged and recorded.
+_LOGGED_CHARACTERS = 8_000
+_RECORDED_CHARACTERS = 500
 
 # The host functions that are running, by the thread each runs on.
 _running: dict[int, str] = {}
@@ -134,15 +140,17 @@ class HostCalls:
             name = memory.read(name_at, name_size).decode()
         except UnicodeDecodeError:
             return _abi.ABSENT
-        out &= 0xFFFF_FFFF
-        found = self._grants.find(name, out) if self._grants is not None else None
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
+        grants = self._grants
+        found = grants.find(name, 0) if grants is not None else None
+        if grants is not None and found is not None and len(found) <= out_size:
+            found = grants.find(name, out)  # its pointers are for where it will be
         if found is None:
             found = next((found for find in self._finders if (found := find(name)) is not None), None)
-        if found is None:
+        if found is None or len(found) > _abi.MOST_BYTES:
             return _abi.ABSENT
-        if len(found) > _abi.MOST_BYTES:
-            return _abi.ABSENT
-        if len(found) <= out_size & 0xFFFF_FFFF:
+        if len(found) <= out_size:
             memory.write(out, found)
         return len(found)
 
@@ -151,7 +159,9 @@ class HostCalls:
     def _call(self, number: int, arguments_at: int, out: int, out_size: int) -> int:
         """Call a host function; the size of its response, which is written if there is room, or a status."""
         self._waiting = None
-        out &= 0xFFFF_FFFF
+        memory = LinearMemory(*self._raw.memory())  # which stays as it is while the guest waits
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
         grants, meter = self._grants, self._meter
         if grants is None or meter is None or not 0 <= number < len(grants.functions):
             return _abi.ABSENT
@@ -162,60 +172,62 @@ class HostCalls:
         try:
             meter.count_call(number)
             columns, rows, bytes_in = read_arguments(
-                LinearMemory(*self._raw.memory()),
+                memory,
                 arguments_at,
                 granted.wire_types,
                 meter.bytes_left(number),
                 lambda size: meter.too_many_bytes(number, size),
             )
             try:
-                granted.check(columns, rows, bytes_in)
-                response = Batch([self._run(granted, columns, rows)], rows)
+                response = Batch([self._run(granted, columns, rows, bytes_in)], rows)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
                 outcome, status = _outcome(error)
-                detail = f"{type(error).__name__}: {error}"
+                detail = _described(error)
                 self._note(granted.name, outcome, error)
                 meter.count(number, bytes_in, time.perf_counter() - began)
                 return status
-            bytes_out = response.size(out) + rows
+            bytes_out = response.size(0) + rows
             meter.count(number, bytes_in + bytes_out, time.perf_counter() - began)
             outcome = "ok"
         except LimitExceeded as error:
-            detail = str(error)
+            detail = _described(error)
             raise
         except BaseException as error:
-            outcome, detail = "failed", f"{type(error).__name__}: {error}"
+            outcome, detail = "failed", _described(error)
             raise
         finally:
             seconds = time.perf_counter() - began
             grants.audit.add(at, granted.name, self._label, rows, bytes_in, bytes_out, seconds, outcome, detail)
-        return self._respond(response, out, out_size)
+        return self._respond(response, memory, out, out_size)
 
     def _take(self, out: int, out_size: int) -> int:
         """Write the response that there was no room for."""
+        memory = LinearMemory(*self._raw.memory())
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
         response, self._waiting = self._waiting, None
-        return _abi.ABSENT if response is None else self._respond(response, out, out_size)
+        return _abi.ABSENT if response is None else self._respond(response, memory, out, out_size)
 
-    def _respond(self, response: Batch, out: int, out_size: int) -> int:
-        out &= 0xFFFF_FFFF
-        size = response.size(out)
+    def _respond(self, response: Batch, memory: LinearMemory, out: int, out_size: int) -> int:
+        size = response.size(0)
         if size > _abi.MOST_BYTES:
             return _abi.HOST_FAILED
-        if size <= out_size & 0xFFFF_FFFF:
-            response.write(LinearMemory(*self._raw.memory()), out)
+        if size <= out_size:
+            response.write(memory, out)
         else:
             self._waiting = response
         return size
 
-    def _run(self, granted: Granted, columns: list[pa.Array], rows: int) -> pa.Array:
-        """Call a host function, which no guest may be called from."""
+    def _run(self, granted: Granted, columns: list[pa.Array], rows: int, size: int) -> pa.Array:
+        """Call a host function if its gate lets it; no guest may be called from either."""
 
         def run() -> pa.Array:
             thread = threading.get_ident()
             _running[thread] = granted.name
             try:
+                granted.check(columns, rows, size)
                 return granted.call(columns, rows)
             finally:
                 del _running[thread]
@@ -227,10 +239,24 @@ class HostCalls:
         return self._grants.threads.call(run, timeout_seconds, lambda: self._clock.stopped_since(self.stops))
 
     def _note(self, name: str, outcome: str, error: BaseException) -> None:
-        """Keep what went wrong for the host; in the log, once for each call of the guest."""
+        """Keep what went wrong for the host; in the log, once for each call of the guest.
+
+        Its text may be the guest's: it gets marked lines and no control characters, so that it can't look like records.
+        """
         if self.failure is None:
-            logger.warning("%s: the host function %s %s", self._label, name, outcome, exc_info=error)
             self.failure = error
+            told = "".join(traceback.format_exception(error))[-_LOGGED_CHARACTERS:].rstrip("\n").split("\n")
+            lines = "\n".join(f"  | {printable(line)}" for line in told)
+            logger.warning("%s: the host function %s %s:\n%s", self._label, name, outcome, lines)
+
+
+def _described(error: BaseException) -> str:
+    """An error in a line of the record."""
+    return printable(f"{type(error).__name__}: {error}"[:_RECORDED_CHARACTERS])
+
+
+def _unsigned(integer: int) -> int:
+    return integer & 0xFFFF_FFFF
 
 
 def _outcome(error: BaseException) -> tuple[str, int]:

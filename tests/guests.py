@@ -4,12 +4,12 @@ from duckdb_wasi_udf import DataLimits, ResourceLimits, _engine, _guest
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 
 
-def start(definition, *types, result=None, limits=None, data_limits=None, sees_null=True, **options):
+def start(definition, *types, result=None, limits=None, data_limits=None, sees_null=True, grants=None, **options):
     """A bound instance of a definition, or of source text."""
     if isinstance(definition, str):
         definition = Definition.from_source(definition, "f", **options)
     limits = limits or ResourceLimits()
     engine = _engine.load(_guest.find(), timeout_seconds=limits.timeout_seconds)
-    instance = GuestInstance(engine, definition, limits, data_limits or DataLimits())
+    instance = GuestInstance(engine, definition, limits, data_limits or DataLimits(), grants=grants)
     instance.bind([(data_type, sees_null) for data_type in types], result)
     return instance

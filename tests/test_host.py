@@ -460,6 +460,21 @@ def test_the_guest_learns_nothing_of_what_a_host_function_raised(grant, evaluate
     assert {(record.outcome, "s3cret" in record.detail) for record in sandbox.audit()} == {("failed", True)}
 
 
+def test_what_the_guest_makes_a_host_function_say_is_escaped_and_short(grant, evaluate, caplog):
+    def fail(text: str) -> str:
+        raise ValueError(text)
+
+    sandbox = grant(HostFunction(fail))
+    fails(sandbox, lambda: evaluate(r"host.fail('\nWARNING root: all is well\x1b[2J\u202e' + 'x' * 100_000)"))
+    assert caplog.records
+    for record in caplog.records:
+        told = record.getMessage()
+        assert len(told) < 10_000
+        assert all(line.startswith("  | ") for line in told.splitlines()[1:])
+        assert told.replace("\n", "").isprintable()
+    assert all(record.detail.isprintable() and len(record.detail) < 1_000 for record in sandbox.audit())
+
+
 def test_a_guest_may_go_on_after_a_host_error(con, grant):
     sandbox = grant(raising(SecretError("s3cret")), plus)
     code = """
@@ -674,9 +689,10 @@ def test_the_deadline_stands_still_while_the_host_works(con, grant):
 
 
 def test_many_short_calls_give_no_further_time(con, grant):
-    sandbox = grant(plus, limits=ResourceLimits(timeout_seconds=0.3))
+    sandbox = grant(plus, limits=ResourceLimits(timeout_seconds=0.2))
     code = "import host\ndef f(x):\n while True: host.plus(x)"
-    error = fails(sandbox, lambda: con.execute("SELECT py_udf($1, 1)", [code]).fetchall(), LimitExceeded)
+    sandbox.create_function(con, "endless", code, ["BIGINT"], "BIGINT", side_effects=True)
+    error = fails(sandbox, lambda: con.execute("SELECT endless(1)").fetchall(), LimitExceeded)
     assert error.limit == "timeout_seconds"
 
 

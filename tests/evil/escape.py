@@ -186,7 +186,7 @@ ATTACKS = [
     ),
     Attack(
         "the codec's native half",
-        returns("['Column', 'archive']"),
+        returns("['Column', 'HostError', 'HostFunction', 'archive', 'host_import', 'run']"),
         """
             import _udf
             attack = lambda x: str([n for n in dir(_udf) if n[:2] != '__'])

@@ -10,9 +10,10 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError, _arrow_types, _install
+from duckdb_wasi_udf._host_grants import Grants
 from duckdb_wasi_udf._instance import Definition
 from tests import guests
-from tests.evil import collisions, cpu, escape, lies, memory, output, reentrancy, stack, takeover
+from tests.evil import collisions, cpu, escape, host, lies, memory, output, reentrancy, stack, takeover
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
 
 MIB = 2**20
@@ -28,7 +29,7 @@ MAY_REMAIN = 2 * MEMORY_BYTES
 
 GROUPS = {
     module.__name__.rpartition(".")[2]: module.ATTACKS
-    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover)
+    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover, host)
 }
 ALL = [
     pytest.param(
@@ -44,7 +45,9 @@ IN_SQL = [param for param in ALL if param.values[0].moment is not Moment.ITERATI
 
 def limits_for(attack):
     near = attack.end in (TIMEOUT, ANYTHING)
-    return ResourceLimits(memory_bytes=MEMORY_BYTES, timeout_seconds=NEAR_SECONDS if near else FAR_SECONDS)
+    return ResourceLimits(
+        memory_bytes=MEMORY_BYTES, timeout_seconds=NEAR_SECONDS if near else FAR_SECONDS, host_batch=host.QUOTA
+    )
 
 
 DATA_LIMITS = wasi_udf.DataLimits(result_bytes=MIB)
@@ -109,7 +112,14 @@ def start(source, attack):
         None if attack.result is None else _arrow_types.result_type(_install._sql_type_of(attack.result).arrow_type)
     )
     definition = Definition.from_source(source, "f", return_null=attack.return_null)
-    return guests.start(definition, pa.int64(), result=declared, limits=limits_for(attack), data_limits=DATA_LIMITS)
+    limits = limits_for(attack)
+    return guests.start(
+        definition, pa.int64(), result=declared, limits=limits, data_limits=DATA_LIMITS, grants=host_grants()
+    )
+
+
+def host_grants():
+    return Grants(host.GRANTED, lambda name: _install._sql_type_of(name).arrow_type)
 
 
 def call(instance, *arguments):
@@ -160,7 +170,9 @@ def strike_in_sql(attack):
     error = told = value = None
     with (
         duckdb.connect() as con,
-        wasi_udf.Sandbox(limits=limits_for(attack), data_limits=DATA_LIMITS).install(con) as sandbox,
+        wasi_udf.Sandbox(limits=limits_for(attack), data_limits=DATA_LIMITS, host_functions=host.GRANTED).install(
+            con
+        ) as sandbox,
     ):
         source = attack.code if attack.moment is Moment.LOAD else attack.source
         try:

@@ -248,7 +248,7 @@ from hostfuncs import serialization
 from tests.test_hostfuncs_serialization import parquet_bomb
 decode = serialization.decode("parquet", "STRUCT(a VARCHAR)[]")
 assert decode(pa.array([parquet_bomb(10, 1000)])).to_pylist() == [[{"a": "x" * 10}] * 1000]
-bombs = [parquet_bomb(3 * 10**6, 2_000), parquet_bomb(100, 2_000_000), parquet_bomb(2 * 10**8, 1)]
+bombs = [parquet_bomb(3 * 10**6, 2_000), parquet_bomb(100, 2_000_000), parquet_bomb(10**8, 1)]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for bomb in bombs:
     assert len(bomb) < 2**20, len(bomb)

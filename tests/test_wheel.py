@@ -56,7 +56,7 @@ def test_three_lines_work_in_a_fresh_environment(wheel, tmp_path):
     run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=tmp_path)
     assert run(python, "-c", THREE_LINES, cwd=tmp_path) == "[('Ada Lovelace',)]\n"
     assert (
-        run(python, "-c", READY_MADE, cwd=tmp_path) == "httpx is not installed: pip install 'duckdb-wasi-udf[http]'\n"
+        run(python, "-c", READY_MADE, cwd=tmp_path) == "anyio is not installed: pip install 'duckdb-wasi-udf[http]'\n"
     )
     report = run(python, "-m", "duckdb_wasi_udf", "doctor", cwd=tmp_path)
     assert report.endswith("everything works\n")

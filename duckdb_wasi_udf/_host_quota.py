@@ -110,7 +110,7 @@ class Meter:
 
     def bytes_left(self, number: int) -> int:
         """The bytes that the next call of a function may pass."""
-        return min(quota.bytes - usage.bytes for usage, quota, _ in self._limits[number])
+        return min([quota.bytes - usage.bytes for usage, quota, _ in self._limits[number]])
 
     def too_many_bytes(self, number: int, size: int) -> LimitExceeded:
         """The error for a call of a function that would pass `size` bytes, more than are left."""

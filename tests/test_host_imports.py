@@ -197,7 +197,7 @@ def test_mutated_arguments_are_valid_or_an_error(calling):
         places += children
         places += [int.from_bytes(ctypes.string_at(address + child + 40, 4), "little") for child in children]
         places = [place for place in places if 0 < place < size - 80]
-        for _ in range(3000):
+        for _ in range(1500):
             place = noise.choice(places) + noise.randrange(72)
             before = ctypes.string_at(address + place, 8)
             word = noise.choice([noise.randbytes(4), bytes(4), b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x01\0\0\0"])
@@ -209,5 +209,5 @@ def test_mutated_arguments_are_valid_or_an_error(calling):
             ctypes.memmove(address + place, before, 8)
 
     assert calling(forge) == EXPECTED
-    assert ends["ProtocolError"] > 300
-    assert ends["answered"] > 300
+    assert ends["ProtocolError"] > 150
+    assert ends["answered"] > 150

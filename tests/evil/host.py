@@ -359,7 +359,7 @@ ATTACKS = [
             "    memory[offset:offset + 4] = word\n"
             "    host.echo(x)",
         )
-        for seed in range(12)
+        for seed in range(6)
     ),
     *(
         _takes_over(
@@ -372,6 +372,6 @@ ATTACKS = [
             "    memory[at - 256:at + 256] = noise.randbytes(512)\n"
             "    host.echo(x)",
         )
-        for seed in range(6)
+        for seed in range(3)
     ),
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # PyYAML's composer recurses in C without a limit: 100,000 brackets end the process.
 _YAML_DEPTH = 100
+_YAML_INTEGER_BITS = 64
 
 # CBOR's tags for values and strings used again, and for types that SQL doesn't have: bigfloat, rational, regular
 # expression, MIME message, addresses, set, complex (https://www.iana.org/assignments/cbor-tags).
@@ -88,11 +89,24 @@ def _to_cbor(value: Any) -> bytes:
 
 
 def _from_cbor(document: bytes) -> Any:
-    return cbor2.loads(document, semantic_decoders=dict.fromkeys(_CBOR_REFUSED, _refuse))
+    # Keys of maps are text or bytes: those of all else can be made to have one hash, for hours of work.
+    refused = dict.fromkeys(_CBOR_REFUSED, _refuse)
+    return cbor2.loads(document, semantic_decoders=refused, strict_hashable_types=True)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Makes plain values only."""
+    """Makes plain values only, and no integer of more than 64 bits: as keys, those can be made to have one hash."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """PyYAML's own, checked."""
+        value: int = super().construct_yaml_int(node)
+        if value.bit_length() > _YAML_INTEGER_BITS:
+            msg = f"integers of more than {_YAML_INTEGER_BITS} bits aren't read"
+            raise ValueError(msg)
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 import ssl
@@ -28,7 +29,6 @@ class Origins:
 
     Attributes:
         private_networks: networks that names on the list may lead to although they aren't public.
-        tls: settings of encrypted connections.
     """
 
     def __init__(self, headers: Mapping[str, Mapping[str, str]], private_networks: Sequence[_Network]) -> None:
@@ -51,7 +51,11 @@ class Origins:
                 raise ValueError(msg)
             self._headers[_origin(url)] = sent
         self.private_networks = private_networks
-        self.tls = ssl.create_default_context()
+
+    @functools.cached_property
+    def tls(self) -> ssl.SSLContext:
+        """Settings of encrypted connections; reading the machine's certificates takes some 30 ms."""
+        return ssl.create_default_context()
 
     def headers(self, url: httpx.URL) -> Mapping[str, str]:
         """What is sent to the origin of a url.
@@ -97,7 +101,9 @@ class _Transport(httpx.AsyncBaseTransport):
         sent = self._origins.headers(request.url)
         origin = _origin(request.url)
         if origin not in self._pools:
-            self._pools[origin] = httpx.AsyncHTTPTransport(verify=self._origins.tls, trust_env=False)
+            # A pool for http never encrypts; its settings trust nobody.
+            tls = self._origins.tls if request.url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._pools[origin] = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
         headers = httpx.Headers(request.headers)
         headers.update(sent)
         problem: httpx.ConnectError | httpx.ConnectTimeout | None = None

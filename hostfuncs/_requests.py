@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.cookiejar
 import ipaddress
 import zlib
@@ -41,6 +42,7 @@ class Rules:
         as_text: bool,
         private_networks: Sequence[str],
         request_seconds: float,
+        batch_seconds: float,
         response_bytes: int,
         batch_bytes: int,
         concurrency: int,
@@ -55,11 +57,12 @@ class Rules:
         if not self.methods:
             msg = "methods: at least one has to be allowed"
             raise ValueError(msg)
-        if min(request_seconds, response_bytes, batch_bytes, concurrency) <= 0:
-            msg = "request_seconds, response_bytes, batch_bytes and concurrency have to be positive"
+        if min(request_seconds, batch_seconds, response_bytes, batch_bytes, concurrency) <= 0:
+            msg = "request_seconds, batch_seconds, response_bytes, batch_bytes and concurrency have to be positive"
             raise ValueError(msg)
         self.as_text = as_text
         self.request_seconds = request_seconds
+        self.batch_seconds = batch_seconds
         self.response_bytes = response_bytes
         self.batch_bytes = batch_bytes
         self.concurrency = concurrency
@@ -120,11 +123,16 @@ async def _fetch_all(rules: Rules, requests: Sequence[Request]) -> list[Answer |
             max_redirects=rules.redirects,
             trust_env=False,
         ) as client,
-        anyio.create_task_group() as group,
     ):
-        for _ in range(rules.concurrency):
-            group.start_soon(work)
-    return answers
+        with anyio.move_on_after(rules.batch_seconds):
+            async with anyio.create_task_group() as group:
+                for _ in range(rules.concurrency):
+                    group.start_soon(work)
+    late = Answer(error=f"the batch took more than {rules.batch_seconds:g} s")
+    return [
+        late if answer is None and url is not None else answer
+        for answer, (url, *_) in zip(answers, requests, strict=True)
+    ]
 
 
 async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str, body: bytes | None) -> Answer:
@@ -137,7 +145,7 @@ async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str,
                 content = await _read(response, rules.response_bytes)
         if not rules.as_text:
             return Answer(response.status_code, content)
-        return Answer(response.status_code, content.decode(response.charset_encoding or "utf-8"))
+        return Answer(response.status_code, _text(content, response.charset_encoding or "utf-8"))
     except RefusedError as error:
         return Answer(error=str(error))
     except (TimeoutError, httpx.TimeoutException):
@@ -154,6 +162,13 @@ async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str,
         return Answer(error="the answer is malformed or broke off")
     except (UnicodeError, LookupError):
         return Answer(error="the body is not text")
+
+
+def _text(content: bytes, charset: str) -> str:
+    """A body as text; Unicode's notations for names aren't charsets, and take the square of its length."""
+    if codecs.lookup(charset).name in {"idna", "punycode"}:
+        raise LookupError(charset)
+    return content.decode(charset)
 
 
 async def _read(response: httpx.Response, most_bytes: int) -> bytes:

@@ -22,7 +22,7 @@ Duplicates: TypeAlias = Literal["error", "first", "last"]
 
 # `index_in` hashes all keys of the table at every call, 0.1-0.25 microseconds each; a dict, made once, costs about 0.2
 # microseconds for each key that is looked up, mostly to make Python objects. For a batch of 2048 they meet about here.
-_FEW_KEYS = 2_000
+_FEW_KEYS = 4_000
 
 # SQL types whose values are equal in Arrow, in Python and in SQL alike. FLOAT and DOUBLE are not: nan, -0.0.
 _KEY_TYPES = re.compile(

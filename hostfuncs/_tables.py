@@ -59,7 +59,7 @@ def tables(name: str, value_type: str, most_bytes: int) -> Table | None:
         raise ValueError(msg)
     rows = row_type.value_type
     if name == "arrow":
-        return Table(lambda document: _from_stream(document, rows), _to_stream)
+        return Table(lambda document: _from_stream(document, rows, most_bytes), _to_stream)
     casts = {name: str(child) for name, child in duckdb.sqltypes.DuckDBPyType(sql_type(value_type)).child.children}
     if any(pa.types.is_nested(field.type) for field in rows):
         msg = f"columns of Parquet documents can't nest: {value_type}"
@@ -79,7 +79,7 @@ def _structs(table: pa.Table, rows: pa.StructType) -> pa.StructArray:
     return pa.StructArray.from_arrays(columns, fields=list(rows))
 
 
-def _from_stream(document: bytes, rows: pa.StructType) -> pa.StructArray:
+def _from_stream(document: bytes, rows: pa.StructType, most_bytes: int) -> pa.StructArray:
     """The rows of an Arrow stream."""
     for message in pa.ipc.MessageReader.open_stream(document):
         if message.type == "dictionary" or (message.type == "record batch" and _is_compressed(message.metadata)):
@@ -87,23 +87,33 @@ def _from_stream(document: bytes, rows: pa.StructType) -> pa.StructArray:
             raise ValueError(msg)
     reader = pa.ipc.open_stream(document)
     for field in reader.schema:
-        if _expands(field.type):
+        if _expands(field.type) and not pa.types.is_null(field.type):
             msg = f"column {field.name!r} is of the type {field.type}"
             raise ValueError(msg)
     table = reader.read_all()
     table.validate(full=True)
+    _check_rows(len(table), len(rows), most_bytes)  # a column that is all NULL may be of any length
     return _structs(table, rows)
 
 
+def _check_rows(count: int, columns: int, most_bytes: int) -> None:
+    """Raise ValueError where so many rows can't be small enough, whatever is in them."""
+    if count * columns > most_bytes:
+        msg = f"{count} rows of {columns} columns are more than {most_bytes} bytes"
+        raise ValueError(msg)
+
+
 def _expands(data_type: pa.DataType) -> bool:
-    """Whether a type has values that refer to others, or stand for several."""
+    """Whether a type has values that refer to others, stand for several, or take no room at all."""
     types = pa.types
     if types.is_nested(data_type) and not types.is_run_end_encoded(data_type):
         inside = [data_type.field(i).type for i in range(data_type.num_fields)]
         views = types.is_list_view(data_type) or types.is_large_list_view(data_type)
-        return views or types.is_union(data_type) or any(map(_expands, inside))
+        is_empty = not inside or (types.is_fixed_size_list(data_type) and not data_type.list_size)
+        return is_empty or views or types.is_union(data_type) or any(map(_expands, inside))
     return bool(
-        types.is_dictionary(data_type)
+        types.is_null(data_type)
+        or types.is_dictionary(data_type)
         or types.is_run_end_encoded(data_type)
         or types.is_string_view(data_type)
         or types.is_binary_view(data_type)
@@ -150,6 +160,8 @@ def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, m
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=settings) as con:
         path = Path(folder) / "document.parquet"
         path.write_bytes(document)
+        allowed = str(path).replace("'", "''")
+        con.execute(f"SET allowed_paths = ['{allowed}']; SET enable_external_access = false")
         relation = con.read_parquet(str(path))
         held = dict(zip(relation.columns, map(str, relation.types), strict=True))
         there = {name: cast for name, cast in casts.items() if name in held}
@@ -157,12 +169,11 @@ def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, m
             if not _FLAT.fullmatch(held[name]):
                 msg = f"a column of Parquet documents can't be of the type {held[name]}, as {name!r} is"
                 raise ValueError(msg)
-        claimed = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($1)", [str(path)]).fetchall()[0][0]
+        claimed = con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($1)", [str(path)]).fetchall()[0][0] or 0
         lengths = {"VARCHAR": "strlen", "BLOB": "octet_length"}
         sums = [f"sum({lengths[held[name]]}({quoted(name)}))" for name in there if held[name] in lengths]
-        size = claimed * len(there)
-        if size <= most_bytes and sums:
-            size += sum(total or 0 for total in relation.aggregate(", ".join(sums)).fetchall()[0])
+        _check_rows(claimed, len(rows), most_bytes)
+        size = sum(total or 0 for total in relation.aggregate(", ".join(sums)).fetchall()[0]) if sums else 0
         if size > most_bytes:
             msg = f"the values are {size} bytes, {most_bytes} are allowed"
             raise ValueError(msg)

@@ -27,6 +27,7 @@ def fetch(
     body_type: str = "BLOB",
     private_networks: Sequence[str] = (),
     request_seconds: float = 10.0,
+    batch_seconds: float = 30.0,
     response_bytes: int = 2**20,
     batch_bytes: int = 32 * 2**20,
     concurrency: int = 8,
@@ -52,6 +53,7 @@ def fetch(
         body_type: "BLOB", or "VARCHAR", for which a body has to be text in the charset it names, UTF-8 by default.
         private_networks: networks that names may lead to although they are private, such as "10.1.0.0/16".
         request_seconds: for a request with its redirects and retries.
+        batch_seconds: for all requests of a batch; those that aren't over by then fail.
         response_bytes: how large a body may be, decompressed.
         batch_bytes: how large the bodies of a batch may be together; the requests after those aren't made.
         concurrency: how many requests of a batch run at a time.
@@ -80,6 +82,7 @@ def fetch(
         as_text=body_type == "VARCHAR",
         private_networks=private_networks,
         request_seconds=request_seconds,
+        batch_seconds=batch_seconds,
         response_bytes=response_bytes,
         batch_bytes=batch_bytes,
         concurrency=concurrency,

@@ -25,7 +25,7 @@ from hostfuncs._options import extra
 from hostfuncs._types import arrow_type, sql_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Unpack
 
     from hostfuncs._documents import Format
@@ -90,14 +90,7 @@ def decode(
         _check_size("documents", documents.nbytes, input_bytes)
         values: list[Any] = []
         size = 0
-        for row, one in enumerate(documents.to_pylist()):
-            value = None
-            if one is not None:
-                try:
-                    value = read(one)
-                except Exception as error:
-                    if not tolerant:
-                        raise DocumentError(row, error) from error
+        for value in _each(documents.to_pylist(), read, tolerant=tolerant):
             size += value.nbytes if table is not None and value is not None else 0
             _check_size("values", size, output_bytes)
             values.append(value)
@@ -151,18 +144,10 @@ def encode(
     def encoded(values: pa.Array) -> pa.Array:
         """Encode each value as a document."""
         _check_size("values", values.nbytes, input_bytes)
-        rows = (one.values for one in values) if table is not None else values.to_pylist(maps_as_pydicts="strict")
-        made: list[Any] = []
-        for row, one in enumerate(rows):
-            text = None
-            if one is not None:
-                try:
-                    text = write(one)
-                except Exception as error:
-                    if not tolerant:
-                        raise DocumentError(row, error) from error
-            made.append(text)
-        return pa.array(made, arrow_type(document))
+        rows: Iterable[Any] = (
+            (one.values for one in values) if table is not None else values.to_pylist(maps_as_pydicts="strict")
+        )
+        return pa.array(list(_each(rows, write, tolerant=tolerant)), arrow_type(document))
 
     return _function(encoded, f"encode_{format}", value_type, document, options)
 
@@ -172,6 +157,19 @@ def _function(
 ) -> HostFunction:
     chosen: Options = {"name": name, **options}
     return HostFunction(function, parameters=[parameter], return_type=return_type, batched=True, **chosen)
+
+
+def _each(values: Iterable[Any], convert: Callable[[Any], Any], *, tolerant: bool) -> Iterator[Any]:
+    """Each value converted; NULL is none, and so is what can't be where that is tolerated."""
+    for row, value in enumerate(values):
+        made = None
+        if value is not None:
+            try:
+                made = convert(value)
+            except Exception as error:  # libraries raise what they like for a malformed document
+                if not tolerant:
+                    raise DocumentError(row, error) from error
+        yield made
 
 
 def _known(name: str) -> Format:

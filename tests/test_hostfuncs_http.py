@@ -69,6 +69,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def path_text(self, query, body, count):
         self.answer("größe".encode("latin-1"), content_type="text/plain; charset=iso-8859-1")
 
+    def path_punycode(self, query, body, count):
+        self.answer(b"x-" * 10, content_type="text/plain; charset=punycode")
+
     def path_bytes(self, query, body, count):
         self.answer(b"\xff\xfe")
 
@@ -203,11 +206,9 @@ def test_method_and_body_may_be_left_out_or_null(server):
 
 def test_bodies_may_be_text(server):
     fetch = hostfuncs_http.fetch([server.origin], body_type="VARCHAR")
-    answers = ask(fetch, [f"{server.origin}/text", f"{server.origin}/bytes"])
-    assert answers == [
-        {"status": 200, "body": "größe", "error": None},
-        {"status": None, "body": None, "error": "the body is not text"},
-    ]
+    answers = ask(fetch, [f"{server.origin}/{path}" for path in ("text", "bytes", "punycode")])
+    no_text = {"status": None, "body": None, "error": "the body is not text"}
+    assert answers == [{"status": 200, "body": "größe", "error": None}, no_text, no_text]
     with pytest.raises(ValueError, match="body_type must be"):
         hostfuncs_http.fetch([server.origin], body_type="JSON")
 
@@ -309,6 +310,14 @@ def test_the_bodies_of_a_batch_are_limited_together(server):
         *["the bodies of the batch are more than 25 bytes"] * 2,
     ]
     assert len(server.requests) == 2
+
+
+def test_a_batch_ends_in_time(server):
+    fetch = hostfuncs_http.fetch([server.origin], batch_seconds=0.4, concurrency=2)
+    answers = ask(fetch, [server.origin, f"{server.origin}/silent", None, f"{server.origin}/silent", server.origin])
+    late = {"status": None, "body": None, "error": "the batch took more than 0.4 s"}
+    assert answers[0]["status"] == 200
+    assert answers[1:] == [late, None, late, late]
 
 
 def test_what_failed_is_tried_again_where_the_method_allows(server, get):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import duckdb_wasi_udf
+
 PACKAGE = Path(__file__).parent.parent / "duckdb_wasi_udf"
 
 LAYERS = [
@@ -79,6 +81,16 @@ def test_only_the_sql_surface_knows_duckdb(module):
 def test_modules_stay_readable():
     for path in PACKAGE.glob("*.py"):
         assert len(path.read_text().splitlines()) <= 500, path
+
+
+READY_MADE = sorted((PACKAGE.parent / "hostfuncs").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", READY_MADE, ids=lambda path: path.stem)
+def test_the_ready_made_host_functions_import_the_public_api_only(path):
+    assert set(imported_modules(path)) <= set(duckdb_wasi_udf.__all__)
+    assert "import duckdb_wasi_udf" not in path.read_text()
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_nothing_in_the_package_imports_the_ready_made_host_functions():

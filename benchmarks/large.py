@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a hundredth of the rows")
     share = 100 if parser.parse_args().quick else 1
     con = duckdb.connect()
-    sandbox = wasi_udf.install(con)
+    sandbox = wasi_udf.Sandbox(limits=wasi_udf.ResourceLimits(timeout_seconds=300)).install(con)
     con.execute("SET threads = 2")
     sandbox.create_function(con, "plus", "def plus(x: int) -> int: return x + 1")
     runs: list[tuple[str, int, str, dict[str, object], bool]] = [

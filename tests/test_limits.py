@@ -6,9 +6,12 @@ from duckdb_wasi_udf import DataLimits, ResourceLimits
 
 
 def test_every_limit_is_on_by_default():
-    for limits in (ResourceLimits(), DataLimits()):
-        for field in dataclasses.fields(limits):
-            assert 0 < getattr(limits, field.name) < float("inf")
+    limits = ResourceLimits()
+    quotas = [limits.host_batch, limits.host_query, limits.host_function_batch, limits.host_function_query]
+    for kind in (limits, DataLimits(), *quotas):
+        for field in dataclasses.fields(kind):
+            value = getattr(kind, field.name)
+            assert value in quotas if field.name.startswith("host_") else 0 < value < float("inf")
 
 
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), None, True, "10"])

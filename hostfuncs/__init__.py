@@ -1,1 +1,9 @@
-"""Ready-made host functions for duckdb_wasi_udf sandboxes: none yet."""
+"""Ready-made host functions for duckdb_wasi_udf sandboxes: docs/hostfuncs.md.
+
+They are written on the public API alone; a sandbox has those it is given: `Sandbox(host_functions=[...])`.
+"""
+
+from hostfuncs import http, lookup, serialization
+from hostfuncs._options import Options
+
+__all__ = ["Options", "http", "lookup", "serialization"]

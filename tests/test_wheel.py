@@ -15,6 +15,15 @@ con = duckdb.connect(); duckdb_wasi_udf.install(con); con.sql("CREATE TABLE t AS
 print(con.sql("SELECT py_udf('lambda s: s.title()', name) FROM t").fetchall())
 """
 
+READY_MADE = """
+from hostfuncs import http, lookup, serialization
+assert lookup.from_dict({"a": 1}).batched and serialization.decode("parquet", "STRUCT(a BIGINT)[]").batched
+try:
+    http.fetch([])
+except ImportError as error:
+    print(error)
+"""
+
 
 def run(*command, cwd, **options):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=True, **options).stdout
@@ -35,7 +44,8 @@ def test_the_wheel_carries_the_guest_and_runs_everywhere(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("guest.wasm", "MANIFEST.json", "licences/python.txt"):
         assert f"duckdb_wasi_udf/_artifact/{name}" in names
-    assert "hostfuncs/__init__.py" in names
+    for name in ("__init__", "http", "lookup", "serialization"):
+        assert f"hostfuncs/{name}.py" in names
     assert not any(name.startswith(("tests/", "wasm/", "benchmarks/")) for name in names)
 
 
@@ -45,6 +55,9 @@ def test_three_lines_work_in_a_fresh_environment(wheel, tmp_path):
     python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=tmp_path)
     assert run(python, "-c", THREE_LINES, cwd=tmp_path) == "[('Ada Lovelace',)]\n"
+    assert (
+        run(python, "-c", READY_MADE, cwd=tmp_path) == "anyio is not installed: pip install 'duckdb-wasi-udf[http]'\n"
+    )
     report = run(python, "-m", "duckdb_wasi_udf", "doctor", cwd=tmp_path)
     assert report.endswith("everything works\n")
     assert str(ROOT) not in report

@@ -18,7 +18,7 @@ from duckdb_wasi_udf._arrow_reader import read_arguments
 from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._host_grants import RefusedError
 from duckdb_wasi_udf._host_quota import Meter
-from duckdb_wasi_udf._host_threads import AbandonedError
+from duckdb_wasi_udf._host_threads import AbandonedError, StoppedError
 from duckdb_wasi_udf._output import printable
 
 if TYPE_CHECKING:
@@ -194,6 +194,9 @@ class HostCalls:
                 response = Batch([self._run(granted, columns, rows, bytes_in)], rows)
             except KeyboardInterrupt:
                 raise
+            except StoppedError:
+                outcome = "cancelled"
+                return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
             except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
                 outcome, status = _outcome(error)
                 detail = _described(error)

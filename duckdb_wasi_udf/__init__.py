@@ -3,6 +3,7 @@ hard limits.
 """
 
 from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -10,6 +11,7 @@ from duckdb_wasi_udf._errors import (
     GuestError,
     GuestTrap,
     LimitExceeded,
+    PackageError,
     ProtocolError,
     SignatureError,
     WasiUdfError,
@@ -25,6 +27,7 @@ __all__ = [
     "Cancelled",
     "ClosedError",
     "Column",
+    "Columns",
     "DataLimits",
     "GuestError",
     "GuestTrap",
@@ -34,6 +37,7 @@ __all__ = [
     "HostQuota",
     "Interval",
     "LimitExceeded",
+    "PackageError",
     "ProtocolError",
     "ResourceLimits",
     "Sandbox",

@@ -25,12 +25,12 @@ ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
 
-# imports, each with the number of its arguments; all integers are of 32 bits
+# imports, each with the types of its parameters
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORT = "host_import"
 HOST_CALL = "host_call"
 HOST_TAKE = "host_take"
-HOST_IMPORTS = {HOST_IMPORT: 4, HOST_CALL: 4, HOST_TAKE: 2}
+HOST_IMPORTS = {HOST_IMPORT: ("i32",) * 4, HOST_CALL: ("i32",) * 4, HOST_TAKE: ("i32",) * 2}
 
 # statuses
 OK = 0

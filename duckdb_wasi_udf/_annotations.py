@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._interval import Interval
 
 _SQL_TYPES: dict[Any, str] = {
@@ -50,7 +51,7 @@ _KNOWN_NAMES: dict[str, Any] = {kind.__name__: kind for kind in (*_SQL_TYPES, de
         "Generator",
     ]
 }
-_KNOWN_NAMES |= {"typing": typing, "Column": Column}
+_KNOWN_NAMES |= {"typing": typing, "Column": Column, "Columns": Columns}
 
 # Python 3.12 has it; the guest is newer.
 _TYPE_ALIAS = getattr(typing, "TypeAliasType", ())
@@ -142,6 +143,8 @@ def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (None, typing.Any, object, tuple, *_ROWS) or (origin in _ROWS and not inner):
         return _ANY
+    if annotation is Columns or origin is Columns:
+        return _read_row(annotation, namespace)
     if origin in _ROWS or (origin is tuple and len(inner) == 2 and inner[1] is ...):
         return _read_row(inner[0], namespace)
     msg = "is not that of rows, such as Iterator[Row]"
@@ -149,10 +152,12 @@ def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
 
 
 def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
-    """Tuples and dicts are rows, of whatever columns they have."""
+    """Tuples and dicts are rows, of whatever columns they have; Columns give many at once."""
     row = evaluated(row, namespace)
     origin, inner = typing.get_origin(row), typing.get_args(row)
-    if row is tuple or row in _MAPS or origin in _MAPS or (origin is tuple and ... in inner):
+    if origin is Columns:
+        return _read_row(inner[0], namespace)
+    if row is Columns or row is tuple or row in _MAPS or origin in _MAPS or (origin is tuple and ... in inner):
         return _ANY
     if origin is not tuple or not inner:
         return read(row, namespace, 1)
@@ -160,6 +165,36 @@ def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
     if any(column.sql is None for column in columns):
         return _ANY
     return Meaning(f"STRUCT({', '.join(f'col{i} {column.sql}' for i, column in enumerate(columns))})")
+
+
+def row_type(schema: Any) -> str:
+    """The SQL type of the rows that code describes: columns by name, or a type, each as SQL's text or a Python type."""
+    if isinstance(schema, str):
+        return schema
+    if not isinstance(schema, dict):
+        return _row_part(schema, "the row")
+    if not schema:
+        msg = "the schema has no columns"
+        raise TypeError(msg)
+    columns = {str(name): kind if isinstance(kind, str) else _row_part(kind, name) for name, kind in schema.items()}
+    return f"STRUCT({_fields_text(columns)})"
+
+
+def _row_part(kind: Any, name: str) -> str:
+    try:
+        sql = _read_row(kind, {}).sql
+    except UnsupportedAnnotationError as error:
+        msg = f"the schema has {kind!r} for {name}, which {error}"
+        raise TypeError(msg) from error
+    if sql is None:
+        msg = f"the schema has {kind!r} for {name}, of which SQL has no type; write it as SQL, as in 'BIGINT'"
+        raise TypeError(msg)
+    return sql
+
+
+def _fields_text(types: dict[str, str]) -> str:
+    """The fields of a STRUCT, of names and SQL types."""
+    return ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" {sql}' for name, sql in types.items())
 
 
 def evaluated(annotation: Any, namespace: dict[str, Any]) -> Any:
@@ -279,13 +314,14 @@ def _read_class(cls: Any, depth: int) -> Meaning:
         raise UnsupportedAnnotationError(msg)
     namespace = vars(sys.modules[cls.__module__])
     meanings = {name: _read_part(kind, namespace, depth) for name, kind in fields.items()}
+    types = {}
     for name, meaning in meanings.items():
         if meaning.sql is None:
             msg = f"has the field {name!r} without a SQL type"
             raise UnsupportedAnnotationError(msg)
-    quoted = (f'"{name.replace(chr(34), chr(34) * 2)}" {meaning.sql}' for name, meaning in meanings.items())
+        types[name] = meaning.sql
     return Meaning(
-        f"STRUCT({', '.join(quoted)})",
+        f"STRUCT({_fields_text(types)})",
         json=any(meaning.json for meaning in meanings.values()),
         convert=_fields(make, {name: meaning.convert for name, meaning in meanings.items()}),
     )

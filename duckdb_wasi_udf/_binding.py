@@ -15,15 +15,19 @@ import wasmtime
 from wasmtime import _bindings, _ffi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
 _MAX_ARGUMENTS = 4
 
 
-def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
+# The same library, for calls so short that releasing the GIL around them would only make this thread wait for it.
+_short_calls = ctypes.PyDLL(None, handle=_ffi.dll._handle)
+
+
+def _prototype(library: ctypes.CDLL, name: str, restype: Any, *argtypes: Any) -> Any:
     """A C function under our own prototype: pointers are plain integers, which cost no objects."""
-    function = _ffi.dll[name]
+    function = library[name]
     function.restype = restype
     function.argtypes = argtypes
     return function
@@ -31,21 +35,31 @@ def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
 
 _POINTER = ctypes.c_void_p
 _call_unchecked = _prototype(
-    "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
+    _ffi.dll, "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
 )
-_memory_data = _prototype("wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
-_memory_data_size = _prototype("wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
-_set_epoch_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
-
-
+_export_get = _prototype(
+    _short_calls,
+    "wasmtime_instance_export_get",
+    ctypes.c_bool,
+    _POINTER,
+    _POINTER,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    _POINTER,
+)
+_memory_data = _prototype(_short_calls, "wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
+_memory_data_size = _prototype(_short_calls, "wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
+_set_fuel = _prototype(_short_calls, "wasmtime_context_set_fuel", ctypes.c_size_t, _POINTER, ctypes.c_uint64)
+_set_epoch_deadline = _prototype(_short_calls, "wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
 _define_func = _prototype(
+    _short_calls,
     "wasmtime_linker_define_func_unchecked",
     _POINTER,
     *(_POINTER, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t),  # linker, module, name
     *(_POINTER, _POINTER, _POINTER, _POINTER),  # type, callback, its data, their finalizer
 )
-_caller_context = _prototype("wasmtime_caller_context", ctypes.c_size_t, _POINTER)
-_new_trap = _prototype("wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+_caller_context = _prototype(_short_calls, "wasmtime_caller_context", ctypes.c_size_t, _POINTER)
+_new_trap = _prototype(_short_calls, "wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 
 
 class Host(Protocol):
@@ -91,18 +105,21 @@ def _callback(name: str, n_arguments: int) -> Any:
 _callbacks: dict[str, Any] = {}
 
 
-def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, int]) -> None:
-    """Define functions whose arguments and result are 32-bit integers, which the instance's `Host` answers.
+_VALUE_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+
+
+def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, Sequence[str]]) -> None:
+    """Define functions of integers that return one of 32 bits, which the instance's `Host` answers.
 
     Args:
         linker: where.
         module: the module that they are imported from.
-        imports: their names, each with its number of arguments.
+        imports: their names, each with the types of its parameters, "i32" or "i64", of which 32 bits are passed on.
     """
-    integer = wasmtime.ValType.i32()
-    for name, n_arguments in imports.items():
-        callback = _callbacks.get(name) or _callbacks.setdefault(name, _callback(name, n_arguments))
-        function_type = wasmtime.FuncType([integer] * n_arguments, [integer])
+    for name, parameters in imports.items():
+        callback = _callbacks.get(name) or _callbacks.setdefault(name, _callback(name, len(parameters)))
+        types = [_VALUE_TYPES[parameter]() for parameter in parameters]
+        function_type = wasmtime.FuncType(types, [wasmtime.ValType.i32()])
         names = (module.encode(), len(module), name.encode(), len(name))
         error = _define_func(linker.ptr(), *names, function_type.ptr(), ctypes.cast(callback, _POINTER), None, None)
         if error:
@@ -116,19 +133,12 @@ class RawInstance:
     """
 
     def __init__(self, store: wasmtime.Store, instance: wasmtime.Instance, host: Host | None = None) -> None:
-        exports = instance.exports(store)
-        self._functions = {
-            name: export for name, export in exports._extern_map.items() if isinstance(export, wasmtime.Func)
-        }
-        self._addresses = {name: ctypes.addressof(function._func) for name, function in self._functions.items()}
-        memory = exports["memory"]
-        if not isinstance(memory, wasmtime.Memory):
-            msg = "the module exports no memory"
-            raise TypeError(msg)
-        self._memory = memory._memory
-        self._memory_at = ctypes.addressof(self._memory)
         self._store = store
         self._context = int(ctypes.cast(store._context(), _POINTER).value or 0)
+        self._instance = instance._instance
+        self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
+        self._addresses: dict[str, int] = {}  # of functions
+        self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
         if host is not None:
             _hosts[self._context] = host
         self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
@@ -153,10 +163,31 @@ class RawInstance:
         values = self._values
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_VALUE] = argument
-        error = _call_unchecked(self._context, self._addresses[name], self._values_at, _MAX_ARGUMENTS, self._trap_at)
+        function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
         if error or self._trap.value:
             self._raise(error)
         return int(values[0])
+
+    def _find(self, name: str, kind: Any) -> int:
+        """The address of an export's handle."""
+        if not self._context:
+            msg = f"{name} is called after the instance was closed"
+            raise RuntimeError(msg)
+        extern: Any = _bindings.wasmtime_extern_t()
+        encoded = name.encode()
+        instance_at = ctypes.addressof(self._instance)
+        if not _export_get(self._context, instance_at, encoded, len(encoded), ctypes.addressof(extern)):
+            msg = f"the module exports no {name!r}"
+            raise KeyError(msg)
+        if extern.kind != kind.value:
+            msg = f"the module's export {name!r} is of another kind"
+            raise TypeError(msg)
+        self._exports[name] = extern
+        address = ctypes.addressof(extern.of)
+        if extern.kind == _ffi.WASMTIME_EXTERN_FUNC.value:
+            self._addresses[name] = address
+        return address
 
     def _raise(self, error: int) -> None:
         if error:
@@ -174,8 +205,19 @@ class RawInstance:
         """Free the memory now, whoever still refers to this object: a traceback, say. No call may follow."""
         self._addresses.clear()
         _hosts.pop(self._context, None)
+        self._context = 0
         self._store.close()
 
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""
         _set_epoch_deadline(self._context, ticks)
+
+    def set_fuel(self, fuel: int) -> None:
+        """Let the guest execute about `fuel` instructions from now.
+
+        Raises:
+            wasmtime.WasmtimeError: the engine doesn't count them.
+        """
+        error = _set_fuel(self._context, fuel)
+        if error:
+            self._raise(error)

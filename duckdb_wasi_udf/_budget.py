@@ -33,10 +33,11 @@ class Usage:
 
 
 class Budget:
-    """Adds up the time a function spends in guests, on all threads, for as long as it is kept busy.
+    """Adds up the time in which any thread runs a function, for as long as it is kept busy.
 
     DuckDB doesn't tell a function which query calls it. Its batches follow each other closely, so calls with pauses of
-    less than a second between them count as one query.
+    less than a second between them count as one query. It is the wall's time, so that a query that gets more threads
+    isn't allowed less.
     """
 
     def __init__(self, label: str, allowed_seconds: float) -> None:
@@ -50,7 +51,8 @@ class Budget:
         self._allowed = allowed_seconds
         self._lock = threading.Lock()
         self._running = 0
-        self._spent = 0.0
+        self._spent = 0.0  # before `_busy_since`
+        self._busy_since = 0.0
         self._last = float("-inf")
         self.usage = Usage()
 
@@ -64,11 +66,13 @@ class Budget:
             LimitExceeded: nothing is left; what was spent is forgotten, for the next query.
         """
         with self._lock:
-            if not self._running and now - self._last >= REST_SECONDS:
-                self._spent = 0.0
-            left = self._allowed - self._spent
+            if not self._running:
+                self._busy_since = now
+                if now - self._last >= REST_SECONDS:
+                    self._spent = 0.0
+            left = self._allowed - self._spent - (now - self._busy_since)
             if left <= 0:
-                self._spent = 0.0
+                self._spent, self._busy_since = 0.0, now
                 raise self.exceeded()
             self._running += 1
         return left
@@ -88,7 +92,8 @@ class Budget:
         usage = self.usage
         with self._lock:
             self._running -= 1
-            self._spent += now - began
+            if not self._running:
+                self._spent += now - self._busy_since
             self._last = now
             usage.calls += 1
             usage.seconds += now - began

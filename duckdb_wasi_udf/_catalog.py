@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import logging
@@ -19,12 +20,14 @@ from duckdb.func import ARROW
 
 from duckdb_wasi_udf import _guest, _stored
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError, readable
+from duckdb_wasi_udf._table_sql import Streams, drop_macro, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from duckdb_wasi_udf._host_audit import HostCallRecord
     from duckdb_wasi_udf._scalar import ScalarFunction
+    from duckdb_wasi_udf._table import TableFunction
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
 
@@ -79,6 +82,7 @@ def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Arr
 # What `py_create_function` takes as options, with the type of each.
 _OPTIONS: dict[str, type] = {
     "kind": str,
+    "schema": str,
     "parameters": list,
     "return_type": str,
     "null_handling": str,
@@ -87,13 +91,16 @@ _OPTIONS: dict[str, type] = {
     "replace": bool,
     "persist": bool,
 }
-_KINDS = ("scalar", "aggregate")
+
+# Those that functions of each kind have.
+_TYPED = {"parameters", "return_type"}
+_KINDS = {
+    "scalar": _TYPED | {"null_handling", "exception_handling", "side_effects"},
+    "aggregate": _TYPED,
+    "table": {"schema"},
+}
 
 _LONGEST_NAME = 200
-
-
-# Those that aggregates don't have.
-_SCALAR_OPTIONS = {"null_handling", "exception_handling", "side_effects"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class _Sandbox(Protocol):
     """What a catalog needs of the sandbox whose functions it creates: see `Sandbox`."""
 
     allow_create: bool
-    functions: dict[str, ScalarFunction]
+    functions: dict[str, ScalarFunction | TableFunction]
 
     @property
     def audit(self) -> Callable[[], list[HostCallRecord]]:
@@ -129,6 +136,10 @@ class _Sandbox(Protocol):
     def create_aggregate_function(self) -> Callable[..., duckdb.DuckDBPyConnection]:
         """Creates an aggregate function."""
 
+    @property
+    def create_table(self) -> Callable[..., None]:
+        """Creates a table function."""
+
 
 class Catalog:
     """The functions created from SQL in one database.
@@ -145,9 +156,10 @@ class Catalog:
     def __init__(self, sandbox: _Sandbox, con: duckdb.DuckDBPyConnection) -> None:
         self._sandbox = sandbox
         self._con = weakref.ref(con)
+        self._streams = Streams(con)
         # For changes of the database, which would otherwise conflict with each other.
         self._lock = threading.RLock()
-        self._created: dict[str, ScalarFunction] = {}
+        self._created: dict[str, ScalarFunction | TableFunction] = {}
         self._persisted: set[str] = set()
         self._lost: list[_Lost] = []
         self._language = f"CPython {_guest.find().manifest['versions']['python']}"
@@ -229,19 +241,13 @@ class Catalog:
     def _create(self, name: Any, source: Any, options: Any = None, *, stored: bool = False) -> str:
         """Create one function; what came of it, as text."""
         label = "py_create_function"
-        if not isinstance(name, str) or not isinstance(source, str):
-            msg = f"{label}: the name and the code are VARCHAR, and not NULL"
-            raise SignatureError(msg)
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name.lower().startswith("py_"):
-            msg = (
-                f"{label}: {readable(name)[:_LONGEST_NAME]!r} can't be a name: it has 1 to {_LONGEST_NAME} characters, "
-                "all printable, and doesn't begin with py_"
-            )
-            raise SignatureError(msg)
+        _check_text(label, name, source)
         given = _checked(f"{label}({name!r})", options)
         kind, persist, replace = given.pop("kind", "scalar"), given.pop("persist", False), given.pop("replace", False)
         sandbox, key = self._sandbox, name.lower()
-        create = sandbox.create_function if kind == "scalar" else sandbox.create_aggregate_function
+        create: Callable[..., object] = functools.partial(sandbox.create_table, streams=self._streams)
+        if kind != "table":
+            create = sandbox.create_function if kind == "scalar" else sandbox.create_aggregate_function
         with self._lock:
             before, kept = self._created.get(key), sandbox.functions.get(key)
             if not replace and (before is not None or (not stored and self._is_lost(key))):
@@ -268,7 +274,7 @@ class Catalog:
                 raise
             self._created[key] = function
             if before is not None:
-                before.close()  # queries that are running it go on, with instances that aren't kept
+                before.retire()  # queries that are running it go on, with instances that aren't kept
             if not stored:
                 self._lost = [lost for lost in self._lost if lost.name.lower() != key]
             (self._persisted.add if persist or stored else self._persisted.discard)(key)
@@ -296,7 +302,7 @@ class Catalog:
             if function is not None:
                 del self._created[key]
                 self._sandbox.functions.pop(key, None)
-                function.close()
+                function.retire()
         return name
 
     def _is_lost(self, key: str) -> bool:
@@ -329,7 +335,8 @@ class Catalog:
     def _present(self) -> set[str] | None:
         """The names of the functions of the database, in lower case; None when they can't be read any more."""
         with contextlib.suppress(SignatureError), self._changing() as cursor:
-            found = cursor.execute("SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'")
+            query = "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
+            found = cursor.execute(f"{query} AND function_type = 'scalar'")  # a table function's macro may be left
             return {name for (name,) in found.fetchall()}
         return None
 
@@ -358,6 +365,19 @@ class Catalog:
         logger.warning("the stored function %s is not restored: %s", lost.name, lost.problem)
 
 
+def _check_text(label: str, name: Any, source: Any) -> None:
+    """What a function is created with: a name that SQL may give, and code."""
+    if not isinstance(name, str) or not isinstance(source, str):
+        msg = f"{label}: the name and the code are VARCHAR, and not NULL"
+        raise SignatureError(msg)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name.lower().startswith("py_"):
+        msg = (
+            f"{label}: {readable(name)[:_LONGEST_NAME]!r} can't be a name: it has 1 to {_LONGEST_NAME} characters, "
+            "all printable, and doesn't begin with py_"
+        )
+        raise SignatureError(msg)
+
+
 def _checked(label: str, options: Any) -> dict[str, Any]:
     """The options that are not NULL, each of the type it has to have."""
     if options is not None and not isinstance(options, dict):
@@ -377,11 +397,11 @@ def _checked(label: str, options: Any) -> dict[str, Any]:
             raise SignatureError(msg)
     kind = given.get("kind", "scalar")
     if kind not in _KINDS:
-        msg = f"{label}: kind must be {' or '.join(map(repr, _KINDS))}, got {kind!r:.200}"
+        msg = f"{label}: kind must be one of {', '.join(map(repr, _KINDS))}; got {kind!r:.200}"
         raise SignatureError(msg)
-    surplus = given.keys() & _SCALAR_OPTIONS
-    if kind == "aggregate" and surplus:
-        msg = f"{label}: an aggregate has no option {', '.join(sorted(surplus))}"
+    surplus = given.keys() - _KINDS[kind] - {"kind", "replace", "persist"}
+    if surplus:
+        msg = f"{label}: a function of the kind {kind!r} has no option {', '.join(sorted(surplus))}"
         raise SignatureError(msg)
     return given
 
@@ -402,14 +422,16 @@ def _object(text: object) -> dict[str, Any]:
 
 
 def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """DuckDB would take a function of a name that is its own for one more overload."""
-    query = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower(?) LIMIT 1"
-    if cursor.execute(query, [name]).fetchone() is not None:
+    """DuckDB would take a function of a name that is its own for one more overload; macros of ours may be left."""
+    found = cursor.execute(
+        "SELECT function_type, macro_definition FROM duckdb_functions() WHERE lower(function_name) = lower(?)", [name]
+    )
+    if not all(kind == "table_macro" and is_ours(definition) for kind, definition in found.fetchall()):
         msg = f"py_create_function: {name} is the name of a function that was not created with py_create_function"
         raise SignatureError(msg)
 
 
-def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction) -> None:
+def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction | TableFunction) -> None:
     """Take a function out of DuckDB's catalog, in the cursor's transaction.
 
     A connection removes only names that it has registered itself, but then the entry as a whole: so it registers one
@@ -425,3 +447,5 @@ def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction) -> None
     never.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     cursor.create_function(name, never, ["BOOLEAN" for _ in positions], "BOOLEAN", type=ARROW)
     cursor.remove_function(name)
+    if function.kind == "table":
+        drop_macro(cursor, name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf import _cache, _engine, _guest
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._install import Sandbox
 from duckdb_wasi_udf._instance import Definition
@@ -46,7 +46,7 @@ def _report_guest() -> None:
     started = time.perf_counter()
     engine = _engine.load(guest, timeout_seconds=10)
     seconds = time.perf_counter() - started
-    where = "compiled now" if engine.compiled_now else f"loaded from {_engine.cache_directory()}"
+    where = "compiled now" if engine.compiled_now else f"loaded from {_cache.directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
     sandbox = Sandbox()
     definition = Definition.from_source("lambda x: x", "doctor")

@@ -7,23 +7,22 @@ import importlib.metadata
 import json
 import os
 import platform
-import stat
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import wasmtime
 
-from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf import _abi, _cache, _coarse_clock
 from duckdb_wasi_udf._binding import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._stack import WASM_STACK_BYTES
 from duckdb_wasi_udf._ticker import Clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._guest import Guest
 
 
@@ -35,13 +34,24 @@ class Engine:
 
     Attributes:
         clock: to be entered around every call into an instance.
+        coarse_clock: what tells its instances the time, if it isn't the host's clocks.
+        counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.
         compile_seconds: what compiling took, now or when the cache was filled.
         memory_bytes: the memory an instance starts with, most of it shared between instances.
     """
 
-    def __init__(self, guest: Guest, directory: Path, *, timeout_seconds: float, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        directory: Path,
+        *,
+        timeout_seconds: float,
+        deterministic: bool = False,
+        counts_fuel: bool = False,
+        coarse_clock: CoarseClock | None = None,
+    ) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
         Args:
@@ -49,10 +59,15 @@ class Engine:
             directory: the cache.
             timeout_seconds: the longest time a call may be given.
             deterministic: there is no clock and no random source; an instance that asks for one traps.
+            counts_fuel: the code counts the instructions it executes, and is compiled for that.
+            coarse_clock: answers for the clocks in place of the host's.
         """
+        self.coarse_clock = coarse_clock
         self.deterministic = deterministic
+        self.counts_fuel = counts_fuel
         config = wasmtime.Config()
         config.epoch_interruption = True
+        config.consume_fuel = counts_fuel
         config.max_wasm_stack = WASM_STACK_BYTES
         self._engine = wasmtime.Engine(config)
         self.clock = Clock(self._engine, timeout_seconds)
@@ -65,6 +80,9 @@ class Engine:
             linker.define_unknown_imports_as_traps(module)
         else:
             linker.define_wasi()
+        if coarse_clock is not None:
+            linker.allow_shadowing = True
+            define_imports(linker, _coarse_clock.MODULE, _coarse_clock.IMPORTS)
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
         # The module imports nothing else but a clock and a random source, which its build checks: see docs/security.md.
@@ -86,8 +104,8 @@ class Engine:
 
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
         """The compiled module, from the cache when its file is whole, else compiled and put there."""
-        _make_private(directory)
-        code = directory / f"{_cache_key(guest)}.cwasm"
+        _cache.make_private(directory)
+        code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
         notes = code.with_suffix(".json")
         try:
             noted = json.loads(notes.read_text())
@@ -106,30 +124,43 @@ class Engine:
         self.compile_seconds = time.perf_counter() - started
         serialized = bytes(module.serialize())
         noted = {"sha256": hashlib.sha256(serialized).hexdigest(), "compile_seconds": self.compile_seconds}
-        try:
-            _replace(code, serialized)
-            _replace(notes, json.dumps(noted).encode())
-        except OSError as error:
-            raise ArtifactError(_unwritable(directory, error)) from error
+        _cache.replace(code, serialized)
+        _cache.replace(notes, json.dumps(noted).encode())
         return module
 
 
 _loading = threading.Lock()  # so that the guest is compiled once
 
 
-def load(guest: Guest, *, timeout_seconds: float, deterministic: bool = False) -> Engine:
+def load(
+    guest: Guest,
+    *,
+    timeout_seconds: float,
+    deterministic: bool = False,
+    counts_fuel: bool = False,
+    coarse_clock: CoarseClock | None = None,
+) -> Engine:
     """A sandbox's engine; the first on a machine compiles the guest.
 
     Args:
         guest: the module.
         timeout_seconds: the longest time a call may be given.
         deterministic: see `Engine`.
+        counts_fuel: see `Engine`.
+        coarse_clock: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
     """
     with _loading:
-        return Engine(guest, cache_directory(), timeout_seconds=timeout_seconds, deterministic=deterministic)
+        return Engine(
+            guest,
+            _cache.directory(),
+            timeout_seconds=timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=counts_fuel,
+            coarse_clock=coarse_clock,
+        )
 
 
 def _after_fork() -> None:
@@ -142,22 +173,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def cache_directory() -> Path:
-    """Where compiled guests are kept: `$DUCKDB_WASI_UDF_CACHE/compiled`, or in the user's cache directory."""
-    if chosen := os.environ.get("DUCKDB_WASI_UDF_CACHE"):
-        return Path(chosen) / "compiled"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "duckdb-wasi-udf" / "compiled"
-
-
-def _cache_key(guest: Guest) -> str:
+def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
     """Everything the machine code depends on. wasmtime itself refuses code of another CPU or other settings."""
-    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine())
+    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -176,37 +194,3 @@ def _sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             _hashes[file_state] = hashlib.file_digest(file, "sha256").hexdigest()
     return _hashes[file_state]
-
-
-def _make_private(directory: Path) -> None:
-    """Machine code is run as it is found, so nobody else may write where it is kept."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if sys.platform != "win32":
-            status = directory.stat()
-            if status.st_uid != os.getuid():
-                msg = f"the cache directory {directory} belongs to another user; set DUCKDB_WASI_UDF_CACHE to your own"
-                raise ArtifactError(msg)
-            if stat.S_IMODE(status.st_mode) != 0o700:
-                directory.chmod(0o700)
-    except OSError as error:
-        raise ArtifactError(_unwritable(directory, error)) from error
-
-
-def _unwritable(directory: Path, error: OSError) -> str:
-    return (
-        f"the cache directory {directory} can't be written ({error.strerror}); set DUCKDB_WASI_UDF_CACHE to a "
-        "directory of yours"
-    )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, whoever else writes it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -3,6 +3,7 @@
 ```
 WasiUdfError
 ├── ArtifactError     the guest can't be found, read or compiled, or speaks another ABI
+├── PackageError      a package can't be given to guests
 ├── SignatureError    a function, its types and its arguments don't fit together
 ├── GuestError        the user's code raised, or returned what its type can't hold
 ├── LimitExceeded     time, memory or size ran out
@@ -25,6 +26,10 @@ class WasiUdfError(Exception):
 
 class ArtifactError(WasiUdfError):
     """The guest can't be found, read or compiled, or speaks another ABI version."""
+
+
+class PackageError(WasiUdfError):
+    """A package can't be given to guests: it isn't there, needs native code, or clashes with another."""
 
 
 class SignatureError(WasiUdfError):

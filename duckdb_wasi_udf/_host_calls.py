@@ -12,19 +12,20 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf import _abi, _coarse_clock
 from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory
 from duckdb_wasi_udf._arrow_reader import read_arguments
 from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._host_grants import RefusedError
 from duckdb_wasi_udf._host_quota import Meter
-from duckdb_wasi_udf._host_threads import AbandonedError
+from duckdb_wasi_udf._host_threads import AbandonedError, StoppedError
 from duckdb_wasi_udf._output import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._binding import RawInstance
+    from duckdb_wasi_udf._coarse_clock import CoarseClock
     from duckdb_wasi_udf._deadline import Deadline
     from duckdb_wasi_udf._host_grants import Granted, Grants
     from duckdb_wasi_udf._limits import ResourceLimits
@@ -72,7 +73,12 @@ class HostCalls:
     """
 
     def __init__(
-        self, label: str, limits: ResourceLimits, finders: tuple[Finder, ...] = (), grants: Grants | None = None
+        self,
+        label: str,
+        limits: ResourceLimits,
+        finders: tuple[Finder, ...] = (),
+        grants: Grants | None = None,
+        clock: CoarseClock | None = None,
     ) -> None:
         """Prepare to answer.
 
@@ -81,7 +87,9 @@ class HostCalls:
             limits: what it may ask for.
             finders: asked in turn for what the guest wants by name.
             grants: the host functions it may call.
+            clock: answers for the clocks, if they aren't the host's own.
         """
+        self._coarse_clock = clock
         self._label = label
         self._finders = finders
         self._grants = grants
@@ -119,6 +127,8 @@ class HostCalls:
 
     def answer(self, name: str, *arguments: int) -> int:
         """Answer an import: see `_binding.Host`."""
+        if self._coarse_clock is not None and name in _coarse_clock.IMPORTS:  # no work to stop the guest's time for
+            return self._coarse_clock.answer(LinearMemory(*self._raw.memory()).write, name, *arguments)
         self._deadline.pause()
         try:
             return self._answers[name](*arguments)
@@ -151,7 +161,9 @@ class HostCalls:
         if found is None or len(found) > _abi.MOST_BYTES:
             return _abi.ABSENT
         if len(found) <= out_size:
+            began = time.perf_counter()
             memory.write(out, found)
+            self._deadline.charge(time.perf_counter() - began)  # the guest asks in no time for more than memory holds
         return len(found)
 
     # ---- host functions ------------------------------------------------------------------------------------------
@@ -182,6 +194,9 @@ class HostCalls:
                 response = Batch([self._run(granted, columns, rows, bytes_in)], rows)
             except KeyboardInterrupt:
                 raise
+            except StoppedError:
+                outcome = "cancelled"
+                return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
             except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
                 outcome, status = _outcome(error)
                 detail = _described(error)

@@ -21,6 +21,10 @@ class AbandonedError(Exception):
     """Too many calls that were given up are still running."""
 
 
+class StoppedError(Exception):
+    """The wait for a call was ended, by whoever stops the guest that made it."""
+
+
 class Threads:
     """Runs calls, and counts those that were given up and still run."""
 
@@ -37,7 +41,8 @@ class Threads:
             stopped: tells whether to wait no longer.
 
         Raises:
-            TimeoutError: it has not returned in time, or the wait was stopped.
+            TimeoutError: it has not returned in time.
+            StoppedError: the wait was stopped.
             AbandonedError: it was not called, because `MOST_ABANDONED` others are still running.
             BaseException: what it raised.
         """
@@ -61,14 +66,18 @@ class Threads:
 
         threading.Thread(target=work, name="duckdb-wasi-udf-host-function", daemon=True).start()
         give_up = time.monotonic() + timeout_seconds
+        is_stopped = False
         try:
             while not done.wait(min(_POLL_SECONDS, max(give_up - time.monotonic(), 0))):
-                if time.monotonic() >= give_up or stopped():
+                is_stopped = stopped()
+                if is_stopped or time.monotonic() >= give_up:
                     break
         finally:  # a Ctrl-C, too
             with self._lock:
                 given_up = not done.is_set()
                 self._abandoned += given_up
+        if given_up and is_stopped:
+            raise StoppedError
         if given_up:
             msg = f"it has not returned after {timeout_seconds:g} seconds"
             raise TimeoutError(msg)

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 from duckdb.func import ARROW, SPECIAL
-from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _source
 from duckdb_wasi_udf._aggregate import GroupFunction, InlineAggregate
 from duckdb_wasi_udf._catalog import Catalog
 from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
+from duckdb_wasi_udf._given import check_name, choice, row_type, type_name, type_names
+from duckdb_wasi_udf._given import sql_type_of as _sql_type_of
 from duckdb_wasi_udf._host_grants import Grants
 from duckdb_wasi_udf._sandbox import CLOSED, TrustDomain
 from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
-from duckdb_wasi_udf._signature import VARIANT, SqlType, resolve
+from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table_map_sql import InlineMap, Maps, map_relation
-from duckdb_wasi_udf._table_sql import InlineTable, NamedTable, Streams, define, row_type
+from duckdb_wasi_udf._table_sql import InlineTable, NamedTable, Streams, define
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._host import HostFunction
-    from duckdb_wasi_udf._instance import GuestInstance
+    from duckdb_wasi_udf._instance import Definition, GuestInstance
     from duckdb_wasi_udf._signature import Signature
+    from duckdb_wasi_udf._table import TableFunction
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -47,10 +49,6 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf_timestamp": "TIMESTAMP",
     "py_udf_varchar": "VARCHAR",
 }
-
-# Bounds of a type's name, far above what anyone writes.
-_LONGEST_TYPE = 10_000
-_MOST_BRACKETS = 500
 
 # Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
 # then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
@@ -99,7 +97,7 @@ class Sandbox(TrustDomain):
         self.allow_inline = allow_inline
         self.allow_create = allow_create
         # By name in lower case; what SQL created as well as what Python did.
-        self.functions: dict[str, ScalarFunction] = {}
+        self.functions: dict[str, ScalarFunction | TableFunction] = {}
         self._maps = Maps(self, _sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
@@ -195,11 +193,12 @@ class Sandbox(TrustDomain):
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
         self.check_open()
-        by_batch = _choice(name, "type", type, ("native", "arrow")) == "arrow"
-        sees_null = _choice(name, "null_handling", null_handling, ("default", "special")) == "special"
-        return_null = _choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
-        parameter_names = None if parameters is None else [_sql_type(name, item) for item in parameters]
-        return_name = None if return_type is None else _sql_type(name, return_type)
+        check_name(name)
+        by_batch = choice(name, "type", type, ("native", "arrow")) == "arrow"
+        sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
+        return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
+        parameter_names = type_names(name, parameters)
+        return_name = None if return_type is None else type_name(name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
             return resolve(
@@ -211,7 +210,7 @@ class Sandbox(TrustDomain):
                 sees_null=sees_null,
             )
 
-        definition = _source.define(function, name, return_null=return_null, by_batch=by_batch)
+        definition = self._ship(function, name, return_null=return_null, by_batch=by_batch)
         scalar = ScalarFunction(self, definition, signature)
         types = scalar.takes.declared_types
         if types == [] and side_effects:
@@ -255,13 +254,15 @@ class Sandbox(TrustDomain):
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
         self.check_open()
-        lists = None if parameters is None else ["BIGINT", *(f"{_sql_type(name, item)}[]" for item in parameters)]
-        return_name = None if return_type is None else _sql_type(name, return_type)
+        check_name(name)
+        values = type_names(name, parameters)
+        lists = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
+        return_name = None if return_type is None else type_name(name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
             return resolve(name, instance.description, _sql_type_of, parameters=lists, return_type=return_name)
 
-        definition = _source.define(function, name, return_null=False)
+        definition = self._ship(function, name)
         self._keep(con, name, GroupFunction(self, definition, signature))
         return con
 
@@ -272,7 +273,7 @@ class Sandbox(TrustDomain):
 
         It is called anew for every scan and gives rows as they are wanted, 2048 at a time. Each is a tuple, dict, named
         tuple or dataclass instance with a value for every column; of a single column, named as the function, the value
-        alone.
+        alone. `Columns` gives many rows at once.
 
         Args:
             con: the connection to register with. Every connection of the database sees the function, as long as this
@@ -281,9 +282,10 @@ class Sandbox(TrustDomain):
                 function behind it.
             function: a callable, which is shipped as source, or source text: see `create_function`.
             schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
-                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. None to go
-                by the annotation (`Iterator[Row]`), and without one by the first 2048 rows, for which binding a query
-                calls the function.
+                "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. Or a def or
+                lambda that returns either for the arguments of a call, in the sandbox while a query is bound. None to
+                go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
+                the first 2048 rows, for which binding a query calls the function.
 
         Returns:
             The connection.
@@ -293,18 +295,35 @@ class Sandbox(TrustDomain):
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        self.check_open()
-        declared = None if schema is None else row_type(name, schema)
-        definition = _source.define(function, name, return_null=False)
-        table = NamedTable(name, define(self, definition, declared, _sql_type_of), Streams(con))
-        self.register(con, name, table, None, "VARCHAR")
-        self.hold(table)
-        try:
-            table.create_macro(con)
-        except BaseException:
-            con.remove_function(name)
-            raise
+        self.create_table(con, name, function, schema, streams=Streams(con))
         return con
+
+    def create_table(
+        self, con: duckdb.DuckDBPyConnection, name: str, function: Any, schema: Any = None, *, streams: Streams
+    ) -> None:
+        """Register a table function, whose streams go to a place of their own: see `create_table_function`."""
+        self.check_open()
+        check_name(name)
+        declared: str | Definition | None = None
+        if inspect.isfunction(schema):
+            declared = self._ship(schema, f"{name}'s schema")
+        elif schema is not None:
+            declared = row_type(name, schema)
+        definition = self._ship(function, name)
+        table = NamedTable(name, define(self, definition, declared, _sql_type_of), streams)
+        try:
+            self.register(con, name, table, None, "VARCHAR")
+            try:
+                table.create_macro(con)
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
+                    con.remove_function(name)
+                raise
+        except BaseException:
+            table.close()
+            raise
+        self.hold(table)
+        self.functions[name.lower()] = table.function
 
     def map_batches(
         self, relation: duckdb.DuckDBPyRelation, function: Callable[..., Any] | str, schema: Any = None
@@ -330,7 +349,7 @@ class Sandbox(TrustDomain):
         self.check_open()
         name = getattr(function, "__name__", "map_batches")
         declared = None if schema is None else row_type(name, schema)
-        return map_relation(self._maps, relation, _source.define(function, name, return_null=False), declared)
+        return map_relation(self._maps, relation, self._ship(function, name), declared)
 
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
@@ -369,12 +388,23 @@ class Sandbox(TrustDomain):
 
         return register
 
+    def _ship(
+        self, function: Callable[..., Any] | str, name: str, *, return_null: bool = False, by_batch: bool = False
+    ) -> Definition:
+        """The definition of a function that may use the sandbox's packages: see `_source.define`."""
+        modules = self.modules.names
+        return _source.define(function, name, return_null=return_null, by_batch=by_batch, modules=modules)
+
     def _keep(
         self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False
     ) -> None:
         """Register a named function and keep account of it."""
         takes = function.takes
-        self.register(con, name, function, takes.declared_types, takes.return_type, side_effects=side_effects)
+        try:
+            self.register(con, name, function, takes.declared_types, takes.return_type, side_effects=side_effects)
+        except BaseException:
+            function.close()
+            raise
         self.hold(function)
         self.functions[name.lower()] = function
 
@@ -452,35 +482,3 @@ def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
         The sandbox.
     """
     return Sandbox().install(con)
-
-
-@functools.cache
-def _sql_type_of(text: str) -> SqlType:
-    """The SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name."""
-    if len(text) > _LONGEST_TYPE or max(text.count("("), text.count("[")) > _MOST_BRACKETS:
-        raise KeyError(text[:_LONGEST_TYPE])
-    try:
-        name = str(DuckDBPyType(text))  # parsed as a type, never run; its own name for it is safe in a query
-        with duckdb.connect() as con:
-            con.execute("SET arrow_lossless_conversion = true")
-            return SqlType(name, con.sql(f"SELECT NULL::{name} AS x").to_arrow_table().schema.field(0).type)
-    except duckdb.Error as error:
-        raise KeyError(text) from error
-
-
-def _choice(function: str, option: str, value: Any, allowed: tuple[str, str]) -> str:
-    """The name of an option's value, given as str or as DuckDB's enum."""
-    text = str(getattr(value, "name", value)).lower()
-    if text not in allowed:
-        msg = f"{function}: {option} must be {' or '.join(map(repr, allowed))}, got {value!r}"
-        raise SignatureError(msg)
-    return text
-
-
-def _sql_type(function: str, value: Any) -> str:
-    """DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
-    try:
-        return str(DuckDBPyType(value))
-    except (duckdb.Error, TypeError) as error:
-        msg = f"{function}: {value!r} is not a type DuckDB knows: {error}"
-        raise SignatureError(msg) from error

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
@@ -66,6 +66,7 @@ class Unit:
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
         links: what it finds as globals from other units: {global name: number of the unit}.
+        code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Unit:
     captured: str | None = None
     imports: dict[str, str] = field(default_factory=dict)
     links: dict[str, int] = field(default_factory=dict)
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class Definition:
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
         hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
+        described: an instance has described it already, and found nothing that every instance has to know.
     """
 
     label: str
@@ -95,6 +98,7 @@ class Definition:
     by_batch: bool = False
     table: bool = False
     hidden_arguments: int = 0
+    described: bool = False
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
@@ -102,16 +106,20 @@ class Definition:
         return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
 
     @property
+    def is_text(self) -> bool:
+        """Whether the source text is all there is; a shipped callable comes with more."""
+        return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
+
+    @property
     def source_hash(self) -> str:
         """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
-        shipped = len(self.units) > 1 or self.units[0].captured or self.units[0].imports
-        return hashlib.sha256(self.encode() if shipped else self.units[0].source.encode()).hexdigest()
+        return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
 
     def encode(self) -> bytes:
         """The JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
         flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
-        return json.dumps({"units": units} | flags).encode()
+        return json.dumps({"units": units, "described": self.described} | flags).encode()
 
 
 class GuestInstance:
@@ -157,7 +165,7 @@ class GuestInstance:
         self._budgeted = False
         self.broken = False
         self._seconds_inside = 0.0  # calls of exports, all together
-        self._host = HostCalls(definition.label, limits, finders, grants)
+        self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
         except wasmtime.WasmtimeError as error:
@@ -186,7 +194,20 @@ class GuestInstance:
         self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
         if self._handle < 0:
             self._fail(-self._handle)
-        return self._json(_abi.DESCRIPTION)
+        return {} if definition.described else self._json(_abi.DESCRIPTION)
+
+    def compiled(self, definition: Definition) -> Definition:
+        """The definition it was made from, with what spares other instances compiling it and describing the function.
+
+        That comes from the guest and goes to guests of the same function only, and was made before it saw any data.
+        """
+        codes = self.description.get("codes")
+        if not isinstance(codes, list) or len(codes) != len(definition.units):
+            return definition  # too long
+        units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
+        by_batch = bool(self.description.get("by_batch"))
+        plain = bool(self.description.get("plain"))
+        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain)
 
     def bind(self, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None) -> None:
         """Fix the types of the batches to come.
@@ -196,9 +217,11 @@ class GuestInstance:
             result_type: the type its results must fit; None to infer it batch by batch.
         """
         with self:
-            size = len(encode_schemas(0, arguments, result_type)[0])
-            base = self._reserve(size)
+            base = self._reserve(_MIN_ARENA_BYTES)
             schemas, result_at = encode_schemas(base, arguments, result_type)
+            if len(schemas) > self._arena_size:
+                base = self._reserve(len(schemas))
+                schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
             self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
         self._result_type = result_type
@@ -286,6 +309,8 @@ class GuestInstance:
         self._stops = self._engine.clock.__enter__()  # before the deadline is set, so that no stop is missed
         self._host.begin(self._stops)
         self._deadline.start(self._limits.timeout_seconds)
+        if self._limits.fuel is not None:
+            self._raw.set_fuel(self._limits.fuel)
 
     def __exit__(self, *exc_info: object) -> None:
         self._engine.clock.__exit__()
@@ -350,6 +375,10 @@ class GuestInstance:
                     f"ResourceLimits.{limit}"
                 )
                 raise LimitExceeded(msg, limit=limit, allowed=seconds) from trap
+            if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+                fuel = self._limits.fuel or 0
+                msg = f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
+                raise LimitExceeded(msg, limit="fuel", allowed=fuel) from trap
             raise GuestTrap(self._trap_text(trap)) from trap
         except wasmtime.WasmtimeError as error:
             self.broken = True

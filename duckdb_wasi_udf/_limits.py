@@ -12,6 +12,8 @@ MIB = 2**20
 def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
     for field in fields(limits):
         value = getattr(limits, field.name)
+        if value is None and field.default is None:
+            continue
         if field.name.startswith("host_"):
             if not isinstance(value, HostQuota):
                 msg = f"{field.name} must be a HostQuota, got {value!r}"
@@ -56,9 +58,9 @@ class ResourceLimits:
             row). 256 MiB holds any batch of 2048 rows with room for what a function builds from it.
         timeout_seconds: wall-clock time of one batch of at most 2048 rows, or of defining a function. 10 seconds is
             5 ms a row: beyond any honest function, and short enough to wait for.
-        budget_seconds: the time one function's batches may take together, on all threads, counted when each ends.
-            DuckDB doesn't tell which query calls a function: batches with pauses of less than a second between them
-            count as one query. An hour is some billions of rows of a small function.
+        budget_seconds: the time one function's batches may take together, in which any thread runs one. DuckDB doesn't
+            tell which query calls a function: batches with pauses of less than a second between them count as one
+            query. Six hours are longer than most loads take.
         instances: live instances of a sandbox. Idle ones give way, least recently used first; when all are busy, a call
             waits for `timeout_seconds`. 256 is more than most machines have threads.
         total_memory_bytes: what all instances of a sandbox may hold together beyond the snapshot they share, as of the
@@ -66,6 +68,12 @@ class ResourceLimits:
         recycle_memory_bytes: an instance that has grown by more than this is not used again, since linear memory never
             shrinks. 128 MiB is far more than a batch takes.
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
+        fuel: what one batch, or defining a function, may use of wasmtime's fuel, about one unit an instruction:
+            https://docs.wasmtime.dev/api/wasmtime/struct.Config.html#method.consume_fuel. With
+            `Sandbox(deterministic=True)` a batch is cut off at the same instruction in every run. None: instructions
+            aren't counted; counting slows code by up to a third.
+        package_bytes: what the files of a sandbox's packages may take together, unpacked; they are held in the host's
+            memory. 64 MiB holds the largest packages there are in pure Python.
         host_batch: what the code may ask of all host functions together in one batch, or while it is loaded. 100,000
             calls are 48 a row; 64 MiB and 30 seconds are what a batch may return, and more than it may take.
         host_query: the same for all batches of the sandbox, until none has run for a second, as for `budget_seconds`:
@@ -79,11 +87,13 @@ class ResourceLimits:
 
     memory_bytes: int = 256 * MIB
     timeout_seconds: float = 10.0
-    budget_seconds: float = 3600.0
+    budget_seconds: float = 21_600.0
     instances: int = 256
     total_memory_bytes: int = 4096 * MIB
     recycle_memory_bytes: int = 128 * MIB
     output_bytes: int = 8 * 2**10
+    fuel: int | None = None
+    package_bytes: int = 64 * MIB
     host_batch: HostQuota = _HOST_BATCH
     host_query: HostQuota = _HOST_QUERY
     host_function_batch: HostQuota = _HOST_BATCH
@@ -91,6 +101,9 @@ class ResourceLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+        if self.fuel is not None and (not isinstance(self.fuel, int) or self.fuel >= 2**64):
+            msg = f"fuel must be None or a whole number below 2**64, got {self.fuel!r}"
+            raise ValueError(msg)
         if self.memory_bytes > 2**32:
             msg = f"memory_bytes is {self.memory_bytes}; a 32-bit guest can't have more than {2**32} (4 GiB)"
             raise ValueError(msg)

@@ -10,14 +10,17 @@ import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from duckdb_wasi_udf import _engine, _guest
+from duckdb_wasi_udf._coarse_clock import CoarseClock
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._modules import Modules
+from duckdb_wasi_udf._packages import collect
 from duckdb_wasi_udf._roster import Roster, Shelf
 from duckdb_wasi_udf._ticker import TICK_SECONDS, ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -54,6 +57,7 @@ class TrustDomain:
         isolation: "function" or "batch".
         clock: to be entered around whatever may run guests.
         roster: all its instances.
+        modules: what its guests can import beside the standard library.
         finders: asked in turn for what a guest wants by name: see `_host_calls.Finder`.
         grants: the host functions that guests may call; None without any.
         last_error: the error that failed the most recent failed query. DuckDB passes on only its text.
@@ -67,6 +71,8 @@ class TrustDomain:
         data_limits: DataLimits | None = None,
         isolation: str = "function",
         deterministic: bool = False,
+        clock_resolution_seconds: float | None = None,
+        packages: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -75,13 +81,21 @@ class TrustDomain:
             data_limits: what a call may hand back; `DataLimits()` by default.
             isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
-                the snapshot, for some 2 ms each (docs/performance.md).
+                the snapshot, for under a millisecond each (docs/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
+                measure what else the host does; None: they are the host's own.
+            packages: what guests can import beside the standard library, read now: paths (a `Path`, or text that has a
+                slash or ends in .whl, .zip or .py) of wheels, zips, directories and modules, and requirements such as
+                "jinja2>=3", which take installed distributions with all they depend on. Pure Python only.
 
         Raises:
-            ValueError: `isolation` is neither "function" nor "batch".
+            ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
+                there is no clock.
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
+            PackageError: a package isn't there, has native code, or clashes with another or the standard library.
+            LimitExceeded: the packages are larger than `package_bytes`.
         """
         self.limits = limits if limits is not None else ResourceLimits()
         self.data_limits = data_limits if data_limits is not None else DataLimits()
@@ -89,14 +103,26 @@ class TrustDomain:
             msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
+        if deterministic and clock_resolution_seconds is not None:
+            msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
+            raise ValueError(msg)
         self.last_error: WasiUdfError | None = None
         self.roster = Roster(self.limits)
-        self.finders: tuple[Finder, ...] = ()
         self.grants: Grants | None = None
+        guest = _guest.find()
         self._engine: _engine.Engine | None = _engine.load(
-            _guest.find(), timeout_seconds=self.limits.timeout_seconds, deterministic=deterministic
+            guest,
+            timeout_seconds=self.limits.timeout_seconds,
+            deterministic=deterministic,
+            counts_fuel=self.limits.fuel is not None,
+            coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self.clock = self._engine.clock
+        python_version = guest.manifest["versions"]["python"]
+        collected = collect(packages, limit_bytes=self.limits.package_bytes, python_version=python_version)
+        self.modules = Modules(collected, guest)
+        self.modules.check(self._engine, self.limits)
+        self.finders: tuple[Finder, ...] = (self.modules.find,)
         ticker.interrupts.start()
         self._holders: list[_Holder] = []
         self._closed = False
@@ -127,7 +153,7 @@ class TrustDomain:
         self.roster.add(instance)
         return instance
 
-    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Shelf]:
+    def define(self, definition: Definition, describe: Callable[[GuestInstance], _T]) -> tuple[_T, Definition, Shelf]:
         """Define a function in a first instance, so that its mistakes show now.
 
         Args:
@@ -135,17 +161,19 @@ class TrustDomain:
             describe: what is to be known of it, from the instance it was defined in.
 
         Returns:
-            What `describe` says, and a shelf with the instance, not bound before the first batch shows the types.
+            What `describe` says, the definition for further instances, and a shelf with the first, not bound before a
+            batch shows the types.
         """
         first = self.start(definition)
         try:
             described = describe(first)
+            compiled = first.compiled(definition)
         except BaseException:
             self.roster.drop(first)
             raise
         shelf: Shelf = []
         self.roster.put_back(shelf, first)
-        return described, shelf
+        return described, compiled, shelf
 
     def hold(self, holder: _Holder) -> None:
         """Have `holder` dropped when the sandbox is closed."""
@@ -171,6 +199,7 @@ class TrustDomain:
         sandbox.
         """
         self.clock.stop()
+        self.modules.cancel()
 
     def audit(self) -> list[HostCallRecord]:
         """What guests have asked of host functions, oldest first: the last 10,000 calls."""
@@ -181,6 +210,7 @@ class TrustDomain:
         self._closed = True
         self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
         self.roster.close()
+        self.modules.close()
         for holder in self._holders:
             holder.close()
         self._holders.clear()

@@ -60,8 +60,7 @@ class ScalarFunction:
             SignatureError: its annotations don't fit.
         """
         self._sandbox = sandbox
-        self._definition = definition
-        self.signature, self._spare = sandbox.define(definition, signature)
+        self.signature, self._definition, self._spare = sandbox.define(definition, signature)
         self.takes = self.signature
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
@@ -123,6 +122,10 @@ class ScalarFunction:
         self._sandbox.roster.clear(self._spare)
         for pool in list(self._pools.values()):
             pool.close()
+
+    def retire(self) -> None:
+        """Drop the idle instances; calls under way go on."""
+        self.close()
 
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """The pool for arguments of these types, which are checked here, once."""

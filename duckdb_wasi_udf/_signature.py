@@ -189,13 +189,28 @@ def resolve(
         returned = _Described(describer.find(return_type, "of the result"), none=False, json=False)
     result_type = None
     if returned.sql_type is not None and returned.sql_type.name != VARIANT:
-        result_type = _arrow_types.result_type(returned.sql_type.arrow_type)
-        if result_type is None:
-            msg = f"{label}: a result of the type {returned.sql_type.name} can't be built; return VARIANT as a whole"
-            raise SignatureError(msg)
+        result_type = built_type(label, returned.sql_type)
     name = VARIANT if returned.sql_type is None else returned.sql_type.name
     by_batch = bool(description.get("by_batch"))
     return Signature(label, tuple(positional), required, rest, name, result_type, by_batch)
+
+
+def reason(unknown: KeyError) -> str:
+    """Why DuckDB doesn't know a type, as far as it says."""
+    return f": {readable(str(unknown.__cause__))[:_SHOWN_CHARACTERS]}" if unknown.__cause__ else ""
+
+
+def built_type(label: str, sql_type: SqlType) -> pa.DataType:
+    """The Arrow type the guest builds for results of a SQL type.
+
+    Raises:
+        SignatureError: it builds none.
+    """
+    built = _arrow_types.result_type(sql_type.arrow_type)
+    if built is None:
+        msg = f"{label}: a result of the type {sql_type.name} can't be built; return VARIANT as a whole"
+        raise SignatureError(msg)
+    return built
 
 
 class _Described(NamedTuple):
@@ -226,7 +241,7 @@ class _Describer:
         try:
             return self._sql_type_of(name)
         except KeyError as error:
-            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows"
+            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows{reason(error)}"
             raise SignatureError(msg) from error
 
     def read(self, described: object, what: str) -> _Described:

@@ -21,6 +21,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._column import Column
+from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, Unit
 from duckdb_wasi_udf._interval import Interval
@@ -37,7 +38,14 @@ _PLAIN_CONTAINERS = (tuple, list, set, frozenset)
 _Cached = type(functools.cache(len))
 
 
-def define(function: Callable[..., Any] | str, name: str, *, return_null: bool, by_batch: bool = False) -> Definition:
+def define(
+    function: Callable[..., Any] | str,
+    name: str,
+    *,
+    return_null: bool,
+    by_batch: bool = False,
+    modules: frozenset[str] = frozenset(),
+) -> Definition:
     """The definition of a function for the guest.
 
     Args:
@@ -46,6 +54,8 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool, 
         name: how errors and tracebacks call it.
         return_null: an exception makes its row NULL instead of failing the query.
         by_batch: it takes columns, whatever its annotations say.
+        modules: what the guest can import beside the standard library, by its top-level names; what a callable uses of
+            these is imported there, not shipped.
 
     Returns:
         What `GuestInstance` takes.
@@ -55,7 +65,7 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool, 
     """
     if isinstance(function, str):
         return Definition.from_source(function, name, return_null=return_null, by_batch=by_batch)
-    shipment = _Shipment(name)
+    shipment = _Shipment(name, sys.stdlib_module_names | modules)
     shipment.add(function, None)
     return Definition(label=name, units=shipment.units(), return_null=return_null, by_batch=by_batch)
 
@@ -63,8 +73,9 @@ def define(function: Callable[..., Any] | str, name: str, *, return_null: bool, 
 class _Shipment:
     """The units of one function, each before those that use it, as far as they don't use each other."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, importable: frozenset[str]) -> None:
         self._label = label
+        self._importable = importable
         self._units: dict[int, dict[str, Any]] = {}  # by the id of the object, which `_alive` keeps valid
         self._alive: dict[int, object] = {}
 
@@ -109,7 +120,7 @@ class _Shipment:
             msg = (
                 f"{self._label}: {what} {type(value).__name__}, which can't be shipped to the guest; what can: "
                 "functions and classes written in Python, plain values (numbers, str, bytes, lists, tuples, dicts, "
-                "sets), imports of the standard library, and source text"
+                "sets), imports of the standard library and of the sandbox's packages, and source text"
             )
             raise SignatureError(msg)
         for name, found in sorted(parts.items()):
@@ -131,7 +142,7 @@ class _Shipment:
         self, name: str, value: object, captured: dict[str, Any], imports: dict[str, str], links: dict[str, int]
     ) -> None:
         """Put a variable where it belongs: imported in the guest, carried as a value, or shipped itself."""
-        imported = _import_path(value)
+        imported = _import_path(value, self._importable)
         if imported is not None:
             imports[name] = imported
         elif _is_plain(value):
@@ -292,16 +303,16 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
             yield from _global_names(constant)
 
 
-def _import_path(value: object) -> str | None:
+def _import_path(value: object, importable: frozenset[str]) -> str | None:
     """How the guest can import the same object: `module`, `module:attribute`, or None."""
     if isinstance(value, types.ModuleType):
         return value.__name__
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(qualname, str):
         return None
-    if value in (Column, Interval):
+    if value in (Column, Columns, Interval):
         return f"duckdb_wasi_udf:{qualname}"
-    if module.partition(".")[0] not in sys.stdlib_module_names or module == "__main__":
+    if module.partition(".")[0] not in importable or module == "__main__":
         return None
     found: object = sys.modules.get(module)
     for part in qualname.split("."):

@@ -40,10 +40,10 @@ def call(function: Callable[..., _Result], *arguments: Any) -> _Result:
         if len(_sufficient) >= _MAX_KNOWN:
             _sufficient.clear()
         sufficient = _sufficient[thread] = stack_bytes() >= WASM_STACK_BYTES + _MARGIN_BYTES
-    return function(*arguments) if sufficient else _call_on_own_thread(function, *arguments)
+    return function(*arguments) if sufficient else call_on_own_thread(function, *arguments)
 
 
-def _call_on_own_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
+def call_on_own_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
     results: list[_Result] = []
     errors: list[BaseException] = []
     done = threading.Event()

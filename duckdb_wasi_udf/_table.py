@@ -6,34 +6,85 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._instance import Unit
+from duckdb_wasi_udf._signature import VARIANT, built_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from duckdb_wasi_udf._budget import Usage
     from duckdb_wasi_udf._instance import Definition, GuestInstance
     from duckdb_wasi_udf._roster import Shelf
     from duckdb_wasi_udf._sandbox import TrustDomain
-    from duckdb_wasi_udf._signature import Signature
+    from duckdb_wasi_udf._signature import Signature, SqlType
 
 # Makes columns of plain tuples, which for want of a declared type would be lists. Runs in the guest, on the function.
 _NAME_COLUMNS = """
+def named(row):
+    return {f"col{i}": value for i, value in enumerate(row)} if type(row) is tuple else row
+
 @wraps(function)
 def rows(*arguments):
-    for row in function(*arguments):
-        yield {f"col{i}": value for i, value in enumerate(row)} if type(row) is tuple else row
+    returned = function(*arguments)  # which is rows, or for the one who iterates to refuse
+    return returned if isinstance(returned, (str, bytes, dict, Columns)) else map(named, returned)
 """
 
 
+class RowTypes(Protocol):
+    """Tells the columns of each call: see `_table_schema.CallSchema`."""
+
+    def __call__(self, arguments: Sequence[pa.Array]) -> SqlType:
+        """The SQL type of the rows of a call with these arguments, arrays of one value each."""
+
+    def close(self) -> None:
+        """Drop its instances."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One entry into a guest on behalf of a scan.
+
+    Attributes:
+        stops: the clock's count of stops when it began.
+        seconds: what it may take.
+        rows: how many it has given; None until it is done.
+        guest_seconds: how long it was inside the guest.
+        memory_bytes: the linear memory of its instance after it.
+    """
+
+    stops: int
+    seconds: float
+    rows: int | None = None
+    guest_seconds: float = 0.0
+    memory_bytes: int = 0
+
+    def done(self, instance: GuestInstance, rows: int, guest_seconds_before: float) -> None:
+        """It went well."""
+        self.rows = rows
+        self.guest_seconds = instance.guest_seconds - guest_seconds_before
+        self.memory_bytes = instance.memory_bytes
+
+
 class TableFunction:
-    """A function that gives rows, with its signature; makes and keeps the instances its scans run on."""
+    """A function that gives rows, with its signature; makes and keeps the instances its scans run on.
+
+    Attributes:
+        kind: what DuckDB would call it.
+        takes: its signature, whose result is one row; VARIANT when the arguments or the rows tell the columns.
+        source_hash: see `Definition.source_hash`.
+        failed_rows: 0, since an exception always fails the query.
+        row_types: tells the columns of each call; None when `takes` does, or the rows do.
+    """
+
+    kind = "table"
+    failed_rows = 0
 
     def __init__(
         self, sandbox: TrustDomain, definition: Definition, signature: Callable[[GuestInstance], Signature]
@@ -50,31 +101,13 @@ class TableFunction:
             SignatureError: its annotations don't fit.
         """
         self.sandbox = sandbox
-        self.definition = replace(definition, table=True)
-        self.signature, self._spare = sandbox.define(self.definition, signature)
+        self.takes, self.definition, self._spare = sandbox.define(replace(definition, table=True), signature)
+        self.row_types: RowTypes | None = None
+        self.source_hash = definition.source_hash
         self._reuse = sandbox.isolation == "function"
         self._shelves: dict[tuple[pa.DataType, ...], Shelf] = {}
         self._budget = Budget(definition.label, sandbox.limits.budget_seconds)
         self.cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
-
-    def row_type(self, arguments: Sequence[pa.Array]) -> pa.DataType:
-        """The Arrow type of the rows of a call: the declared one, or that of the first batch.
-
-        Args:
-            arguments: arrays of one value each.
-
-        Raises:
-            SignatureError: the arguments don't fit, or the first batch doesn't tell.
-        """
-        self.signature.bind([argument.type for argument in arguments])
-        if self.signature.result_type is not None:
-            return self.signature.result_type
-        cursor = Cursor(self, arguments, None)
-        try:
-            first = cursor.next()
-        finally:
-            cursor.close()
-        return self.inferred(first)
 
     def inferred(self, first: pa.Array | None) -> pa.DataType:
         """The type of the first rows, if it is to be relied on for those to come.
@@ -99,11 +132,33 @@ class TableFunction:
             column: the name of the column when rows aren't STRUCTs.
 
         Raises:
-            SignatureError: as `row_type`, or two columns have the same name.
+            SignatureError: the arguments don't fit, the columns can't be told, or two have the same name.
             GuestError: the function raised in the first batch, which was needed to infer the columns.
         """
-        row_type = self.row_type(arguments)
-        return Rows(self, row_type, column, lambda: Cursor(self, arguments, row_type))
+        label = self.definition.label
+        self.takes.bind([argument.type for argument in arguments])
+        declared, row_type = self.takes.return_type, self.takes.result_type
+        if self.row_types is not None:
+            told = self.row_types(arguments)
+            declared, row_type = told.name, built_type(label, told)
+        if row_type is None:
+            cursor = Cursor(self, arguments, None)
+            try:
+                row_type = self.inferred(cursor.next())
+            finally:
+                cursor.close()
+        return Rows(self, declared, row_type, column, lambda: Cursor(self, arguments, row_type))
+
+    @property
+    def usage(self) -> Usage:
+        """What it has done, step by step."""
+        return self._budget.usage
+
+    @property
+    def instances(self) -> int:
+        """The live instances, idle and those of scans under way."""
+        idle = sum(len(shelf) for shelf in [self._spare, *list(self._shelves.values())])
+        return idle + sum(cursor.is_open for cursor in list(self.cursors))
 
     def close(self) -> None:
         """Drop the instances; scans under way fail at their next step."""
@@ -114,23 +169,25 @@ class TableFunction:
     def retire(self) -> None:
         """Drop the idle instances, and those of scans under way when these are done."""
         self._reuse = False
+        if self.row_types is not None:
+            self.row_types.close()
         for shelf in [self._spare, *self._shelves.values()]:
             self.sandbox.roster.clear(shelf)
 
     # ---- for its cursors -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def step(self) -> Iterator[tuple[int, float]]:
-        """Around whatever runs a guest: (the clock's count of stops, the seconds it may take)."""
+    def step(self) -> Iterator[Step]:
+        """Around whatever runs a guest."""
         try:
             self.sandbox.check_open()
             with self.sandbox.clock as stops:
                 began = time.monotonic()
-                left = self._budget.begin(began)
+                step = Step(stops, self._budget.begin(began))
                 try:
-                    yield stops, left
+                    yield step
                 finally:
-                    self._budget.end(began, time.monotonic())
+                    self._budget.end(began, time.monotonic(), step.rows, step.guest_seconds, step.memory_bytes)
         except WasiUdfError as error:
             # Without the traceback, whose frames keep the instance, however long the error is kept.
             self.sandbox.last_error = error.with_traceback(None)
@@ -147,7 +204,7 @@ class TableFunction:
         else:
             instance = roster.take(self._spare) or self.sandbox.start(self.definition)
         try:
-            instance.bind(self.signature.bind(argument_types), row_type)
+            instance.bind(self.takes.bind(argument_types), row_type)
         except BaseException:
             roster.drop(instance)
             raise
@@ -167,7 +224,8 @@ class TableFunction:
         unit = Unit(
             source=_NAME_COLUMNS,
             name="rows",
-            imports={"wraps": "functools:wraps"},
+            entry="rows",
+            imports={"wraps": "functools:wraps", "Columns": "duckdb_wasi_udf:Columns"},
             links={"function": len(units) - 1},
         )
         return replace(self.definition, units=(*units, unit))
@@ -201,15 +259,23 @@ class Cursor:
         Raises:
             WasiUdfError: as `GuestInstance.call`.
         """
-        with self._lock, self._function.step() as (stops, seconds):
-            if self._instance is None or self._number is None:
+        with self._lock, self._function.step() as step:
+            if self._instance is None:
                 self._instance = self._function.take(self._types, self._row_type)
-                self._number = self._instance.open(self._arguments, stops, seconds)
-            rows = self._instance.next(self._number, self._rows, stops, seconds)
+            before = self._instance.guest_seconds
+            if self._number is None:
+                self._number = self._instance.open(self._arguments, step.stops, step.seconds)
+            rows = self._instance.next(self._number, self._rows, step.stops, step.seconds)
+            step.done(self._instance, len(rows), before)
         self._rows += len(rows)
         if self._abandoned:
             self.abandon()
         return rows if len(rows) else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has an instance."""
+        return self._instance is not None
 
     def close(self) -> None:
         """End the call, at whatever step it is; a generator's `finally` runs now, and what it raises is lost."""
@@ -248,12 +314,20 @@ class Rows:
     https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
     """
 
-    def __init__(self, function: TableFunction, row_type: pa.DataType, column: str, scan: Callable[[], Cursor]) -> None:
+    def __init__(
+        self,
+        function: TableFunction,
+        declared: str,
+        row_type: pa.DataType,
+        column: str,
+        scan: Callable[[], Cursor],
+    ) -> None:
         """Name the columns.
 
         Args:
             function: the function.
-            row_type: the type of its rows.
+            declared: the SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
+            row_type: the type the guest builds.
             column: the name of the column when rows aren't STRUCTs.
             scan: begins a scan.
 
@@ -261,6 +335,7 @@ class Rows:
             SignatureError: two columns have the same name.
         """
         self._function = function
+        self.declared = declared
         self._scan = scan
         if _has_columns(row_type):
             self.schema = pa.schema(list(row_type))
@@ -292,7 +367,7 @@ class Rows:
 
     def _explained(self, error: WasiUdfError) -> WasiUdfError:
         """The error, with what it takes to see why a row doesn't fit columns that nobody declared."""
-        inferred = self._function.signature.result_type is None
+        inferred = self.declared == VARIANT
         if not inferred or not isinstance(error, GuestError) or "\n" in error.guest_traceback:  # the code itself raised
             return error
         columns = ", ".join(f"{field.name} {field.type}" for field in self.schema)

@@ -44,6 +44,8 @@ def step(*row):
         return None
     else:
         rows = process(*row)
+    if isinstance(rows, (str, bytes, dict)):
+        raise TypeError(f"the function returned {type(rows).__name__}; it yields rows, or returns an iterable of them")
     return list(map(name_columns, rows or ()) if named else rows or ())
 """
 
@@ -74,7 +76,7 @@ class Map:
         self.function = TableFunction(sandbox, self._stepping((), named=False), signature)
         self.function.retire()  # every scan has an instance of its own, whose state ends with it
         self._types = tuple([_arrow_types.plain(data_type) for data_type in input_types])
-        self._arguments = self.function.signature.bind(self._types)
+        self._arguments = self.function.takes.bind(self._types)
         self._strict = tuple([i for i, (_, sees_null) in enumerate(self._arguments) if not sees_null])
 
     def rows(self, batches: Callable[[], Batches], column: str) -> Rows:
@@ -88,14 +90,15 @@ class Map:
             SignatureError: the rows have no declared type, and what the first batch of the input gives doesn't tell.
             GuestError: the function raised in that batch.
         """
-        row_type = self.function.signature.result_type
+        row_type = self.function.takes.result_type
         if row_type is None:
             scan = MapScan(self, batches(), None)
             try:
                 row_type = self.function.inferred(scan.next())
             finally:
                 scan.close()
-        return Rows(self.function, row_type, column, lambda: MapScan(self, batches(), row_type))
+        declared = self.function.takes.return_type
+        return Rows(self.function, declared, row_type, column, lambda: MapScan(self, batches(), row_type))
 
     def start(self, row_type: pa.DataType | None) -> GuestInstance:
         """A fresh instance, bound; with `row_type` None it infers the rows' type batch by batch."""
@@ -145,13 +148,15 @@ class MapScan(Cursor):
     def next(self) -> pa.Array | None:
         """What the function gives for the next batch that it gives anything for; None at the end."""
         for columns, length in self._batches:  # read before the clock starts: the input's time isn't the guest's
-            with self._lock, self._function.step() as (stops, seconds):
+            with self._lock, self._function.step() as step:
                 if self._instance is None:
                     self._instance = self._map.start(self._row_type)
-                lists, _ = self._instance.call(columns, length, stops, seconds)
+                before = self._instance.guest_seconds
+                lists, _ = self._instance.call(columns, length, step.stops, step.seconds)
+                rows = lists.flatten() if pa.types.is_list(lists.type) else lists[:0]
+                step.done(self._instance, len(rows), before)
             if self._abandoned:
                 self.abandon()
-            rows = lists.flatten() if pa.types.is_list(lists.type) else lists[:0]
             if len(rows):
                 return rows
         return None

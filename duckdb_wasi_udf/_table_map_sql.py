@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._given import quoted
 from duckdb_wasi_udf._signature import resolve
 from duckdb_wasi_udf._table_map import Map
 from duckdb_wasi_udf._table_sql import (
@@ -19,7 +20,6 @@ from duckdb_wasi_udf._table_sql import (
     constant_text,
     create_macro,
     inline_definition,
-    quoted,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Maps:
         cursor: Callable[[], duckdb.DuckDBPyConnection],
         declared: str | None,
         column: str,
-    ) -> tuple[Rows, str]:
-        """What a function makes of the rows of a query, and the SQL type of what it makes.
+    ) -> Rows:
+        """What a function makes of the rows of a query.
 
         Args:
             definition: the function, or a class with `process` and `finish`.
@@ -84,7 +84,7 @@ class Maps:
             input_types,
         )
         self._functions.add(mapped.function)
-        return mapped.rows(lambda: _read(cursor, query), column), mapped.function.signature.return_type
+        return mapped.rows(lambda: _read(cursor, query), column)
 
     def close(self) -> None:
         """Drop the instances."""
@@ -122,8 +122,8 @@ class InlineMap:
         definition = inline_definition(self._name, constant_text(self._name, "code", code))
         text = constant_text(self._name, "query", query)
         declared = constant_row_type(self._name, schema)
-        rows, row_type = self._maps.rows(definition, text, self._streams.cursor, declared, self._name)
-        return pa.array([self._streams.scan(rows, row_type)])
+        rows = self._maps.rows(definition, text, self._streams.cursor, declared, self._name)
+        return pa.array([self._streams.scan(rows)])
 
     def close(self) -> None:
         """Nothing: its functions are held by `Maps`."""
@@ -146,8 +146,8 @@ def map_relation(
         assert relation is not None  # whose objects the query reads, kept for as long as this is
         return con.cursor()
 
-    rows, row_type = maps.rows(definition, relation.sql_query(), cursor, declared, definition.label)
-    return con.from_arrow(rows).project(casts(rows, row_type))
+    rows = maps.rows(definition, relation.sql_query(), cursor, declared, definition.label)
+    return con.from_arrow(rows).project(casts(rows))
 
 
 def _select(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -20,15 +20,18 @@ from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._given import quoted, row_type
 from duckdb_wasi_udf._instance import Definition
 from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table import TableFunction
+from duckdb_wasi_udf._table_schema import CallSchema, beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from duckdb_wasi_udf._instance import GuestInstance
     from duckdb_wasi_udf._sandbox import TrustDomain
-    from duckdb_wasi_udf._signature import SqlTypeOf
+    from duckdb_wasi_udf._signature import Signature, SqlTypeOf
     from duckdb_wasi_udf._table import Rows
 
 # Inline codes whose instances are kept; a query seldom has more than a few.
@@ -39,6 +42,10 @@ _LABEL_CHARACTERS = 60
 
 # What a macro passes for no arguments at all: DuckDB wants one where any are allowed.
 _NO_ARGUMENTS = "duckdb_wasi_udf: no arguments"
+
+
+# How many arguments of `*args` a macro takes, which has a fixed number of parameters; `query(name(...))` takes any.
+_REST_PARAMETERS = 16
 
 
 class Streams:
@@ -66,12 +73,8 @@ class Streams:
         )
         raise SignatureError(msg)
 
-    def scan(self, rows: Rows, row_type: str) -> str:
+    def scan(self, rows: Rows) -> str:
         """The query that scans a stream.
-
-        Args:
-            rows: the stream.
-            row_type: the SQL type of a row, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
 
         Raises:
             SignatureError: the connection is closed.
@@ -80,7 +83,7 @@ class Streams:
         relation = cursor.from_arrow(rows)
         cursor.close()  # or the relation would keep the database open
         self._bound[threading.get_ident()] = relation
-        columns = casts(rows, row_type)
+        columns = casts(rows)
         return f"SELECT {columns} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
 
 
@@ -89,36 +92,43 @@ class NamedTable:
 
     def __init__(self, name: str, function: TableFunction, streams: Streams) -> None:
         self._name = name
-        self._function = function
+        self.function = function
         self._streams = streams
+        self._registering: int | None = None  # the thread that creates the macro
 
     def __call__(self, _stops: int, *chunks: pa.ChunkedArray) -> pa.Array:
         """The query that scans a call with these arguments, each of one value."""
+        if self._registering == threading.get_ident():  # DuckDB binds a macro's text when it is created
+            return pa.array(["SELECT NULL"])
         arguments = [constant(self._name, chunk) for chunk in chunks]
         if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
             arguments = []
-        rows = self._function.rows(arguments, self._name)
-        return pa.array([self._streams.scan(rows, self._function.signature.return_type)])
+        return pa.array([self._streams.scan(self.function.rows(arguments, self._name))])
 
     def close(self) -> None:
         """Drop the instances."""
-        self._function.close()
+        self.function.close()
 
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
         """Give the function its name in FROM, with a form for each number of arguments it takes."""
-        signature = self._function.signature
-        if signature.rest is not None:
-            msg = f"{self._name}: a table function has parameters of its own, not *{signature.rest.name}"
-            raise SignatureError(msg)
+        signature = self.function.takes
+        rest = [] if signature.rest is None else [signature.rest] * _REST_PARAMETERS
+        parameters = [*signature.parameters, *rest]
+        names = [quoted(parameter.name) for parameter in signature.parameters]
+        names += [quoted(f"{parameter.name}{i}") for i, parameter in enumerate(rest, 1)]
+        types = [parameter.sql_type.name if parameter.sql_type else "" for parameter in parameters]
         forms = []
-        for count in range(signature.required, len(signature.parameters) + 1):
-            parameters = signature.parameters[:count]
-            names = [quoted(parameter.name) for parameter in parameters]
-            types = [parameter.sql_type.name if parameter.sql_type else "" for parameter in parameters]
-            declared = ", ".join(f"{name} {sql_type}" for name, sql_type in zip(names, types, strict=True))
-            passed = ", ".join(names) or f"'{_NO_ARGUMENTS}'"
+        for count in range(signature.required, len(parameters) + 1):
+            declared = ", ".join(
+                f"{name} {sql_type}" for name, sql_type in zip(names[:count], types[:count], strict=True)
+            )
+            passed = ", ".join(names[:count]) or f"'{_NO_ARGUMENTS}'"
             forms.append(f"({declared}) AS TABLE (FROM query({quoted(self._name)}({passed})))")
-        create_macro(con, self._name, ", ".join(forms))
+        self._registering = threading.get_ident()
+        try:
+            create_macro(con, self._name, ", ".join(forms))
+        finally:
+            self._registering = None
 
 
 class InlineTable:
@@ -154,8 +164,7 @@ class InlineTable:
             raise SignatureError(msg)
         function = self._function(constant_text(self._name, "code", code), constant_row_type(self._name, schema))
         given = None if args is None else constant(self._name, args)
-        rows = function.rows(_by_name(function, given), self._name)
-        return pa.array([self._streams.scan(rows, function.signature.return_type)])
+        return pa.array([self._streams.scan(function.rows(_by_name(function, given), self._name))])
 
     def close(self) -> None:
         """Drop the functions with their instances."""
@@ -189,13 +198,32 @@ class InlineTable:
         return function
 
 
-def define(sandbox: TrustDomain, definition: Definition, declared: str | None, sql_type_of: SqlTypeOf) -> TableFunction:
-    """A table function with rows of the SQL type `declared`; None to go by its annotation."""
-    return TableFunction(
-        sandbox,
-        definition,
-        lambda instance: resolve(definition.label, instance.description, sql_type_of, return_type=declared),
-    )
+def define(
+    sandbox: TrustDomain, definition: Definition, declared: str | Definition | None, sql_type_of: SqlTypeOf
+) -> TableFunction:
+    """A table function.
+
+    Args:
+        sandbox: whose engine and limits apply.
+        definition: the function.
+        declared: the SQL type of its rows, or a function that tells the columns of each call; None to go by a function
+            `schema` beside it or by its annotation.
+        sql_type_of: looks SQL types up.
+    """
+    by_call = declared if isinstance(declared, Definition) else None
+
+    def signature(instance: GuestInstance) -> Signature:
+        nonlocal by_call
+        if declared is None and instance.description.get("schema") and definition.is_text:
+            by_call = beside(definition)
+        return_type = VARIANT if by_call is not None else declared
+        assert not isinstance(return_type, Definition)
+        return resolve(definition.label, instance.description, sql_type_of, return_type=return_type)
+
+    function = TableFunction(sandbox, definition, signature)
+    if by_call is not None:
+        function.row_types = CallSchema(sandbox, by_call, sql_type_of)
+    return function
 
 
 def inline_definition(name: str, code: str) -> Definition:
@@ -206,24 +234,6 @@ def inline_definition(name: str, code: str) -> Definition:
     return Definition.from_source(code, f"{name}({line!r})", name=name)
 
 
-def row_type(label: str, schema: Any) -> str:
-    """The SQL type of rows that are declared as a type, or as a dict of columns' names and types.
-
-    Raises:
-        SignatureError: DuckDB knows no such type.
-    """
-    try:
-        if isinstance(schema, dict):
-            return f"STRUCT({', '.join(f'{quoted(name)} {DuckDBPyType(item)}' for name, item in schema.items())})"
-        return str(DuckDBPyType(schema))
-    except (duckdb.Error, TypeError) as error:
-        msg = (
-            f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
-            f"got {schema!r}: {error}"
-        )
-        raise SignatureError(msg) from error
-
-
 def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     """Create a table macro in the current schema, for all connections; in a read-only database for this one.
 
@@ -232,6 +242,22 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
     Raises:
         duckdb.Error: the name is taken.
     """
+    read_only, ours = _macro(con, name)
+    if read_only:
+        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
+    else:
+        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+
+
+def drop_macro(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop what `create_macro` has created in the current schema, unless the database is read-only."""
+    read_only, ours = _macro(con, name)
+    if ours and not read_only:
+        con.execute(f"DROP MACRO TABLE {quoted(name)}")
+
+
+def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
+    """Whether the current database is read-only, and has a macro of a table function's of that name."""
     read_only, kept = con.execute(
         """
         SELECT
@@ -239,29 +265,25 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
             (
                 SELECT max(macro_definition)
                 FROM duckdb_functions()
-                WHERE function_name = $1 AND function_type = 'table_macro'
+                WHERE lower(function_name) = lower($1) AND function_type = 'table_macro'
                 AND database_name = current_database() AND schema_name = current_schema()
             )
         """,
-        [name.lower()],
+        [name],
     ).fetchall()[0]
-    ours = kept is not None and kept.startswith("SELECT * FROM query(")
-    if read_only:
-        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
-    else:
-        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
+    return bool(read_only), is_ours(kept)
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes any."""
-    return '"' + name.replace('"', '""') + '"'
+def is_ours(definition: str | None) -> bool:
+    """Whether a macro is a table function's."""
+    return definition is not None and definition.startswith("SELECT * FROM query(")
 
 
-def casts(rows: Rows, row_type: str) -> str:
-    """The select list that gives the columns of a stream the types of a row of the SQL type; VARIANT leaves them."""
-    if row_type == VARIANT:
+def casts(rows: Rows) -> str:
+    """The select list that gives the columns of a stream the declared types; without any it leaves them."""
+    if rows.declared == VARIANT:
         return "*"
-    sql_type = DuckDBPyType(row_type)
+    sql_type = DuckDBPyType(rows.declared)
     types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
     names = [quoted(name) for name in rows.schema.names]
     return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
@@ -296,17 +318,19 @@ def _by_name(function: TableFunction, given: pa.Array | None) -> Sequence[pa.Arr
     """The arguments of a call in order, from a STRUCT of them."""
     if given is None or given[0].as_py() is None:
         return []
-    signature = function.signature
+    signature = function.takes
     if not pa.types.is_struct(given.type) or given.type == _arrow_types.VARIANT:
         msg = f"{signature.label}: args is a STRUCT of arguments by name, as in {{'n': 10}}, not {given.type}"
         raise SignatureError(msg)
     values = dict(zip([field.name for field in given.type], given.flatten(), strict=True))
     names = [parameter.name for parameter in signature.parameters]
-    unknown = [name for name in values if name not in names]
-    wanted = names[: max(signature.required, *(names.index(name) + 1 for name in values if name in names), 0)]
+    rest = [name for name in values if name not in names]
+    unknown = [] if signature.rest is not None else rest
+    positions = [names.index(name) + 1 for name in values if name in names]
+    wanted = names[: len(names) if rest else max(signature.required, *positions, 0)]
     missing = [name for name in wanted if name not in values]
     if unknown or missing:
         problem = f"it has no {unknown[0]!r}" if unknown else f"args lacks {missing[0]!r}"
         msg = f"{signature.label}: the function takes ({', '.join(names)}); {problem}"
         raise SignatureError(msg)
-    return [values[name] for name in wanted]
+    return [values[name] for name in wanted + rest]

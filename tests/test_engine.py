@@ -7,7 +7,7 @@ import sys
 import pytest
 import wasmtime
 
-from duckdb_wasi_udf import ArtifactError, _engine, _guest
+from duckdb_wasi_udf import ArtifactError, _cache, _engine, _guest
 
 # A whole WebAssembly module, quick to compile: (module (memory (export "memory") 1))
 SMALL_MODULE = wasmtime.wat2wasm('(module (memory (export "memory") 1))')
@@ -85,4 +85,4 @@ def test_a_module_that_does_not_compile_is_an_artifact_error(tmp_path, cache):
 
 def test_the_cache_directory_can_be_chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("DUCKDB_WASI_UDF_CACHE", str(tmp_path))
-    assert _engine.cache_directory() == tmp_path / "compiled"
+    assert _cache.directory() == tmp_path / "compiled"

@@ -763,6 +763,7 @@ def test_cancel_is_noticed_when_a_call_returns_or_at_once_with_a_timeout(con, gr
     fails(sandbox, lambda: con.execute("SELECT waits(i) FROM range(1) t(i)").fetchall(), Cancelled)
     thread.join()
     release.set()
+    assert {record.outcome for record in sandbox.audit()} == {"ok" if timeout_seconds is None else "cancelled"}
 
 
 # ---- SQL inside host functions -----------------------------------------------------------------------------------

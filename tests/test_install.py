@@ -180,6 +180,50 @@ def test_contradictions_are_refused_at_registration(con, sandbox, options, messa
     sandbox.create_function(con, "wrong", "lambda x: x")
 
 
+CREATE = {
+    "create_function": "lambda x: x",
+    "create_aggregate_function": "lambda xs: len(xs)",
+    "create_table_function": "lambda: [1]",
+}
+
+
+@pytest.mark.parametrize("create", CREATE)
+@pytest.mark.parametrize("name", ["", "a\nb", "a\0b", "\x1b[31m", None, 5, b"f"])
+def test_a_name_is_printable_text(con, sandbox, create, name):
+    with pytest.raises(SignatureError, match="a function's name is text of printable characters, got"):
+        getattr(sandbox, create)(con, name, CREATE[create])
+    assert len(sandbox.roster) == 0
+
+
+@pytest.mark.parametrize("create", CREATE)
+@pytest.mark.parametrize("name", ["py_udf", "py_agg", "py_table", "py_functions", "sum", "mine", "MINE", "a_macro"])
+def test_a_name_that_is_taken_is_duckdbs_own_error_and_leaves_nothing_behind(con, sandbox, create, name):
+    sandbox.create_function(con, "mine", "lambda x: x + 1")
+    con.execute("CREATE MACRO a_macro(x) AS x")
+    before = len(sandbox.roster)
+    with pytest.raises((duckdb.NotImplementedException, duckdb.CatalogException)):
+        getattr(sandbox, create)(con, name, CREATE[create])
+    assert len(sandbox.roster) == before
+    assert con.execute("SELECT mine(1), a_macro(1), sum(1), py_udf('lambda x: x', 1)").fetchall() == [(2, 1, 1, 1)]
+    assert con.execute("SELECT name, kind FROM py_functions()").fetchall() == [("mine", "scalar")]
+
+
+@pytest.mark.parametrize("create", CREATE)
+@pytest.mark.parametrize("name", ["select", 'a "quoted" name', "main.f", "größe", "a" * 300, "🦆", "it's"])
+def test_an_odd_name_works_when_it_is_quoted(con, sandbox, create, name):
+    getattr(sandbox, create)(con, name, CREATE[create])
+    quoted = '"' + name.replace('"', '""') + '"'
+    call = {"create_function": f"SELECT {quoted}(1)", "create_table_function": f"FROM {quoted}()"}
+    assert con.execute(call.get(create, f"SELECT {quoted}(list(1))")).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("create", ["create_function", "create_aggregate_function"])
+@pytest.mark.parametrize("parameters", ["BIGINT", 5])
+def test_parameters_are_a_list(con, sandbox, create, parameters):
+    with pytest.raises(SignatureError, match=r"f: parameters are a list of types, such as .*, got"):
+        getattr(sandbox, create)(con, "f", CREATE[create], parameters)
+
+
 def test_code_that_does_not_compile_is_refused_at_registration(con, sandbox):
     with pytest.raises(GuestError, match="broken: SyntaxError"):
         sandbox.create_function(con, "broken", "lambda x: x +")

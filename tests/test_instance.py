@@ -39,6 +39,7 @@ def test_a_definition_is_described(engine):
     number = nothing | {"annotation": "float", "sql": "DOUBLE"}
     maybe = nothing | {"annotation": "'float | None'", "sql": "DOUBLE", "none": True}
     text = nothing | {"annotation": "str", "sql": "VARCHAR"}
+    assert len(instance.description.pop("codes")) == 1
     assert instance.description == {
         "name": "area",
         "by_batch": False,
@@ -49,6 +50,8 @@ def test_a_definition_is_described(engine):
             {"name": "unit", "kind": "KEYWORD_ONLY", "required": False} | text,
         ],
         "returns": number,
+        "plain": True,
+        "schema": False,
     }
 
 
@@ -71,8 +74,52 @@ def test_a_definition_is_described(engine):
     ],
 )
 def test_code_is_a_lambda_or_a_module_whose_last_function_counts(start, source, expected):
-    array, _ = start(source, pa.int64()).call([pa.array([41])], 1)
-    assert array.to_pylist() == [expected]
+    first = start(source, pa.int64())
+    assert first.call([pa.array([41])], 1)[0].to_pylist() == [expected]
+    again = guests.start(first.compiled(Definition.from_source(source, "f")), pa.int64())
+    assert again.call([pa.array([41])], 1)[0].to_pylist() == [expected]
+    assert again.description == {}
+
+
+def test_an_instance_of_compiled_code_converts_arguments_and_shows_lines():
+    source = """
+    from dataclasses import dataclass
+    @dataclass
+    class Point:
+        x: int
+    def f(point: Point, divisor: int) -> int:
+        return point.x // divisor
+    """
+    types = pa.struct([("x", pa.int64())]), pa.int64()
+    definition = Definition.from_source(source, "f")
+    compiled = guests.start(definition, *types).compiled(definition)
+    assert compiled.units[0].code
+    again = guests.start(compiled, *types)
+    points = pa.array([{"x": 84}], types[0])
+    assert again.call([points, pa.array([2])], 1)[0].to_pylist() == [42]
+    with pytest.raises(GuestError, match=r"line 6, in f\n.*return point.x // divisor(?s:.*)by zero"):
+        again.call([points, pa.array([0])], 1)
+
+
+def test_code_too_long_to_hand_on_is_compiled_by_each_instance():
+    source = (
+        "TABLE = {" + ", ".join(f"{i}: 'value {i}'" for i in range(8000)) + "}\ndef f(x: int) -> str: return TABLE[x]"
+    )
+    definition = Definition.from_source(source, "f")
+    instance = guests.start(definition, pa.int64())
+    assert instance.compiled(definition) is definition
+    assert instance.call([pa.array([7999])], 1)[0].to_pylist() == ["value 7999"]
+
+
+@pytest.mark.parametrize("codes", [None, 3, [], ["a", "b"], [7], ["!"], [None]])
+def test_compiled_code_that_is_none_fails_to_load_or_is_ignored(start, codes):
+    instance = start("lambda x: x", pa.int64())
+    instance.description["codes"] = codes
+    definition = Definition.from_source("lambda x: x", "f")
+    compiled = instance.compiled(definition)
+    if compiled is not definition:
+        with pytest.raises(GuestError):
+            guests.start(compiled, pa.int64())
 
 
 @pytest.mark.parametrize(

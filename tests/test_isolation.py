@@ -22,7 +22,8 @@ def test_the_module_imports_a_clock_a_random_source_and_what_the_host_answers_an
     sections = _module.split(_guest.find().read())
     assert _module.imports(sections) == _link.IMPORTS
     assert {"clock_res_get", "clock_time_get", "random_get"} == _link.WASI_IMPORTS
-    assert (_link.HOST_MODULE, _link.HOST_IMPORTS) == (_abi.HOST_MODULE, _abi.HOST_IMPORTS)
+    assert _link.HOST_MODULE == _abi.HOST_MODULE
+    assert {name: len(parameters) for name, parameters in _abi.HOST_IMPORTS.items()} == _link.HOST_IMPORTS
 
 
 def test_there_are_no_arguments_and_no_environment(evaluate, monkeypatch):

@@ -4,6 +4,7 @@ import concurrent.futures
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestTrap, LimitExceeded, ResourceLimits, Sandbox
+from duckdb_wasi_udf import _coarse_clock as coarse_clock
 
 COUNT = "seen = []\ndef f(x: int) -> int:\n    seen.append(x)\n    return len(seen)"
 
@@ -134,6 +136,54 @@ def test_time_stands_still_in_a_deterministic_sandbox_and_sleeping_takes_none(co
             con, "f", "import time\ndef f(x: int) -> float:\n    time.sleep(60)\n    return time.time()"
         )
         assert con.execute("SELECT f(i) FROM range(1) r(i)").fetchall() == [(946684800.0,)]
+
+
+CLOCKS = """
+import time
+def f(clock: str) -> tuple[int, float, int]:
+    numbers = [time.clock_gettime_ns(getattr(time, clock)) for _ in range(500)]
+    uneven = sum(number % 250_000_000 != 0 for number in numbers)
+    return uneven, time.clock_getres(getattr(time, clock)), numbers[-1]
+"""
+
+
+@pytest.mark.parametrize("clock", ["CLOCK_REALTIME", "CLOCK_MONOTONIC"])
+def test_clocks_are_as_coarse_as_they_are_made(con, clock):
+    with Sandbox(clock_resolution_seconds=0.25) as sandbox, Sandbox() as usual:
+        for name, owner in (("coarse", sandbox), ("fine", usual)):
+            owner.create_function(con, name, CLOCKS, return_type="STRUCT(uneven BIGINT, res DOUBLE, last BIGINT)")
+        before = time.clock_gettime_ns(getattr(time, clock))
+        (coarse, fine) = con.execute(f"SELECT coarse('{clock}'), fine('{clock}')").fetchall()[0]
+    assert (coarse["uneven"], coarse["res"]) == (0, 0.25)
+    assert before - 250_000_000 < coarse["last"] < time.clock_gettime_ns(getattr(time, clock))
+    assert fine["uneven"] > 400
+    assert fine["res"] < 0.01
+
+
+def test_a_coarse_clock_that_is_read_for_ever_meets_the_deadline(con):
+    with Sandbox(clock_resolution_seconds=10, limits=ResourceLimits(timeout_seconds=0.3)) as sandbox:
+        sandbox.create_function(con, "g", "import time\ndef g(x: int) -> float:\n    while True: time.time()")
+        with pytest.raises(duckdb.InvalidInputException, match="timeout_seconds=0.3"):
+            con.execute("SELECT g(1)")
+
+
+def test_a_clock_that_is_not_there_is_an_errno():
+    written = []
+    for name in coarse_clock.IMPORTS:
+        for clock in (-1, 4, 2**31 - 1):
+            assert coarse_clock.CoarseClock(1).answer(lambda *args: written.append(args), name, clock, 8) == 28
+    assert written == []
+
+
+@pytest.mark.parametrize("resolution", [0, -1, 1e-10, 3601, True, float("nan")])
+def test_a_resolution_that_is_no_time_is_refused(resolution):
+    with pytest.raises(ValueError, match="clock_resolution_seconds must be between"):
+        Sandbox(clock_resolution_seconds=resolution)
+
+
+def test_a_clock_that_stands_still_has_no_resolution():
+    with pytest.raises(ValueError, match="leave out clock_resolution_seconds"):
+        Sandbox(deterministic=True, clock_resolution_seconds=1)
 
 
 def test_two_instances_draw_different_random_numbers_and_uuids(con):

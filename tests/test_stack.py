@@ -130,4 +130,4 @@ def test_an_error_comes_back_from_the_other_thread_as_it_is():
         raise ValueError("x")
 
     with pytest.raises(ValueError, match="x"):
-        _stack._call_on_own_thread(fail)
+        _stack.call_on_own_thread(fail)

@@ -15,6 +15,7 @@ from duckdb_wasi_udf._table import Cursor
 from duckdb_wasi_udf._table_sql import define as define_table
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
+COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
 UP_TO = "def up_to(n: int) -> Iterator[int]:\n    yield from range(n)"
 
 
@@ -167,6 +168,101 @@ def test_a_column_of_any_type_has_the_value_of_the_same_literal(con, sandbox, sq
     ]
 
 
+# ---- columns that the code tells ------------------------------------------------------------------------------------
+
+WIDE = """
+def schema(n: int, prefix: str = "c"):
+    return {f"{prefix}{i}": kind for i, kind in zip(range(n), ["TINYINT", float, "DATE", list[str]])}
+
+def wide(n, prefix="c"):
+    import datetime
+    yield (1, 2, datetime.date(2026, 1, 2), ["x"])[:n]
+"""
+WIDE_IN_SQL = [("TINYINT", 1), ("DOUBLE", 2.0), ("DATE", "2026-01-02"), ("VARCHAR[]", "[x]")]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_function_schema_beside_the_generator_tells_the_columns_of_each_call(con, counted, first):
+    code = WIDE if first else "\ndef ".join(["", *WIDE.split("\ndef ")[:0:-1]])
+    assert code.index("def schema") < code.index("def wide") or not first
+    counted.create_table_function(con, "wide", code)
+    for n in (1, 2, 4):
+        for query in (f"wide({n}, 'k')", f"py_table($$ {code} $$, args := {{'n': {n}, 'prefix': 'k'}})"):
+            result = con.execute(f"FROM {query}")
+            described = [(name, str(kind)) for name, kind, *_ in result.description]
+            assert described == [(f"k{i}", kind) for i, (kind, _) in enumerate(WIDE_IN_SQL[:n])]
+            (row,) = con.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {query}").fetchall()
+            assert row == tuple(
+                con.execute("SELECT $1::VARCHAR", [value]).fetchone()[0] for _, value in WIDE_IN_SQL[:n]
+            )
+    joined = con.execute("SELECT a.c0, b.c1 FROM wide(1) a, wide(2) b").fetchall()
+    assert joined == [(1, 2.0)]
+
+
+def test_a_schema_of_a_host_function_is_shipped_as_well(con, counted):
+    width = 3
+
+    def named(n):
+        return dict.fromkeys(f"c{i}" for i in range(n or width))
+
+    def columns(n):
+        return dict.fromkeys(named(n), int)
+
+    counted.create_table_function(con, "numbers", lambda n: [tuple(range(n))], schema=columns)
+    assert con.execute("FROM numbers(2)").fetchall() == [(0, 1)]
+    assert con.sql("FROM numbers(NULL)").columns == ["c0", "c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "columns"),
+    [
+        ("'STRUCT(a INTEGER, b VARCHAR)'", ["a", "b"]),
+        ("{'a b': str, 'select': 'DECIMAL(5, 2)'}", ["a b", "select"]),
+        ("{'\"; DROP TABLE t; --': int}", ['"; DROP TABLE t; --']),
+        ("int", ["py_table"]),
+        ("'DATE'", ["py_table"]),
+        ("typing.NamedTuple('Row', [('x', int), ('y', 'float')])", ["x", "y"]),
+        ("tuple[int, str]", ["col0", "col1"]),
+    ],
+)
+def test_a_schema_is_told_as_text_types_or_classes(con, counted, schema, columns):
+    code = f"import typing\ndef schema(): return {schema}\ndef f(): return [None]"
+    assert con.sql("FROM py_table($1)", params=[code]).columns == columns
+    assert con.execute("FROM py_table($1)", [code]).fetchall() == [(None,) * len(columns)]
+
+
+def test_a_declared_schema_comes_before_the_function_and_that_before_the_annotation(con, counted):
+    code = "def schema(): return {'b': int}\ndef f() -> Iterator[tuple[str, str]]: return [{}]"
+    assert con.sql("FROM py_table($1)", params=[code]).columns == ["b"]
+    assert con.sql("FROM py_table($1, schema := {'c': 'DATE'})", params=[code]).columns == ["c"]
+
+
+def test_a_function_named_schema_alone_is_the_table_function(con, counted):
+    assert con.execute("FROM py_table('def schema() -> list[int]: return [1]')").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("(): return {}", "the schema has no columns"),
+        ("(): return None", "of which SQL has no type"),
+        ("(): return {'a': 'NOTYPE'}", "NOTYPE.* is not a type DuckDB knows"),
+        ("(): return {'a': complex}", "the schema has <class 'complex'> for a, which is a class"),
+        ("(): return {'a': typing.Any}", "for a, of which SQL has no type; write it as SQL"),
+        ("(): return {'a': int, 'A': int}", "uplicate"),
+        ("(): return {f'c{i}': int for i in range(10**4)}", "is not a type DuckDB knows"),
+        ("(): return 'STRUCT(' * 100_000", "is not a type DuckDB knows"),
+        ("(): return 'INTEGER); DROP TABLE t; --'", "is not a type DuckDB knows"),
+        ("(): raise ValueError('no columns today')", "ValueError: no columns today"),
+        ("(n): return {'a': int}", r"takes 1 argument\(s\) \(n\), the query passes 0"),
+    ],
+)
+def test_a_schema_that_is_none_says_why(con, sandbox, schema, message):
+    code = f"import typing\ndef schema{schema}\ndef f(): return [None]"
+    with pytest.raises(duckdb.InvalidInputException, match=message):
+        con.execute("FROM py_table($1)", [code])
+
+
 # ---- arguments -----------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +280,20 @@ def test_arguments_by_position_by_name_and_left_out(con, counted):
         assert con.execute(f"FROM {call}").fetchall() == [(value,) for value in expected]
     with pytest.raises(duckdb.BinderException, match=r"steps\(n BIGINT, step DOUBLE\)"):
         con.execute("FROM steps('three')")
+
+
+def test_any_number_of_arguments(con, counted):
+    code = "def f(first: int, *more: float) -> Iterator[tuple[int, float]]: return ((first, x) for x in more)"
+    counted.create_table_function(con, "pairs", code)
+    assert con.execute("FROM pairs(1)").fetchall() == []
+    assert con.execute("FROM pairs(1, 2, 3.5)").fetchall() == [(1, 2.0), (1, 3.5)]
+    many = ", ".join(map(str, range(40)))
+    assert con.execute(f"SELECT sum(col1) FROM query(pairs(1, {many}))").fetchall() == [(780.0,)]
+    by_name = "FROM py_table($1, args := {'first': 7, 'x': 1.5, 'y': 2})"
+    assert con.execute(by_name, [code]).fetchall() == [(7, 1.5), (7, 2.0)]
+    counted.create_table_function(con, "words", "def f(*words: str) -> Iterator[str]: return iter(words)")
+    assert con.execute("SELECT list(words) FROM words('a', 'b', 'c')").fetchall() == [(["a", "b", "c"],)]
+    assert con.execute("FROM words()").fetchall() == []
 
 
 def test_null_gives_no_rows_unless_the_annotation_wants_it(con, counted):
@@ -220,6 +330,16 @@ def test_arguments_keep_their_types(con, counted):
         ("py_table('def f() -> int: return 1')", "'int' of the result is not that of rows, such as Iterator"),
         ("py_table('def f() -> Iterator[Nobody]: return 1')", "can't be read .*Nobody"),
         ("py_table('lambda: 5')", "'int' object is not iterable"),
+        ("py_table('lambda: None')", "'NoneType' object is not iterable"),
+        ("py_table('lambda: {''a'': [1]}')", "returned dict; a table function yields rows, or returns an iterable"),
+        ("py_table('lambda: ''abc''')", "the function returned str; a table function yields rows"),
+        ("py_table('async def f(): return [1]')", "'coroutine' object is not iterable"),
+        ("py_table('async def f(): yield 1')", "'async_generator' object is not iterable"),
+        (
+            "py_table('def f(c: Column[int]): return [1]', args := {'c': 1})",
+            "a table function is called once, with values",
+        ),
+        ("py_table('lambda: [1j]', schema := 'DOUBLE')", "returned complex where its result type DOUBLE"),
         ("py_table('lambda: []')", "can't be inferred from the first rows: it gave no rows"),
         ("py_table('lambda: [None]')", "all of them are None"),
         ("py_table('lambda: [(1,), (''a'',)]')", "col0 holds values of several types"),
@@ -237,9 +357,10 @@ def test_wrong_calls_say_what_is_wrong(con, sandbox, call, message):
 @pytest.mark.parametrize(
     ("function", "schema", "message"),
     [
-        ("lambda *args: args", None, "parameters of its own, not \\*args"),
+        ("def f(*args: complex) -> Iterator[int]: yield 1", None, "of parameter 'args'"),
         ("lambda: [1]", "NOTYPE", "NOTYPE"),
         ("lambda: [1]", 42, "the schema is a type DuckDB knows"),
+        ("lambda: [1]", {"a": "INT", "A": "INT"}, "is not one DuckDB knows: .*uplicate"),
         (
             "def f() -> Iterator[complex]: yield 1j",
             None,
@@ -257,9 +378,12 @@ def test_wrong_functions_are_refused_at_registration(con, sandbox, function, sch
 
 def test_a_taken_name_is_refused_and_a_removed_one_free(con, sandbox):
     con.execute("CREATE MACRO taken() AS TABLE SELECT 42 AS x")
-    with pytest.raises(duckdb.CatalogException, match="already exists"):
-        sandbox.create_table_function(con, "taken", "lambda: [1]")
-    assert con.execute("FROM taken()").fetchall() == [(42,)]
+    for begin, end in ((list, list), (con.begin, con.rollback)):  # alone, and inside a transaction
+        begin()
+        with pytest.raises(duckdb.CatalogException, match="already exists"):
+            sandbox.create_table_function(con, "taken", "lambda: [1]")
+        end()
+        assert con.execute("FROM taken()").fetchall() == [(42,)]
     sandbox.create_table_function(con, "f", "lambda: [1]")
     with pytest.raises(duckdb.Error, match="already"):
         sandbox.create_table_function(con, "f", "lambda: [2]")
@@ -404,6 +528,9 @@ def test_a_value_that_the_declared_type_cannot_hold_fails(con, counted):
         ({"timeout_seconds": 0.3}, "def f() -> Iterator[int]:\n    while True: pass\n    yield 1", "timeout_seconds"),
         ({"budget_seconds": 0.3}, NATURALS, "budget_seconds"),
         ({"memory_bytes": 40 * 2**20}, "def f() -> list[int]: return [0] * 10**9", "memory_bytes"),
+        ({"memory_bytes": 40 * 2**20}, f"{COLUMNS} yield Columns(range(10**9))", "memory_bytes"),
+        ({"timeout_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([])", "timeout_seconds"),
+        ({"budget_seconds": 0.3}, f"{COLUMNS}\n  while True: yield Columns([1] * 4096)", "budget_seconds"),
     ],
 )
 def test_limits_end_a_generator(con, limits, code, limit):
@@ -495,6 +622,19 @@ def test_a_database_file_keeps_views_and_is_let_go(tmp_path):
         assert con.execute("SELECT count(*) FROM few, up_to(2), other(2)").fetchall() == [(12,)]
         assert con.cursor().execute("FROM few").fetchall() == [(0,), (1,), (2,)]
         assert con.cursor().execute("FROM query(other(2))").fetchall() == [(0,), (1,)]
+
+
+def test_the_case_of_a_name_does_not_matter_in_a_database_file(tmp_path):
+    for name in ("UpTo", "upto"):
+        with duckdb.connect(tmp_path / "file.db") as con, wasi_udf.Sandbox() as sandbox:
+            sandbox.install(con)
+            sandbox.create_table_function(con, name, UP_TO)
+            assert con.execute("SELECT count(*) FROM UPTO(3)").fetchall() == [(3,)]
+            options = "{'kind': 'table', 'persist': true, 'replace': true}"
+            con.execute(f"SELECT py_create_function($1, 'lambda n: range(n)', {options})", [f"{name}Again"])
+            con.execute("SELECT py_drop_function('uptoagain')")
+            with pytest.raises(duckdb.CatalogException, match="does not exist"):
+                con.execute("FROM UpToAgain(3)")
 
 
 def test_another_connection_outlives_the_registering_one_with_a_clear_error(tmp_path):

@@ -1,8 +1,5 @@
 import gc
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -203,6 +200,12 @@ def test_an_error_of_the_input_is_the_querys_error(con, sandbox):
         ("lambda i: [i]", "FROM code", "code does not exist"),
         ("lambda i: [i]", "FROM t", r"takes 1 argument\(s\) \(i\), the query passes 2"),
         ("lambda i, s: i", "FROM t", "'int' object is not iterable"),
+        (
+            "lambda i, s: {'i': i}",
+            "FROM t",
+            "the function returned dict; it yields rows, or returns an iterable",
+        ),
+        ("lambda i, s: s", "FROM t", "the function returned str; it yields rows"),
         ("lambda i, s: []", "FROM t", "can't be inferred from the first rows: it gave no rows"),
         ("class C:\n    pass", "FROM t", "the class C needs a method process"),
         ("def f(i: int, s: str) -> int: return [i]", "FROM t", "is not that of rows"),
@@ -250,18 +253,3 @@ def test_a_mapped_relation_does_not_keep_its_database_open(tmp_path):
         with duckdb.connect(path, read_only=True) as again:
             sandbox.install(again)
             assert again.execute("FROM py_map_batches('lambda x: [x + 1]', 'FROM t')").fetchall() == [(2,)]
-
-
-def test_the_access_log_example_finds_the_visits_that_plain_sql_finds():
-    example = Path(__file__).parent.parent / "sql" / "examples" / "access_log.py"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", example],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "20,000 lines, 210 of them damaged" in done.stdout
-    assert "visits, as in plain SQL" in done.stdout

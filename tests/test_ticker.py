@@ -34,13 +34,13 @@ def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_do
     engine = CountingEngine()
     clock = Clock(engine, 10)
     with clock:
-        thread = ticker._thread
+        thread = ticker.thread
         wait_until(lambda: engine.epochs > 3)
-        assert ticker._thread is thread
+        assert ticker.thread is thread
     thread.join(timeout=30)
     assert not thread.is_alive()
     with clock:
-        assert ticker._thread is not thread
+        assert ticker.thread is not thread
         before = engine.epochs
         wait_until(lambda: engine.epochs > before)
 

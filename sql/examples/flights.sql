@@ -1,7 +1,7 @@
 -- Python functions over the 336,776 flights that left New York City in 2013.
 --
--- Inline functions are written where they are used (py_udf_varchar, py_udf_double, py_udf); great_circle_km, delay_class
--- and scheduled are named functions from flights_functions.py. Run it with `make demo`.
+-- Inline functions are written where they are used (py_udf_varchar, py_udf_double, py_udf); great_circle_km, delay_class,
+-- scheduled and route are named functions from flights_functions.py. Run it with `make demo`.
 
 -- Great-circle distance of every flight, against the distance the airline reports
 SELECT
@@ -90,3 +90,10 @@ FROM flights
 JOIN weather USING (origin, year, month, day, hour)
 GROUP BY ALL
 ORDER BY felt_from_fahrenheit;
+
+-- Routes by name: a coroutine awaits two look-ups on the host, each of which is called once for a batch of flights
+SELECT route(carrier, dest) AS route, count(*) AS flights, round(avg(arr_delay), 1) AS mean_arrival_delay
+FROM flights
+GROUP BY ALL
+ORDER BY flights DESC, route
+LIMIT 8;

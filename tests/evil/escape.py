@@ -193,6 +193,58 @@ ATTACKS = [
         """,
     ),
     Attack(
+        "asking the host for its files",
+        returns("[]"),
+        """
+            import _udf
+            NAMES = ['/etc/passwd', 'file:///etc/passwd', '/packages/../../etc/passwd', '/packages/', '..', '', '\\0',
+                     '/packages/\\0', '/packages/host.pyc', 'x' * 1000, 'x' * 10_000_000, '\\u202e/packages/', '%00']
+            attack = lambda x: str([name for name in NAMES if _udf.host_import(name) is not None])
+        """,
+    ),
+    Attack(
+        "asking the host without end",
+        TIMEOUT,
+        """
+            import _udf
+            def attack(x):
+                while True: _udf.host_import('/packages/')
+        """,
+    ),
+    Attack(
+        "importing without end",
+        TIMEOUT,
+        """
+            import importlib, itertools
+            def attack(x):
+                for number in itertools.count():
+                    try: importlib.import_module(f'p{number}.q')
+                    except ImportError: pass
+        """,
+    ),
+    Attack(
+        "a package of one's own, which nobody else gets",
+        returns("1"),
+        """
+            import _udf_packages, marshal
+            code = marshal.dumps(compile('A = 1', 'x', 'exec'))
+            _udf_packages.PackageImporter.read = lambda self, path: code if path == 'mine.pyc' else None
+            def attack(x):
+                import mine
+                return str(mine.A)
+        """,
+    ),
+    Attack(
+        "a package whose code was never compiled by anybody",
+        ANYTHING,
+        """
+            import _udf_packages
+            _udf_packages.PackageImporter.read = lambda self, path: b'\\xe3' + bytes(100) if path[-1] == 'c' else None
+            def attack(x):
+                import mine
+        """,
+    ),
+    Attack(
         "writing into the library's archive",
         raises("read-only"),
         """

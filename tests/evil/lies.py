@@ -1,8 +1,22 @@
 """Results that aren't what they seem, or change while they are encoded."""
 
 import datetime as dt
+import textwrap
 
 from tests.evil.attack import TIMEOUT, Attack, Moment, raises, returns
+
+# Columns whose insides were exchanged after they had been checked.
+_COLUMNS = """
+from duckdb_wasi_udf import Columns
+
+def forged_as(by_name):
+    columns = Columns(a=[])
+    columns.by_name = by_name
+    return columns
+
+def forged(**named):
+    return forged_as(named)
+"""
 
 ATTACKS = [
     Attack("a set", raises("returned set; a result must be"), "attack = lambda x: {1}"),
@@ -527,4 +541,74 @@ ATTACKS = [
         """,
         Moment.LOAD,
     ),
+    *[
+        Attack(f"columns {name}", end, f"{_COLUMNS}\n{textwrap.dedent(code)}", moment=Moment.ITERATION)
+        for name, end, code in (
+            (
+                "of different lengths, told afterwards",
+                raises("differ in length"),
+                "attack = lambda x: [forged(a=[1], b=[])]",
+            ),
+            ("that are no dict", raises("TypeError"), "attack = lambda x: [forged_as(7)]"),
+            ("whose names are no text", returns([(1, 1)]), "attack = lambda x: [forged_as({1: [1, 2]})]"),
+            (
+                "whose names grow while they are read",
+                raises("dictionary changed size"),
+                """
+                    class Growing(dict):
+                        def __iter__(self):
+                            for name in dict.__iter__(self):
+                                self[name + "x"] = [1]
+                                yield name
+                    attack = lambda x: [forged_as(Growing(a=[1]))]
+                """,
+            ),
+            (
+                "that are there once",
+                raises("KeyError"),
+                """
+                    class Once(dict):
+                        def __getitem__(self, name):
+                            return dict.pop(self, name)
+                        def __iter__(self):
+                            return iter(["a", "a"])
+                    attack = lambda x: [forged_as(Once(a=[1]))]
+                """,
+            ),
+            (
+                "whose length is a lie",
+                returns({"a": 1}),
+                """
+                    class Long(list):
+                        def __len__(self):
+                            return 10**9
+                    attack = lambda x: [forged(a=Long([1]))]
+                """,
+            ),
+            (
+                "of a buffer that is written to afterwards",
+                returns({"a": 1}),
+                """
+                    import array
+                    def attack(x):
+                        numbers = array.array("q", [1] * 3000)
+                        yield Columns(a=numbers)
+                        numbers[0] = 2
+                """,
+            ),
+            (
+                "of a buffer that is let go while it is read",
+                raises("BufferError"),
+                """
+                    import array
+                    numbers = array.array("q", [1] * 3000)
+                    class Popping:
+                        def __iter__(self):
+                            numbers.pop()
+                            return iter([1] * 3000)
+                    attack = lambda x: [forged(a=numbers, b=Popping())]
+                """,
+            ),
+        )
+    ],
 ]

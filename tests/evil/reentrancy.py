@@ -31,8 +31,9 @@ ATTACKS = [
         """
             import _udf_guest, json
             def attack(x):
-                unit = dict(source='lambda x: attack(x)', name='f', entry=None, captured=None, imports={}, links={})
-                definition = dict(units=[unit], return_null=False, by_batch=False, table=False)
+                unit = dict(source='lambda x: attack(x)', name='f', entry=None, code=None)
+                unit |= dict(captured=None, imports={}, links={})
+                definition = dict(units=[unit], return_null=False, by_batch=False, table=False, described=False)
                 f, *_ = _udf_guest.define(json.dumps(definition))
                 f.__globals__['attack'] = attack
                 return f(x)

@@ -55,6 +55,7 @@ import builtins
 
 import _udf
 import _udf_aggregate
+import _udf_packages
 from duckdb_wasi_udf import _annotations
 
 MODULE_NAME = "__udf__"
@@ -81,10 +82,18 @@ _ARGUMENT_CHARACTERS = 400
 
 # Bounds of a description.
 _ANNOTATION_CHARACTERS = 200
-_DESCRIPTION_BYTES = 200_000
+_DESCRIPTION_BYTES = 100_000
+_CODE_CHARACTERS = 100_000
 
-# Frames that tracebacks begin without.
-_OWN_FILES = (__file__, _udf_aggregate.__file__, _annotations.__file__)
+# Frames that tracebacks come without: ours, and those of imports, which Python leaves out around its own importers only.
+_OWN_FILES = (
+    __file__,
+    _udf_aggregate.__file__,
+    _annotations.__file__,
+    _udf_packages.__file__,
+    "/stdlib/_udf_importer.py",  # frozen, so it has no __file__
+    "<frozen importlib._bootstrap>",
+)
 
 # A class's name, whatever its metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -98,15 +107,17 @@ def define(text):
     Args:
         text: JSON object. "units": pieces of code, each with a namespace of its own, the last of which makes the
             function; "return_null": whether an exception makes its row NULL; "by_batch": whether the function takes
-            columns, whatever its annotations say; "table": whether it gives rows. A unit has "source": Python code, a lambda
+            columns, whatever its annotations say; "table": whether it gives rows; "described": whether an earlier
+            instance has described it and its arguments need no conversion. A unit has "source": Python code, a lambda
             or a module; "name": what tracebacks call it; "entry": the name of what it makes, or null for the last
-            function it defines; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
+            function it defines; "code": what an earlier instance compiled it to, or null; "captured": values the code finds as globals, a base64-encoded marshal dictionary, or
             null; "imports": what it finds as globals by import, {global name: "module" or "module:attribute"};
             "links": what it finds as globals from other units, {global name: number of the unit}.
 
     Returns:
         (function, return_null, by_batch, is_async, description): with `is_async` the function gives coroutines; description
-        is UTF-8 JSON for the host, see `_describe`.
+        is UTF-8 JSON for the host, see `_describe`; further "plain": its arguments need no conversion, and "codes": what
+        the units were compiled to, if that is not too long. It is empty for a function that is described.
     """
     definition = json.loads(text)
     units = definition["units"]
@@ -123,60 +134,88 @@ def define(text):
         for name, imported in unit["imports"].items():
             namespace[name] = pkgutil.resolve_name(imported)
         namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
-        made[number] = _load(unit["source"], f"<{unit['name']}>", unit["entry"], namespace)
+        made[number], unit["code"] = _load(unit, namespace, definition["table"])
     for namespace, unit in zip(namespaces, units):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
     function = made[len(units) - 1]
-    described, converters = _describe(
-        function, namespaces[-1], by_batch=definition["by_batch"], table=definition["table"]
-    )
-    description = json.dumps(described).encode()
-    if len(description) > _DESCRIPTION_BYTES:
-        raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
+    by_batch, converters, description = definition["by_batch"], [], b"{}"
+    if not definition["described"]:
+        described, converters = _describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
+        by_batch = described["by_batch"]
+        described["plain"] = not any(converters)
+        described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
+        description = json.dumps(described).encode()
+        if len(description) > _DESCRIPTION_BYTES:
+            raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
+        codes = [unit["code"] for unit in units]
+        if sum(map(len, codes)) <= _CODE_CHARACTERS:
+            description = json.dumps(described | {"codes": codes}).encode()
     is_async = inspect.iscoroutinefunction(function)
-    if is_async and described["by_batch"]:
+    if is_async and by_batch:
         raise TypeError("a function of the batch shape can't be async")
     if is_async and definition["table"]:
         function, is_async = _awaiting(function), False
     if any(converters):
         function = _converting(function, converters)
-    return function, definition["return_null"], described["by_batch"], is_async, description
+    return function, definition["return_null"], by_batch, is_async, description
 
 
-def _load(source, filename, entry, namespace):
-    source = source.strip("\n")
+def _has_schema(namespace, function):
+    """Whether a function of that name beside a table function tells its columns."""
+    schema = namespace.get("schema")
+    return isinstance(schema, types.FunctionType) and schema is not function
+
+
+def _load(unit, namespace, table):
+    """Run a unit's code: what it makes, and what it was compiled to, base64-encoded."""
+    source = unit["source"].strip("\n")
     if source[:1].isspace():  # written inside an indented SQL string
         source = textwrap.dedent(source)
+    filename = f"<{unit['name']}>"
     lines = [line + "\n" for line in source.splitlines()]
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
-    # Annotations stay text: the host reads them, and code needn't import what it only names there.
-    flags = __future__.annotations.compiler_flag
-    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
-    expression = None
-    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
-        expression = ast.Expression(tree.body.pop().value)
-    elif entry is None:
-        entry = _last_definition(tree)
-    exec(compile(tree, filename, "exec", flags, dont_inherit=True), namespace)
-    if expression is None:
-        function = namespace[entry]
+    code = unit["code"]
+    if code is None:
+        compiled = _compile(source, filename, unit["entry"], table)
+        code = base64.b64encode(marshal.dumps(compiled)).decode()
     else:
-        function = eval(compile(expression, filename, "eval", flags, dont_inherit=True), namespace)
+        compiled = marshal.loads(base64.b64decode(code))
+    statements, result, entry = compiled
+    exec(statements, namespace)
+    function = namespace[entry] if result is None else eval(result, namespace)
     if not callable(function):
         raise TypeError(
             f"the code is {_argument_repr.repr(function)}, not a function; write a lambda, such as "
             "'lambda x: x + 1', or a def"
         )
-    return function
+    return function, code
 
 
-def _last_definition(tree):
-    for statement in reversed(tree.body):
+def _compile(source, filename, entry, table):
+    """(statements, the last expression or None, the name of what they make)."""
+    # Annotations stay text: the host reads them, and code needn't import what it only names there.
+    flags = __future__.annotations.compiler_flag
+    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+    result = None
+    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
+        expression = ast.Expression(tree.body.pop().value)
+        result = compile(expression, filename, "eval", flags, dont_inherit=True)
+    elif entry is None:
+        entry = _last_definition(tree, but="schema" if table else None)
+    return compile(tree, filename, "exec", flags, dont_inherit=True), result, entry
+
+
+def _last_definition(tree, but):
+    """The name of the last function or class; one named `but` is only meant when there is no other."""
+    names = []
+    for statement in tree.body:
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                return name
+                names.append(name)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                return name
+                names.append(name)
+    if names:
+        return next((name for name in reversed(names) if name != but), names[-1])
     raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
 
 
@@ -190,7 +229,7 @@ def _describe(function, namespace, *, by_batch, table):
         table: it gives rows, one of which is what "returns" tells about.
 
     Returns:
-        ({"name", "by_batch", "parameters", "returns"}, converters). Parameters, each {"name", "kind", "required"} with
+        ({"name", "by_batch", "parameters", "returns"}, converters); `define` adds "schema". Parameters, each {"name", "kind", "required"} with
         the keys of `_meaning`, are None when the function can't be inspected; "returns" is that of the result. The converters are
         those of the positional parameters, None for most.
     """
@@ -321,10 +360,24 @@ def _attempt(describe, value, shown):
         return f"<not printable: {_class_name(type(error))[:_NAME_CHARACTERS]}>"
 
 
-def _traceback(exception):
-    frames = exception.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename in _OWN_FILES:
+def _without_own(frames):
+    """The frames of a traceback that aren't ours, linked to each other."""
+    first = last = None
+    while frames is not None:
+        if frames.tb_frame.f_code.co_filename not in _OWN_FILES:
+            if last is None:
+                first = frames
+            elif last.tb_next is not frames:
+                last.tb_next = frames
+            last = frames
         frames = frames.tb_next
+    if last is not None:
+        last.tb_next = None
+    return first
+
+
+def _traceback(exception):
+    frames = _without_own(exception.__traceback__)
     shown = traceback.TracebackException(
         type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
     )
@@ -340,9 +393,12 @@ def _warm_up():
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
     unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    text = json.dumps({"units": [unit], "return_null": False, "by_batch": False, "table": False})
-    for _ in range(50):
-        function, *_ = define(text)
+    flags = {"return_null": False, "by_batch": False, "table": False}
+    code = None
+    for _ in range(100):  # from the source and from what that was compiled to, in turns
+        text = json.dumps({"units": [unit | {"code": code}], "described": code is not None} | flags)
+        function, *_, description = define(text)
+        code = json.loads(description)["codes"][0] if code is None else None
         function(1)
         try:
             function("1")

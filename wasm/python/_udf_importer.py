@@ -11,10 +11,77 @@ import sys
 import _frozen_importlib as _bootstrap
 import _udf
 
-ROOT = "/stdlib"
 _PYC_HEADER = 16  # bytes before the code object (PEP 552)
 _CENTRAL_HEADER = 46
 _LOCAL_HEADER = 30
+
+
+class Importer:
+    """Meta path finder and loader over files, of which `read` gives the bytes by their paths below `root`.
+
+    A compiled module's file is the marshalled code alone.
+    """
+
+    root = ""  # ends in a slash
+
+    def __repr__(self):
+        return f"<importer of {self.root}>"
+
+    def read(self, path):
+        """The file, or None when there is none."""
+        raise NotImplementedError
+
+    def _find(self, name):
+        """(its path, its marshalled code) of a module; a package's path ends in `/__init__.pyc`."""
+        stem = name.replace(".", "/")
+        for path in (stem + "/__init__.pyc", stem + ".pyc"):
+            code = self.read(path)
+            if code is not None:
+                return path, code
+        return None, None
+
+    def find_spec(self, name, path=None, target=None):
+        member, code = self._find(name)
+        if member is None:
+            return None
+        is_package = member.endswith("/__init__.pyc")
+        spec = _bootstrap.ModuleSpec(
+            name, self, origin=self.root + member[:-1], loader_state=code, is_package=is_package
+        )
+        spec.has_location = True  # gives the module its __file__, which some of the library reads
+        if is_package:
+            spec.submodule_search_locations.append(self.root + name.replace(".", "/"))
+        return spec
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        spec = module.__spec__
+        code, spec.loader_state = spec.loader_state, None
+        exec(self.get_code(spec.name) if code is None else self.load(spec.name, code), module.__dict__)
+
+    def load(self, name, code):
+        return marshal.loads(code)
+
+    def get_code(self, name):
+        member, code = self._find(name)
+        if member is None:
+            raise ImportError(f"no module named {name!r} in {self.root}", name=name)
+        return self.load(name, code)
+
+    def is_package(self, name):
+        return (self._find(name)[0] or "").endswith("/__init__.pyc")
+
+    def get_source(self, name):
+        return None
+
+    def get_data(self, path):
+        """A file: OSError when there is none."""
+        data = self.read(path.removeprefix(self.root)) if path.startswith(self.root) else None
+        if data is None:
+            raise FileNotFoundError(2, "there is no such file in the sandbox", path)
+        return bytes(data)
 
 
 def _number(data, offset, size):
@@ -34,65 +101,25 @@ def _directory(archive):
         local = _number(header, 42, 4)
         name = bytes(archive[position + _CENTRAL_HEADER : position + _CENTRAL_HEADER + name_size]).decode()
         start = local + _LOCAL_HEADER + _number(archive, local + 26, 2) + _number(archive, local + 28, 2)
-        members[name] = (start, start + size)
+        members[name] = (start + _PYC_HEADER if name.endswith(".pyc") else start, start + size)
         position += _CENTRAL_HEADER + name_size + _number(header, 30, 2) + _number(header, 32, 2)
     return members
 
 
-class ArchiveImporter:
-    """Meta path finder and loader over the zip in memory."""
+class ArchiveImporter(Importer):
+    """The standard library, without its sources: tracebacks through it show no lines."""
+
+    root = "/stdlib/"
 
     def __init__(self, archive):
         self._archive = archive
         self._members = _directory(archive)
 
-    def __repr__(self):
-        return "<importer of the guest's standard library>"
-
-    def _find(self, name):
-        stem = name.replace(".", "/")
-        for path, is_package in ((stem + "/__init__.pyc", True), (stem + ".pyc", False)):
-            if path in self._members:
-                return path, is_package
-        return None, False
-
-    def find_spec(self, name, path=None, target=None):
-        member, is_package = self._find(name)
-        if member is None:
+    def read(self, path):
+        if path not in self._members:
             return None
-        spec = _bootstrap.ModuleSpec(name, self, origin=f"{ROOT}/{member[:-1]}", is_package=is_package)
-        spec.has_location = True  # gives the module its __file__, which some of the library reads
-        if is_package:
-            spec.submodule_search_locations.append(f"{ROOT}/{name.replace('.', '/')}")
-        return spec
-
-    def create_module(self, spec):
-        return None
-
-    def get_code(self, name):
-        member, _ = self._find(name)
-        if member is None:
-            raise ImportError(f"no module named {name!r} in the guest's standard library", name=name)
-        start, stop = self._members[member]
-        return marshal.loads(self._archive[start + _PYC_HEADER : stop])
-
-    def exec_module(self, module):
-        exec(self.get_code(module.__spec__.name), module.__dict__)
-
-    def is_package(self, name):
-        return self._find(name)[1]
-
-    def get_source(self, name):
-        """Sources are not shipped; tracebacks through the library show no lines."""
-        return None
-
-    def get_data(self, path):
-        """A data file of the library, such as lib2to3's grammars: OSError when there is none."""
-        member = path.removeprefix(ROOT + "/")
-        if member not in self._members:
-            raise FileNotFoundError(f"{path} is not in the guest's standard library")
-        start, stop = self._members[member]
-        return bytes(self._archive[start:stop])
+        start, stop = self._members[path]
+        return self._archive[start:stop]
 
 
 sys.meta_path.append(ArchiveImporter(_udf.archive()))

@@ -54,7 +54,19 @@ enum udf_status {
   UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
 };
 
-/* What the host says of a call of one of its functions that gave no response; otherwise it says how many bytes that takes.
+/* The guest imports three functions of the module "duckdb_udf" (wasm/src/host.c), besides a clock and a random source:
+ *
+ * int32_t host_import(name, name_length, out, out_length)
+ *     What the host has under a name: its size, and the bytes in `out` when they fit. "host:functions" is a JSON list of
+ *     the functions that were granted, in the order of their numbers, "host:types:3" the schema of a struct of number 3's
+ *     arguments, a struct too, and its result, with pointers for `out`.
+ * int32_t host_call(function, arguments, out, out_length)
+ *     Calls a function, by its number, with a struct array of its arguments: the size of the response, a struct array of
+ *     one column with as many rows, which is in `out` when it fits.
+ * int32_t host_take(out, out_length)
+ *     The response that didn't fit, once, until the next call.
+ *
+ * What the host says of a call of one of its functions that gave no response; otherwise it says how many bytes that takes.
  * Of host_import any negative number means that there is no such thing. */
 enum udf_host_status {
   UDF_HOST_FAILED = -2,

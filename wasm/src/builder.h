@@ -69,6 +69,12 @@ static inline void builder_close_row(struct builder *builder, int valid) {
   builder->length++;
 }
 
+/* Marks rows just written, all of them valid. */
+static inline void builder_close_rows(struct builder *builder, int64_t count) {
+  if (builder->null_count > 0) ArrowBitmapAppendUnsafe(&builder->validity, 1, count);
+  builder->length += count;
+}
+
 int builder_append_null(struct builder *builder);
 
 /* Takes back what a row that failed has left in the columns inside. */

@@ -339,8 +339,12 @@ static PyObject *function_new(PyTypeObject *type, PyObject *arguments, PyObject 
   if (!PyArg_ParseTupleAndKeywords(arguments, names, "iUO", known, &number, &name, &bind)) return NULL;
   struct host_function *function = (struct host_function *)type->tp_alloc(type, 0);
   if (function == NULL) return NULL;
-  function->vectorcall = function_vectorcall;
   function->attributes = PyDict_New();
+  if (function->attributes == NULL) {
+    Py_DECREF(function);
+    return NULL;
+  }
+  function->vectorcall = function_vectorcall;
   function->number = number;
   function->name = Py_NewRef(name);
   function->bind = Py_NewRef(bind);

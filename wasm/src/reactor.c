@@ -12,6 +12,7 @@
 #include "abi.h"
 #include "awaiting.h"
 #include "batch_column.h"
+#include "columns.h"
 #include "decode.h"
 #include "encode.h"
 #include "host.h"
@@ -49,6 +50,7 @@ struct function {
 struct cursor {
   struct function *function; /* NULL: this cursor is free */
   PyObject *iterator;        /* NULL: there are no rows (any more) */
+  struct columns columns;    /* the last of what it gave, of which there may be rows left */
 };
 
 static struct function functions[MAX_FUNCTIONS];
@@ -351,12 +353,12 @@ UDF_EXPORT(udf_open) int32_t udf_open(int32_t handle, struct ArrowArray *batch) 
   if (!rows_skip(function->rows, 0)) {
     PyObject *arguments = rows_arguments(function->rows, 0);
     PyObject *value = arguments == NULL ? NULL : PyObject_CallObject(function->callable, arguments);
-    iterator = value == NULL ? NULL : PyObject_GetIter(value);
+    iterator = value == NULL ? NULL : iterate_rows(value);
     Py_XDECREF(arguments);
     Py_XDECREF(value);
     if (iterator == NULL) return -fail(function, 0);
   }
-  cursors[number] = (struct cursor){function, iterator};
+  cursors[number] = (struct cursor){.function = function, .iterator = iterator};
   return number;
 }
 
@@ -366,14 +368,19 @@ UDF_EXPORT(udf_next) int32_t udf_next(int32_t number) {
   struct cursor *cursor = &cursors[number];
   struct builder *builder = &cursor->function->builder;
   if (builder_start(builder, UDF_CURSOR_ROWS) < 0) return fail(NULL, NO_ROW);
-  while (cursor->iterator != NULL && builder->length < UDF_CURSOR_ROWS) {
-    PyObject *value = PyIter_Next(cursor->iterator);
+  while (builder->length < UDF_CURSOR_ROWS) {
+    if (columns_left(&cursor->columns)) {
+      int64_t room = UDF_CURSOR_ROWS - builder->length;
+      if (columns_append(&cursor->columns, builder, room) < 0) return fail(NULL, builder->length);
+      continue;
+    }
+    PyObject *value = cursor->iterator == NULL ? NULL : PyIter_Next(cursor->iterator);
     if (value == NULL) {
       if (PyErr_Occurred()) return fail(NULL, builder->length);
       Py_CLEAR(cursor->iterator);
       break;
     }
-    int failed = builder_append(builder, value);
+    int failed = is_columns(value) ? columns_open(&cursor->columns, value) : builder_append(builder, value);
     Py_DECREF(value);
     if (failed) return fail(NULL, builder->length);
   }
@@ -385,9 +392,10 @@ UDF_EXPORT(udf_next) int32_t udf_next(int32_t number) {
 /* Ends a cursor, at whatever step it is; a generator's `finally` runs now. */
 UDF_EXPORT(udf_close) int32_t udf_close(int32_t number) {
   if (number < 0 || number >= MAX_CURSORS || cursors[number].function == NULL) return refuse("no such cursor");
-  PyObject *iterator = cursors[number].iterator;
-  cursors[number] = (struct cursor){NULL, NULL};
-  Py_XDECREF(iterator);
+  struct cursor closed = cursors[number];
+  cursors[number] = (struct cursor){.function = NULL};
+  columns_close(&closed.columns);
+  Py_XDECREF(closed.iterator);
   return UDF_OK;
 }
 
@@ -494,7 +502,8 @@ int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *i
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
   if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
-      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 && host_prepare() == 0) {
+      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 && columns_prepare() == 0 &&
+      host_prepare() == 0) {
     guest = PyImport_ImportModule("_udf_guest");
   }
   if (guest == NULL) {

@@ -1,9 +1,8 @@
 #include "rows.h"
 
-#include <string.h>
-
 #include "batch_column.h"
 #include "encode.h"
+#include "extend.h"
 
 static void rows_dealloc(PyObject *self) {
   Py_XDECREF(((struct rows *)self)->tuple);
@@ -78,49 +77,25 @@ static PyObject *rows_columns(PyObject *self, PyObject *unused) {
   return columns;
 }
 
-/* Copies numbers that lie in memory as the builder's do. 1: done; 0: they don't; -1: exception. */
-static int take_buffer(struct rows *rows, PyObject *results) {
-  struct builder *builder = rows->builder;
-  const char *format = builder->type.kind == SQL_BIGINT ? "q" : builder->type.kind == SQL_DOUBLE ? "d" : NULL;
-  if (format == NULL || !builder->declared || !PyObject_CheckBuffer(results)) return 0;
-  Py_buffer view;
-  if (PyObject_GetBuffer(results, &view, PyBUF_FORMAT | PyBUF_ND) < 0) {
-    PyErr_Clear();
-    return 0;
-  }
-  int same = view.format != NULL && strcmp(view.format, format) == 0 && view.ndim == 1 && view.len == rows->stop * 8;
-  if (same) {
-    memcpy(builder->data.data, view.buf, (size_t)view.len);
-    builder->length = rows->stop;
-  }
-  PyBuffer_Release(&view);
-  return same;
-}
-
 static PyObject *rows_take(PyObject *self, PyObject *results) {
   struct rows *rows = (struct rows *)self;
-  int has_nulls = Py_IS_TYPE(results, &batch_column_type); /* its buffer doesn't say which values are NULL */
-  int copied = has_nulls ? 0 : take_buffer(rows, results);
-  if (copied < 0) return NULL;
-  if (copied > 0) return Py_NewRef(Py_None);
   if (PyUnicode_Check(results) || PyDict_Check(results)) {
     PyErr_Format(PyExc_TypeError, "the function returned %.100s; one of the batch shape returns a column, list or other "
                  "iterable with a value for each row", Py_TYPE(results)->tp_name);
     return NULL;
   }
-  PyObject *values = PySequence_Fast(results, "the function returned no iterable; one of the batch shape returns a column, "
-                                              "list or other iterable with a value for each row");
-  if (values == NULL) return NULL;
-  Py_ssize_t length = PySequence_Fast_GET_SIZE(values);
-  int failed = 0;
-  /* Appending may run code of the user's, which may change a list. */
-  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(values) && i < rows->stop && length == rows->stop && !failed; i++) {
-    rows->next = i + 1;
-    PyObject *value = Py_NewRef(PySequence_Fast_GET_ITEM(values, i));
-    failed = builder_append(rows->builder, value) < 0;
-    Py_DECREF(value);
+  struct values values;
+  if (values_open(&values, results, "the function returned no iterable; one of the batch shape returns a column, list or "
+                                    "other iterable with a value for each row") < 0) {
+    return NULL;
   }
-  Py_DECREF(values);
+  Py_ssize_t length = values.length;
+  int failed = 0;
+  if (length == rows->stop) {
+    failed = values_append(&values, rows->builder, 0, length);
+    rows->next = rows->builder->length + 1; /* the row that failed, if one did */
+  }
+  values_close(&values);
   if (failed) return NULL;
   if (rows->builder->length == rows->stop) return Py_NewRef(Py_None);
   PyErr_Format(PyExc_ValueError, "the function returned %zd values for a batch of %lld rows", length,

@@ -1,0 +1,65 @@
+"""Time to import packages in a fresh instance: compiled now, from the user's cache, and from memory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.timing import median, table
+from duckdb_wasi_udf._instance import Definition
+
+# Requirements, and the modules that are imported.
+IMPORTS = {
+    "python-slugify": "slugify",
+    "python-dateutil": "dateutil.parser",
+    "jinja2": "jinja2",
+    "phonenumbers": "phonenumbers",
+    "pyparsing": "pyparsing",
+    "sqlglot": "sqlglot",
+}
+
+HOST = "import time; started = time.perf_counter(); import {}; print(time.perf_counter() - started)"
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    repetitions = 5 if quick else 30
+    lines = []
+    kept = os.environ.get("DUCKDB_WASI_UDF_CACHE")
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["DUCKDB_WASI_UDF_CACHE"] = empty
+        try:
+            for requirement, module in IMPORTS.items():
+                lines.append([f"`import {module}`", *_seconds(requirement, module, repetitions)])
+        finally:
+            del os.environ["DUCKDB_WASI_UDF_CACHE"]
+            if kept is not None:
+                os.environ["DUCKDB_WASI_UDF_CACHE"] = kept
+    heads = ["", "modules", "first on a machine, s", "first in a process, ms", "then, ms", "on the host, ms"]
+    return "## Importing packages in a fresh instance\n\n" + table(heads, lines)
+
+
+def _seconds(requirement: str, module: str, repetitions: int) -> list[str]:
+    plain = Definition.from_source("lambda x: x", "f")
+    imports = Definition.from_source(f"import {module}\nlambda x: x", "f")
+    first = []
+    for _ in range(2):  # compiled, then from the cache
+        sandbox = wasi_udf.Sandbox(packages=[requirement])
+        sandbox.start(plain)
+        first.append(median(lambda sandbox=sandbox: sandbox.start(imports), 1))  # type: ignore[misc]
+    again = median(lambda: sandbox.start(imports), repetitions) - median(lambda: sandbox.start(plain), repetitions)
+    script = HOST.format(module)
+    importlib.import_module(module)  # its compiled files are there
+    done = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(5)
+    ]
+    host = sorted(float(process.stdout) for process in done)[2]
+    return [
+        str(len(sandbox.modules._compiled)),
+        f"{first[0]:.2f}",
+        *(f"{seconds * 1e3:.1f}" for seconds in (first[1], again, host)),
+    ]

@@ -1,0 +1,116 @@
+#include "extend.h"
+
+#include <string.h>
+
+#include "batch_column.h"
+#include "encode.h"
+
+/* ---- what was given ---------------------------------------------------------------------------------------------- */
+
+/* What a column holds of numbers that lie in a buffer as they do in it; SQL_NULL for others. */
+static enum sql_kind kind_of_buffer(const Py_buffer *view) {
+  if (view->format == NULL || view->ndim != 1 || view->itemsize != 8) return SQL_NULL;
+  return strcmp(view->format, "q") == 0   ? SQL_BIGINT
+         : strcmp(view->format, "Q") == 0 ? SQL_UBIGINT
+         : strcmp(view->format, "d") == 0 ? SQL_DOUBLE
+                                          : SQL_NULL;
+}
+
+int values_open(struct values *values, PyObject *given, const char *otherwise) {
+  *values = (struct values){.sequence = NULL};
+  /* A Column's buffer doesn't say which values are NULL. */
+  if (PyObject_CheckBuffer(given) && !Py_IS_TYPE(given, &batch_column_type)) {
+    if (PyObject_GetBuffer(given, &values->view, PyBUF_FORMAT | PyBUF_ND) < 0) {
+      PyErr_Clear();
+      values->view.obj = NULL;
+    } else if (kind_of_buffer(&values->view) != SQL_NULL) {
+      values->length = values->view.len / 8;
+      return 0;
+    } else {
+      PyBuffer_Release(&values->view);
+    }
+  }
+  values->sequence = PySequence_Fast(given, otherwise);
+  if (values->sequence == NULL) return -1;
+  values->length = PySequence_Fast_GET_SIZE(values->sequence);
+  return 0;
+}
+
+void values_close(struct values *values) {
+  Py_CLEAR(values->sequence);
+  if (values->view.obj != NULL) PyBuffer_Release(&values->view);
+  values->length = 0;
+}
+
+PyObject *values_get(struct values *values, Py_ssize_t i) {
+  if (values->sequence == NULL) {
+    const char *at = (const char *)values->view.buf + i * 8;
+    int64_t integer;
+    double number;
+    memcpy(&integer, at, 8);
+    memcpy(&number, at, 8);
+    switch (kind_of_buffer(&values->view)) {
+      case SQL_BIGINT:
+        return PyLong_FromLongLong(integer);
+      case SQL_UBIGINT:
+        return PyLong_FromUnsignedLongLong((uint64_t)integer);
+      default:
+        return PyFloat_FromDouble(number);
+    }
+  }
+  if (i < PySequence_Fast_GET_SIZE(values->sequence)) return Py_NewRef(PySequence_Fast_GET_ITEM(values->sequence, i));
+  PyErr_SetString(PyExc_RuntimeError, "a list became shorter while its values were read");
+  return NULL;
+}
+
+/* ---- appending --------------------------------------------------------------------------------------------------- */
+
+static int append_one(struct values *values, struct builder *builder, Py_ssize_t i) {
+  PyObject *value = values_get(values, i);
+  int failed = value == NULL || builder_append(builder, value) < 0;
+  Py_XDECREF(value);
+  return failed ? -1 : 0;
+}
+
+static int append_buffer(struct values *values, struct builder *builder, Py_ssize_t start, Py_ssize_t count) {
+  memcpy(builder->data.data + builder->length * 8, (const char *)values->view.buf + start * 8, (size_t)count * 8);
+  builder_close_rows(builder, count);
+  return 0;
+}
+
+/* Small int and float alone, for columns of these: no code of the user's runs, so nothing changes meanwhile. Returns how
+ * many there were before the first other value. */
+static Py_ssize_t append_plain(PyObject **items, struct builder *builder, Py_ssize_t count) {
+  Py_ssize_t i = 0;
+  if (builder->type.kind == SQL_BIGINT) {
+    int64_t *out = (int64_t *)builder->data.data + builder->length;
+    for (; i < count && PyLong_CheckExact(items[i]); i++) {
+      const PyLongObject *integer = (const PyLongObject *)items[i];
+      if (!PyUnstable_Long_IsCompact(integer)) break;
+      out[i] = PyUnstable_Long_CompactValue(integer);
+    }
+  } else if (builder->type.kind == SQL_DOUBLE) {
+    double *out = (double *)builder->data.data + builder->length;
+    for (; i < count && PyFloat_CheckExact(items[i]); i++) out[i] = PyFloat_AS_DOUBLE(items[i]);
+  }
+  builder_close_rows(builder, i);
+  return i;
+}
+
+int values_append(struct values *values, struct builder *builder, Py_ssize_t start, Py_ssize_t count) {
+  Py_ssize_t stop = start + count;
+  while (builder->capacity < builder->length + count) {
+    if (builder_grow(builder) < 0) return -1;
+  }
+  while (start < stop) {
+    if (values->view.obj != NULL && builder->type.kind == kind_of_buffer(&values->view)) {
+      return append_buffer(values, builder, start, stop - start);
+    }
+    /* One by one what infers a type, and whatever else isn't plain. */
+    if (append_one(values, builder, start++) < 0) return -1;
+    Py_ssize_t left = values->sequence == NULL ? 0 : PySequence_Fast_GET_SIZE(values->sequence) - start;
+    if (left > stop - start) left = stop - start;
+    if (left > 0) start += append_plain(PySequence_Fast_ITEMS(values->sequence) + start, builder, left);
+  }
+  return 0;
+}

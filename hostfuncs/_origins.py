@@ -151,15 +151,16 @@ class _Transport(httpx.AsyncBaseTransport):
             return False
         if any(address in network for network in self._origins.private_networks if network.version == address.version):
             return True
-        return address.is_global and not address.is_multicast and address not in _NAT64
+        stands_for_another = any(address in network for network in _NAT64)
+        return address.is_global and not address.is_multicast and not stands_for_another
 
     async def aclose(self) -> None:
         for pool in self._pools.values():
             await pool.aclose()
 
 
-# Stands for IPv4 addresses of any kind (RFC 6052).
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Stand for IPv4 addresses of any kind (RFC 6052, RFC 8215).
+_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 
 
 def _resolve(host: str) -> list[_Address]:

@@ -113,17 +113,15 @@ async def _fetch_all(rules: Rules, requests: Sequence[Request]) -> list[Answer |
             left -= len(answer.body or b"")
             answers[i] = answer
 
-    async with (
-        httpx.AsyncClient(
-            transport=RetryTransport(rules.origins.transport(), rules.retry),
-            cookies=no_cookies,
-            headers={"accept-encoding": "gzip, deflate", "user-agent": "duckdb-wasi-udf"},
-            timeout=rules.request_seconds,
-            follow_redirects=True,
-            max_redirects=rules.redirects,
-            trust_env=False,
-        ) as client,
-    ):
+    async with httpx.AsyncClient(
+        transport=RetryTransport(rules.origins.transport(), rules.retry),
+        cookies=no_cookies,
+        headers={"accept-encoding": "gzip, deflate", "user-agent": "duckdb-wasi-udf"},
+        timeout=rules.request_seconds,
+        follow_redirects=True,
+        max_redirects=rules.redirects,
+        trust_env=False,
+    ) as client:
         with anyio.move_on_after(rules.batch_seconds):
             async with anyio.create_task_group() as group:
                 for _ in range(rules.concurrency):

@@ -26,8 +26,15 @@ _FEW_KEYS = 4_000
 
 # SQL types whose values are equal in Arrow, in Python and in SQL alike. FLOAT and DOUBLE are not: nan, -0.0.
 _KEY_TYPES = re.compile(
-    r"VARCHAR|BLOB|BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|DATE|TIME|TIMESTAMP( WITH TIME ZONE)?|DECIMAL\(.*\)"
+    r"VARCHAR|BLOB|BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|DATE|TIME|TIMESTAMP( WITH TIME ZONE)?|UUID|DECIMAL\(.*\)"
 )
+
+
+def check_key_type(name: str, key: str) -> None:
+    """Raise TypeError if the column of a name has a SQL type that can't be looked up."""
+    if not _KEY_TYPES.fullmatch(key):
+        msg = f"a key can't be of the type {key}, as {name!r} is; cast it, for example to VARCHAR"
+        raise TypeError(msg)
 
 
 class Columns(NamedTuple):
@@ -114,9 +121,7 @@ class Shape(NamedTuple):
         known |= {name: sql_type(text) for name, text in types.items()}
         keys = tuple("VARCHAR" if known[name].startswith("ENUM") else known[name] for name in columns.keys)
         for name, key in zip(columns.keys, keys, strict=True):
-            if not _KEY_TYPES.fullmatch(key):
-                msg = f"a key can't be of the type {key}, as {name!r} is; cast it, for example to VARCHAR"
-                raise TypeError(msg)
+            check_key_type(name, key)
         values = {name: f"{quoted(name)}::{known[name]}" for name in columns.values}
         value = ", ".join(f"{quoted(name)} := {cast}" for name, cast in values.items())
         value = f"struct_pack({value})" if columns.as_struct else values[columns.values[0]]
@@ -154,7 +159,8 @@ class Snapshot:
         self._values = pa.concat_arrays([values, *missing])
         self._types = [key.type for key in keys]
         self._missing = len(values)
-        self._few = keys[0] if len(keys) == 1 and len(values) <= _FEW_KEYS else None
+        is_few = len(keys) == 1 and len(values) <= _FEW_KEYS and not isinstance(keys[0].type, pa.BaseExtensionType)
+        self._few = keys[0] if is_few else None
         rows = key_rows(keys)
         numbered = [(key, i) for i, key in enumerate(rows) if key is not None]
         self._positions = dict(reversed(numbered) if duplicates == "first" else numbered)

@@ -155,7 +155,7 @@ def from_duckdb(
         ValueError: there is no column of a name, keys occur more than once, or the text is not one query.
         duckdb.Error: the query failed. When it fails on refreshing, the call that did it fails.
     """
-    if len(duckdb.extract_statements(query)) != 1 or duckdb.extract_statements(query)[0].type.name != "SELECT":
+    if [statement.type.name for statement in duckdb.extract_statements(query)] != ["SELECT"]:
         msg = "from_duckdb takes one query that reads, such as 'FROM rates'"
         raise ValueError(msg)
     columns = Columns.named(key, value)

@@ -79,6 +79,7 @@ def test_mixed_keys_or_values_are_refused():
         [dt.datetime(2024, 1, 1, tzinfo=dt.UTC)],
         [dt.time(1, 2, 3)],
         [Decimal("1.50"), Decimal("-0.01")],
+        [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)],
     ],
     ids=lambda keys: type(keys[0]).__name__,
 )
@@ -94,7 +95,7 @@ def test_keys_of_every_type_that_has_one_equality(keys, many):
     assert found(function, asked) == [*reversed(range(len(keys))), None]
 
 
-@pytest.mark.parametrize("keys", [[1.5], [[1]], [{"a": 1}], [uuid.uuid4()]], ids=["float", "list", "struct", "uuid"])
+@pytest.mark.parametrize("keys", [[1.5], [[1]], [{"a": 1}]], ids=["float", "list", "struct"])
 def test_keys_of_other_types_are_refused(keys):
     with pytest.raises(TypeError, match="a key can't be of the type .*, as 'k' is; cast it"):
         lookup.from_table(pa.table({"k": pa.array(keys), "v": [1]}), "k", "v")

@@ -138,7 +138,16 @@ def test_a_function_that_connects_and_an_engine_are_sources(sqlite_url):
         lookup.from_sql(lambda: None, "rates", "code", "rate", TYPES)
 
 
+def test_values_are_never_cut_down(sqlite_url):
+    rate = lookup.from_sql(sqlite_url, "rates", "code", "rate", TYPES | {"rate": "BIGINT"})
+    assert ask(rate, ["C2", "C4", "none"]) == [1, 2, None]
+    with pytest.raises(ValueError, match="truncated"):
+        ask(rate, ["C1"])
+
+
 def test_mistakes_are_named(sqlite_url):
+    with pytest.raises(TypeError, match="a key can't be of the type DOUBLE, as 'rate' is"):
+        lookup.from_sql(sqlite_url, "rates", "rate", "code", TYPES)
     with pytest.raises(ValueError, match="there is no column 'rate'; the columns are code"):
         lookup.from_sql(sqlite_url, "rates", "code", "rate", {"code": "VARCHAR"})
     with pytest.raises(ValueError, match="'TEXTUAL' is not a type"):

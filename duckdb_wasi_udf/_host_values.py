@@ -76,10 +76,14 @@ def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[
             values = [value if value is None else json.dumps(value) for value in values]
         elif has_fields:
             values = [_plain(value) for value in values]
-        # Arrow would cut 2.5 down to 2, and makes no floats of decimals.
-        if (is_integer and not _INTEGERS.issuperset(map(type, values))) or (is_float and Decimal in map(type, values)):
+        if is_integer and not _INTEGERS.issuperset(map(type, values)):  # Arrow would cut 2.5 down to 2
             return pa.array(values).cast(data_type)
-        return pa.array(values, data_type)
+        try:
+            return pa.array(values, data_type)
+        except pa.ArrowInvalid:
+            if is_float and Decimal in map(type, values):  # which Arrow takes only as what they are
+                return pa.array(values).cast(data_type)
+            raise
 
     return column
 

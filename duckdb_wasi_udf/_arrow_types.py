@@ -11,9 +11,12 @@ type otherwise (HUGEINT as DECIMAL(38,0), UUID as VARCHAR). `labelled` says what
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # How deep types may nest: also MAX_DEPTH of wasm/src/types.h.
 MAX_DEPTH = 32
@@ -188,22 +191,25 @@ _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
 @functools.cache
 def plain(data_type: pa.DataType) -> pa.DataType:
     """The type with 32-bit offsets where it has 64-bit ones; mostly the type itself."""
+    return rebuilt(data_type, lambda part: _LARGE.get(part, part))
+
+
+def rebuilt(data_type: pa.DataType, replace: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """The type, with 32-bit offsets, and each part of it that has no fields replaced."""
     types = pa.types
-    if data_type in _LARGE:
-        return _LARGE[data_type]
+
+    def field(old: pa.Field) -> pa.Field:
+        return old.with_type(rebuilt(old.type, replace))
+
     if types.is_list(data_type) or types.is_large_list(data_type):
-        return pa.list_(_plain_field(data_type.value_field))
+        return pa.list_(field(data_type.value_field))
     if types.is_fixed_size_list(data_type):
-        return pa.list_(_plain_field(data_type.value_field), data_type.list_size)
+        return pa.list_(field(data_type.value_field), data_type.list_size)
     if types.is_struct(data_type):
-        return pa.struct([_plain_field(field) for field in data_type])
+        return pa.struct([field(old) for old in data_type])
     if types.is_map(data_type):
-        return pa.map_(plain(data_type.key_type), plain(data_type.item_type))
-    return data_type
-
-
-def _plain_field(field: pa.Field) -> pa.Field:
-    return field.with_type(plain(field.type))
+        return pa.map_(rebuilt(data_type.key_type, replace), rebuilt(data_type.item_type, replace))
+    return replace(data_type)
 
 
 class MismatchError(Exception):

@@ -64,9 +64,7 @@ class Granted:
         except KeyError as error:
             msg = f"{self.name}: the type {value.type!r} of {value.name} is not one DuckDB knows"
             raise SignatureError(msg) from error
-        if pa.types.is_dictionary(found):
-            return found.value_type  # an ENUM's values are strings
-        return pa.bool_() if found == pa.bool8() else found
+        return _arrow_types.rebuilt(found, _as_host_has_it)
 
     def _wire(self, value: HostValue, data_type: pa.DataType) -> pa.DataType:
         wire = wire_type(data_type)
@@ -142,6 +140,13 @@ class Granted:
             msg = f"{self.name} returned {len(result)} values for {rows} rows"
             raise ValueError(msg)
         return result
+
+
+def _as_host_has_it(data_type: pa.DataType) -> pa.DataType:
+    """How a host function has the values of a type without fields."""
+    if pa.types.is_dictionary(data_type):
+        return data_type.value_type  # an ENUM's values are strings
+    return pa.bool_() if data_type == pa.bool8() else data_type
 
 
 class Grants:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -61,7 +62,9 @@ def given(argument: HostValue, data_type: pa.DataType) -> Callable[[pa.Array], A
 def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[Any], pa.Array]:
     """What makes a column of a type of what a function returned; raises ArrowException, TypeError or ValueError."""
     is_integer, is_float = pa.types.is_integer(data_type), pa.types.is_floating(data_type)
-    has_fields = result.convert is not None or _has_fields(data_type)
+    storage = _arrow_types.rebuilt(data_type, _storage)
+    nests = result.convert is not None or _has_fields(data_type) or storage != _storage(data_type)
+    built = data_type if data_type == pa.uuid() else storage  # Arrow makes no lists of UUIDs
 
     def column(values: Any) -> pa.Array:
         if type(values) is not list:
@@ -74,12 +77,12 @@ def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[
                 raise TypeError(msg)
         if result.parsed:
             values = [value if value is None else json.dumps(value) for value in values]
-        elif has_fields:
+        elif nests:
             values = [_plain(value) for value in values]
         if is_integer and not _INTEGERS.issuperset(map(type, values)):  # Arrow would cut 2.5 down to 2
             return pa.array(values).cast(data_type)
         try:
-            return pa.array(values, data_type)
+            return pa.array(values, built)
         except pa.ArrowInvalid:
             if is_float and Decimal in map(type, values):  # which Arrow takes only as what they are
                 return pa.array(values).cast(data_type)
@@ -101,8 +104,14 @@ def _has_fields(data_type: pa.DataType) -> bool:
     )
 
 
+def _storage(data_type: pa.DataType) -> pa.DataType:
+    return data_type.storage_type if isinstance(data_type, pa.BaseExtensionType) else data_type
+
+
 def _plain(value: Any) -> Any:
-    """A value with dicts in place of dataclass instances and named tuples."""
+    """A value with dicts in place of dataclass instances and named tuples, and bytes in place of UUIDs."""
+    if isinstance(value, UUID):
+        return value.bytes
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -24,7 +24,7 @@ demo: guest
 	$(RUN) sql/run_example.py flights
 
 test: guest
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -50,7 +50,7 @@ def configure_guest(
     site.write_text("\n".join([theirs, *config.configure["cache"], ""]))
     env |= {
         "CONFIG_SITE": str(site),
-        # The last one tells zig's cache of objects builds apart: it looks for pyconfig.h where the first of them found it.
+        # The last tells builds apart for zig's cache of objects, which looks for pyconfig.h where the first one found it.
         "CPPFLAGS": " ".join(f"-D{define}" for define in [*config.configure["defines"], f"UDF_BUILD={directory.name}"]),
         "ZLIB_CFLAGS": f"-I{zlib}",
         "ZLIB_LIBS": str(library),

@@ -50,7 +50,7 @@ def configure_guest(
     site.write_text("\n".join([theirs, *config.configure["cache"], ""]))
     env |= {
         "CONFIG_SITE": str(site),
-        # The last tells builds apart for zig's cache of objects, which looks for pyconfig.h where the first one found it.
+        # The last one tells builds apart: zig's cache of objects looks for pyconfig.h where the first of them found it.
         "CPPFLAGS": " ".join(f"-D{define}" for define in [*config.configure["defines"], f"UDF_BUILD={directory.name}"]),
         "ZLIB_CFLAGS": f"-I{zlib}",
         "ZLIB_LIBS": str(library),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from duckdb_wasi_udf._budget import Budget
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Definition, GuestInstance
 from duckdb_wasi_udf._pool import Pool
+from duckdb_wasi_udf._recent import MOST, Recent
 from duckdb_wasi_udf._signature import Signature, resolve
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._budget import Usage
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import SqlTypeOf
-
-# Inline codes whose instances are kept; a query seldom has more than a few.
-_INLINE_FUNCTIONS = 64
 
 # The longest batch DuckDB sends is a vector: https://duckdb.org/docs/stable/clients/c/vector
 _VECTOR_SIZE = 2048
@@ -162,8 +159,7 @@ class InlineFunction:
         self._sandbox = sandbox
         self._name = name
         self._return_type = return_type
-        self._lock = threading.Lock()
-        self._functions: OrderedDict[str, ScalarFunction] = OrderedDict()
+        self._functions: Recent[ScalarFunction] = Recent(lambda function: function.close())
         self._constants: dict[str, pa.Array] = {}
 
     def __call__(self, stops: int, code: pa.ChunkedArray, *chunks: pa.ChunkedArray) -> pa.Array:
@@ -180,10 +176,7 @@ class InlineFunction:
 
     def close(self) -> None:
         """Drop the functions with their instances."""
-        with self._lock:
-            for function in self._functions.values():
-                function.close()
-            self._functions.clear()
+        self._functions.close()
 
     def _texts(self, code: pa.Array) -> pa.Array:
         """The code of each row."""
@@ -199,23 +192,13 @@ class InlineFunction:
         """`length` times the same text, from a vector that is kept to compare batches with."""
         array = self._constants.get(text)
         if array is None or len(array) < length:
-            if len(self._constants) >= _INLINE_FUNCTIONS:
+            if len(self._constants) >= MOST:
                 self._constants.clear()
             array = self._constants[text] = pa.repeat(scalar, max(length, _VECTOR_SIZE))
         return array[:length]
 
     def _function(self, code: str) -> ScalarFunction:
-        with self._lock:
-            function = self._functions.get(code)
-            if function is not None:
-                self._functions.move_to_end(code)
-                return function
-        function = self._define(code)
-        with self._lock:
-            function = self._functions.setdefault(code, function)
-            while len(self._functions) > _INLINE_FUNCTIONS:
-                self._functions.popitem(last=False)[1].close()
-        return function
+        return self._functions.get(code, lambda: self._define(code))
 
     def _define(self, code: str) -> ScalarFunction:
         line = code.strip().partition("\n")[0]

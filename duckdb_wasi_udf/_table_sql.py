@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -22,6 +21,7 @@ from duckdb_wasi_udf import _arrow_types
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._given import quoted, row_type
 from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._recent import Recent
 from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table import TableFunction
 from duckdb_wasi_udf._table_schema import CallSchema, beside
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._sandbox import TrustDomain
     from duckdb_wasi_udf._signature import Signature, SqlTypeOf
     from duckdb_wasi_udf._table import Rows
-
-# Inline codes whose instances are kept; a query seldom has more than a few.
-_INLINE_FUNCTIONS = 64
 
 # How much of an inline code errors quote.
 _LABEL_CHARACTERS = 60
@@ -147,8 +144,7 @@ class InlineTable:
         self._name = name
         self._sql_type_of = sql_type_of
         self._streams = streams
-        self._lock = threading.Lock()
-        self._functions: OrderedDict[tuple[str, str | None], TableFunction] = OrderedDict()
+        self._functions: Recent[TableFunction] = Recent(lambda function: function.retire())
 
     def __call__(
         self,
@@ -168,10 +164,7 @@ class InlineTable:
 
     def close(self) -> None:
         """Drop the functions with their instances."""
-        with self._lock:
-            for function in self._functions.values():
-                function.close()
-            self._functions.clear()
+        self._functions.close()
 
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
         """Give the function its name in FROM."""
@@ -183,19 +176,10 @@ class InlineTable:
         )
 
     def _function(self, code: str, declared: str | None) -> TableFunction:
-        key = (code, declared)
-        with self._lock:
-            if key in self._functions:
-                self._functions.move_to_end(key)
-                return self._functions[key]
-        made = define(self._sandbox, inline_definition(self._name, code), declared, self._sql_type_of)
-        with self._lock:
-            function = self._functions.setdefault(key, made)
-            while len(self._functions) > _INLINE_FUNCTIONS:
-                self._functions.popitem(last=False)[1].retire()
-        if function is not made:  # another thread was faster
-            made.retire()
-        return function
+        def make() -> TableFunction:
+            return define(self._sandbox, inline_definition(self._name, code), declared, self._sql_type_of)
+
+        return self._functions.get((code, declared), make)
 
 
 def define(

@@ -35,7 +35,7 @@ LAYERS = [
     {"_guest"},
     {"_packages"},
     {"_distributions"},
-    {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_limits", "_output", "_stack"},
+    {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_limits", "_output", "_recent", "_stack"},
     {"_annotations"},
     {"_abi", "_column", "_columns", "_errors", "_interval"},
 ]

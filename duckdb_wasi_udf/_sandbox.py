@@ -103,6 +103,7 @@ class TrustDomain:
             msg = f"isolation must be 'function' or 'batch', got {isolation!r}"
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
+        self._deterministic = deterministic
         if deterministic and clock_resolution_seconds is not None:
             msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
             raise ValueError(msg)
@@ -162,7 +163,8 @@ class TrustDomain:
 
         Returns:
             What `describe` says, the definition for further instances, and a shelf with the first, not bound before a
-            batch shows the types.
+            batch shows the types. The shelf is empty if the sandbox is deterministic: the first compiled the code, the
+            others are given it, so their objects lie elsewhere in memory, and which batch got the first would show.
         """
         first = self.start(definition)
         try:
@@ -172,7 +174,10 @@ class TrustDomain:
             self.roster.drop(first)
             raise
         shelf: Shelf = []
-        self.roster.put_back(shelf, first)
+        if self._deterministic:
+            self.roster.drop(first)
+        else:
+            self.roster.put_back(shelf, first)
         return described, compiled, shelf
 
     def hold(self, holder: _Holder) -> None:

@@ -130,6 +130,14 @@ def test_deterministic_runs_agree_over_processes_and_numbers_of_threads():
     assert printed.pop().startswith("[('")
 
 
+def test_a_deterministic_batch_is_the_same_whichever_instance_serves_it(con):
+    with Sandbox(deterministic=True) as sandbox:
+        sandbox.create_function(con, "f", RANDOM)
+        query = "SELECT f(i) FROM range(3) r(i)"
+        first = con.execute(query).fetchall()  # the first used to be served where the code was compiled: another id(f)
+        assert [con.execute(query).fetchall() for _ in range(3)] == [first] * 3
+
+
 def test_time_stands_still_in_a_deterministic_sandbox_and_sleeping_takes_none(con):
     with Sandbox(deterministic=True) as sandbox:
         sandbox.create_function(

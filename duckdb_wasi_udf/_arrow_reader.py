@@ -32,6 +32,8 @@ _LONGEST_FORMAT = 128
 _LONGEST_NAME = 4096
 _MOST_FIELDS = 10_000
 
+_EMPTY = pa.allocate_buffer(0)
+
 
 def read_result(
     memory: LinearMemory, pointer: int, expected_rows: range, declared: pa.DataType | None, limits: DataLimits
@@ -178,20 +180,19 @@ class _Reader:
             return pa.nulls(length)
         pointers = self.pointers(buffers_at, n_buffers)
         has_bitmap = layout.has_validity and pointers[0]
-        validity = self._copy(pointers[0], _abi.bitmap_bytes(length)) if has_bitmap else None
-        buffers = [None if validity is None else pa.py_buffer(validity)]
+        buffers = [self._copy(pointers[0], _abi.bitmap_bytes(length)) if has_bitmap else None]
         if layout.has_offsets:
             offsets = self._copy(pointers[1], OFFSET_BYTES * (length + 1))
-            buffers.append(pa.py_buffer(offsets))
+            buffers.append(offsets)
             if layout.has_bytes:
                 end = int.from_bytes(offsets[-OFFSET_BYTES:], "little", signed=True)
-                content = self._copy(pointers[2], end) if end else b""
+                content = self._copy(pointers[2], end) if end else _EMPTY
                 check_bytes(meaning, offsets, content)
-                buffers.append(pa.py_buffer(content))
+                buffers.append(content)
         elif layout.width:
             values = self._copy(pointers[-1], _abi.bitmap_bytes(length * layout.width))
             check_fixed(meaning, values)
-            buffers.append(pa.py_buffer(values))
+            buffers.append(values)
         if not layout.children:
             return pa.Array.from_buffers(data_type, length, buffers)
         children = [
@@ -278,9 +279,9 @@ class _Reader:
         msg = f"the guest's name at {pointer:#x} is not UTF-8 of at most {longest} bytes"
         raise ProtocolError(msg)
 
-    def _copy(self, pointer: int, size: int) -> bytes:
+    def _copy(self, pointer: int, size: int) -> pa.Buffer:
         self.count(size)
-        return self._memory.read(pointer, size)
+        return self._memory.copy(pointer, size)
 
     def count(self, size: int) -> None:
         """Count bytes that are copied, or stand for something."""

@@ -23,6 +23,7 @@ from duckdb_wasi_udf._scalar import InlineFunction, ScalarFunction
 from duckdb_wasi_udf._signature import VARIANT, resolve
 from duckdb_wasi_udf._table_map_sql import InlineMap, Maps, map_relation
 from duckdb_wasi_udf._table_sql import InlineTable, NamedTable, Streams, define
+from duckdb_wasi_udf._thread_state import thread_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -453,6 +454,7 @@ class _Entry:
 
     def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
         """Run one batch."""
+        thread_states.keep()
         sandbox, function = self._owner(), self._function
         try:
             if sandbox is not None:

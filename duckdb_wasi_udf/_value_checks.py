@@ -32,7 +32,7 @@ _MOST_PADDING = 7
 _BIGNUM_HEADER = 3
 
 
-def check_fixed(data_type: pa.DataType, values: bytes) -> None:
+def check_fixed(data_type: pa.DataType, values: pa.Buffer) -> None:
     """Check the values of a fixed-width type, those of NULLs included: the guest writes zeros there.
 
     Raises:
@@ -52,7 +52,7 @@ def check_fixed(data_type: pa.DataType, values: bytes) -> None:
         raise ProtocolError(msg)
 
 
-def check_bytes(data_type: pa.DataType, offsets: bytes, data: bytes) -> None:
+def check_bytes(data_type: pa.DataType, offsets: pa.Buffer, data: pa.Buffer) -> None:
     """Check the values of a type that lie between offsets; an empty one is NULL's.
 
     Raises:

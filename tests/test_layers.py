@@ -36,6 +36,7 @@ LAYERS = [
     {"_packages"},
     {"_distributions"},
     {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_limits", "_output", "_recent", "_stack"},
+    {"_thread_state"},
     {"_annotations"},
     {"_abi", "_column", "_columns", "_errors", "_interval"},
 ]

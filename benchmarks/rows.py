@@ -9,7 +9,7 @@ import duckdb
 from duckdb.sqltypes import BIGINT, VARCHAR, DuckDBPyType
 
 import duckdb_wasi_udf as wasi_udf
-from benchmarks.timing import best, table
+from benchmarks.timing import ROW_GROUP, best, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ CASES = [
 
 def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
-    rows, repetitions = (50_000, 2) if quick else (500_000, 5)
+    rows, repetitions = (2 * ROW_GROUP, 2) if quick else (4 * ROW_GROUP, 5)
     con = duckdb.connect()
     sandbox = wasi_udf.Sandbox()
     lines = []
@@ -84,6 +84,7 @@ SHAPES = [
         "lambda x: x",
         "import array as a\ndef f(c: Column[int]) -> list[int]: return a.array('q', memoryview(c).cast('B').tobytes())",
     ),
+    ("`abs(x)`, list", "lambda x: abs(x)", "def f(c: Column[int]) -> list[int]: return list(map(abs, c))"),
     (
         "`x if x > 500 else 0`, list",
         "lambda x: x if x > 500 else 0",

@@ -13,16 +13,12 @@ import pyarrow as pa
 
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.rows import CASES
-from benchmarks.timing import best, table
+from benchmarks.timing import ROW_GROUP, best, table
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._instance import Definition
 
 ROWS = 2048
 CORES = 64
-
-# DuckDB's threads take row groups of so many batches (122,880 rows): what is measured has a whole and even number of
-# them, or one thread would wait for the other's last.
-ROW_GROUP = 60
 
 
 class _Queries:
@@ -49,7 +45,7 @@ class _Queries:
 
 def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
-    batches, repetitions = (2 * ROW_GROUP, 3) if quick else (8 * ROW_GROUP, 12)
+    batches, repetitions = (2 * ROW_GROUP // ROWS, 3) if quick else (8 * ROW_GROUP // ROWS, 12)
     queries = _Queries(batches, 1)
     held = _held_seconds(wasi_udf.Sandbox())
     lines = []

@@ -85,6 +85,10 @@ _ANNOTATION_CHARACTERS = 200
 _DESCRIPTION_BYTES = 100_000
 _CODE_CHARACTERS = 100_000
 
+# The collector looks at new objects when there are so many more than before, 2000 by default: fewer than a batch of async
+# rows has coroutines, none of which is garbage.
+_COLLECTED_AFTER = 10_000
+
 # Frames that tracebacks come without: ours, and those of imports, which Python leaves out around its own importers only.
 _OWN_FILES = (
     __file__,
@@ -338,6 +342,7 @@ def explain(exception, row, arguments):
     Returns:
         UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs).
     """
+    _attempt(_name_host_functions, exception, slice(None))
     described = {
         "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
         "message": _attempt(str, exception, slice(_MESSAGE_CHARACTERS)),
@@ -348,6 +353,14 @@ def explain(exception, row, arguments):
         ],
     }
     return json.dumps(described).encode()
+
+
+def _name_host_functions(exception):
+    """Have the error of a host function that isn't there say which are; a module's `__getattr__` would slow all calls."""
+    host = sys.modules.get("host")
+    if type(exception) is AttributeError and host is not None and exception.obj is host and type(exception.name) is str:
+        exception.args = (host._missing(exception.name),)
+    return ""
 
 
 def _attempt(describe, value, shown):
@@ -411,6 +424,7 @@ def _warm_up():
     assert "random" not in sys.modules
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
 
 
 _warm_up()

@@ -270,6 +270,16 @@ struct task {
   Py_ssize_t place;
 };
 
+/* The coroutines of a batch: `append` takes one and runs it at once, up to what it awaits. */
+struct coroutines {
+  PyObject_HEAD
+  PyObject *results;  /* a list; None in the places of those that haven't ended */
+  struct task *tasks; /* those */
+  Py_ssize_t n;
+  Py_ssize_t capacity;
+  struct round round; /* what they await */
+};
+
 /* Takes what a coroutine awaits into the round: a call, or a list of them (host.gather). 0, or -1 with an exception. */
 static int ask(struct round *round, PyObject *awaited) {
   if (IS_PENDING(awaited)) return add(round, awaited);
@@ -286,87 +296,147 @@ static int ask(struct round *round, PyObject *awaited) {
   return known && !failed ? 0 : -1;
 }
 
-/* One step of a coroutine. 1: it awaits; 0: it has ended, and its result is in the list; -1: it raised; -2: other. */
-static int step(struct task *task, PyObject *coroutines, struct round *round) {
-  PyObject *value;
+/* One step of a coroutine. 1: it awaits; 0: it has ended, with `*value`, a new reference; -1: it raised. */
+static int step(PyObject *coroutine, struct round *round, PyObject **value) {
   awaiting++;
-  PySendResult sent = PyIter_Send(task->coroutine, Py_None, &value);
+  PySendResult sent = PyIter_Send(coroutine, Py_None, value);
   awaiting--;
   if (sent == PYGEN_ERROR) return -1;
-  if (sent == PYGEN_NEXT) return ask(round, value) < 0 ? -1 : 1;
-  if (task->place < PyList_GET_SIZE(coroutines)) return PyList_SetItem(coroutines, task->place, value) < 0 ? -2 : 0;
+  if (sent == PYGEN_RETURN) return 0;
+  return ask(round, *value) < 0 ? -1 : 1;
+}
+
+/* Takes the reference to the coroutine over. */
+static int add_task(struct coroutines *all, PyObject *coroutine) {
+  if (all->n == all->capacity) {
+    Py_ssize_t capacity = all->capacity * 2 + 16;
+    struct task *tasks = realloc(all->tasks, (size_t)capacity * sizeof *tasks);
+    if (tasks == NULL) {
+      Py_DECREF(coroutine);
+      return out_of_memory();
+    }
+    all->tasks = tasks;
+    all->capacity = capacity;
+  }
+  all->tasks[all->n++] = (struct task){coroutine, PyList_GET_SIZE(all->results)};
+  return 0;
+}
+
+static PyObject *coroutines_append(PyObject *self, PyObject *coroutine) {
+  struct coroutines *all = (struct coroutines *)self;
+  PyObject *value;
+  int stepped = step(coroutine, &all->round, &value);
+  if (stepped < 0 || (stepped > 0 && add_task(all, Py_NewRef(coroutine)) < 0)) return NULL;
+  if (stepped > 0) value = Py_NewRef(Py_None);
+  int failed = PyList_Append(all->results, value);
   Py_DECREF(value);
-  PyErr_SetString(PyExc_RuntimeError, "the results are gone"); /* code that looks for them can do it */
+  return failed ? NULL : Py_NewRef(Py_None);
+}
+
+/* What a coroutine returned; -2 with an exception when code that looks for it has taken its place away. */
+static int set_result(struct coroutines *all, Py_ssize_t place, PyObject *value) {
+  if (place < PyList_GET_SIZE(all->results)) return PyList_SetItem(all->results, place, value) < 0 ? -2 : 0;
+  Py_DECREF(value);
+  PyErr_SetString(PyExc_RuntimeError, "the results are gone");
   return -2;
 }
 
-/* Runs every task up to what it awaits next. -1, the place of one that raised, or -2. */
-static Py_ssize_t step_all(struct task *tasks, Py_ssize_t *n, PyObject *coroutines, struct round *round,
-                           int return_null, int64_t *failed) {
+/* Runs all up to what they await next. -1, the place of one that raised, or -2. */
+static Py_ssize_t step_all(struct coroutines *all, int return_null, int64_t *failed) {
   Py_ssize_t waiting = 0, at = -1;
-  for (Py_ssize_t i = 0; i < *n; i++) {
-    struct task task = tasks[i];
-    int stepped = at == -1 ? step(&task, coroutines, round) : 1;
+  for (Py_ssize_t i = 0; i < all->n; i++) {
+    struct task task = all->tasks[i];
+    PyObject *value;
+    int stepped = at == -1 ? step(task.coroutine, &all->round, &value) : 1;
     if (stepped == -1 && return_null && !PyErr_ExceptionMatches(PyExc_MemoryError)) {
       PyErr_Clear();
       ++*failed;
-      stepped = task.place < PyList_GET_SIZE(coroutines)
-                    ? PyList_SetItem(coroutines, task.place, Py_NewRef(Py_None))
-                    : 0;
+      value = Py_NewRef(Py_None);
+      stepped = 0;
     }
+    if (stepped == 0) stepped = set_result(all, task.place, value);
     if (stepped < 0) at = stepped == -1 ? task.place : -2;
-    if (stepped > 0) tasks[waiting++] = task;
+    if (stepped > 0) all->tasks[waiting++] = task;
     if (stepped <= 0) {
       PyObject *raised = PyErr_GetRaisedException(); /* what the end of a coroutine runs must not see it */
       Py_DECREF(task.coroutine);
       PyErr_SetRaisedException(raised);
     }
   }
-  *n = waiting;
+  all->n = waiting;
   return at;
 }
 
-Py_ssize_t awaiting_run(PyObject *coroutines, int return_null, int64_t *failed) {
-  Py_ssize_t n = 0, at = -1, length = PyList_GET_SIZE(coroutines);
-  struct task *tasks = malloc(((size_t)length + 1) * sizeof *tasks);
-  struct round round = {0};
-  if (tasks == NULL) {
-    PyErr_NoMemory();
-    return -2;
-  }
-  for (Py_ssize_t i = 0; i < length; i++) {
-    PyObject *item = PyList_GET_ITEM(coroutines, i);
-    if (item != Py_None) tasks[n++] = (struct task){Py_NewRef(item), i};
-  }
-  while (n > 0 && at == -1) {
-    at = step_all(tasks, &n, coroutines, &round, return_null, failed);
-    for (Py_ssize_t i = 0; i < round.n && at == -1; i++) {
-      if (round.asked[i]->outcome == NULL && serve(&round, i) < 0) at = -2;
+void awaiting_clear(PyObject *coroutines) {
+  struct coroutines *all = (struct coroutines *)coroutines;
+  PyObject *raised = PyErr_GetRaisedException();
+  forget(&all->round);
+  while (all->n > 0) Py_DECREF(all->tasks[--all->n].coroutine);
+  PyErr_SetRaisedException(raised);
+}
+
+Py_ssize_t awaiting_finish(PyObject *coroutines, int return_null, int64_t *failed) {
+  struct coroutines *all = (struct coroutines *)coroutines;
+  Py_ssize_t at = -1;
+  while (all->n > 0 && at == -1) {
+    for (Py_ssize_t i = 0; i < all->round.n && at == -1; i++) {
+      if (all->round.asked[i]->outcome == NULL && serve(&all->round, i) < 0) at = -2;
     }
     PyObject *raised = PyErr_GetRaisedException();
-    forget(&round);
+    forget(&all->round);
     PyErr_SetRaisedException(raised);
+    if (at == -1) at = step_all(all, return_null, failed);
   }
-  PyObject *raised = PyErr_GetRaisedException();
-  while (n > 0) Py_DECREF(tasks[--n].coroutine);
-  PyErr_SetRaisedException(raised);
-  free(tasks);
-  free(round.asked);
+  awaiting_clear(coroutines);
   return at;
+}
+
+static void coroutines_dealloc(PyObject *self) {
+  struct coroutines *all = (struct coroutines *)self;
+  awaiting_clear(self);
+  Py_DECREF(all->results);
+  free(all->tasks);
+  free(all->round.asked);
+  PyObject_Free(self);
+}
+
+static PyMethodDef coroutines_methods[] = {
+    {"append", coroutines_append, METH_O, "Run a coroutine up to what it awaits."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject coroutines_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_udf.Coroutines",
+    .tp_basicsize = sizeof(struct coroutines),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_dealloc = coroutines_dealloc,
+    .tp_methods = coroutines_methods,
+};
+
+PyObject *awaiting_coroutines(PyObject *results) {
+  struct coroutines *all = PyObject_New(struct coroutines, &coroutines_type);
+  if (all == NULL) return NULL;
+  all->results = Py_NewRef(results);
+  all->tasks = NULL;
+  all->n = all->capacity = 0;
+  all->round = (struct round){.asked = NULL};
+  return (PyObject *)all;
 }
 
 /* One coroutine, for functions that aren't called for rows. */
 static PyObject *run(PyObject *module, PyObject *coroutine) {
   (void)module;
-  PyObject *alone = PyList_New(1), *result = NULL;
+  PyObject *results = PyList_New(0), *result = NULL;
+  PyObject *all = results == NULL ? NULL : awaiting_coroutines(results);
+  PyObject *appended = all == NULL ? NULL : coroutines_append(all, coroutine);
   int64_t failed = 0;
-  if (alone == NULL) return NULL;
-  PyList_SET_ITEM(alone, 0, Py_NewRef(coroutine));
-  if (awaiting_run(alone, 0, &failed) == -1) {
-    if (PyList_GET_SIZE(alone) == 1) result = Py_NewRef(PyList_GET_ITEM(alone, 0));
+  if (appended != NULL && awaiting_finish(all, 0, &failed) == -1) {
+    if (PyList_GET_SIZE(results) == 1) result = Py_NewRef(PyList_GET_ITEM(results, 0));
     if (result == NULL) PyErr_SetString(PyExc_RuntimeError, "the results are gone");
   }
-  Py_DECREF(alone);
+  Py_XDECREF(appended);
+  Py_XDECREF(all);
+  Py_XDECREF(results);
   return result;
 }
 
@@ -377,7 +447,10 @@ static PyMethodDef functions[] = {
 
 int awaiting_prepare(PyObject *module) {
   PyDateTime_IMPORT;
-  if (PyDateTimeAPI == NULL || PyType_Ready(&pending_type) < 0) return -1;
+  if (PyDateTimeAPI == NULL || PyType_Ready(&pending_type) < 0 ||
+      PyType_Ready(&coroutines_type) < 0) {
+    return -1;
+  }
   stop_iteration = PyObject_CallNoArgs(PyExc_StopIteration);
   if (stop_iteration == NULL) return -1;
   return PyModule_AddFunctions(module, functions);

@@ -333,16 +333,43 @@ static PyObject *get_uuid_from_text(const struct column *column, int64_t i) {
   return NULL;
 }
 
+/* The first 8 bytes of a text, those after its end zero. Reads past the end where that is inside the same page. */
+static uint64_t first_bytes(const char *text, int64_t size) {
+  uint64_t bytes = 0;
+  if (size <= 0) return 0;
+  if (size < 8 && ((uintptr_t)text & 0xFFFF) > 0x10000 - 8) {
+    memcpy(&bytes, text, (size_t)size);
+    return bytes;
+  }
+  memcpy(&bytes, text, 8);
+  return size < 8 ? bytes & ((UINT64_C(1) << (8 * size)) - 1) : bytes;
+}
+
+static int is_ascii(const char *text, int64_t size) {
+  uint64_t any = 0;
+  for (; size > 0; text += 8, size -= 8) any |= first_bytes(text, size);
+  return (any & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* CPython's decoder takes several calls to find out that a text is short and ASCII, as most are. */
+#define SHORT_TEXT 64
+
+static PyObject *new_string(const char *text, int64_t size) {
+  if (size < 2 || size > SHORT_TEXT || !is_ascii(text, size)) return PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, NULL);
+  PyObject *string = PyUnicode_New((Py_ssize_t)size, 127);
+  if (string != NULL) memcpy(PyUnicode_1BYTE_DATA(string), text, (size_t)size);
+  return string;
+}
+
 static PyObject *get_string(const struct column *column, int64_t i) {
   int64_t size;
   const char *text = (const char *)bytes_of(column, i, &size);
-  if (column->strings == NULL || size > 8 || size == 0) return PyUnicode_DecodeUTF8(text, size, NULL);
-  uint64_t bytes = 0;
-  memcpy(&bytes, text, (size_t)size);
+  if (column->strings == NULL || size > 8 || size == 0) return new_string(text, size);
+  uint64_t bytes = first_bytes(text, size);
   uint64_t hash = bytes * UINT64_C(0x9E3779B97F4A7C15); /* 2^64 / golden ratio: Knuth's multiplicative hash */
-  struct known_string *known = &column->strings[hash >> 57];
+  struct known_string *known = &column->strings[hash >> (64 - KNOWN_STRINGS_BITS)];
   if (known->bytes == bytes && known->length == size) return Py_NewRef(known->string);
-  PyObject *string = PyUnicode_DecodeUTF8(text, size, NULL);
+  PyObject *string = new_string(text, size);
   if (string == NULL) return NULL;
   Py_XSETREF(known->string, Py_NewRef(string));
   known->bytes = bytes;

@@ -5,7 +5,8 @@
 #include "types.h"
 
 /* Strings of up to 8 bytes that the last rows showed: categories and codes repeat. */
-#define KNOWN_STRINGS 128
+#define KNOWN_STRINGS_BITS 9
+#define KNOWN_STRINGS (1 << KNOWN_STRINGS_BITS)
 
 struct known_string {
   uint64_t bytes; /* padded with zeros */

@@ -42,6 +42,7 @@ struct function {
   struct rows *rows;
   PyObject *driver;   /* _udf_guest.driver: calls the function for rows */
   PyObject *returned; /* the list that it fills; NULL: it hands results to `rows` one by one */
+  PyObject *coroutines; /* takes what an async function gives, and fills the list in its place; NULL for others */
   struct ArrowArrayView batch;
   struct builder builder;
 };
@@ -207,6 +208,8 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(int32_t handle, struct ArrowSchema *argume
   if (function->rows == NULL || function->driver == NULL || (waits && function->returned == NULL)) {
     return fail(NULL, NO_ROW);
   }
+  if (function->is_async) function->coroutines = awaiting_coroutines(function->returned);
+  if (function->is_async && function->coroutines == NULL) return fail(NULL, NO_ROW);
   function->n_args = n_args;
   return UDF_OK;
 }
@@ -257,7 +260,8 @@ static int32_t fail_batch(struct function *function, int64_t *failed_rows) {
 static int32_t call_rows(struct function *function, int64_t stop, int64_t *failed_rows) {
   struct rows *rows = function->rows;
   PyObject *returned = function->returned;
-  PyObject *arguments[] = {function->callable, (PyObject *)rows, returned != NULL ? returned : (PyObject *)rows};
+  PyObject *taker = function->is_async ? function->coroutines : returned != NULL ? returned : (PyObject *)rows;
+  PyObject *arguments[] = {function->callable, (PyObject *)rows, taker};
   rows->stop = stop;
   for (;;) {
     PyObject *done = PyObject_Vectorcall(function->driver, arguments, 3, NULL);
@@ -273,9 +277,9 @@ static int32_t call_rows(struct function *function, int64_t stop, int64_t *faile
   }
 }
 
-/* Puts in the place of each coroutine what it returns. */
+/* Runs the coroutines of all rows to their end. */
 static int32_t await_rows(struct function *function, int64_t *failed_rows) {
-  Py_ssize_t place = awaiting_run(function->returned, function->return_null, failed_rows);
+  Py_ssize_t place = awaiting_finish(function->coroutines, function->return_null, failed_rows);
   if (place < 0) return place == -1 ? UDF_OK : fail(NULL, NO_ROW);
   int64_t row = 0;
   for (; row < function->rows->stop; row++) { /* rows with a NULL that it does not want to see have no place */
@@ -326,6 +330,7 @@ UDF_EXPORT(udf_call) int32_t udf_call(int32_t handle, struct ArrowArray *batch) 
       status = call_rows(function, stop, &failed_rows);
       if (status == UDF_OK && function->is_async) status = await_rows(function, &failed_rows);
       if (status == UDF_OK) status = append_rows(function, row, stop, &failed_rows);
+      if (function->is_async) awaiting_clear(function->coroutines);
       forget_items(function->returned);
     }
   }

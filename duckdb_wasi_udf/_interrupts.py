@@ -28,9 +28,10 @@ class InterruptWatch:
         if threading.current_thread() is not threading.main_thread():
             return
         if self._sockets is None:
-            self._sockets = socket.socketpair()
-            for end in self._sockets:
-                end.settimeout(0)
+            pair = socket.socketpair()
+            for end in pair:
+                end.setblocking(False)
+            self._sockets = pair  # not before: `arrived` may be called at any time, and must not wait
         ours = self._sockets[1].fileno()
         previous = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
         if previous not in (-1, ours):

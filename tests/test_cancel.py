@@ -1,6 +1,7 @@
 """Stopping guests that run: `Sandbox.cancel`, Ctrl-C, and what `interrupt` of a connection does."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -169,6 +170,34 @@ def test_a_signal_is_noticed_once_and_only_the_interrupt_counts():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert watch.arrived()
+        assert not watch.arrived()
+    finally:
+        watch.close()
+        ticker.interrupts.start()
+
+
+def test_a_thread_that_looks_while_listening_begins_is_not_made_to_wait(monkeypatch):
+    """The ticker's once waited in a socket that was still being prepared, and no deadline passed any more."""
+    watch = InterruptWatch()
+
+    class End(socket.socket):
+        def settimeout(self, seconds):
+            watch.arrived()
+            super().settimeout(seconds)
+
+        def setblocking(self, flag):
+            watch.arrived()
+            super().setblocking(flag)
+
+        def recv(self, size):
+            assert not self.getblocking()
+            return super().recv(size)
+
+    pair = [End(fileno=end.detach()) for end in socket.socketpair()]
+    monkeypatch.setattr(socket, "socketpair", lambda: pair)
+    signal.set_wakeup_fd(-1)
+    try:
+        watch.start()
         assert not watch.arrived()
     finally:
         watch.close()

@@ -30,7 +30,7 @@ class InterruptWatch:
         if self._sockets is None:
             pair = socket.socketpair()
             for end in pair:
-                end.setblocking(False)
+                end.settimeout(0)
             self._sockets = pair  # not before: `arrived` may be called at any time, and must not wait
         ours = self._sockets[1].fileno()
         previous = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)

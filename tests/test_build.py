@@ -1,9 +1,11 @@
 """The guest's build, on steps and sources of our own; the real one runs before every test."""
 
+import errno
 import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -68,37 +70,66 @@ def test_a_damaged_artifact_in_the_package_is_put_right(tmp_path, monkeypatch):
     assert hashlib.sha256(whole).hexdigest() in (tmp_path / "_artifact" / "MANIFEST.json").read_text()
 
 
-def test_a_step_runs_once(tmp_path):
+@pytest.fixture
+def step(tmp_path):
+    """Run a step in the same directory each time."""
+
+    def run(action, name="try"):
+        return _steps.step(name, tmp_path / "try-1", action, tmp_path / "logs", _steps.Progress([name]))
+
+    return run
+
+
+def test_a_step_runs_once(step, tmp_path):
     ran = []
     for _ in range(2):
-        made = _steps.step("try", tmp_path / "try-1", lambda to, log: ran.append(to), tmp_path / "logs")
-        assert made == tmp_path / "try-1"
+        assert step(lambda to, log: ran.append(to)) == tmp_path / "try-1"
     assert ran == [tmp_path / "try-1"]
 
 
-def test_an_interrupted_step_starts_clean(tmp_path):
+def test_an_interrupted_step_starts_clean(step):
     def interrupted(to, log):
         (to / "half").touch()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _steps.step("try", tmp_path / "try-1", interrupted, tmp_path / "logs")
+        step(interrupted)
 
     def whole(to, log):
         assert list(to.iterdir()) == []
         (to / "whole").touch()
 
-    _steps.step("try", tmp_path / "try-1", whole, tmp_path / "logs")
-    assert (tmp_path / "try-1" / "whole").exists()
+    assert (step(whole) / "whole").exists()
 
 
-def test_a_step_that_continues_keeps_what_is_there(tmp_path):
-    _steps.step("first", tmp_path / "try", lambda to, log: (to / "kept").touch(), tmp_path / "logs")
-    found = []
-    _steps.step(
-        "then", tmp_path / "try", lambda to, log: found.append((to / "kept").exists()), tmp_path, continues=True
-    )
-    assert found == [True]
+def test_each_step_says_how_long_it_took_and_what_is_left(step, tmp_path, capsys):
+    progress = _steps.Progress(["first", "then"])
+    for name in ("first", "then"):
+        _steps.step(name, tmp_path / name, lambda to, log: None, tmp_path / "logs", progress)
+    first, first_done, then, then_done = capsys.readouterr().err.splitlines()
+    assert first == f"guest: first ... (log: {tmp_path / 'logs' / 'first.log'})"
+    assert first_done == "guest: first took 0 s, 0 s in all; to do: then"
+    assert then.startswith("guest: then ...")
+    assert then_done.endswith("; done")
+
+
+def test_a_full_disk_is_named_with_what_to_do(step, tmp_path):
+    def fill(to, log):
+        raise OSError(errno.ENOSPC, "no room", str(to / "file"))
+
+    with pytest.raises(_steps.StepError, match=f"disk that holds {tmp_path} is full; .* DUCKDB_WASI_UDF_CACHE"):
+        step(fill)
+
+
+def test_a_command_that_fails_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(_steps.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(_steps.StepError, match="is full"):
+        _steps.Log(tmp_path / "step.log").run(sys.executable, "-c", "raise SystemExit(1)", cwd=tmp_path)
+
+
+def test_a_program_that_is_missing_is_named(tmp_path):
+    with pytest.raises(_steps.StepError, match="needs the program 'no-such-program', which isn't on PATH"):
+        _steps.Log(tmp_path / "step.log").run("no-such-program", cwd=tmp_path)
 
 
 def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path):

@@ -7,6 +7,7 @@ import wasmtime
 
 from duckdb_wasi_udf import GuestError, GuestTrap, _abi, _guest
 from wasm import _link, _module, _snapshot
+from wasm._reactor import Module, SnapshotError
 
 
 @pytest.fixture
@@ -115,8 +116,9 @@ def test_a_snapshot_of_a_guest_that_does_not_start_shows_what_it_printed():
           (global (export "__stack_pointer") (mut i32) (i32.const 1024))
           (data (i32.const 2048) "\\08\\08\\00\\00\\05\\00\\00\\00no way")
           (func (export "_initialize"))
-          (func (export "udf_prepare") (param i32 i32 i32 i32) (result i32) (i32.const 1))
+          (func (export "udf_frozen_module") (param i32 i32 i32) (result i32) (i32.const 0))
+          (func (export "udf_prepare") (param i32 i32) (result i32) (i32.const 1))
           (func (export "udf_output") (result i32) (i32.const 2048)))
     """)
-    with pytest.raises(_snapshot.SnapshotError, match=r"udf_prepare failed \(1\); the guest printed:\nno wa"):
-        _snapshot.take(bytes(reactor), b"zip", b"importer")
+    with pytest.raises(SnapshotError, match=r"udf_prepare failed \(1\); the guest printed:\nno wa"):
+        _snapshot.take(Module(bytes(reactor)), b"zip", {"importer": b"code"})

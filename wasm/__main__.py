@@ -1,4 +1,4 @@
-"""The command line: `python -m wasm build` and `python -m wasm clean`."""
+"""The command line of the guest's build."""
 
 from __future__ import annotations
 
@@ -7,25 +7,44 @@ import shutil
 import sys
 
 from wasm import _build, _config
-from wasm._snapshot import SnapshotError
+from wasm._reactor import SnapshotError
 from wasm._steps import StepError
+
+_COMMANDS = {
+    "build": "make the guest, or take it from the cache, and put it into the package",
+    "verify": "make the guest a second time in another place, and check that it has the same bytes",
+    "answers": "ask CPython's configure everything again, and write its answers to wasm/configure.answers",
+    "clean": "remove the guest from the package, and everything built from the cache",
+}
 
 
 def main() -> int:
-    """Run the command; the process's exit status."""
-    parser = argparse.ArgumentParser(prog="python -m wasm", description=__doc__)
+    """Run the command.
+
+    Returns:
+        The process's exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m wasm", description="Build the guest.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="make the guest, or take it from the cache, and put it into the package")
-    commands.add_parser("clean", help="remove the guest from the package and everything built from the cache")
-    if parser.parse_args().command == "clean":
-        shutil.rmtree(_config.workspace(), ignore_errors=True)
-        shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
-        return 0
+    for name, text in _COMMANDS.items():
+        commands.add_parser(name, help=text, description=text)
     try:
-        print(_build.build())
+        match parser.parse_args().command:
+            case "build":
+                print(_build.build())
+            case "verify":
+                print(f"guest: two builds agree, sha256 {_build.verify()}")
+            case "answers":
+                print(_build.record_answers())
+            case _:
+                shutil.rmtree(_config.workspace(), ignore_errors=True)
+                shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("guest: interrupted; the next run goes on after the last step that was finished", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import platform
 import re
 import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 
-from wasm import _config, _cpython, _fetch, _library, _link, _snapshot, _steps, _toolchain
+from wasm import _config, _cpython, _fetch, _library, _link, _reactor, _snapshot, _steps, _toolchain
 from wasm._config import HERE, PACKAGE
+from wasm._steps import StepError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from wasm._steps import Log
 
 ARTIFACT = PACKAGE / "_artifact"
 MANIFEST = "MANIFEST.json"
+MODULE = "guest.wasm"
 
 
 def build() -> Path:
@@ -31,141 +33,221 @@ def build() -> Path:
         Its directory, `duckdb_wasi_udf/_artifact`.
 
     Raises:
-        StepError: a step failed; what was finished before is kept.
-        SnapshotError: the interpreter didn't start.
+        StepError: A step failed; what was finished before is kept.
+        SnapshotError: The interpreter didn't start.
     """
-    workspace = _config.workspace()
-    workspace.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(workspace / "lock"):
-        made = _Build(workspace).artifact()
-        manifest = (made / MANIFEST).read_bytes()
-        if not (ARTIFACT / MANIFEST).exists() or (ARTIFACT / MANIFEST).read_bytes() != manifest:
-            shutil.rmtree(ARTIFACT, ignore_errors=True)
-            shutil.copytree(made, ARTIFACT, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
-            (ARTIFACT / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
+    made = make(_config.workspace())
+    manifest = (made / MANIFEST).read_bytes()
+    if not (ARTIFACT / MANIFEST).exists() or (ARTIFACT / MANIFEST).read_bytes() != manifest:
+        shutil.rmtree(ARTIFACT, ignore_errors=True)
+        shutil.copytree(made, ARTIFACT, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
+        (ARTIFACT / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
     return ARTIFACT
 
 
+def make(workspace: Path, *, ask: bool = False) -> Path:
+    """Make the artifact.
+
+    Args:
+        workspace: Where steps have their directories.
+        ask: Let CPython's configure try everything, though its answers are known.
+
+    Returns:
+        The artifact's directory in the workspace.
+
+    Raises:
+        StepError: A step failed; what was finished before is kept.
+        SnapshotError: The interpreter didn't start.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(workspace / "lock")
+    try:
+        lock.acquire(timeout=1)
+    except filelock.Timeout:
+        _steps.say(f"guest: another build works in {workspace}; waiting for it")
+        lock.acquire()
+    with lock:
+        return _Build(workspace, ask=ask).artifact()
+
+
+def verify() -> str:
+    """Make the artifact a second time in another place, where configure tries everything, and compare.
+
+    Returns:
+        The sha256 of both modules.
+
+    Raises:
+        StepError: They differ, or a step failed.
+        SnapshotError: The interpreter didn't start.
+    """
+    first = _sha256(build() / MODULE)
+    workspace = Path(tempfile.mkdtemp(prefix="guest-verify-"))
+    shutil.copytree(_config.workspace() / "sources", workspace / "sources", dirs_exist_ok=True)
+    second = _sha256(make(workspace, ask=True) / MODULE)
+    if first != second:
+        msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {workspace} {second}"
+        raise StepError(msg)
+    shutil.rmtree(workspace)
+    return first
+
+
+def record_answers() -> Path:
+    """Write wasm/configure.answers: what CPython's configure finds out when it is told nothing.
+
+    Returns:
+        The file.
+
+    Raises:
+        StepError: A step failed.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        build = _Build(Path(temporary), ask=True)
+        _cpython.record_answers(build.config, build.compiled())
+    return _cpython.ANSWERS
+
+
 def requirements() -> list[str]:
-    """The packages a build takes beyond those the cache takes; none when the artifact is in the cache."""
+    """Return the packages a build takes beyond those the cache takes; none when the artifact is in the cache."""
     if _Build(_config.workspace()).cached():
         return []
-    return ["pip", f"ziglang=={_config.load().ziglang}"]
+    return ["pip", "rich", f"ziglang=={_config.load().ziglang}"]
 
 
 class _Build:
     """The steps, each in a directory named by the hash of its inputs, which cover those of the steps before it."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, *, ask: bool = False) -> None:
         self._workspace = workspace
+        self._ask = ask
         self._logs = workspace / "logs"
-        self._config = config = _config.load()
-        places = {name: source.places for name, source in config.sources.items()}
-        host = [platform.system(), platform.machine()]
-        code = {
-            name: HERE / f"_{name}.py" for name in ("toolchain", "cpython", "link", "library", "snapshot", "module")
-        }
-        self._native_key = _steps.key(
-            places["python"], config.ziglang, config.flags["native"], host, code["toolchain"], code["cpython"]
+        self.config = config = _config.load()
+        self._source_keys = {name: _steps.key(source.places) for name, source in config.sources.items()}
+        code = {path.name.strip("_"): path for path in HERE.glob("_*.py")}
+        answers = _cpython.ANSWERS.read_text()
+        compile_key = _steps.key(
+            self._source_keys["python"],
+            self._source_keys["zlib"],
+            config.ziglang,
+            config.flags,
+            config.configure,
+            answers,
+            *(code[name] for name in ("toolchain.py", "cpython.py")),
+            _cpython.MAKEFILE,
         )
-        self._guest_key = _steps.key(self._native_key, places["zlib"], config.flags["guest"], config.configure)
         names = [path.name for path in _link.C_SOURCES]
-        self._link_key = _steps.key(
-            self._guest_key, places["nanoarrow"], config.flags, code["link"], names, *_link.C_SOURCES
-        )
+        link_key = _steps.key(compile_key, self._source_keys["nanoarrow"], code["link.py"], names, *_link.C_SOURCES)
         names = [path.name for path in _library.GUEST_SOURCES]
-        self._library_key = _steps.key(
-            self._native_key, config.library, code["library"], _library.COMPILER, names, *_library.GUEST_SOURCES
-        )
         licences = {name: source.licence for name, source in config.sources.items()}
         self._artifact_key = _steps.key(
-            self._link_key, self._library_key, licences, code["snapshot"], code["module"], HERE / "_build.py"
+            link_key,
+            config.library,
+            licences,
+            *(code[name] for name in ("build.py", "library.py", "module.py", "reactor.py", "snapshot.py")),
+            names,
+            *_library.GUEST_SOURCES,
         )
-
-        self._made = workspace / f"artifact-{self._artifact_key}"
+        self._directories = {
+            **{f"fetch-{name}": workspace / f"fetch-{name}-{key}" for name, key in self._source_keys.items()},
+            "compile": workspace / f"compile-{compile_key}",
+            "link": workspace / f"link-{link_key}",
+            "snapshot": workspace / f"artifact-{self._artifact_key}",
+        }
+        self._progress = _steps.Progress(
+            [name for name, directory in self._directories.items() if not _steps.is_complete(directory)]
+        )
 
     def cached(self) -> bool:
-        """Whether there is nothing to do."""
-        return (self._made / MANIFEST).exists()
+        """Return whether there is nothing to do."""
+        return _steps.is_complete(self._directories["snapshot"])
 
     def artifact(self) -> Path:
-        """Run every step whose result isn't there; the directory of the last one."""
-        if self.cached():
-            return self._made
-        toolchain = _toolchain.make(self._config.ziglang, self._config.flags["target"], self._workspace / "zig")
-        python, zlib, nanoarrow = (self._source(name) for name in ("python", "zlib", "nanoarrow"))
+        """Run every step whose result isn't there.
 
-        native = self._step(
-            "native", self._native_key, lambda to, log: _cpython.build_native(python, self._config, toolchain, to, log)
-        )
-        guest = self._step(
-            "configure",
-            self._guest_key,
-            lambda to, log: _cpython.configure_guest(python, zlib, native, self._config, toolchain, to, log),
-        )
-        _steps.step(
-            "compile", guest, lambda to, log: _cpython.compile_guest(toolchain, to, log), self._logs, continues=True
-        )
+        Returns:
+            The directory of the last one.
+
+        Raises:
+            StepError: A step failed.
+            SnapshotError: The interpreter didn't start.
+        """
+        if self.cached():
+            return self._directories["snapshot"]
+        compiled = self.compiled()
         linked = self._step(
             "link",
-            self._link_key,
-            lambda to, log: _link.link(python, guest, nanoarrow, self._config, toolchain, to, log),
+            lambda to, log: _link.link(
+                self._source("python"), compiled, self._source("nanoarrow"), self.config, self._toolchain(), to, log
+            ),
         )
-        library = self._step(
-            "library",
-            self._library_key,
-            lambda to, log: _library.build(_cpython.native_python(native), python / "Lib", self._config, to, log),
-        )
-        snapshot = self._step("snapshot", self._artifact_key, lambda to, _: _take_snapshot(linked, library, to))
-        return self._package(snapshot)
+        return self._step("snapshot", lambda to, _: self._package(linked, to))
 
-    def _step(self, name: str, key: str, action: _steps.Action) -> Path:
-        return _steps.step(name, self._workspace / f"{name}-{key}", action, self._logs)
+    def compiled(self) -> Path:
+        """Compile CPython.
+
+        Returns:
+            The step's directory.
+
+        Raises:
+            StepError: A step failed.
+        """
+        with ThreadPoolExecutor() as pool:
+            python, zlib, _ = pool.map(self._source, ("python", "zlib", "nanoarrow"))
+        return self._step(
+            "compile",
+            lambda to, log: _cpython.build_guest(python, zlib, self.config, self._toolchain(), to, log, ask=self._ask),
+        )
+
+    def _step(self, name: str, action: _steps.Action) -> Path:
+        return _steps.step(name, self._directories[name], action, self._logs, self._progress)
+
+    def _toolchain(self) -> _toolchain.Toolchain:
+        config = self.config
+        python = config.sources["python"].version.rpartition(".")[0]
+        return _toolchain.make(config.ziglang, config.flags["target"], python, self._workspace / "zig")
 
     def _source(self, name: str) -> Path:
-        source = self._config.sources[name]
+        source = self.config.sources[name]
 
         def action(directory: Path, _: Log) -> None:
             _cpython.unpack(_fetch.fetch(source, self._workspace / "sources"), directory)
 
-        unpacked = self._step(f"fetch-{name}", _steps.key(source.places), action)
+        unpacked = self._step(f"fetch-{name}", action)
         return next(path for path in unpacked.iterdir() if path.is_dir())
 
-    def _package(self, snapshot: Path) -> Path:
-        """The artifact: the module, what it is made of, and the licences of that."""
-        partial = self._made.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "licences").mkdir(parents=True)
-        module = (snapshot / "guest.wasm").read_bytes()
-        (partial / "guest.wasm").write_bytes(module)
-        for name, source in self._config.sources.items():
-            shutil.copyfile(self._source(name) / source.licence, partial / "licences" / f"{name}.txt")
+    def _package(self, linked: Path, directory: Path) -> None:
+        """Make the artifact: the module, what it is made of, and the licences of that."""
+        reactor = _reactor.Module((linked / "reactor.wasm").read_bytes())
+        library, frozen = _library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
+        module = _snapshot.take(reactor, library, frozen)
+        (directory / MODULE).write_bytes(module)
+        (directory / "licences").mkdir()
+        for name, source in self.config.sources.items():
+            shutil.copyfile(self._source(name) / source.licence, directory / "licences" / f"{name}.txt")
         manifest = {
             "abi_version": _abi_version(),
             "guest_sha256": hashlib.sha256(module).hexdigest(),
             "guest_bytes": len(module),
             "inputs": self._artifact_key,
             "versions": {
-                **{name: source.version for name, source in self._config.sources.items()},
-                "ziglang": self._config.ziglang,
+                **{name: source.version for name, source in self.config.sources.items()},
+                "ziglang": self.config.ziglang,
                 "wasmtime": importlib.metadata.version("wasmtime"),
             },
-            "sources": {name: source.places for name, source in self._config.sources.items()},
-            "flags": self._config.flags,
+            "sources": {name: source.places for name, source in self.config.sources.items()},
+            "flags": self.config.flags,
             "imports": sorted(_link.IMPORTS),
         }
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         _steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")
-        return partial.rename(self._made)
 
 
-def _take_snapshot(linked: Path, library: Path, directory: Path) -> None:
-    names = (linked / "reactor.wasm", library / "stdlib.zip", library / "importer.bin")
-    (directory / "guest.wasm").write_bytes(_snapshot.take(*(path.read_bytes() for path in names)))
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _abi_version() -> int:
-    """The version the C sources speak."""
+    """Return the version the C sources speak."""
     found = re.search(r"#define UDF_ABI_VERSION (\d+)", (HERE / "src" / "abi.h").read_text())
     assert found is not None
     return int(found[1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wasm import _cpython, _module
 from wasm._config import HERE
-from wasm._steps import StepError
+from wasm._steps import StepError, relative
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
 
 # Everything the guest may ask of its host: see docs/security.md. wasm/src/closed_wasi.c answers the rest of WASI.
+WASI_MODULE = "wasi_snapshot_preview1"
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
 # Those of our own module (wasm/src/host.c), each with the number of its 32-bit arguments.
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORTS = {"host_import": 4, "host_call": 4, "host_take": 2}
 IMPORTS = frozenset(
-    {f"wasi_snapshot_preview1.{name}" for name in WASI_IMPORTS} | {f"{HOST_MODULE}.{name}" for name in HOST_IMPORTS}
+    {f"{WASI_MODULE}.{name}" for name in WASI_IMPORTS} | {f"{HOST_MODULE}.{name}" for name in HOST_IMPORTS}
 )
 
 _NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
@@ -38,42 +39,46 @@ def link(
 
     Args:
         python: CPython's source.
-        guest: where it was compiled for the guest.
+        guest: Where it was compiled for the guest.
         nanoarrow: nanoarrow's source.
-        config: the build's pins.
-        toolchain: the compiler.
-        directory: where the result goes.
-        log: the step's log.
+        config: The build's pins.
+        toolchain: The compiler.
+        directory: Where the result goes.
+        log: The step's log.
 
     Raises:
-        StepError: it doesn't compile, or imports more than `IMPORTS`.
+        StepError: It doesn't compile, or imports more than `IMPORTS`.
     """
-    arrow = nanoarrow / "subprojects" / "arrow-nanoarrow" / "src"
+    arrow = relative(nanoarrow / "subprojects" / "arrow-nanoarrow" / "src", directory)
     include = directory / "include"
-    _nanoarrow_config(arrow, include, config.sources["nanoarrow"].version)
+    _nanoarrow_config(directory / arrow, include, config.sources["nanoarrow"].version)
+    headers = relative(python / "Include", directory)
     includes = [
         f"-isystem{path}"
-        for path in (include, arrow, arrow / "nanoarrow", guest, python / "Include", python / "Include" / "internal")
+        for path in ("include", arrow, arrow / "nanoarrow", relative(guest, directory), headers, headers / "internal")
     ]
-    flags = [*config.flags["guest"], *includes]
-    ours = [path for path in C_SOURCES if path.suffix == ".c"]
+    flags = [*config.flags["guest"], config.flags["lto"], *includes]
+    sources = directory / "src"
+    shutil.copytree(HERE / "src", sources, dirs_exist_ok=True)  # so that their paths are the same in every clone
+    ours = [relative(path, directory) for path in sorted(sources.glob("*.c"))]
     theirs = [arrow / "nanoarrow" / "common" / name for name in _NANOARROW_SOURCES]
     strict = (*flags, "-std=c23", "-Wall", "-Wextra", "-Werror")
-    objects = toolchain.compile_for_guest(ours, strict, directory, log)
-    objects += toolchain.compile_for_guest(theirs, (*flags, "-w"), directory, log)
+    objects = toolchain.compile_for_guest(
+        [*((path, strict) for path in ours), *((path, (*flags, "-w")) for path in theirs)], directory, log
+    )
     reactor = directory / "reactor.wasm"
     log.run(
         toolchain.wasm_cc,
         *config.flags["guest"],
         "-mexec-model=reactor",
         *objects,
-        *_cpython.guest_archives(guest),
+        *(relative(path, directory) for path in _cpython.guest_archives(guest)),
         *_WASI_EMULATIONS,
         "-Wl,--export=__stack_pointer",
         f"-Wl,-z,stack-size={config.flags['stack_bytes']}",
         "-s",
         "-o",
-        reactor,
+        reactor.name,
         cwd=directory,
         env=toolchain.environment,
     )

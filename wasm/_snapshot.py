@@ -9,88 +9,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import wasmtime
-
-from wasm import _link, _module
+from wasm import _module
 from wasm._module import SectionId
+from wasm._reactor import BUILD_EXPORTS, PAGE, Reactor, SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = 65_536
+    from wasm._reactor import Module
+
 # Zero runs shorter than this stay inside a segment: a segment costs some ten bytes and a copy at compile time.
 _GAP = 4_096
 
-# What only the start needs; the snapshot has none of them.
-_START_EXPORTS = ("_initialize", "udf_prepare", "__stack_pointer")
 
-
-class SnapshotError(Exception):
-    """The interpreter did not start, or left the module in a state that can't be written back."""
-
-
-def take(reactor: bytes, library: bytes, importer: bytes) -> bytes:
-    """Start the interpreter in `reactor` and return the module of its state.
+def take(module: Module, library: bytes, frozen: dict[str, bytes]) -> bytes:
+    """Start the interpreter in the linked module and return the module of its state.
 
     Args:
-        reactor: the linked module.
-        library: the zip with the standard library, which becomes part of memory.
-        importer: the marshalled code of the module that imports from it.
+        module: The linked module.
+        library: The zip with the standard library, which becomes part of memory.
+        frozen: Marshalled code of the modules that are imported before the library can be, by name.
 
     Returns:
         A module with the same code, whose initial memory is that of the started interpreter.
 
     Raises:
-        SnapshotError: the interpreter failed to start; the message holds what it printed.
+        SnapshotError: The interpreter failed to start; the message holds what it printed.
     """
-    engine = wasmtime.Engine()
-    store = wasmtime.Store(engine)
-    store.set_wasi(wasmtime.WasiConfig())
-    linker = wasmtime.Linker(engine)
-    linker.define_wasi()
-    integer = wasmtime.ValType.i32()
-    for name, arguments in _link.HOST_IMPORTS.items():  # there is nothing to ask for yet
-        linker.define_func(_link.HOST_MODULE, name, wasmtime.FuncType([integer] * arguments, [integer]), _nothing)
-    exports = linker.instantiate(store, wasmtime.Module(engine, reactor)).exports(store)
-    memory, stack_pointer = exports["memory"], exports["__stack_pointer"]
-    assert isinstance(memory, wasmtime.Memory)
-    assert isinstance(stack_pointer, wasmtime.Global)
-    stack_top = stack_pointer.value(store)
-
-    at = memory.grow(store, -(-(len(library) + len(importer)) // PAGE)) * PAGE
-    memory.write(store, library + importer, at)
-    given_at = (at, len(library), at + len(library), len(importer))
-    for name, given in (("_initialize", ()), ("udf_prepare", given_at)):
-        function = exports[name]
-        assert isinstance(function, wasmtime.Func)
-        try:
-            failed = function(store, *given)
-        except wasmtime.WasmtimeError as error:
-            failed = str(error)
-        except wasmtime.Trap as error:
-            failed = str(error)
-        if failed:
-            msg = f"{name} failed ({failed}); the guest printed:\n{_output(exports, memory, store)}"
-            raise SnapshotError(msg)
-    if stack_pointer.value(store) != stack_top:
+    names = [name.encode() + b"\0" for name in frozen]
+    instance = Reactor(module, library, *names, *frozen.values())
+    stack_top = instance.stack_pointer
+    library_at, *rest = instance.addresses
+    names_at, codes_at = rest[: len(names)], rest[len(names) :]
+    for name_at, code_at, code in zip(names_at, codes_at, frozen.values(), strict=True):
+        instance.run("udf_frozen_module", name_at, code_at, len(code))
+    instance.run("udf_prepare", library_at, len(library))
+    if instance.stack_pointer != stack_top:
         msg = "the stack pointer moved; globals other than memory would have to be written back"
         raise SnapshotError(msg)
 
-    image = bytearray(memory.read(store, 0, memory.data_len(store)))
+    image = bytearray(instance.image())
     image[:stack_top] = bytes(stack_top)  # the stack below the pointer is dead, and it is the first thing in memory
-    return _rewrite(reactor, bytes(image))
-
-
-def _nothing(*_: int) -> int:
-    return -1
-
-
-def _output(exports: wasmtime._instance.InstanceExports, memory: wasmtime.Memory, store: wasmtime.Store) -> str:
-    output = exports["udf_output"]
-    assert isinstance(output, wasmtime.Func)
-    at = output(store)
-    pointer, length = (int.from_bytes(memory.read(store, at + i, at + i + 4), "little") for i in (0, 4))
-    return bytes(memory.read(store, pointer, pointer + length)).decode(errors="replace")
+    return _rewrite(module.wasm, bytes(image))
 
 
 def _rewrite(reactor: bytes, image: bytes) -> bytes:
@@ -131,7 +91,7 @@ def _check_globals(body: bytes) -> None:
 
 
 def _exports(body: bytes) -> bytes:
-    """Without what only the start needed."""
+    """Return the export section without what only the build needs."""
     reader = _module.Reader(body)
     kept = []
     for _ in range(reader.unsigned()):
@@ -139,7 +99,7 @@ def _exports(body: bytes) -> bytes:
         name = reader.name()
         reader.byte()
         reader.unsigned()
-        if name not in _START_EXPORTS:
+        if name not in BUILD_EXPORTS:
             kept.append(body[start : reader.position])
     return _module.unsigned(len(kept)) + b"".join(kept)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,37 +27,57 @@ class Toolchain:
     """Compiler commands as scripts, the form configure scripts and makefiles take.
 
     Attributes:
-        cc: compiles for this machine.
-        wasm_cc: compiles for the guest.
-        ar: makes archives.
-        ranlib: indexes them.
-        environment: what zig wants to know: where it may cache.
+        wasm_cc: Compiles for the guest.
+        ar: Makes archives.
+        ranlib: Indexes them.
+        python: Stands for the Python that configure wants, and only knows its version.
+        environment: Variables that zig and the archives' time stamps depend on.
     """
 
-    cc: Path
     wasm_cc: Path
     ar: Path
     ranlib: Path
+    python: Path
     environment: dict[str, str]
 
-    def compile_for_guest(self, sources: list[Path], flags: Sequence[str], directory: Path, log: Log) -> list[Path]:
-        """Compile C files, one at a time as zig wants them, to objects in `directory`."""
-        objects = [directory / f"{source.stem}.o" for source in sources]
-        for source, compiled in zip(sources, objects, strict=True):
+    def compile_for_guest(self, sources: Sequence[tuple[Path, Sequence[str]]], directory: Path, log: Log) -> list[Path]:
+        """Compile C files, on all cores.
+
+        Args:
+            sources: The files, relative to `directory`, each with its flags.
+            directory: Where the objects go.
+            log: The step's log.
+
+        Returns:
+            The objects, in the same order, relative to `directory`.
+
+        Raises:
+            StepError: One doesn't compile.
+        """
+
+        def compile_one(source: Path, flags: Sequence[str]) -> Path:
+            compiled = Path(f"{source.stem}.o")
             log.run(self.wasm_cc, *flags, "-c", source, "-o", compiled, cwd=directory, env=self.environment)
-        return objects
+            return compiled
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(compile_one, *zip(*sources, strict=True)))
 
 
-def make(version: str, target: str, directory: Path) -> Toolchain:
+def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
     """Write the scripts into `directory`.
 
     Args:
-        version: the ziglang version that must be installed.
+        version: The ziglang version that must be installed.
         target: zig's name of the guest's platform.
-        directory: where the scripts and zig's cache go.
+        python: The guest's Python version, such as "3.13".
+        directory: Where the scripts and zig's cache go.
+
+    Returns:
+        The toolchain.
 
     Raises:
-        StepError: that version isn't installed.
+        StepError: That version isn't installed.
     """
     try:
         installed = importlib.metadata.version("ziglang")
@@ -71,11 +93,12 @@ def make(version: str, target: str, directory: Path) -> Toolchain:
     directory.mkdir(parents=True, exist_ok=True)
     drop = f'for a; do shift; [ "$a" = {_DROPPED} ] || set -- "$@" "$a"; done'
     return Toolchain(
-        cc=_script(directory / "cc", f'exec {zig} cc "$@"'),
         wasm_cc=_script(directory / "wasm-cc", f'{drop}\nexec {zig} cc -target {target} "$@"'),
         ar=_script(directory / "ar", f'exec {zig} ar "$@"'),
         ranlib=_script(directory / "ranlib", f'exec {zig} ranlib "$@"'),
-        environment={"ZIG_GLOBAL_CACHE_DIR": str(directory / "cache")},
+        python=_script(directory / "python", f"echo {python}"),
+        # Without a time of its own each object would hold the time of its build: https://reproducible-builds.org/specs/source-date-epoch/
+        environment={"ZIG_GLOBAL_CACHE_DIR": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1767225600"},
     )
 
 

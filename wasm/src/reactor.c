@@ -17,6 +17,7 @@
 #include "encode.h"
 #include "host.h"
 #include "infer.h"
+#include "reactor.h"
 #include "rows.h"
 #include "scalars.h"
 
@@ -65,6 +66,13 @@ static PyObject *failure_bytes;
 static PyObject *guest_define;  /* _udf_guest.define */
 static PyObject *guest_explain; /* _udf_guest.explain */
 static PyObject *guest_driver;  /* _udf_guest.driver */
+
+int reactor_prepare(PyObject *guest) {
+  guest_define = PyObject_GetAttrString(guest, "define");
+  guest_explain = PyObject_GetAttrString(guest, "explain");
+  guest_driver = PyObject_GetAttrString(guest, "driver");
+  return guest_define == NULL || guest_explain == NULL || guest_driver == NULL ? -1 : 0;
+}
 
 /* ---- text that outlives its call ------------------------------------------------------------------------------- */
 
@@ -402,125 +410,4 @@ UDF_EXPORT(udf_close) int32_t udf_close(int32_t number) {
   columns_close(&closed.columns);
   Py_XDECREF(closed.iterator);
   return UDF_OK;
-}
-
-/* ---- start, once, while the guest is built ---------------------------------------------------------------------- */
-
-/* The standard library's zip, placed in memory by the build before the start. */
-static const char *archive;
-static uint32_t archive_length;
-
-static PyObject *udf_archive(PyObject *module, PyObject *unused) {
-  (void)module, (void)unused;
-  return PyMemoryView_FromMemory((char *)archive, archive_length, PyBUF_READ);
-}
-
-static PyMethodDef module_methods[] = {
-    {"archive", udf_archive, METH_NOARGS, "The zip with the standard library, as a memoryview."},
-    {NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef module_definition = {
-    PyModuleDef_HEAD_INIT, "_udf", "The native half of the guest.", 0, module_methods, NULL, NULL, NULL, NULL,
-};
-
-static PyObject *init_module(void) {
-  PyObject *module = PyModule_Create(&module_definition);
-  if (module != NULL && (PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0 ||
-                         host_add_functions(module) < 0)) {
-    Py_CLEAR(module);
-  }
-  return module;
-}
-
-/* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far more
- * than a megabyte of machine stack (_engine.py) holds: a level takes 200 bytes (hash of nested tuples) to 4000 (sort with
- * a Python __lt__). */
-#define C_RECURSION_LIMIT 400
-
-static struct _frozen frozen_modules[2]; /* the importer and the end mark */
-
-/* CPython without a file system: core first, then the importer that finds the rest of the library in `archive`, then
- * everything that needs it (PEP 587, multi-phase initialization). */
-static PyStatus start_interpreter(void) {
-  PyConfig config;
-  PyConfig_InitIsolatedConfig(&config);
-  config.site_import = 0;
-  config.install_signal_handlers = 0;
-  config.parse_argv = 0;
-  config.write_bytecode = 0;
-  config.pathconfig_warnings = 0;
-  config.buffered_stdio = 0;
-  config.module_search_paths_set = 1;
-  /* One snapshot, one secret: see docs/security.md. Fixed so that the same inputs build the same guest. */
-  config.use_hash_seed = 1;
-  config.hash_seed = 20260101;
-  config._init_main = 0;
-  PyStatus status = PyConfig_SetString(&config, &config.home, L"/usr"); /* with "/" the path search never ends */
-  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.program_name, L"python");
-  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.executable, L"");
-  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.filesystem_encoding, L"utf-8");
-  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.stdio_encoding, L"utf-8");
-  if (!PyStatus_Exception(status)) status = PyConfig_SetString(&config, &config.stdio_errors, L"backslashreplace");
-  if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
-  PyConfig_Clear(&config);
-  if (PyStatus_Exception(status)) return status;
-
-  PyObject *importer = PyImport_ImportModule("_udf_importer");
-  if (importer == NULL) return PyStatus_Error("_udf_importer failed");
-  Py_DECREF(importer);
-  return _Py_InitializeMain();
-}
-
-/* ---- objects of the snapshot: immortal, so that using one doesn't write to its page, which stays shared ------------ */
-
-static int make_immortal(PyObject *object, void *unused) {
-  if (object == NULL || _Py_IsImmortal(object)) return 0;
-  object->ob_refcnt = _Py_IMMORTAL_REFCNT;
-  if (PyTuple_CheckExact(object)) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) make_immortal(PyTuple_GET_ITEM(object, i), unused);
-  } else if (PyCode_Check(object)) { /* no container to the collector, though it holds most of the constants */
-    PyCodeObject *code = (PyCodeObject *)object;
-    PyObject *held[] = {code->co_consts,   code->co_names, code->co_exceptiontable, code->co_localsplusnames,
-                        code->co_localspluskinds, code->co_filename, code->co_name, code->co_qualname, code->co_linetable};
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(held); i++) make_immortal(held[i], unused);
-  }
-  return 0;
-}
-
-static int make_container_immortal(PyObject *object, void *unused) {
-  make_immortal(object, unused);
-  traverseproc traverse = Py_TYPE(object)->tp_traverse;
-  if (traverse != NULL) traverse(object, make_immortal, unused);
-  return 1;
-}
-
-/* Run once before the snapshot is taken, with the library's zip and the importer's marshalled code, both of which stay
- * where they are. 0, or 1 with the reason in udf_output(). */
-UDF_EXPORT(udf_prepare)
-int32_t udf_prepare(const char *zip, uint32_t zip_length, const unsigned char *importer, uint32_t importer_length) {
-  archive = zip;
-  archive_length = zip_length;
-  frozen_modules[0] = (struct _frozen){"_udf_importer", importer, (int)importer_length, 0};
-  PyImport_FrozenModules = frozen_modules;
-  if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
-  PyStatus status = start_interpreter();
-  PyObject *guest = NULL;
-  if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
-      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 && columns_prepare() == 0 &&
-      host_prepare() == 0) {
-    guest = PyImport_ImportModule("_udf_guest");
-  }
-  if (guest == NULL) {
-    if (PyErr_Occurred()) PyErr_Print();
-    if (PyStatus_Exception(status)) fprintf(stderr, "%s: %s\n", status.func ? status.func : "", status.err_msg);
-    return 1;
-  }
-  guest_define = PyObject_GetAttrString(guest, "define");
-  guest_explain = PyObject_GetAttrString(guest, "explain");
-  guest_driver = PyObject_GetAttrString(guest, "driver");
-  if (guest_define == NULL || guest_explain == NULL || guest_driver == NULL) return 1;
-  PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
-  PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
-  return 0;
 }

@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,6 +80,46 @@ def step(tmp_path):
         return _steps.step(name, tmp_path / "try-1", action, tmp_path / "logs", _steps.Progress([name]))
 
     return run
+
+
+def test_a_damaged_artifact_in_the_cache_is_made_again(tmp_path, monkeypatch):
+    made = tmp_path / "guest" / "artifact-1"
+
+    class Build:
+        def __init__(self, workspace):
+            pass
+
+        def artifact(self):
+            if not made.exists():
+                made.mkdir()
+                (made / "guest.wasm").write_bytes(b"whole")
+                (made / "MANIFEST.json").write_text(json.dumps({"guest_sha256": hashlib.sha256(b"whole").hexdigest()}))
+            return made
+
+    monkeypatch.setattr(_config, "workspace", lambda: tmp_path / "guest")
+    monkeypatch.setattr(_build, "ARTIFACT", tmp_path / "_artifact")
+    monkeypatch.setattr(_build, "_Build", Build)
+    (tmp_path / "guest").mkdir()
+    Build(None).artifact().joinpath("guest.wasm").write_bytes(b"who")
+    assert (_build.build() / "guest.wasm").read_bytes() == b"whole"
+
+
+def test_a_second_build_waits_for_the_first_and_says_so(tmp_path, capsys):
+    order = []
+
+    def second():
+        with _build._alone(tmp_path):
+            order.append("second")
+
+    with _build._alone(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while "another build works in" not in (printed := capsys.readouterr().err):
+            thread.join(0.05)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert str(tmp_path) in printed
 
 
 def test_a_step_runs_once(step, tmp_path):

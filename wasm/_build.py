@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -19,6 +20,8 @@ from wasm._config import HERE, PACKAGE
 from wasm._steps import StepError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasm._steps import Log
 
 ARTIFACT = PACKAGE / "_artifact"
@@ -36,38 +39,20 @@ def build() -> Path:
         StepError: A step failed; what was finished before is kept.
         SnapshotError: The interpreter didn't start.
     """
-    made = make(_config.workspace())
-    manifest = (made / MANIFEST).read_bytes()
-    if not (ARTIFACT / MANIFEST).exists() or (ARTIFACT / MANIFEST).read_bytes() != manifest:
+    workspace = _config.workspace()
+    with _alone(workspace):
+        made = _Build(workspace).artifact()
+        manifest = (made / MANIFEST).read_bytes()
+        if (ARTIFACT / MANIFEST).exists() and (ARTIFACT / MANIFEST).read_bytes() == manifest:
+            return ARTIFACT
+        if _sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
+            _steps.say(f"guest: {made} is damaged; making it again")
+            shutil.rmtree(made)
+            made = _Build(workspace).artifact()
         shutil.rmtree(ARTIFACT, ignore_errors=True)
         shutil.copytree(made, ARTIFACT, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
         (ARTIFACT / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
     return ARTIFACT
-
-
-def make(workspace: Path, *, ask: bool = False) -> Path:
-    """Make the artifact.
-
-    Args:
-        workspace: Where steps have their directories.
-        ask: Let CPython's configure try everything, though its answers are known.
-
-    Returns:
-        The artifact's directory in the workspace.
-
-    Raises:
-        StepError: A step failed; what was finished before is kept.
-        SnapshotError: The interpreter didn't start.
-    """
-    workspace.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(workspace / "lock")
-    try:
-        lock.acquire(timeout=1)
-    except filelock.Timeout:
-        _steps.say(f"guest: another build works in {workspace}; waiting for it")
-        lock.acquire()
-    with lock:
-        return _Build(workspace, ask=ask).artifact()
 
 
 def verify() -> str:
@@ -83,7 +68,7 @@ def verify() -> str:
     first = _sha256(build() / MODULE)
     workspace = Path(tempfile.mkdtemp(prefix="guest-verify-"))
     shutil.copytree(_config.workspace() / "sources", workspace / "sources", dirs_exist_ok=True)
-    second = _sha256(make(workspace, ask=True) / MODULE)
+    second = _sha256(_Build(workspace, ask=True).artifact() / MODULE)
     if first != second:
         msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {workspace} {second}"
         raise StepError(msg)
@@ -111,6 +96,22 @@ def requirements() -> list[str]:
     if _Build(_config.workspace()).cached():
         return []
     return ["pip", "rich", f"ziglang=={_config.load().ziglang}"]
+
+
+@contextlib.contextmanager
+def _alone(workspace: Path) -> Iterator[None]:
+    """Let one build at a time work in a workspace."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(workspace / "lock")
+    try:
+        lock.acquire(timeout=1)
+    except filelock.Timeout:
+        _steps.say(f"guest: another build works in {workspace}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Build:

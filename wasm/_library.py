@@ -6,7 +6,7 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
-from wasm._config import HERE
+from wasm._config import HERE, PACKAGE
 from wasm._reactor import Reactor
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from wasm._reactor import Module
 
-# What the guest and the package share: the package's modules below the name of the package.
-SHARED = [HERE.parent / "duckdb_wasi_udf" / name for name in ("_annotations.py", "_columns.py", "_interval.py")]
+# What the guest and the package share.
+SHARED = [PACKAGE / name for name in ("_annotations.py", "_columns.py", "_interval.py")]
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 
 # An unchecked hash-based .pyc of CPython 3.13 (PEP 552): its magic number (Lib/importlib/_bootstrap_external.py), the
@@ -85,4 +85,4 @@ def _modules(library: Path, excluded: list[str]) -> Iterator[tuple[str, Path]]:
             if not set(inside.parent.parts) & set(excluded) and inside.stem != _IMPORTER:
                 yield inside.as_posix(), path
     for path in SHARED:
-        yield f"{path.parent.name}/{path.name}", path
+        yield path.relative_to(PACKAGE.parent).as_posix(), path

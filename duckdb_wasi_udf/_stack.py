@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     _Result = TypeVar("_Result")
 
-# A guest's part. CPython's C code recurses up to 400 levels (wasm/src/reactor.c) of some 2 KiB before it raises.
+# A guest's part. CPython's C code recurses up to 400 levels (wasm/c/start.c) of some 2 KiB before it raises.
 WASM_STACK_BYTES = 2**20
 
 # What DuckDB, Python and wasmtime may have used before and need beside it.

@@ -92,7 +92,7 @@ def _takes_over(name, end, body):
     return Attack(name, end, code)
 
 
-# Where the number of a host function is in its object: after the head of an object and four pointers (wasm/src/host.h).
+# Where the number of a host function is in its object: after the head of an object and four pointers (wasm/c/host/host_function.h).
 _NUMBER = 24
 
 ATTACKS = [

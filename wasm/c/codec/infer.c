@@ -1,4 +1,4 @@
-#include "infer.h"
+#include "codec/infer.h"
 
 #include <datetime.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-#include "columns.h"
+#include "calls/yielded_columns.h"
 
-#include "encode.h"
+#include "codec/encode.h"
 
 static PyTypeObject *columns_class; /* duckdb_wasi_udf.Columns (duckdb_wasi_udf/_columns.py) */
 

@@ -1,4 +1,4 @@
-#include "types.h"
+#include "codec/types.h"
 
 #include <string.h>
 

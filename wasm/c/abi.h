@@ -54,7 +54,7 @@ enum udf_status {
   UDF_NO_MEMORY = 2, /* memory ran out; the instance is not fit for another call */
 };
 
-/* The guest imports three functions of the module "duckdb_udf" (wasm/src/host.c), besides a clock and a random source:
+/* The guest imports three functions of the module "duckdb_udf" (wasm/c/host/host_function.c), besides a clock and a random source:
  *
  * int32_t host_import(name, name_length, out, out_length)
  *     What the host has under a name: its size, and the bytes in `out` when they fit. "host:functions" is a JSON list of

@@ -1,4 +1,4 @@
-#include "awaiting.h"
+#include "host/awaiting.h"
 
 #include <datetime.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-#include "rows.h"
+#include "calls/argument_rows.h"
 
-#include "batch_column.h"
-#include "encode.h"
-#include "extend.h"
+#include "calls/batch_column.h"
+#include "codec/encode.h"
+#include "calls/append_many.h"
 
 static void rows_dealloc(PyObject *self) {
   Py_XDECREF(((struct rows *)self)->tuple);

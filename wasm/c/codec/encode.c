@@ -1,9 +1,9 @@
-#include "encode.h"
+#include "codec/encode.h"
 
 #include <string.h>
 
-#include "infer.h"
-#include "scalars.h"
+#include "codec/infer.h"
+#include "codec/encode_scalars.h"
 
 /* The most fields a STRUCT gets by inference, as many as rows of distinct keys would otherwise make, and the bytes of their
  * names, of which the host takes no longer ones (duckdb_wasi_udf/_arrow_memory.py). */

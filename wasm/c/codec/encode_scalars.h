@@ -2,7 +2,7 @@
 #ifndef UDF_SCALARS_H
 #define UDF_SCALARS_H
 
-#include "builder.h"
+#include "codec/builder.h"
 
 int scalars_prepare(void);
 

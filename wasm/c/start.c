@@ -9,17 +9,17 @@
 #include <marshal.h>
 
 #include "abi.h"
-#include "batch_column.h"
-#include "columns.h"
-#include "decode.h"
-#include "host.h"
-#include "infer.h"
+#include "calls/batch_column.h"
+#include "calls/yielded_columns.h"
+#include "codec/decode.h"
+#include "host/host_function.h"
+#include "codec/infer.h"
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
-#include "reactor.h"
-#include "rows.h"
-#include "scalars.h"
-#include "types.h"
+#include "exports.h"
+#include "calls/argument_rows.h"
+#include "codec/encode_scalars.h"
+#include "codec/types.h"
 
 /* What CPython links from frozen.c and getpath.c: modules frozen by another Python of its version, and the search for its
  * own files. Here frozen modules come from the build (udf_frozen_module), and there are no files. */

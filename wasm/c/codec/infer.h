@@ -2,7 +2,7 @@
 #ifndef UDF_INFER_H
 #define UDF_INFER_H
 
-#include "builder.h"
+#include "codec/builder.h"
 
 int infer_prepare(void);
 

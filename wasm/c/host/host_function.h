@@ -2,8 +2,8 @@
 #ifndef UDF_HOST_H
 #define UDF_HOST_H
 
-#include "builder.h"
-#include "decode.h"
+#include "codec/builder.h"
+#include "codec/decode.h"
 
 /* A function of the host's as a Python object: called with one value for each parameter, or with lists of them (`batch`). */
 struct host_function {

@@ -2,7 +2,7 @@
 #ifndef UDF_BUILDER_H
 #define UDF_BUILDER_H
 
-#include "types.h"
+#include "codec/types.h"
 
 /* A result column under construction, or one inside it. Its buffers are kept from batch to batch. */
 struct builder {

@@ -1,10 +1,10 @@
-#include "decode.h"
+#include "codec/decode.h"
 
 #include <datetime.h>
 #include <string.h>
 
-#include "calendar.h"
-#include "variant.h"
+#include "codec/calendar.h"
+#include "codec/decode_variant.h"
 
 /* Attribute names, and what every UUID we make has: uuid.SafeUUID.unknown. */
 static PyObject *months_name, *days_name, *int_name, *is_safe_name, *uuid_is_safe;

@@ -2,8 +2,8 @@
 #ifndef UDF_ROWS_H
 #define UDF_ROWS_H
 
-#include "builder.h"
-#include "decode.h"
+#include "codec/builder.h"
+#include "codec/decode.h"
 
 /* Gives the arguments of each row that the function is to be called for: the value alone when there is one argument, a
  * tuple of several, None when there are none. Its method `append` takes a result at once, if it has a builder.

@@ -1,10 +1,10 @@
-#include "host.h"
+#include "host/host_function.h"
 
 #include <string.h>
 
-#include "awaiting.h"
-#include "batch_column.h"
-#include "encode.h"
+#include "host/awaiting.h"
+#include "calls/batch_column.h"
+#include "codec/encode.h"
 
 #define IMPORT(name) __attribute__((import_module("duckdb_udf"), import_name(#name)))
 extern int32_t imported_host_import(const char *name, uint32_t name_length, void *out, uint32_t out_length)

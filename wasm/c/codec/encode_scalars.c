@@ -1,10 +1,10 @@
-#include "scalars.h"
+#include "codec/encode_scalars.h"
 
 #include <datetime.h>
 #include <string.h>
 
-#include "calendar.h"
-#include "infer.h"
+#include "codec/calendar.h"
+#include "codec/infer.h"
 
 static PyObject *months_name, *days_name;
 

@@ -1,4 +1,4 @@
-#include "batch_column.h"
+#include "calls/batch_column.h"
 
 struct batch_column {
   PyObject_HEAD

@@ -3,7 +3,7 @@
 #ifndef UDF_AWAITING_H
 #define UDF_AWAITING_H
 
-#include "host.h"
+#include "host/host_function.h"
 
 /* Coroutines are running that may await: host functions give what can be awaited. */
 extern int awaiting;

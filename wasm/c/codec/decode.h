@@ -2,7 +2,7 @@
 #ifndef UDF_DECODE_H
 #define UDF_DECODE_H
 
-#include "types.h"
+#include "codec/types.h"
 
 /* Strings of up to 8 bytes that the last rows showed: categories and codes repeat. */
 #define KNOWN_STRINGS_BITS 9

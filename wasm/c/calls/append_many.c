@@ -1,9 +1,9 @@
-#include "extend.h"
+#include "calls/append_many.h"
 
 #include <string.h>
 
-#include "batch_column.h"
-#include "encode.h"
+#include "calls/batch_column.h"
+#include "codec/encode.h"
 
 /* ---- what was given ---------------------------------------------------------------------------------------------- */
 

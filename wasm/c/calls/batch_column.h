@@ -2,7 +2,7 @@
 #ifndef UDF_BATCH_COLUMN_H
 #define UDF_BATCH_COLUMN_H
 
-#include "decode.h"
+#include "codec/decode.h"
 
 extern PyTypeObject batch_column_type; /* duckdb_wasi_udf.Column */
 

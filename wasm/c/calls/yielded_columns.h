@@ -2,7 +2,7 @@
 #ifndef UDF_COLUMNS_H
 #define UDF_COLUMNS_H
 
-#include "extend.h"
+#include "calls/append_many.h"
 
 /* A Columns object whose rows are being appended; all zero when there is none. */
 struct columns {

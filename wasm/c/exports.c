@@ -10,16 +10,16 @@
 #include <string.h>
 
 #include "abi.h"
-#include "awaiting.h"
-#include "batch_column.h"
-#include "columns.h"
-#include "decode.h"
-#include "encode.h"
-#include "host.h"
-#include "infer.h"
-#include "reactor.h"
-#include "rows.h"
-#include "scalars.h"
+#include "host/awaiting.h"
+#include "calls/batch_column.h"
+#include "calls/yielded_columns.h"
+#include "codec/decode.h"
+#include "codec/encode.h"
+#include "host/host_function.h"
+#include "codec/infer.h"
+#include "exports.h"
+#include "calls/argument_rows.h"
+#include "codec/encode_scalars.h"
 
 #define MAX_FUNCTIONS 64
 #define MAX_CURSORS 64

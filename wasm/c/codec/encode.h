@@ -2,7 +2,7 @@
 #ifndef UDF_ENCODE_H
 #define UDF_ENCODE_H
 
-#include "builder.h"
+#include "codec/builder.h"
 
 /* Appends a value, None as NULL. 0, or -1 with an exception, after which the builder holds the rows before it. */
 int builder_append(struct builder *builder, PyObject *value);

@@ -1,9 +1,9 @@
 /* https://github.com/apache/parquet-format/blob/master/VariantEncoding.md */
-#include "variant.h"
+#include "codec/decode_variant.h"
 
 #include <string.h>
 
-#include "decode.h"
+#include "codec/decode.h"
 
 /* What reading a value needs: the names that objects refer to, and how deep it is. */
 struct reader {

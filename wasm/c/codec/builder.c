@@ -1,4 +1,4 @@
-#include "builder.h"
+#include "codec/builder.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef UDF_EXTEND_H
 #define UDF_EXTEND_H
 
-#include "builder.h"
+#include "codec/builder.h"
 
 /* Values that were given together; all zero when there are none. */
 struct values {

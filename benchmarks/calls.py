@@ -22,7 +22,7 @@ def measure(*, quick: bool) -> str:
     column = pa.nulls(ROWS, pa.int64())
     whole = best(lambda: instance.call([column], ROWS), repetitions)
     raw = instance._raw
-    inside = best(lambda: raw.call(_abi.CALL, instance._handle, instance._arena), repetitions)
+    inside = best(lambda: raw.call(_abi.CALL, instance._arena), repetitions)
     entry = best(lambda: raw.call(_abi.VERSION), repetitions)
     return f"## One call of {ROWS} rows of BIGINT\n\n" + table(
         ["", "best"],

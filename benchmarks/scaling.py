@@ -105,5 +105,5 @@ def _held_seconds(sandbox: wasi_udf.Sandbox) -> float:
     instance.bind([(pa.int64(), False)], pa.int64())
     instance.call([pa.nulls(ROWS, pa.int64())], ROWS)
     raw = instance._raw
-    inside = best(lambda: raw.call(_abi.CALL, instance._handle, instance._arena), 1000)
+    inside = best(lambda: raw.call(_abi.CALL, instance._arena), 1000)
     return (whole - engine) / batches - inside

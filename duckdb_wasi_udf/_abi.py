@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 # exports
 VERSION = "udf_abi_version"

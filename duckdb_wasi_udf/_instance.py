@@ -191,9 +191,7 @@ class GuestInstance:
             self._call(_abi.FREEZE, _SEED)
         self._result_at = self._call(_abi.RESULT)
         text = definition.encode()
-        self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
-        if self._handle < 0:
-            self._fail(-self._handle)
+        self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
         return {} if definition.described else self._json(_abi.DESCRIPTION)
 
     def compiled(self, definition: Definition) -> Definition:
@@ -223,7 +221,7 @@ class GuestInstance:
                 base = self._reserve(len(schemas))
                 schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
-            self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
+            self._expect_ok(self._call(_abi.BIND, base, result_at))
         self._result_type = result_type
 
     def call(
@@ -249,49 +247,44 @@ class GuestInstance:
         """
         with self:
             self._limit(stops, budget_seconds)
-            self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
+            self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
         return self._read_result(range(length, length + 1))
 
-    def open(self, arguments: Sequence[pa.Array], stops: int | None = None, budget_seconds: float = math.inf) -> int:
-        """Call the function once and start on what it yields.
+    def open(self, arguments: Sequence[pa.Array], stops: int | None = None, budget_seconds: float = math.inf) -> None:
+        """Call the function once and start on what it yields, which `next` returns.
+
+        An instance has one cursor: `close_cursor` has to end it before the next call.
 
         Args:
             arguments: arrays of one value each, of the types given to `bind`.
             stops: as for `call`.
             budget_seconds: as for `call`.
-
-        Returns:
-            A cursor for `next` and `close`.
         """
         with self:
             self._limit(stops, budget_seconds)
-            cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
-            if cursor < 0:
-                self._fail(-cursor, 0)
-        return cursor
+            status = self._call(_abi.OPEN, self._write_batch(arguments, 1))
+            if status != _abi.OK:
+                self._fail(status, 0)
 
-    def next(
-        self, cursor: int, rows_before: int = 0, stops: int | None = None, budget_seconds: float = math.inf
-    ) -> pa.Array:
-        """The next values of a cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more.
+    def next(self, rows_before: int = 0, stops: int | None = None, budget_seconds: float = math.inf) -> pa.Array:
+        """Return the next values of the cursor, at most `_abi.CURSOR_ROWS`; an empty array when there are no more.
 
         Args:
-            cursor: what `open` returned.
             rows_before: how many it has given already, for errors.
             stops: as for `call`.
             budget_seconds: as for `call`.
         """
         with self:
             self._limit(stops, budget_seconds)
-            status = self._call(_abi.NEXT, cursor)
+            status = self._call(_abi.NEXT)
             if status != _abi.OK:
                 self._fail(status, rows_before)
         return self._read_result(range(_abi.CURSOR_ROWS + 1))[0]
 
-    def close(self, cursor: int) -> None:
-        """End a cursor, at whatever step it is."""
+    def close_cursor(self) -> None:
+        """End the cursor, at whatever step it is."""
         with self:
-            self._expect_ok(self._call(_abi.CLOSE, cursor))
+            self._expect_ok(self._call(_abi.CLOSE))
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 

@@ -247,7 +247,7 @@ class Cursor:
         self._types = tuple([argument.type for argument in arguments])
         self._row_type = row_type
         self._instance: GuestInstance | None = None
-        self._number: int | None = None
+        self._opened = False  # in the instance
         self._rows = 0
         self._lock = threading.Lock()  # held while the guest runs
         self._abandoned = False
@@ -263,9 +263,10 @@ class Cursor:
             if self._instance is None:
                 self._instance = self._function.take(self._types, self._row_type)
             before = self._instance.guest_seconds
-            if self._number is None:
-                self._number = self._instance.open(self._arguments, step.stops, step.seconds)
-            rows = self._instance.next(self._number, self._rows, step.stops, step.seconds)
+            if not self._opened:
+                self._instance.open(self._arguments, step.stops, step.seconds)
+                self._opened = True
+            rows = self._instance.next(self._rows, step.stops, step.seconds)
             step.done(self._instance, len(rows), before)
         self._rows += len(rows)
         if self._abandoned:
@@ -285,8 +286,8 @@ class Cursor:
                 return
             sound = False
             try:
-                if not instance.broken and self._number is not None:
-                    instance.close(self._number)
+                if self._opened and not instance.broken:
+                    instance.close_cursor()
                 sound = not instance.broken
             except WasiUdfError:
                 pass  # the rows are all there

@@ -21,7 +21,7 @@ C_SOURCES = sorted((HERE / "c").rglob("*.[ch]"))
 # Everything the guest may ask of its host: see docs/security.md. wasm/c/closed_wasi.c answers the rest of WASI.
 WASI_MODULE = "wasi_snapshot_preview1"
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
-# Those of our own module (wasm/c/host/host_function.c), each with the number of its 32-bit arguments.
+# Those of our own module (wasm/c/host/host_call.c), each with the number of its 32-bit arguments.
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORTS = {"host_import": 4, "host_call": 4, "host_take": 2}
 IMPORTS = frozenset(

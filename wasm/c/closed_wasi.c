@@ -1,17 +1,17 @@
 /* The guest's whole view of an operating system.
  *
  * wasi-libc reaches the outside through imports of `wasi_snapshot_preview1`. Defining those symbols here keeps them out
- * of the module's import section: what is answered inside the guest cannot be reached outside it, whatever the host's
- * linker offers. What is left to import is listed in `IMPORTS` of wasm/_link.py and checked at every build: the clock
- * and the random source.
+ * of the module's import section. What is answered inside the guest can't be reached outside it, whatever the host's
+ * linker offers. The build checks the imports that are left, the clock and the random source, against the `IMPORTS` of
+ * its link step.
  *
- *  - descriptors 0-2 are character devices; reading gives end of file, writing keeps the last bytes for the host to take
- *    (`udf_output`), any other descriptor is EBADF, and no directory is preopened, so no path can be opened;
+ *  - descriptors 0-2 are character devices: reading returns end of file, writing keeps the last bytes for the host
+ *    (`udf_output`); any other descriptor is EBADF, and no directory is preopened, so no path can be opened;
  *  - there are no arguments and no environment;
  *  - leaving the process is a trap;
  *  - sleeping spins on the clock, so that the engine's deadline can stop it;
- *  - after `udf_freeze`, time stands still and random bytes follow from a seed: nothing is asked of the host any more,
- *    which then offers nothing, so that this holds even for code that has taken over this memory.
+ *  - after `udf_freeze`, time stands still and random bytes follow from a seed. The guest asks the host for nothing,
+ *    and the host offers nothing, so that this holds even for code that has taken over this memory.
  */
 #include <stdint.h>
 #include <string.h>
@@ -28,12 +28,13 @@ extern int32_t host_clock_time_get(int32_t clock, int64_t precision, int32_t tim
 extern int32_t host_clock_res_get(int32_t clock, int32_t resolution) IMPORT(clock_res_get);
 extern int32_t host_random_get(int32_t bytes, int32_t length) IMPORT(random_get);
 
-/* ---- output: a buffer that keeps the newest bytes --------------------------------------------------------------- */
+/* ---- output: a buffer that keeps the newest bytes ---------------------------------------------------------------- */
 
 static char output[UDF_OUTPUT_BYTES];
 static struct udf_output output_state = {output, 0, 0};
 
 static void keep_output(const uint8_t *bytes, uint32_t length) {
+  if (length == 0) return; /* then `bytes` may be NULL, which memcpy doesn't take */
   uint32_t room = sizeof output, used = output_state.length;
   if (used > room) used = room; /* the host writes it too, and so may code that took over this memory */
   output_state.total += length;
@@ -50,7 +51,7 @@ static void keep_output(const uint8_t *bytes, uint32_t length) {
   output_state.length = used + length;
 }
 
-/* Where the host finds what was printed; it sets length and total to zero when it has taken it. */
+/* Return where the host finds the output. It sets length and total to zero when it has read it. */
 UDF_EXPORT(udf_output) struct udf_output *udf_output(void) { return &output_state; }
 
 int32_t WASI(fd_write)(int32_t fd, int32_t vectors, int32_t count, int32_t written) {
@@ -92,14 +93,14 @@ int32_t WASI(fd_seek)(int32_t fd, int64_t offset, int32_t whence, int32_t positi
   return (uint32_t)fd < STANDARD_STREAMS ? __WASI_ERRNO_SPIPE : __WASI_ERRNO_BADF;
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------------ */
+/* ---- time -------------------------------------------------------------------------------------------------------- */
 
 #define FROZEN_TIME 946684800000000000 /* 2000-01-01T00:00:00Z, in nanoseconds */
 
 static int frozen;
 static uint64_t random_state;
 
-/* From now on the same in every run: time stands still, and random bytes follow from `seed`. */
+/* Make every run the same from now on: time stands still, and random bytes follow from `seed`. */
 UDF_EXPORT(udf_freeze) void udf_freeze(uint32_t seed) {
   frozen = 1;
   random_state = seed;
@@ -117,7 +118,7 @@ int32_t WASI(clock_res_get)(int32_t clock, int32_t resolution) {
   return 0;
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195): for repeatable runs, not for secrets. */
+/* SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195). For repeatable runs, not secrets. */
 static uint64_t next_random(void) {
   uint64_t z = random_state += 0x9e3779b97f4a7c15;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -153,7 +154,7 @@ int32_t WASI(poll_oneoff)(int32_t in, int32_t out, int32_t count, int32_t ready)
 
 int32_t WASI(sched_yield)(void) { return 0; }
 
-/* ---- arguments, environment, process --------------------------------------------------------------------------- */
+/* ---- arguments, environment, process ----------------------------------------------------------------------------- */
 
 static int32_t no_strings(int32_t count, int32_t bytes) {
   *(uint32_t *)count = 0;
@@ -173,7 +174,7 @@ _Noreturn void WASI(proc_exit)(int32_t code) {
   __builtin_trap();
 }
 
-/* ---- everything that would need a file, a directory or a socket ------------------------------------------------- */
+/* ---- everything that would need a file, a directory or a socket -------------------------------------------------- */
 
 #define BAD_DESCRIPTOR(name, ...) \
   int32_t WASI(name)(__VA_ARGS__) { return __WASI_ERRNO_BADF; }

@@ -1,28 +1,31 @@
-/* How a guest is made, before the snapshot is taken: modules are compiled, then the interpreter is started.
+/* The exports that make a guest, before the snapshot is taken: modules are compiled, then the interpreter is started.
  *
  * Both run in the linked module, so the build needs no other Python of the guest's version. An instance does one of the
- * two: the one that compiles is thrown away, the one that starts becomes the snapshot. wasm/_snapshot.py removes these
- * exports from it.
+ * two: the one that compiles is thrown away, the one that starts becomes the snapshot, from which the build removes
+ * these exports.
  */
 #define Py_BUILD_CORE 1 /* for the tables of frozen modules, which CPython keeps to itself */
 #include <Python.h>
 #include <marshal.h>
 
 #include "abi.h"
+#include "calls/argument_rows.h"
 #include "calls/batch_column.h"
 #include "calls/yielded_columns.h"
-#include "codec/decode.h"
-#include "host/host_function.h"
+#include "codec/decode_scalars.h"
+#include "codec/encode_times.h"
 #include "codec/infer.h"
+#include "codec/types.h"
+#include "exports.h"
+#include "failures.h"
+#include "host/awaiting.h"
+#include "host/host_call.h"
+#include "host/host_function.h"
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
-#include "exports.h"
-#include "calls/argument_rows.h"
-#include "codec/encode_scalars.h"
-#include "codec/types.h"
 
-/* What CPython links from frozen.c and getpath.c: modules frozen by another Python of its version, and the search for its
- * own files. Here frozen modules come from the build (udf_frozen_module), and there are no files. */
+/* What CPython links from frozen.c and getpath.c: modules frozen by another Python of its version, and the search for
+ * its own files. Here frozen modules come from the build (udf_frozen_module), and there are no files. */
 #define MAX_FROZEN 8
 static struct _frozen frozen[MAX_FROZEN + 1]; /* ends with an empty one */
 static const struct _frozen none[] = {{NULL, NULL, 0, 0}};
@@ -42,8 +45,8 @@ PyStatus _PyConfig_InitPathConfig(PyConfig *config, int compute_path_config) {
   return PyStatus_Ok();
 }
 
-/* Add a module that can be imported before the standard library: its marshalled code and its name, which ends with a NUL,
- * stay where they are. Returns 0, or 1 if there are too many. */
+/* Add a module that can be imported before the standard library: its marshalled code and its name, which ends with a
+ * NUL, stay where they are. Returns 0, or 1 if there are too many. */
 UDF_EXPORT(udf_frozen_module)
 int32_t udf_frozen_module(const char *name, const unsigned char *code, uint32_t length) {
   size_t count = 0;
@@ -78,7 +81,7 @@ static int32_t report(PyStatus status) {
   return 1;
 }
 
-/* ---- starting the interpreter ----------------------------------------------------------------------------------- */
+/* ---- starting the interpreter ------------------------------------------------------------------------------------ */
 
 /* The standard library's zip, placed in memory by the build before the start. */
 static const char *archive;
@@ -101,19 +104,19 @@ static struct PyModuleDef module_definition = {
 static PyObject *init_module(void) {
   PyObject *module = PyModule_Create(&module_definition);
   if (module != NULL && (PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0 ||
-                         host_add_functions(module) < 0)) {
+                         host_call_add_functions(module) < 0)) {
     Py_CLEAR(module);
   }
   return module;
 }
 
-/* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far more
- * than a megabyte of machine stack (_engine.py) holds: a level takes 200 bytes (hash of nested tuples) to 4000 (sort with
- * a Python __lt__). */
+/* The maximum depth of recursion in the interpreter's C code, beyond which it raises RecursionError. CPython's own 5000
+ * for WASI doesn't fit in the megabyte of machine stack that the host gives a guest (its WASM_STACK_BYTES): a level
+ * takes 200 bytes (hash of nested tuples) to 4000 (sort with a Python __lt__). */
 #define C_RECURSION_LIMIT 400
 
-/* CPython without a file system: core first, then the importer that finds the rest of the library in `archive`, then
- * everything that needs it (PEP 587, multi-phase initialization). */
+/* Start CPython without a file system: core first, then the importer that finds the rest of the library in `archive`,
+ * then everything that needs it (PEP 587, multi-phase initialization). */
 static PyStatus start_interpreter(void) {
   PyConfig config;
   common_config(&config);
@@ -148,7 +151,7 @@ static PyStatus start_interpreter(void) {
   return _Py_InitializeMain();
 }
 
-/* ---- objects of the snapshot: immortal, so that using one doesn't write to its page, which stays shared ------------ */
+/* ---- objects of the snapshot: immortal, so that using one doesn't write to its page, which stays shared ---------- */
 
 static int make_immortal(PyObject *object, void *unused) {
   if (object == NULL || _Py_IsImmortal(object)) return 0;
@@ -157,8 +160,9 @@ static int make_immortal(PyObject *object, void *unused) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) make_immortal(PyTuple_GET_ITEM(object, i), unused);
   } else if (PyCode_Check(object)) { /* no container to the collector, though it holds most of the constants */
     PyCodeObject *code = (PyCodeObject *)object;
-    PyObject *held[] = {code->co_consts,   code->co_names, code->co_exceptiontable, code->co_localsplusnames,
-                        code->co_localspluskinds, code->co_filename, code->co_name, code->co_qualname, code->co_linetable};
+    PyObject *held[] = {code->co_consts,          code->co_names,    code->co_exceptiontable, code->co_localsplusnames,
+                        code->co_localspluskinds, code->co_filename, code->co_name,           code->co_qualname,
+                        code->co_linetable};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(held); i++) make_immortal(held[i], unused);
   }
   return 0;
@@ -171,26 +175,35 @@ static int make_container_immortal(PyObject *object, void *unused) {
   return 1;
 }
 
-/* Start the interpreter and import _udf_guest. Run once, before the snapshot is taken, with the library's zip, which stays
- * where it is. Returns 0, or 1 with the reason in udf_output(). */
+/* Let each part import what it needs of Python and make its Python types. Returns 0, or -1 with an exception. */
+static int prepare_types(void) {
+  if (types_prepare() < 0 || decode_scalars_prepare() < 0 || encode_times_prepare() < 0 || infer_prepare() < 0 ||
+      rows_prepare() < 0 || batch_column_prepare() < 0 || columns_prepare() < 0) {
+    return -1;
+  }
+  PyObject *module = PyImport_ImportModule("_udf");
+  if (module == NULL) return -1;
+  bool failed = host_call_prepare(module) < 0 || host_function_prepare(module) < 0 || awaiting_prepare(module) < 0;
+  Py_DECREF(module);
+  return failed ? -1 : 0;
+}
+
+/* Start the interpreter and import _udf_guest. Run once, before the snapshot is taken, with the library's zip, which
+ * stays where it is. Returns 0, or 1 with the reason in udf_output(). */
 UDF_EXPORT(udf_prepare) int32_t udf_prepare(const char *zip, uint32_t zip_length) {
   archive = zip;
   archive_length = zip_length;
   if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
-  if (!PyStatus_Exception(status) && types_prepare() == 0 && decode_prepare() == 0 && infer_prepare() == 0 &&
-      scalars_prepare() == 0 && rows_prepare() == 0 && batch_column_prepare() == 0 && columns_prepare() == 0 &&
-      host_prepare() == 0) {
-    guest = PyImport_ImportModule("_udf_guest");
-  }
-  if (guest == NULL || reactor_prepare(guest) < 0) return report(status);
+  if (!PyStatus_Exception(status) && prepare_types() == 0) guest = PyImport_ImportModule("_udf_guest");
+  if (guest == NULL || exports_prepare(guest) < 0 || failures_prepare(guest) < 0) return report(status);
   PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;
 }
 
-/* ---- compiling modules ------------------------------------------------------------------------------------------ */
+/* ---- compiling modules ------------------------------------------------------------------------------------------- */
 
 /* The last module's code object, marshalled. */
 static struct udf_text compiled;

@@ -5,9 +5,9 @@
 #include "calls/batch_column.h"
 #include "codec/encode.h"
 
-/* ---- what was given ---------------------------------------------------------------------------------------------- */
+/* ---- the values -------------------------------------------------------------------------------------------------- */
 
-/* What a column holds of numbers that lie in a buffer as they do in it; SQL_NULL for others. */
+/* Return the kind of column whose values lie in memory as in the buffer, SQL_NULL if there is none. */
 static enum sql_kind kind_of_buffer(const Py_buffer *view) {
   if (view->format == NULL || view->ndim != 1 || view->itemsize != 8) return SQL_NULL;
   return strcmp(view->format, "q") == 0   ? SQL_BIGINT
@@ -16,11 +16,11 @@ static enum sql_kind kind_of_buffer(const Py_buffer *view) {
                                           : SQL_NULL;
 }
 
-int values_open(struct values *values, PyObject *given, const char *otherwise) {
+int values_open(struct values *values, PyObject *iterable, const char *otherwise) {
   *values = (struct values){.sequence = NULL};
   /* A Column's buffer doesn't say which values are NULL. */
-  if (PyObject_CheckBuffer(given) && !Py_IS_TYPE(given, &batch_column_type)) {
-    if (PyObject_GetBuffer(given, &values->view, PyBUF_FORMAT | PyBUF_ND) < 0) {
+  if (PyObject_CheckBuffer(iterable) && !Py_IS_TYPE(iterable, &batch_column_type)) {
+    if (PyObject_GetBuffer(iterable, &values->view, PyBUF_FORMAT | PyBUF_ND) < 0) {
       PyErr_Clear();
       values->view.obj = NULL;
     } else if (kind_of_buffer(&values->view) != SQL_NULL) {
@@ -30,7 +30,7 @@ int values_open(struct values *values, PyObject *given, const char *otherwise) {
       PyBuffer_Release(&values->view);
     }
   }
-  values->sequence = PySequence_Fast(given, otherwise);
+  values->sequence = PySequence_Fast(iterable, otherwise);
   if (values->sequence == NULL) return -1;
   values->length = PySequence_Fast_GET_SIZE(values->sequence);
   return 0;
@@ -67,9 +67,9 @@ PyObject *values_get(struct values *values, Py_ssize_t i) {
 
 static int append_one(struct values *values, struct builder *builder, Py_ssize_t i) {
   PyObject *value = values_get(values, i);
-  int failed = value == NULL || builder_append(builder, value) < 0;
+  int status = value == NULL ? -1 : builder_append(builder, value);
   Py_XDECREF(value);
-  return failed ? -1 : 0;
+  return status;
 }
 
 static int append_buffer(struct values *values, struct builder *builder, Py_ssize_t start, Py_ssize_t count) {
@@ -78,8 +78,8 @@ static int append_buffer(struct values *values, struct builder *builder, Py_ssiz
   return 0;
 }
 
-/* Small int and float alone, for columns of these: no code of the user's runs, so nothing changes meanwhile. Returns how
- * many there were before the first other value. */
+/* Append small int to a column of integers, and float to a column of floats, up to the first other value. No user code
+ * runs, so the values can't change meanwhile. Returns the number of values. */
 static Py_ssize_t append_plain(PyObject **items, struct builder *builder, Py_ssize_t count) {
   Py_ssize_t i = 0;
   if (builder->type.kind == SQL_BIGINT) {
@@ -106,7 +106,7 @@ int values_append(struct values *values, struct builder *builder, Py_ssize_t sta
     if (values->view.obj != NULL && builder->type.kind == kind_of_buffer(&values->view)) {
       return append_buffer(values, builder, start, stop - start);
     }
-    /* One by one what infers a type, and whatever else isn't plain. */
+    /* One by one: a value that decides the type, and any that append_plain doesn't take. */
     if (append_one(values, builder, start++) < 0) return -1;
     Py_ssize_t left = values->sequence == NULL ? 0 : PySequence_Fast_GET_SIZE(values->sequence) - start;
     if (left > stop - start) left = stop - start;

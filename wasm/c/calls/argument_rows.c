@@ -1,29 +1,25 @@
 #include "calls/argument_rows.h"
 
+#include "calls/append_many.h"
 #include "calls/batch_column.h"
 #include "codec/encode.h"
-#include "calls/append_many.h"
 
 static void rows_dealloc(PyObject *self) {
   Py_XDECREF(((struct rows *)self)->tuple);
   PyObject_Free(self);
 }
 
-int rows_skip(const struct rows *rows, int64_t row) {
+bool rows_skip(const struct rows *rows, int64_t row) {
   for (int64_t i = 0; i < rows->n_columns; i++) {
-    if (!rows->sees_null[i] && column_is_null(&rows->columns[i], row)) return 1;
+    if (!rows->sees_null[i] && column_is_null(&rows->columns[i], row)) return true;
   }
-  return 0;
+  return false;
 }
 
-static PyObject *get_argument(const struct rows *rows, int64_t i, int64_t row) {
-  struct column *column = &rows->columns[i];
-  return column_is_null(column, row) ? Py_NewRef(Py_None) : column_get(column, row);
-}
-
+/* Put the arguments of a row into a tuple. */
 static int fill(const struct rows *rows, PyObject *tuple, int64_t row) {
   for (int64_t i = 0; i < rows->n_columns; i++) {
-    PyObject *value = get_argument(rows, i, row), *before = PyTuple_GET_ITEM(tuple, i);
+    PyObject *value = column_get_or_none(&rows->columns[i], row), *before = PyTuple_GET_ITEM(tuple, i);
     if (value == NULL) return -1;
     PyTuple_SET_ITEM(tuple, i, value);
     Py_XDECREF(before);
@@ -46,7 +42,7 @@ static PyObject *rows_next(PyObject *self) {
       continue;
     }
     if (rows->n_columns == 0) return Py_NewRef(Py_None);
-    if (rows->n_columns == 1) return get_argument(rows, 0, row);
+    if (rows->n_columns == 1) return column_get_or_none(&rows->columns[0], row);
     if (rows->tuple == NULL || Py_REFCNT(rows->tuple) != 1) {
       Py_XSETREF(rows->tuple, PyTuple_New(rows->n_columns));
       if (rows->tuple == NULL) return NULL;
@@ -59,7 +55,7 @@ static PyObject *rows_next(PyObject *self) {
 static PyObject *rows_append(PyObject *self, PyObject *value) {
   struct builder *builder = ((struct rows *)self)->builder;
   if (builder == NULL) {
-    PyErr_SetString(PyExc_RuntimeError, "results go elsewhere");
+    PyErr_SetString(PyExc_RuntimeError, "results are appended elsewhere");
     return NULL;
   }
   return builder_append(builder, value) < 0 ? NULL : Py_NewRef(Py_None);
@@ -80,23 +76,26 @@ static PyObject *rows_columns(PyObject *self, PyObject *unused) {
 static PyObject *rows_take(PyObject *self, PyObject *results) {
   struct rows *rows = (struct rows *)self;
   if (PyUnicode_Check(results) || PyDict_Check(results)) {
-    PyErr_Format(PyExc_TypeError, "the function returned %.100s; one of the batch shape returns a column, list or other "
-                 "iterable with a value for each row", Py_TYPE(results)->tp_name);
+    PyErr_Format(PyExc_TypeError,
+                 "the function returned %.100s; one of the batch shape returns a column, list or other "
+                 "iterable with a value for each row",
+                 Py_TYPE(results)->tp_name);
     return NULL;
   }
   struct values values;
-  if (values_open(&values, results, "the function returned no iterable; one of the batch shape returns a column, list or "
-                                    "other iterable with a value for each row") < 0) {
+  if (values_open(&values, results,
+                  "the function returned no iterable; one of the batch shape returns a column, list or "
+                  "other iterable with a value for each row") < 0) {
     return NULL;
   }
   Py_ssize_t length = values.length;
-  int failed = 0;
+  int status = 0;
   if (length == rows->stop) {
-    failed = values_append(&values, rows->builder, 0, length);
-    rows->next = rows->builder->length + 1; /* the row that failed, if one did */
+    status = values_append(&values, rows->builder, 0, length);
+    rows->next = rows->builder->length + 1; /* after the row that failed, if one did */
   }
   values_close(&values);
-  if (failed) return NULL;
+  if (status < 0) return NULL;
   if (rows->builder->length == rows->stop) return Py_NewRef(Py_None);
   PyErr_Format(PyExc_ValueError, "the function returned %zd values for a batch of %lld rows", length,
                (long long)rows->stop);
@@ -122,7 +121,7 @@ static PyTypeObject rows_type = {
 
 int rows_prepare(void) { return PyType_Ready(&rows_type); }
 
-struct rows *rows_new(int64_t n_columns, struct column *columns, const uint8_t *sees_null, struct builder *builder) {
+struct rows *rows_new(int64_t n_columns, struct column *columns, const bool *sees_null, struct builder *builder) {
   struct rows *rows = PyObject_New(struct rows, &rows_type);
   if (rows == NULL) return NULL;
   rows->n_columns = n_columns;

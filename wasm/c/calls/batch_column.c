@@ -4,19 +4,15 @@ struct batch_column {
   PyObject_HEAD
   struct column *column;
   int64_t length;
-  const uint64_t *current; /* counts batches */
-  uint64_t batch;          /* the one it is of */
+  const uint64_t *current; /* number of the current batch */
+  uint64_t batch;          /* number of its own batch */
 };
 
-/* 0, or -1 with an exception when the memory holds another batch by now. */
+/* Check that the memory still holds the column's batch. Returns 0, or -1 with an exception. */
 static int check_batch(const struct batch_column *self) {
   if (*self->current == self->batch) return 0;
   PyErr_SetString(PyExc_ValueError, "the column's batch is over; keep column.to_list() instead");
   return -1;
-}
-
-static PyObject *get(const struct batch_column *self, int64_t row) {
-  return column_is_null(self->column, row) ? Py_NewRef(Py_None) : column_get(self->column, row);
 }
 
 static Py_ssize_t column_length(PyObject *object) { return (Py_ssize_t)((struct batch_column *)object)->length; }
@@ -24,7 +20,7 @@ static Py_ssize_t column_length(PyObject *object) { return (Py_ssize_t)((struct 
 static PyObject *column_item(PyObject *object, Py_ssize_t row) {
   struct batch_column *self = (struct batch_column *)object;
   if (check_batch(self) < 0) return NULL;
-  if (row >= 0 && row < self->length) return get(self, row);
+  if (row >= 0 && row < self->length) return column_get_or_none(self->column, row);
   PyErr_SetString(PyExc_IndexError, "row out of range");
   return NULL;
 }
@@ -33,7 +29,7 @@ static PyObject *make_list(struct batch_column *self, Py_ssize_t start, Py_ssize
   if (check_batch(self) < 0) return NULL;
   PyObject *list = PyList_New(length);
   for (Py_ssize_t i = 0; list != NULL && i < length; i++) {
-    PyObject *value = get(self, start + i * step);
+    PyObject *value = column_get_or_none(self->column, start + i * step);
     if (value == NULL) Py_CLEAR(list);
     if (value != NULL) PyList_SET_ITEM(list, i, value);
   }
@@ -95,7 +91,7 @@ static PyObject *column_repr(PyObject *object) {
   return PyUnicode_FromFormat("<Column of %lld %s>", (long long)self->length, kind_facts(self->column->kind)->name);
 }
 
-/* The format of a value in the notation of the struct module; NULL for what isn't a plain number. */
+/* Return the format of a value in the notation of the struct module, NULL if it isn't a plain number. */
 static const char *buffer_format(const struct value_type *type) {
   switch (type->kind) {
     case SQL_TINYINT:

@@ -2,7 +2,7 @@
 
 #include "codec/encode.h"
 
-static PyTypeObject *columns_class; /* duckdb_wasi_udf.Columns (duckdb_wasi_udf/_columns.py) */
+static PyTypeObject *columns_class; /* duckdb_wasi_udf.Columns */
 
 int columns_prepare(void) {
   PyObject *module = PyImport_ImportModule("duckdb_wasi_udf");
@@ -11,12 +11,14 @@ int columns_prepare(void) {
   return columns_class == NULL ? -1 : 0;
 }
 
-int is_columns(PyObject *value) { return Py_IS_TYPE(value, columns_class); }
+bool is_columns(PyObject *value) { return Py_IS_TYPE(value, columns_class); }
 
 PyObject *iterate_rows(PyObject *returned) {
   if (PyUnicode_Check(returned) || PyBytes_Check(returned) || PyDict_Check(returned)) {
-    PyErr_Format(PyExc_TypeError, "the function returned %.100s; a table function yields rows, or returns an iterable of "
-                 "them, such as a list of dicts; for columns write Columns(...)", Py_TYPE(returned)->tp_name);
+    PyErr_Format(PyExc_TypeError,
+                 "the function returned %.100s; a table function yields rows, or returns an iterable of "
+                 "them, such as a list of dicts; for columns write Columns(...)",
+                 Py_TYPE(returned)->tp_name);
     return NULL;
   }
   PyObject *rows = is_columns(returned) ? PyTuple_Pack(1, returned) : Py_NewRef(returned);
@@ -25,7 +27,7 @@ PyObject *iterate_rows(PyObject *returned) {
   return iterator;
 }
 
-/* ---- taking them apart ------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static Py_ssize_t n_columns(const struct columns *columns) { return PyTuple_GET_SIZE(columns->names); }
 
@@ -36,10 +38,10 @@ static int open_values(struct columns *columns, PyObject *by_name) {
   if (columns->values == NULL) return out_of_memory();
   for (Py_ssize_t i = 0; i < n_columns(columns); i++) {
     PyObject *name = PyTuple_GET_ITEM(columns->names, i);
-    PyObject *given = PyObject_GetItem(by_name, name);
-    int failed = given == NULL || values_open(&columns->values[i], given, "a column of Columns is no iterable") < 0;
-    Py_XDECREF(given);
-    if (failed) return -1;
+    PyObject *column = PyObject_GetItem(by_name, name);
+    int status = column == NULL ? -1 : values_open(&columns->values[i], column, "a column of Columns is no iterable");
+    Py_XDECREF(column);
+    if (status < 0) return -1;
     Py_ssize_t length = columns->values[i].length;
     if (i == 0) columns->length = length;
     if (length != columns->length) {
@@ -51,16 +53,17 @@ static int open_values(struct columns *columns, PyObject *by_name) {
   return 0;
 }
 
-int columns_open(struct columns *columns, PyObject *given) {
+int columns_open(struct columns *columns, PyObject *object) {
   columns_close(columns);
-  PyObject *by_name = PyObject_GetAttrString(given, "by_name");
-  PyObject *by_position = by_name == NULL ? NULL : PyObject_GetAttrString(given, "by_position");
-  columns->by_position = by_position == NULL ? -1 : PyObject_IsTrue(by_position);
-  int failed = columns->by_position < 0 || open_values(columns, by_name) < 0;
+  PyObject *by_name = PyObject_GetAttrString(object, "by_name");
+  PyObject *by_position = by_name == NULL ? NULL : PyObject_GetAttrString(object, "by_position");
+  int is_true = by_position == NULL ? -1 : PyObject_IsTrue(by_position);
+  columns->by_position = is_true > 0;
+  int status = is_true < 0 ? -1 : open_values(columns, by_name);
   Py_XDECREF(by_position);
   Py_XDECREF(by_name);
-  if (failed) columns_close(columns);
-  return failed ? -1 : 0;
+  if (status < 0) columns_close(columns);
+  return status;
 }
 
 void columns_close(struct columns *columns) {
@@ -72,15 +75,15 @@ void columns_close(struct columns *columns) {
 
 /* ---- appending --------------------------------------------------------------------------------------------------- */
 
-/* Whether each value of the only column is a row as it is. */
-static int is_bare(const struct columns *columns, const struct builder *builder) {
+/* Return whether each value of the only column is a row by itself. */
+static bool is_bare(const struct columns *columns, const struct builder *builder) {
   return columns->by_position && n_columns(columns) == 1 && builder->declared && builder->type.kind != SQL_STRUCT;
 }
 
-/* A row as the function could have given it alone: a tuple where positions count, else a dict. */
+/* Make a row as the function could have yielded it: a tuple where positions count, else a dict. */
 static PyObject *row_at(const struct columns *columns, const struct builder *builder, Py_ssize_t row) {
   Py_ssize_t n = n_columns(columns);
-  int tuple = columns->by_position && builder->declared;
+  bool tuple = columns->by_position && builder->declared;
   PyObject *object = tuple ? PyTuple_New(n) : PyDict_New();
   for (Py_ssize_t i = 0; object != NULL && i < n; i++) {
     PyObject *value = values_get(&columns->values[i], row);
@@ -96,13 +99,13 @@ static PyObject *row_at(const struct columns *columns, const struct builder *bui
 
 static int append_row(struct columns *columns, struct builder *builder) {
   PyObject *row = row_at(columns, builder, columns->next);
-  int failed = row == NULL || builder_append(builder, row) < 0;
+  int status = row == NULL ? -1 : builder_append(builder, row);
   Py_XDECREF(row);
   columns->next++;
-  return failed ? -1 : 0;
+  return status;
 }
 
-/* The column for the field at `position` of a STRUCT; NULL when there is none. */
+/* Return the column for the field at `position` of a STRUCT, NULL if there is none. */
 static struct values *values_for(const struct columns *columns, const struct builder *builder, int64_t position) {
   if (columns->by_position && builder->declared) return &columns->values[position];
   PyObject *wanted = builder->children[position]->type.name;
@@ -114,18 +117,18 @@ static struct values *values_for(const struct columns *columns, const struct bui
   return NULL;
 }
 
-/* Appends rows to a STRUCT, field by field. The first of them has been appended as any row is: it has the fields. */
+/* Append rows to a STRUCT, field by field. The STRUCT has its fields from a first row, which was appended alone. */
 static int append_fields(struct columns *columns, struct builder *builder, Py_ssize_t count) {
   for (int64_t i = 0; i < builder->n_children; i++) {
     struct builder *field = builder->children[i];
     struct values *values = values_for(columns, builder, i);
-    int failed = 0;
+    int status = 0;
     if (values != NULL) {
-      failed = values_append(values, field, columns->next, count) < 0;
+      status = values_append(values, field, columns->next, count);
     } else {
-      for (Py_ssize_t k = 0; k < count && !failed; k++) failed = builder_append_null(field) < 0;
+      for (Py_ssize_t k = 0; k < count && status == 0; k++) status = builder_append_null(field);
     }
-    if (failed) {
+    if (status < 0) {
       builder->length = field->length;
       return -1;
     }
@@ -135,6 +138,7 @@ static int append_fields(struct columns *columns, struct builder *builder, Py_ss
   return 0;
 }
 
+/* Append the next `count` rows. */
 static int append_rows(struct columns *columns, struct builder *builder, Py_ssize_t count) {
   if (is_bare(columns, builder)) {
     columns->next += count;

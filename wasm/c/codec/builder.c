@@ -2,29 +2,24 @@
 
 #include <string.h>
 
-/* The most columns inside a result that are inferred. The host has a higher bound (duckdb_wasi_udf/_arrow_memory.py). */
+/* The maximum number of columns inside an inferred result. The host's reader of results has a higher bound. */
 #define MAX_INFERRED 3000
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 
-int out_of_memory(void) {
-  PyErr_NoMemory();
-  return -1;
-}
-
-/* Bytes of a value in `data`; 0 for types whose values are elsewhere or of no fixed width. */
+/* Return the bytes of a value in `data`, 0 for types without fixed width and for values elsewhere. */
 static int64_t value_width(enum sql_kind kind) { return kind_facts(kind)->width; }
 
-static int is_list(enum sql_kind kind) { return kind == SQL_LIST || kind == SQL_MAP; }
+static bool is_list(enum sql_kind kind) { return kind == SQL_LIST || kind == SQL_MAP; }
 
-static int has_bytes(enum sql_kind kind) {
+static bool has_bytes(enum sql_kind kind) {
   return kind == SQL_VARCHAR || kind == SQL_BLOB || kind == SQL_BIT || kind == SQL_BIGNUM || kind == SQL_JSON;
 }
 
-static int has_offsets(enum sql_kind kind) { return has_bytes(kind) || is_list(kind); }
+static bool has_offsets(enum sql_kind kind) { return has_bytes(kind) || is_list(kind); }
 
-/* Whether the columns inside have a row for each of the builder's. */
-static int has_fields(enum sql_kind kind) { return kind == SQL_STRUCT || kind == SQL_UNION; }
+/* Return whether the columns inside have a row for each of the builder's. */
+static bool has_fields(enum sql_kind kind) { return kind == SQL_STRUCT || kind == SQL_UNION; }
 
 static void init_empty(struct builder *builder) {
   ArrowBitmapInit(&builder->validity);
@@ -41,7 +36,8 @@ struct builder *builder_add_child(struct builder *builder) {
   if (!builder->declared && builder->root->n_inferred++ >= MAX_INFERRED) {
     PyErr_Format(PyExc_OverflowError,
                  "the values returned for one batch have more than %d different fields and lists inside; declare the "
-                 "result type, for example a MAP or JSON", MAX_INFERRED);
+                 "result type, for example a MAP or JSON",
+                 MAX_INFERRED);
     return NULL;
   }
   int64_t n = builder->n_children + 1;
@@ -55,8 +51,8 @@ struct builder *builder_add_child(struct builder *builder) {
   child->depth = builder->depth + 1;
   child->root = builder->root;
   child->in_struct = builder->in_struct || builder->type.kind == SQL_STRUCT;
-  child->no_union = builder->no_union || builder->type.kind == SQL_UNION ||
-                    (builder->in_struct && is_list(builder->type.kind));
+  child->no_union =
+      builder->no_union || builder->type.kind == SQL_UNION || (builder->in_struct && is_list(builder->type.kind));
   child->type.kind = SQL_NULL;
   init_empty(child);
   children[n - 1] = child;
@@ -64,7 +60,7 @@ struct builder *builder_add_child(struct builder *builder) {
   return child;
 }
 
-/* Frees what a builder inside another holds. */
+/* Free a builder inside another, with all it holds. */
 static void free_child(struct builder *builder) {
   for (int64_t i = 0; i < builder->n_children; i++) free_child(builder->children[i]);
   ArrowBitmapReset(&builder->validity);
@@ -85,14 +81,14 @@ static void drop_children(struct builder *builder) {
 }
 
 static int init_declared(struct builder *builder, const struct value_type *declared) {
-  builder->declared = 1;
+  builder->declared = true;
   builder->type = *declared;
   Py_XINCREF(builder->type.name);
   struct builder *parent = builder;
   if (declared->kind == SQL_MAP) { /* its entries, a struct of key and value */
     parent = builder_add_child(builder);
     if (parent == NULL) return -1;
-    parent->declared = 1;
+    parent->declared = true;
     parent->type = (struct value_type){.kind = SQL_STRUCT};
   }
   for (int64_t i = 0; i < declared->n_children; i++) {
@@ -110,14 +106,14 @@ int builder_init(struct builder *builder, const struct value_type *declared) {
   return declared == NULL ? 0 : init_declared(builder, declared);
 }
 
-/* Room for the fixed-width part of `capacity` rows. */
+/* Make room for the fixed-width part of `capacity` rows. */
 static int make_room(struct builder *builder, int64_t capacity) {
   int64_t width = value_width(builder->type.kind), more = capacity - builder->length;
   ArrowErrorCode code = NANOARROW_OK;
   if (builder->type.kind == SQL_BOOLEAN) {
     code = ArrowBitmapReserve(&builder->bits, more);
   } else if (has_offsets(builder->type.kind)) {
-    builder->offsets.size_bytes = (builder->length + 1) * 4; /* what growing has to keep */
+    builder->offsets.size_bytes = (builder->length + 1) * 4; /* growing copies so much */
     code = ArrowBufferReserve(&builder->offsets, more * 4 + 4);
   } else if (width > 0) {
     builder->data.size_bytes = builder->length * width;
@@ -133,9 +129,9 @@ int builder_settle(struct builder *builder) {
   int64_t length = builder->length;
   builder->length = 0;
   builder->offsets.size_bytes = 0;
-  int failed = make_room(builder, builder->capacity);
+  int status = make_room(builder, builder->capacity);
   builder->length = length;
-  if (failed) return -1;
+  if (status < 0) return -1;
   int64_t width = value_width(builder->type.kind);
   if (builder->type.kind == SQL_BOOLEAN) ArrowBitmapAppendUnsafe(&builder->bits, 0, length);
   if (has_offsets(builder->type.kind)) memset(builder->offsets.data, 0, (size_t)(length + 1) * 4);
@@ -150,26 +146,27 @@ int builder_fill_child(struct builder *builder, struct builder *child) {
   return 0;
 }
 
-static int has_union(const struct builder *builder) {
-  if (builder->type.kind == SQL_UNION) return 1;
+static bool has_union(const struct builder *builder) {
+  if (builder->type.kind == SQL_UNION) return true;
   for (int64_t i = 0; i < builder->n_children; i++) {
-    if (has_union(builder->children[i])) return 1;
+    if (has_union(builder->children[i])) return true;
   }
-  return 0;
+  return false;
 }
 
-/* What was a column of its own, and those inside it, are now inside a UNION. */
+/* Note that a column, and those inside it, are now inside a UNION. */
 static void move_into_union(struct builder *builder) {
   builder->depth++;
-  builder->no_union = 1;
+  builder->no_union = true;
   for (int64_t i = 0; i < builder->n_children; i++) move_into_union(builder->children[i]);
 }
 
 int builder_become_union(struct builder *builder) {
   if (builder->no_union || has_union(builder)) {
-    PyErr_SetString(PyExc_TypeError, "the function returned values of mixed types in a list inside a dict, as keys of a "
-                                     "dict, or inside others of mixed types, where DuckDB's VARIANT can't have them; "
-                                     "declare a result type, such as JSON");
+    PyErr_SetString(PyExc_TypeError,
+                    "the function returned values of mixed types in a list inside a dict, as keys of a "
+                    "dict, or inside others of mixed types, where DuckDB's VARIANT can't have them; "
+                    "declare a result type, such as JSON");
     return -1;
   }
   struct builder was = *builder;
@@ -193,12 +190,19 @@ int builder_become_union(struct builder *builder) {
   return builder_settle(builder);
 }
 
+/* Make a bitmap shorter, which needs no memory. */
+static void shorten(struct ArrowBitmap *bitmap, int64_t length) {
+  ArrowErrorCode code = ArrowBitmapResize(bitmap, length, 0);
+  assert(code == NANOARROW_OK);
+  (void)code;
+}
+
 static int start(struct builder *builder, int64_t rows) {
   builder->length = 0;
   builder->null_count = 0;
   builder->capacity = rows;
-  ArrowBitmapResize(&builder->validity, 0, 0);
-  ArrowBitmapResize(&builder->bits, 0, 0);
+  shorten(&builder->validity, 0);
+  shorten(&builder->bits, 0);
   builder->data.size_bytes = 0;
   builder->offsets.size_bytes = 0;
   for (int64_t i = 0; i < builder->n_children; i++) {
@@ -220,14 +224,14 @@ int builder_grow(struct builder *builder) {
   return make_room(builder, builder->capacity < 32 ? 64 : builder->capacity * 2);
 }
 
-/* Takes rows back. */
+/* Remove the rows from `length` on. */
 static void truncate_to(struct builder *builder, int64_t length) {
   if (builder->length <= length) return;
   if (builder->null_count > 0) {
     builder->null_count = length - ArrowBitCountSet(builder->validity.buffer.data, 0, length);
-    ArrowBitmapResize(&builder->validity, builder->null_count > 0 ? length : 0, 0);
+    shorten(&builder->validity, builder->null_count > 0 ? length : 0);
   }
-  if (builder->type.kind == SQL_BOOLEAN) ArrowBitmapResize(&builder->bits, length, 0);
+  if (builder->type.kind == SQL_BOOLEAN) shorten(&builder->bits, length);
   const int32_t *offsets = (const int32_t *)builder->offsets.data;
   if (has_bytes(builder->type.kind)) builder->data.size_bytes = offsets[length];
   if (is_list(builder->type.kind)) truncate_to(builder->children[0], offsets[length]);
@@ -252,9 +256,9 @@ int builder_append_null(struct builder *builder) {
       if (builder_append_null(builder->children[i]) < 0) return -1;
     }
   }
-  if (builder->type.kind == SQL_UNION) { /* which has no NULL of its own: that of the first member */
+  if (builder->type.kind == SQL_UNION) { /* it has no NULL of its own, so the first member's stands for it */
     builder->data.data[builder->length] = 0;
-    builder_close_row(builder, 1);
+    builder_close_row(builder, true);
     return 0;
   }
   if (builder->null_count == 0) {
@@ -271,13 +275,13 @@ int builder_append_null(struct builder *builder) {
     int32_t *offsets = (int32_t *)builder->offsets.data;
     offsets[builder->length + 1] = offsets[builder->length];
   }
-  builder_close_row(builder, 0);
+  builder_close_row(builder, false);
   return 0;
 }
 
-/* ---- the result ---------------------------------------------------------------------------------------- */
+/* ---- the result -------------------------------------------------------------------------------------------------- */
 
-/* The type in the notation of the Arrow C data interface. */
+/* Write the type in the notation of the Arrow C data interface. */
 static int write_format(struct builder *builder) {
   size_t size = 32 + (builder->type.kind == SQL_UNION ? 4 * (size_t)builder->n_children : 0);
   char *format = realloc(builder->format, size);
@@ -294,7 +298,8 @@ static int write_format(struct builder *builder) {
   return 0;
 }
 
-/* Metadata that names an extension type: one pair of key and value, each after its length. NULL for no extension. */
+/* Return metadata that names an extension type: one pair of key and value, each after its length. NULL for no
+ * extension. */
 static const char *extension_metadata(enum sql_kind kind) {
   static char *known[SQL_VARIANT + 1];
   static const char key[] = "ARROW:extension:name";
@@ -311,7 +316,7 @@ static const char *extension_metadata(enum sql_kind kind) {
   return at;
 }
 
-/* Fills the structs that describe the builder and those inside it. */
+/* Fill the structs that describe the builder and those inside it. */
 static int describe(struct builder *builder) {
   size_t n = (size_t)builder->n_children;
   free(builder->child_arrays);
@@ -344,7 +349,7 @@ static int describe(struct builder *builder) {
     n_buffers = 0;
   }
   if (write_format(builder) < 0) return -1;
-  /* A member of an inferred UNION is called what it is. */
+  /* A member of an inferred UNION has the name of its type. */
   const char *name = builder->type.name == NULL ? kind_facts(type)->name : PyUnicode_AsUTF8(builder->type.name);
   if (name == NULL) return -1;
   builder->schema = (struct ArrowSchema){

@@ -10,12 +10,13 @@
 /* The greatest offset from UTC that DuckDB's TIME WITH TIME ZONE holds, in seconds: 15:59:59. */
 #define MAX_UTC_OFFSET 57599
 
-/* Days of 0001-01-01 and 9999-12-31: what Python's datetime holds. */
+/* The days 0001-01-01 and 9999-12-31, the bounds of Python's datetime. */
 #define MIN_DAY INT64_C(-719162)
 #define MAX_DAY INT64_C(2932896)
 
-/* Proleptic Gregorian date of a day counted from 1970-01-01 and back: Howard Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms" (https://howardhinnant.github.io/date_algorithms.html), civil_from_days and days_from_civil. */
+/* Convert a day counted from 1970-01-01 to its proleptic Gregorian date, and back: Howard Hinnant, "chrono-Compatible
+ * Low-Level Date Algorithms" (https://howardhinnant.github.io/date_algorithms.html), civil_from_days and
+ * days_from_civil. */
 static inline void civil_from_days(int64_t days, int *year, int *month, int *day) {
   days += 719468;
   int64_t era = (days >= 0 ? days : days - 146096) / 146097;

@@ -4,57 +4,50 @@
 
 #include "codec/types.h"
 
-/* Strings of up to 8 bytes that the last rows showed: categories and codes repeat. */
-#define KNOWN_STRINGS_BITS 9
-#define KNOWN_STRINGS (1 << KNOWN_STRINGS_BITS)
-
+/* A string of up to 8 bytes that a column remembers: categories and short codes repeat. */
 struct known_string {
   uint64_t bytes; /* padded with zeros */
-  int32_t length; /* 0: nothing is known here */
+  int32_t length; /* 0: nothing is remembered here */
   PyObject *string;
 };
 
-/* A column of arguments, or of values inside them: its type, and for the batch at hand where its values are. */
+/* A column of arguments, or of values inside them: its type, and where the values of the current batch are. */
 struct column {
-  enum sql_kind kind; /* of `type`, at hand for the row loop */
+  enum sql_kind kind; /* that of `type`, repeated for the row loop */
   const struct value_type *type;
   const uint8_t *validity; /* NULL when every value is valid */
   const void *data;
-  const int32_t *offsets;  /* of strings, blobs, lists and maps */
-  int64_t first;           /* the row the batch starts at, in elements of the buffers */
+  const int32_t *offsets; /* of strings, blobs, lists and maps */
+  int64_t first;          /* index of the batch's first row in the buffers */
   const struct ArrowArrayView *view;
   struct column *children;
-  PyObject **known; /* an ENUM's values as objects, as far as rows have asked for them */
+  PyObject **known; /* an ENUM's values as objects; NULL until a row shows the value */
   int64_t n_known;
-  struct known_string *strings; /* VARCHAR: KNOWN_STRINGS of them */
-  int32_t known_offset;         /* TIME WITH TIME ZONE: seconds from UTC of */
-  PyObject *time_zone;          /* the last row's time zone; NULL before */
+  struct known_string *strings; /* VARCHAR: those remembered, by hash; NULL for none */
+  PyObject *time_zone;          /* TIME WITH TIME ZONE: that of the last row; NULL before the first */
+  int32_t time_zone_offset;     /* its offset from UTC in seconds */
 };
 
-int decode_prepare(void);
-
-/* Makes the columns inside. 0, or -1 with an exception. `type` has to live as long as the column. */
+/* Make the columns inside. `type` must live as long as the column. Returns 0, or -1 with an exception. */
 int column_init(struct column *column, const struct value_type *type);
 
-/* Points the column at the values of `view`. 0, or -1 with an exception. */
+/* Point the column at the values of `view`. Returns 0, or -1 with an exception. */
 int column_open(struct column *column, const struct ArrowArrayView *view);
 
-int column_is_null_inside(const struct column *column, int64_t row);
+/* Return whether a VARIANT holds a NULL of its own. */
+bool column_is_null_inside(const struct column *column, int64_t row);
 
-static inline int column_is_null(const struct column *column, int64_t row) {
-  if (column->validity != NULL && !ArrowBitGet(column->validity, column->first + row)) return 1;
+static inline bool column_is_null(const struct column *column, int64_t row) {
+  if (column->validity != NULL && !ArrowBitGet(column->validity, column->first + row)) return true;
   return column->kind == SQL_NULL || (column->kind == SQL_VARIANT && column_is_null_inside(column, row));
 }
 
-/* A new reference to the (valid) value at `row`, or NULL with an exception. */
+/* Return a new reference to the value at `row`, which is not NULL. NULL with an exception. */
 PyObject *column_get(struct column *column, int64_t row);
 
-/* ---- values alone, for whom they lie elsewhere: new references, or NULL with an exception ------------------------- */
-
-PyObject *get_decimal(__int128 value, int32_t scale);
-PyObject *get_date(int64_t day);
-PyObject *get_time(int64_t value, enum ArrowTimeUnit unit, PyObject *time_zone);
-PyObject *get_timestamp(int64_t value, enum ArrowTimeUnit unit, int with_time_zone);
-PyObject *get_uuid(const uint8_t *bytes);
+/* Return the value at `row`, None for NULL. NULL with an exception. */
+static inline PyObject *column_get_or_none(struct column *column, int64_t row) {
+  return column_is_null(column, row) ? Py_NewRef(Py_None) : column_get(column, row);
+}
 
 #endif

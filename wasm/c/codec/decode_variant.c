@@ -1,13 +1,14 @@
-/* https://github.com/apache/parquet-format/blob/master/VariantEncoding.md */
 #include "codec/decode_variant.h"
 
 #include <string.h>
 
-#include "codec/decode.h"
+#include "codec/decode_scalars.h"
 
-/* What reading a value needs: the names that objects refer to, and how deep it is. */
+/* The format: https://github.com/apache/parquet-format/blob/master/VariantEncoding.md */
+
+/* The state of reading a value: the names that objects refer to, and the depth. */
 struct reader {
-  const uint8_t *names; /* what the dictionary's offsets count from */
+  const uint8_t *names; /* where the offsets of the dictionary count from */
   const uint8_t *name_offsets;
   uint32_t n_names;
   int name_offset_size;
@@ -15,15 +16,15 @@ struct reader {
   int depth;
 };
 
-/* How deep a value may nest: the stack is small. */
-#define DEEPEST 200
+/* The greatest depth of a value: the stack is small. */
+#define MAX_VARIANT_DEPTH 200
 
 static PyObject *malformed(void) {
   PyErr_SetString(PyExc_ValueError, "a VARIANT that is not in Parquet's encoding");
   return NULL;
 }
 
-/* An unsigned integer of 1 to 4 bytes. */
+/* Read an unsigned integer of 1 to 4 bytes. */
 static uint32_t read_unsigned(const uint8_t *at, int size) {
   uint32_t value = 0;
   memcpy(&value, at, (size_t)size);
@@ -38,9 +39,31 @@ static __int128 read_signed(const uint8_t *at, int size) {
 
 static PyObject *read_value(struct reader *reader, const uint8_t *at, const uint8_t *end);
 
-/* Primitive types by number: bytes of the value. */
-enum { NULL_TYPE, TRUE_TYPE, FALSE_TYPE, INT8, INT16, INT32, INT64, DOUBLE, DECIMAL4, DECIMAL8, DECIMAL16, DATE,
-       TIMESTAMPTZ, TIMESTAMP, FLOAT, BINARY, STRING, TIME, TIMESTAMPTZ_NS, TIMESTAMP_NS, UUID, N_PRIMITIVES };
+/* Primitive types by their number in the format, and the bytes of a value of each. */
+enum {
+  NULL_TYPE,
+  TRUE_TYPE,
+  FALSE_TYPE,
+  INT8,
+  INT16,
+  INT32,
+  INT64,
+  DOUBLE,
+  DECIMAL4,
+  DECIMAL8,
+  DECIMAL16,
+  DATE,
+  TIMESTAMPTZ,
+  TIMESTAMP,
+  FLOAT,
+  BINARY,
+  STRING,
+  TIME,
+  TIMESTAMPTZ_NS,
+  TIMESTAMP_NS,
+  UUID,
+  N_PRIMITIVES
+};
 static const uint8_t primitive_sizes[N_PRIMITIVES] = {0, 0, 0, 1, 2, 4, 8, 8, 5, 9, 17, 4, 8, 8, 4, 4, 4, 8, 8, 8, 16};
 
 static PyObject *read_primitive(int type, const uint8_t *at, const uint8_t *end) {
@@ -65,19 +88,19 @@ static PyObject *read_primitive(int type, const uint8_t *at, const uint8_t *end)
     case DECIMAL4:
     case DECIMAL8:
     case DECIMAL16:
-      return at[0] > 38 ? malformed() : get_decimal(read_signed(at + 1, size - 1), at[0]);
+      return at[0] > 38 ? malformed() : decode_decimal(read_signed(at + 1, size - 1), at[0]);
     case DATE:
-      return get_date((int64_t)read_signed(at, 4));
+      return decode_date((int64_t)read_signed(at, 4));
     case TIME:
-      return get_time((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_MICRO, Py_None);
+      return decode_time((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_MICRO, Py_None);
     case TIMESTAMPTZ:
     case TIMESTAMP:
-      return get_timestamp((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_MICRO, type == TIMESTAMPTZ);
+      return decode_timestamp((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_MICRO, type == TIMESTAMPTZ);
     case TIMESTAMPTZ_NS:
     case TIMESTAMP_NS:
-      return get_timestamp((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_NANO, type == TIMESTAMPTZ_NS);
+      return decode_timestamp((int64_t)read_signed(at, 8), NANOARROW_TIME_UNIT_NANO, type == TIMESTAMPTZ_NS);
     case UUID:
-      return get_uuid(at);
+      return decode_uuid(at);
     case BINARY:
     case STRING: {
       uint32_t length = read_unsigned(at, 4);
@@ -91,7 +114,7 @@ static PyObject *read_primitive(int type, const uint8_t *at, const uint8_t *end)
   }
 }
 
-/* Where the `n + 1` offsets of a container's values are, and the values behind them: 0, or -1 when not all inside. */
+/* Find the values behind the `n + 1` offsets of a container. Returns 0, or -1 if the offsets reach beyond the end. */
 static int read_offsets(const uint8_t *offsets, uint32_t n, int size, const uint8_t *end, const uint8_t **values) {
   if (((uint64_t)n + 1) * (uint64_t)size > (uint64_t)(end - offsets)) return -1;
   *values = offsets + (n + 1) * (uint32_t)size;
@@ -159,7 +182,7 @@ static PyObject *read_value(struct reader *reader, const uint8_t *at, const uint
     if (header > end - at) return malformed();
     return PyUnicode_DecodeUTF8((const char *)at, header, NULL);
   }
-  if (reader->depth >= DEEPEST) {
+  if (reader->depth >= MAX_VARIANT_DEPTH) {
     PyErr_SetString(PyExc_RecursionError, "a VARIANT that nests too deep");
     return NULL;
   }
@@ -169,12 +192,13 @@ static PyObject *read_value(struct reader *reader, const uint8_t *at, const uint
   return value;
 }
 
-PyObject *variant_get(const uint8_t *metadata, int64_t metadata_size, const uint8_t *value, int64_t value_size) {
+PyObject *decode_variant(const uint8_t *metadata, int64_t metadata_size, const uint8_t *value, int64_t value_size) {
   const uint8_t *end = metadata + metadata_size;
   if (metadata_size < 1 || (metadata[0] & 0x0F) != 1) return malformed();
   int size = (metadata[0] >> 6) + 1;
   if (metadata_size < 1 + size) return malformed();
-  struct reader reader = {.name_offset_size = size, .end_of_metadata = end, .n_names = read_unsigned(metadata + 1, size)};
+  struct reader reader = {
+      .name_offset_size = size, .end_of_metadata = end, .n_names = read_unsigned(metadata + 1, size)};
   reader.name_offsets = metadata + 1 + size;
   if (read_offsets(reader.name_offsets, reader.n_names, size, end, &reader.names) < 0) return malformed();
   return read_value(&reader, value, value + value_size);

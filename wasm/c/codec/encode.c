@@ -2,15 +2,17 @@
 
 #include <string.h>
 
-#include "codec/infer.h"
 #include "codec/encode_scalars.h"
+#include "codec/encode_times.h"
+#include "codec/infer.h"
 
-/* The most fields a STRUCT gets by inference, as many as rows of distinct keys would otherwise make, and the bytes of their
- * names, of which the host takes no longer ones (duckdb_wasi_udf/_arrow_memory.py). */
+/* The maximum number of fields of an inferred STRUCT. Without it, rows of distinct keys would make a field each. */
 #define MAX_INFERRED_FIELDS 1000
+
+/* The longest name of a field. The host refuses longer ones where it reads results. */
 #define MAX_NAME_BYTES 1000
 
-/* Notes where a list, or a map, ends. */
+/* Note where a list, or a map, ends. */
 static int close_list(struct builder *builder) {
   int64_t stop = builder->children[0]->length;
   if (stop > INT32_MAX) {
@@ -24,31 +26,32 @@ static int close_list(struct builder *builder) {
 static int append_list(struct builder *builder, PyObject *value) {
   if (!PyList_Check(value) && !PyTuple_Check(value)) return wrong_type(builder, value);
   struct builder *values = builder->children[0];
-  /* Appending may run code of the user's, which may change the list. */
+  /* Appending can run user code, which can change the list. */
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++) {
     PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(value, i));
-    int failed = builder_append(values, item);
+    int status = builder_append(values, item);
     Py_DECREF(item);
-    if (failed) return -1;
+    if (status < 0) return -1;
   }
   return close_list(builder);
 }
 
-/* Whether a key can be the name of a field. */
+/* Check that a key can be the name of a field. */
 static int check_name(PyObject *name) {
   Py_ssize_t size;
   const char *text = PyUnicode_AsUTF8AndSize(name, &size);
   if (text == NULL) return -1;
   if (size > 0 && size <= MAX_NAME_BYTES && (Py_ssize_t)strlen(text) == size) return 0;
-  PyErr_Format(PyExc_ValueError,
-               "the function returned a dict with the key %.60R; the name of an inferred STRUCT's field has 1 to %d bytes, "
-               "none of them NUL: declare a MAP",
-               name, MAX_NAME_BYTES);
+  PyErr_Format(
+      PyExc_ValueError,
+      "the function returned a dict with the key %.60R; the name of an inferred STRUCT's field has 1 to %d bytes, "
+      "none of them NUL: declare a MAP",
+      name, MAX_NAME_BYTES);
   return -1;
 }
 
-/* The field of a name, added with NULLs for the rows before it when the type is inferred. */
-static struct builder *inferred_field(struct builder *builder, PyObject *name) {
+/* Add a field to an inferred STRUCT, with NULLs for the rows before. */
+static struct builder *add_field(struct builder *builder, PyObject *name) {
   if (!PyUnicode_CheckExact(name)) {
     PyErr_Format(PyExc_TypeError,
                  "the function returned a dict with a key of type %.100s; the keys of an inferred STRUCT are str, "
@@ -68,7 +71,7 @@ static struct builder *inferred_field(struct builder *builder, PyObject *name) {
   return builder_fill_child(builder, field) < 0 ? NULL : field;
 }
 
-/* Adds the fields that no earlier dict of the batch had. */
+/* Add the fields that no earlier dict of the batch had. */
 static int infer_fields(struct builder *builder, PyObject *fields) {
   PyObject *name, *ignored;
   Py_ssize_t position = 0;
@@ -85,32 +88,35 @@ static int infer_fields(struct builder *builder, PyObject *fields) {
       k++;
     }
     if (k == builder->n_children || !PyUnicode_CheckExact(name)) {
-      if (inferred_field(builder, name) == NULL) return -1;
+      if (add_field(builder, name) == NULL) return -1;
     }
     i++;
   }
   return 0;
 }
 
+/* Check that a dict has no keys beyond the `found` fields. */
 static int check_keys(struct builder *builder, PyObject *fields, int64_t found) {
   if (PyDict_GET_SIZE(fields) == found) return 0;
   PyObject *name, *ignored;
   Py_ssize_t position = 0;
   while (PyDict_Next(fields, &position, &name, &ignored)) {
-    int known = 0;
+    bool known = false;
     for (int64_t i = 0; i < builder->n_children && !known; i++) {
       known = PyUnicode_Check(name) && PyUnicode_Compare(builder->children[i]->type.name, name) == 0;
     }
     if (!known) {
-      PyErr_Format(PyExc_TypeError, "the function returned a dict with the key %.100R, which its result type STRUCT "
-                                    "doesn't have", name);
+      PyErr_Format(PyExc_TypeError,
+                   "the function returned a dict with the key %.100R, which its result type STRUCT "
+                   "doesn't have",
+                   name);
       return -1;
     }
   }
   return 0;
 }
 
-/* The fields of a named tuple or a dataclass instance, by name. */
+/* Return the fields of a named tuple or a dataclass instance, by name. */
 static PyObject *fields_of(PyObject *value) {
   if (PyTuple_Check(value)) return PyObject_CallMethod(value, "_asdict", NULL);
   PyObject *names = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__dataclass_fields__");
@@ -138,7 +144,7 @@ static int append_tuple(struct builder *builder, PyObject *value) {
   return 0;
 }
 
-/* A dict by its keys, of which one that is missing is NULL. */
+/* Append a dict. A missing key is NULL. */
 static int append_fields(struct builder *builder, PyObject *value) {
   if (!builder->declared && infer_fields(builder, value) < 0) return -1;
   int64_t found = 0;
@@ -148,55 +154,57 @@ static int append_fields(struct builder *builder, PyObject *value) {
     if (item == NULL && PyErr_Occurred()) return -1;
     found += item != NULL;
     item = Py_NewRef(item == NULL ? Py_None : item);
-    int failed = builder_append(field, item);
+    int status = builder_append(field, item);
     Py_DECREF(item);
-    if (failed) return -1;
+    if (status < 0) return -1;
   }
   return check_keys(builder, value, found);
 }
 
-/* A dict, a named tuple or a dataclass instance by names, another tuple by position. */
+/* Append a dict, a named tuple or a dataclass instance by names, any other tuple by position. */
 static int append_struct(struct builder *builder, PyObject *value) {
   if (PyDict_Check(value)) return append_fields(builder, value);
   if (PyTuple_Check(value) && builder->declared && !is_named_tuple(value)) return append_tuple(builder, value);
-  if (kind_of(value) != SQL_STRUCT) return wrong_type(builder, value);
+  if (kind_of_value(value) != SQL_STRUCT) return wrong_type(builder, value);
   PyObject *fields = fields_of(value);
   if (fields == NULL) return -1;
-  int failed = PyDict_Check(fields) ? append_fields(builder, fields) : wrong_type(builder, fields);
+  int status = PyDict_Check(fields) ? append_fields(builder, fields) : wrong_type(builder, fields);
   Py_DECREF(fields);
-  return failed;
+  return status;
 }
 
 static int append_map(struct builder *builder, PyObject *value) {
   if (!PyDict_Check(value)) return wrong_type(builder, value);
   struct builder *entries = builder->children[0];
-  PyObject *items = PyDict_Items(value); /* as they are now, whatever code of the user's may run */
+  PyObject *items = PyDict_Items(value); /* a copy: user code that runs meanwhile can change the dict */
   if (items == NULL) return -1;
-  int failed = 0;
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && !failed; i++) {
+  int status = 0;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && status == 0; i++) {
     PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
     if (key == Py_None) {
       PyErr_SetString(PyExc_TypeError, "the function returned a dict with the key None, which a MAP can't have");
-      failed = 1;
+      status = -1;
     } else {
-      failed = builder_append(entries, PyList_GET_ITEM(items, i));
+      status = builder_append(entries, PyList_GET_ITEM(items, i));
     }
   }
   Py_DECREF(items);
-  return failed ? -1 : close_list(builder);
+  return status < 0 ? -1 : close_list(builder);
 }
 
-/* Whether a member is the one for values of a kind. */
-static int is_member_for(const struct builder *member, enum sql_kind kind) {
+/* Return whether a member of a UNION is the one for values of a kind. */
+static bool is_member_for(const struct builder *member, enum sql_kind kind) {
   enum sql_kind its = member->type.kind;
   if (!member->declared) return widened(its, kind) != SQL_NULL;
-  int is_integer = its == SQL_BIGINT || its == SQL_UBIGINT || its == SQL_HUGEINT || its == SQL_UHUGEINT || its == SQL_BIGNUM;
+  bool is_integer =
+      its == SQL_BIGINT || its == SQL_UBIGINT || its == SQL_HUGEINT || its == SQL_UHUGEINT || its == SQL_BIGNUM;
   return kind == its || (kind == SQL_BIGINT && is_integer) || (kind == SQL_STRUCT && its == SQL_MAP);
 }
 
-/* Appends to the member made for the kind of value, in a declared UNION else to the first that takes it. */
+/* Append to the member for this kind of value. In a declared UNION without one, append to the first member that takes
+ * the value. Returns the member's number, or -1 with an exception. */
 static int64_t append_to_member(struct builder *builder, PyObject *value) {
-  enum sql_kind kind = kind_of(value);
+  enum sql_kind kind = kind_of_value(value);
   if (kind == SQL_NULL) return wrong_type(builder, value);
   for (int64_t i = 0; i < builder->n_children; i++) {
     if (!is_member_for(builder->children[i], kind)) continue;
@@ -233,81 +241,81 @@ int builder_append(struct builder *builder, PyObject *value) {
   if (value == Py_None) return builder_append_null(builder);
   if (builder_next_row(builder) < 0) return -1;
   if (!builder->declared && infer(builder, value) < 0) return -1;
-  int failed;
+  int status;
   switch (builder->type.kind) {
     case SQL_BIGINT:
-      failed = append_integer(builder, value);
+      status = append_integer(builder, value);
       break;
     case SQL_DOUBLE:
-      failed = append_double(builder, value);
+      status = append_double(builder, value);
       break;
     case SQL_VARCHAR:
-      failed = append_string(builder, value);
+      status = append_string(builder, value);
       break;
     case SQL_BOOLEAN:
-      failed = append_bool(builder, value);
+      status = append_bool(builder, value);
       break;
     case SQL_UBIGINT:
-      failed = append_unsigned(builder, value);
+      status = append_unsigned(builder, value);
       break;
     case SQL_HUGEINT:
     case SQL_UHUGEINT:
-      failed = append_hugeint(builder, value);
+      status = append_hugeint(builder, value);
       break;
     case SQL_BIGNUM:
-      failed = append_bignum(builder, value);
+      status = append_bignum(builder, value);
       break;
     case SQL_DECIMAL:
-      failed = append_decimal(builder, value);
+      status = append_decimal(builder, value);
       break;
     case SQL_BLOB:
-      failed = append_blob(builder, value);
+      status = append_blob(builder, value);
       break;
     case SQL_BIT:
-      failed = append_bit(builder, value);
+      status = append_bit(builder, value);
       break;
     case SQL_DATE:
-      failed = append_date(builder, value);
+      status = append_date(builder, value);
       break;
     case SQL_TIME:
-      failed = append_time(builder, value);
+      status = append_time(builder, value);
       break;
     case SQL_TIMETZ:
-      failed = append_time_with_zone(builder, value);
+      status = append_time_with_zone(builder, value);
       break;
     case SQL_TIMESTAMP:
     case SQL_TIMESTAMPTZ:
-      failed = append_timestamp(builder, value);
+      status = append_timestamp(builder, value);
       break;
     case SQL_INTERVAL:
-      failed = append_interval(builder, value);
+      status = append_interval(builder, value);
       break;
     case SQL_UUID:
-      failed = append_uuid(builder, value);
+      status = append_uuid(builder, value);
       break;
     case SQL_JSON:
-      failed = append_json(builder, value);
+      status = append_json(builder, value);
       break;
     case SQL_LIST:
-      failed = append_list(builder, value);
+      status = append_list(builder, value);
       break;
     case SQL_STRUCT:
-      failed = append_struct(builder, value);
+      status = append_struct(builder, value);
       break;
     case SQL_MAP:
-      failed = append_map(builder, value);
+      status = append_map(builder, value);
       break;
     case SQL_UNION:
-      failed = append_union(builder, value);
+      status = append_union(builder, value);
       break;
     default: /* a declared type without an encoder */
-      failed = wrong_type(builder, value);
+      status = wrong_type(builder, value);
       break;
   }
-  if (failed) {
+  if (status < 0) {
     builder_undo_row(builder);
     return -1;
   }
-  builder_close_row(builder, 1);
+  builder_close_row(builder, true);
   return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "codec/builder.h"
 
-/* Appends a value, None as NULL. 0, or -1 with an exception, after which the builder holds the rows before it. */
+/* Append a value, None as NULL. Returns 0, or -1 with an exception; then the builder holds the rows before it. */
 int builder_append(struct builder *builder, PyObject *value);
 
 #endif

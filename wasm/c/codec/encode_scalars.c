@@ -1,19 +1,8 @@
 #include "codec/encode_scalars.h"
 
-#include <datetime.h>
 #include <string.h>
 
-#include "codec/calendar.h"
 #include "codec/infer.h"
-
-static PyObject *months_name, *days_name;
-
-int scalars_prepare(void) {
-  PyDateTime_IMPORT;
-  months_name = PyUnicode_InternFromString("_months");
-  days_name = PyUnicode_InternFromString("_days");
-  return PyDateTimeAPI == NULL || months_name == NULL || days_name == NULL ? -1 : 0;
-}
 
 int append_bool(struct builder *builder, PyObject *value) {
   if (!PyBool_Check(value)) return wrong_type(builder, value);
@@ -22,9 +11,10 @@ int append_bool(struct builder *builder, PyObject *value) {
 }
 
 static int out_of_range(struct builder *builder) {
-  static const char *const ranges[] = {
-      [SQL_BIGINT] = "-2^63 to 2^63-1", [SQL_UBIGINT] = "0 to 2^64-1", [SQL_HUGEINT] = "-2^127 to 2^127-1",
-      [SQL_UHUGEINT] = "0 to 2^128-1"};
+  static const char *const ranges[] = {[SQL_BIGINT] = "-2^63 to 2^63-1",
+                                       [SQL_UBIGINT] = "0 to 2^64-1",
+                                       [SQL_HUGEINT] = "-2^127 to 2^127-1",
+                                       [SQL_UHUGEINT] = "0 to 2^128-1"};
   enum sql_kind kind = builder->type.kind;
   PyErr_Format(PyExc_OverflowError, "the function returned an integer outside the range of %s (%s); %s",
                kind_facts(kind)->name, ranges[kind],
@@ -33,23 +23,23 @@ static int out_of_range(struct builder *builder) {
   return -1;
 }
 
-/* 128 bits, of which the low 64 come first. */
+/* Write 128 bits, the low 64 first. */
 int append_hugeint(struct builder *builder, PyObject *value) {
   if (!PyLong_Check(value)) return wrong_type(builder, value);
   int flags = Py_ASNATIVEBYTES_LITTLE_ENDIAN;
   if (builder->type.kind == SQL_UHUGEINT) flags |= Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
   Py_ssize_t needed = PyLong_AsNativeBytes(value, builder->data.data + builder->length * 16, 16, flags);
-  if (needed < 0) PyErr_Clear(); /* a negative one */
+  if (needed < 0) PyErr_Clear(); /* a negative value */
   return needed < 0 || needed > 16 ? out_of_range(builder) : 0;
 }
 
-/* An inferred column meets the first integer beyond 64 bits. */
+/* Widen an inferred column at the first integer beyond 64 bits. */
 static int widen_to_hugeint(struct builder *builder) {
   builder->data.size_bytes = builder->length * 8;
   int64_t more = builder->capacity * 16 - builder->data.size_bytes;
   if (ArrowBufferReserve(&builder->data, more) != NANOARROW_OK) return out_of_memory();
   uint8_t *data = builder->data.data;
-  for (int64_t i = builder->length - 1; i >= 0; i--) { /* from the end: each takes the place of two */
+  for (int64_t i = builder->length - 1; i >= 0; i--) { /* from the end: each takes the room of two */
     __int128 wide = ((int64_t *)data)[i];
     memcpy(data + i * 16, &wide, 16);
   }
@@ -113,153 +103,12 @@ int append_string(struct builder *builder, PyObject *value) {
 }
 
 int append_blob(struct builder *builder, PyObject *value) {
-  if (kind_of(value) != SQL_BLOB) return wrong_type(builder, value);
+  if (kind_of_value(value) != SQL_BLOB) return wrong_type(builder, value);
   Py_buffer view;
   if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) return -1;
-  int failed = append_bytes(builder, view.buf, view.len);
+  int status = append_bytes(builder, view.buf, view.len);
   PyBuffer_Release(&view);
-  return failed;
-}
-
-/* The day of a date or datetime. */
-static int64_t day_of(PyObject *date) {
-  return days_from_civil(PyDateTime_GET_YEAR(date), PyDateTime_GET_MONTH(date), PyDateTime_GET_DAY(date));
-}
-
-int append_date(struct builder *builder, PyObject *value) {
-  if (!PyDate_Check(value) || PyDateTime_Check(value)) return wrong_type(builder, value);
-  ((int32_t *)builder->data.data)[builder->length] = (int32_t)day_of(value);
-  return 0;
-}
-
-static int64_t time_of_day(PyObject *time) {
-  int64_t seconds = (PyDateTime_TIME_GET_HOUR(time) * 60 + PyDateTime_TIME_GET_MINUTE(time)) * 60 +
-                    PyDateTime_TIME_GET_SECOND(time);
-  return seconds * MICROSECONDS_PER_SECOND + PyDateTime_TIME_GET_MICROSECOND(time);
-}
-
-int append_time(struct builder *builder, PyObject *value) {
-  if (!PyTime_Check(value)) return wrong_type(builder, value);
-  if (is_aware_time(value)) {
-    PyErr_SetString(PyExc_TypeError, "the function returned a time with a time zone where TIME has none; replace its "
-                                     "tzinfo by None");
-    return -1;
-  }
-  ((int64_t *)builder->data.data)[builder->length] = time_of_day(value);
-  return 0;
-}
-
-/* A timedelta's length; its days are bounded so that this can't overflow. */
-static int64_t delta_microseconds(PyObject *delta) {
-  return PyDateTime_DELTA_GET_DAYS(delta) * MICROSECONDS_PER_DAY +
-         PyDateTime_DELTA_GET_SECONDS(delta) * MICROSECONDS_PER_SECOND + PyDateTime_DELTA_GET_MICROSECONDS(delta);
-}
-
-/* The offset of an aware datetime or time from UTC in microseconds. */
-static int utc_offset(PyObject *value, PyObject *time_zone, int64_t *microseconds) {
-  if (time_zone == PyDateTime_TimeZone_UTC) { /* as of every datetime that came as an argument */
-    *microseconds = 0;
-    return 0;
-  }
-  PyObject *offset = PyObject_CallMethod(value, "utcoffset", NULL);
-  if (offset == NULL) return -1;
-  if (!PyDelta_Check(offset)) {
-    Py_DECREF(offset);
-    PyErr_Format(PyExc_TypeError, "the function returned a %s whose time zone has no fixed offset from UTC",
-                 PyTime_Check(value) ? "time" : "datetime");
-    return -1;
-  }
-  *microseconds = delta_microseconds(offset);
-  Py_DECREF(offset);
-  if (*microseconds > -MICROSECONDS_PER_DAY && *microseconds < MICROSECONDS_PER_DAY) return 0;
-  PyErr_SetString(PyExc_ValueError, "the function returned a value whose offset from UTC is a day or more");
-  return -1;
-}
-
-/* As decode.c reads it. */
-int append_time_with_zone(struct builder *builder, PyObject *value) {
-  if (!PyTime_Check(value)) return wrong_type(builder, value);
-  int64_t offset = 0;
-  if (!is_aware_time(value)) {
-    PyErr_SetString(PyExc_TypeError, "the function returned a time without a time zone where TIME WITH TIME ZONE needs "
-                                     "one; give it a tzinfo");
-    return -1;
-  }
-  if (utc_offset(value, ((PyDateTime_Time *)value)->tzinfo, &offset) < 0) return -1;
-  int64_t seconds = offset / MICROSECONDS_PER_SECOND;
-  if (offset % MICROSECONDS_PER_SECOND != 0 || seconds < -MAX_UTC_OFFSET || seconds > MAX_UTC_OFFSET) {
-    PyErr_SetString(PyExc_OverflowError, "the function returned a time whose offset from UTC TIME WITH TIME ZONE can't "
-                                         "hold (whole seconds up to 15:59:59)");
-    return -1;
-  }
-  ((uint64_t *)builder->data.data)[builder->length] =
-      (uint64_t)time_of_day(value) << 24 | (uint64_t)(MAX_UTC_OFFSET - seconds);
-  return 0;
-}
-
-static int bad_interval(PyObject *value) {
-  PyErr_Format(PyExc_OverflowError, "the function returned %.100R, which INTERVAL can't hold", value);
-  return -1;
-}
-
-/* An attribute that is a 32-bit integer. */
-static int read_part(PyObject *interval, PyObject *name, int32_t *part) {
-  PyObject *value = PyObject_GetAttr(interval, name);
-  int overflow = 0;
-  long number = value == NULL ? -1 : PyLong_AsLongAndOverflow(value, &overflow);
-  Py_XDECREF(value);
-  *part = (int32_t)number;
-  return overflow || (number == -1 && PyErr_Occurred()) ? -1 : 0;
-}
-
-/* Months, days and the rest apart, as an Interval has them (duckdb_wasi_udf/_interval.py); of a plain timedelta its days and
- * the rest. */
-int append_interval(struct builder *builder, PyObject *value) {
-  if (!PyDelta_Check(value)) return wrong_type(builder, value);
-  struct {
-    int32_t months, days;
-    int64_t nanoseconds;
-  } interval = {0, PyDateTime_DELTA_GET_DAYS(value), 0};
-  int64_t more_days = 0, micros;
-  if (is_a(value, interval_class)) {
-    if (read_part(value, months_name, &interval.months) < 0 || read_part(value, days_name, &interval.days) < 0) {
-      PyErr_Clear();
-      return bad_interval(value);
-    }
-    more_days = PyDateTime_DELTA_GET_DAYS(value) - interval.days - INT64_C(30) * interval.months;
-  }
-  int64_t seconds = PyDateTime_DELTA_GET_SECONDS(value), rest = PyDateTime_DELTA_GET_MICROSECONDS(value);
-  if (__builtin_mul_overflow(more_days, MICROSECONDS_PER_DAY, &micros) ||
-      __builtin_add_overflow(micros, seconds * MICROSECONDS_PER_SECOND + rest, &micros) ||
-      __builtin_mul_overflow(micros, 1000, &interval.nanoseconds)) {
-    return bad_interval(value);
-  }
-  memcpy(builder->data.data + builder->length * 16, &interval, 16);
-  return 0;
-}
-
-int append_timestamp(struct builder *builder, PyObject *value) {
-  if (PyDate_CheckExact(value) && builder->type.kind == SQL_TIMESTAMP) { /* its midnight */
-    ((int64_t *)builder->data.data)[builder->length] = day_of(value) * MICROSECONDS_PER_DAY;
-    return 0;
-  }
-  if (!PyDateTime_Check(value)) return wrong_type(builder, value);
-  if (is_aware(value) != (builder->type.kind == SQL_TIMESTAMPTZ)) {
-    PyErr_SetString(PyExc_TypeError, is_aware(value)
-                                         ? "the function returned a datetime with a time zone where TIMESTAMP has none; "
-                                           "convert it and replace its tzinfo by None"
-                                         : "the function returned a datetime without a time zone where TIMESTAMP WITH "
-                                           "TIME ZONE needs one; give it a tzinfo");
-    return -1;
-  }
-  int64_t offset = 0;
-  if (is_aware(value) && utc_offset(value, ((PyDateTime_DateTime *)value)->tzinfo, &offset) < 0) return -1;
-  int64_t day = day_of(value);
-  int64_t seconds = (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) * 60 +
-                    PyDateTime_DATE_GET_SECOND(value);
-  ((int64_t *)builder->data.data)[builder->length] = day * MICROSECONDS_PER_DAY + seconds * MICROSECONDS_PER_SECOND +
-                                                     PyDateTime_DATE_GET_MICROSECOND(value) - offset;
-  return 0;
+  return status;
 }
 
 static int bad_decimal(struct builder *builder, PyObject *text) {
@@ -268,7 +117,8 @@ static int bad_decimal(struct builder *builder, PyObject *text) {
   return -1;
 }
 
-/* Gives the decimals of an inferred column more digits after the point. */
+/* Extend the decimals of an inferred column to `scale` digits after the point. Returns 0, or -1 without an exception if
+ * 38 digits don't suffice. */
 static int rescale(struct builder *builder, int64_t scale) {
   if (scale > 38) return -1;
   __int128 factor = 1, limit = 1;
@@ -286,7 +136,7 @@ static int rescale(struct builder *builder, int64_t scale) {
   return 0;
 }
 
-/* Digits up to the scale, rounded half away from zero as DuckDB rounds: from the text of an int or a Decimal. */
+/* Write digits up to the scale from the text of an int or a Decimal. Rounds half away from zero, as DuckDB does. */
 int append_decimal(struct builder *builder, PyObject *value) {
   if (!is_a(value, decimal_class) && (!PyLong_Check(value) || PyBool_Check(value))) return wrong_type(builder, value);
   PyObject *text = PyObject_Str(value);
@@ -297,7 +147,7 @@ int append_decimal(struct builder *builder, PyObject *value) {
     Py_DECREF(text);
     return -1;
   }
-  int negative = *at == '-';
+  bool negative = *at == '-';
   at += *at == '-' || *at == '+';
 
   /* The digits without their point, and the power of ten of the last one. */
@@ -316,39 +166,40 @@ int append_decimal(struct builder *builder, PyObject *value) {
     return -1;
   }
 
-  int64_t dropped = -(exponent + builder->type.scale); /* how many of the last digits lie beyond the scale */
+  int64_t dropped = -(exponent + builder->type.scale); /* number of last digits beyond the scale */
   int64_t left = (end - digits) - (point != NULL);
   unsigned __int128 number = 0, limit = 1;
   for (int32_t i = 0; i < builder->type.precision; i++) limit *= 10;
-  int failed = 0, round_up = 0;
+  bool fits = true, round_up = false;
   for (; digits < end; digits++) {
     if (*digits == '.') continue;
     if (*digits < '0' || *digits > '9') { /* NaN, Infinity */
-      failed = 1;
+      fits = false;
       break;
     }
     if (left > dropped) {
-      failed = number >= limit / 10;
+      fits = number < limit / 10;
       number = number * 10 + (unsigned)(*digits - '0');
     } else if (left == dropped) {
       round_up = *digits >= '5';
     }
-    if (failed) break;
+    if (!fits) break;
     left--;
   }
   number += (unsigned)round_up;
-  for (; dropped < 0 && number != 0 && !failed; dropped++) {
-    failed = number >= limit / 10;
+  for (; dropped < 0 && number != 0 && fits; dropped++) {
+    fits = number < limit / 10;
     number *= 10;
   }
-  if (failed || number >= limit) {
-    failed = bad_decimal(builder, text);
+  int status = 0;
+  if (!fits || number >= limit) {
+    status = bad_decimal(builder, text);
   } else {
     __int128 signed_number = negative ? -(__int128)number : (__int128)number;
     memcpy(builder->data.data + builder->length * 16, &signed_number, 16);
   }
   Py_DECREF(text);
-  return failed;
+  return status;
 }
 
 int append_bignum(struct builder *builder, PyObject *value) {
@@ -359,29 +210,30 @@ int append_bignum(struct builder *builder, PyObject *value) {
   int flags = Py_ASNATIVEBYTES_BIG_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER;
   Py_ssize_t size = PyLong_AsNativeBytes(magnitude, NULL, 0, flags);
   uint8_t *bytes = size < 0 || negative < 0 ? NULL : malloc((size_t)size + 3);
-  int failed = bytes == NULL || PyLong_AsNativeBytes(magnitude, bytes + 3, size, flags) < 0;
+  bool failed = bytes == NULL || PyLong_AsNativeBytes(magnitude, bytes + 3, size, flags) < 0;
   Py_DECREF(magnitude);
   if (failed) {
     free(bytes);
     return PyErr_Occurred() ? -1 : out_of_memory();
   }
-  Py_ssize_t zeros = 0; /* the length is the shortest */
+  Py_ssize_t zeros = 0; /* leading ones don't count */
   while (zeros < size - 1 && bytes[3 + zeros] == 0) zeros++;
   memmove(bytes + 3, bytes + 3 + zeros, (size_t)(size - zeros));
   size -= zeros;
+  int status = -1;
   if (size >= 1 << 23) {
-    PyErr_SetString(PyExc_OverflowError, "the function returned an integer of more than 2^23 bytes, which BIGNUM can't "
-                                         "hold");
-    failed = 1;
+    PyErr_SetString(PyExc_OverflowError,
+                    "the function returned an integer of more than 2^23 bytes, which BIGNUM can't "
+                    "hold");
   } else {
     bytes[0] = (uint8_t)(0x80 | size >> 16);
     bytes[1] = (uint8_t)(size >> 8);
     bytes[2] = (uint8_t)size;
     for (Py_ssize_t i = 0; negative && i < size + 3; i++) bytes[i] = (uint8_t)~bytes[i];
-    failed = append_bytes(builder, bytes, size + 3);
+    status = append_bytes(builder, bytes, size + 3);
   }
   free(bytes);
-  return failed;
+  return status;
 }
 
 int append_bit(struct builder *builder, PyObject *value) {
@@ -398,16 +250,16 @@ int append_bit(struct builder *builder, PyObject *value) {
   uint8_t *bytes = calloc((size_t)size + 1, 1);
   if (bytes == NULL) return out_of_memory();
   bytes[0] = (uint8_t)padding;
-  for (Py_ssize_t bit = 0; bit < size * 8; bit++) { /* what comes before the digits is set */
-    int set = bit < padding || digits[bit - padding] == '1';
-    bytes[1 + bit / 8] |= (uint8_t)(set << (7 - bit % 8));
+  for (Py_ssize_t bit = 0; bit < size * 8; bit++) { /* the bits before the digits are set */
+    bool set = bit < padding || digits[bit - padding] == '1';
+    bytes[1 + bit / 8] |= (uint8_t)((int)set << (7 - bit % 8));
   }
-  int failed = append_bytes(builder, bytes, size + 1);
+  int status = append_bytes(builder, bytes, size + 1);
   free(bytes);
-  return failed;
+  return status;
 }
 
-/* A UUID, or its text in any form that the class takes. */
+/* Write a UUID, or a str in any form that the class UUID takes. */
 int append_uuid(struct builder *builder, PyObject *value) {
   if (!is_a(value, uuid_class) && !PyUnicode_Check(value)) return wrong_type(builder, value);
   PyObject *uuid = PyUnicode_Check(value) ? PyObject_CallOneArg(uuid_class, value) : Py_NewRef(value);
@@ -421,12 +273,12 @@ int append_uuid(struct builder *builder, PyObject *value) {
   return needed < 0 || needed > 16 ? -1 : 0;
 }
 
-/* A str is JSON text already, taken as DuckDB's own functions take it; anything else becomes it. */
+/* Write JSON text. A str is JSON text already, as for DuckDB's own functions; anything else is dumped. */
 int append_json(struct builder *builder, PyObject *value) {
   if (PyUnicode_Check(value)) return append_string(builder, value);
   PyObject *text = PyObject_CallOneArg(json_dumps, value);
   if (text == NULL) return -1;
-  int failed = append_string(builder, text);
+  int status = append_string(builder, text);
   Py_DECREF(text);
-  return failed;
+  return status;
 }

@@ -8,29 +8,31 @@ int infer_prepare(void) {
   return PyDateTimeAPI == NULL ? -1 : 0;
 }
 
-int is_a(PyObject *value, PyObject *class) { return PyObject_TypeCheck(value, (PyTypeObject *)class); }
+bool is_a(PyObject *value, PyObject *class) { return PyObject_TypeCheck(value, (PyTypeObject *)class); }
 
-int is_aware(PyObject *value) { return ((PyDateTime_DateTime *)value)->hastzinfo; }
+bool is_aware(PyObject *value) { return ((PyDateTime_DateTime *)value)->hastzinfo; }
 
-int is_aware_time(PyObject *value) { return ((PyDateTime_Time *)value)->hastzinfo; }
+bool is_aware_time(PyObject *value) { return ((PyDateTime_Time *)value)->hastzinfo; }
 
-/* Whether the class of the value has the attribute; what the instance says doesn't count. */
-static int class_has(PyObject *value, const char *name) {
-  return PyObject_HasAttrStringWithError((PyObject *)Py_TYPE(value), name) == 1 || (PyErr_Clear(), 0);
+/* Return whether the class of a value has an attribute. The instance's own attributes don't count. */
+static bool class_has(PyObject *value, const char *name) {
+  int found = PyObject_HasAttrStringWithError((PyObject *)Py_TYPE(value), name);
+  if (found < 0) PyErr_Clear();
+  return found > 0;
 }
 
-int is_named_tuple(PyObject *value) {
+bool is_named_tuple(PyObject *value) {
   return PyTuple_Check(value) && !PyTuple_CheckExact(value) && class_has(value, "_fields");
 }
 
-/* A dict is a STRUCT when its keys are names. */
+/* Return the kind of a dict: STRUCT if its first key is a name, else MAP. */
 static enum sql_kind kind_of_dict(PyObject *value) {
   PyObject *key, *ignored;
   Py_ssize_t position = 0;
   return !PyDict_Next(value, &position, &key, &ignored) || PyUnicode_Check(key) ? SQL_STRUCT : SQL_MAP;
 }
 
-enum sql_kind kind_of(PyObject *value) {
+enum sql_kind kind_of_value(PyObject *value) {
   if (PyBool_Check(value)) return SQL_BOOLEAN;
   if (PyLong_Check(value)) return SQL_BIGINT;
   if (PyFloat_Check(value)) return SQL_DOUBLE;
@@ -50,15 +52,15 @@ enum sql_kind kind_of(PyObject *value) {
 }
 
 int wrong_type(struct builder *builder, PyObject *value) {
-  const char *kind = Py_TYPE(value)->tp_name;
+  const char *type = Py_TYPE(value)->tp_name;
   if (builder->declared) {
-    PyErr_Format(PyExc_TypeError, "the function returned %.100s where its result type %s was declared", kind,
+    PyErr_Format(PyExc_TypeError, "the function returned %.100s where its result type %s was declared", type,
                  kind_facts(builder->type.kind)->name);
   } else {
     PyErr_Format(PyExc_TypeError,
                  "the function returned %.100s; a result must be bool, int, float, Decimal, str, bytes, date, time, "
                  "datetime, timedelta, UUID, list, tuple, dict, a dataclass instance or None",
-                 kind);
+                 type);
   }
   return -1;
 }
@@ -79,11 +81,13 @@ __int128 load_hugeint(const uint8_t *at) {
 static void integers_to_doubles(struct builder *builder) {
   uint8_t *data = builder->data.data;
   for (int64_t i = 0; i < builder->length; i++) {
-    double number = builder->type.kind == SQL_BIGINT ? (double)((int64_t *)data)[i] : (double)load_hugeint(data + i * 16);
+    double number =
+        builder->type.kind == SQL_BIGINT ? (double)((int64_t *)data)[i] : (double)load_hugeint(data + i * 16);
     ((double *)data)[i] = number; /* no wider than what it replaces */
   }
 }
 
+/* Decide the type of a column that has only NULLs yet. */
 static int settle(struct builder *builder, enum sql_kind kind) {
   builder->type.kind = kind;
   builder->type.unit = NANOARROW_TIME_UNIT_MICRO;
@@ -93,16 +97,16 @@ static int settle(struct builder *builder, enum sql_kind kind) {
   if (kind == SQL_MAP) {
     struct builder *entries = builder_add_child(builder);
     if (entries == NULL || builder_add_child(entries) == NULL || builder_add_child(entries) == NULL) return -1;
-    entries->declared = 1;
+    entries->declared = true;
     entries->type.kind = SQL_STRUCT;
-    entries->children[0]->no_union = 1;
+    entries->children[0]->no_union = true;
   }
   return builder_settle(builder);
 }
 
 int infer(struct builder *builder, PyObject *value) {
   if (builder->type.kind == SQL_UNION) return 0;
-  enum sql_kind kind = kind_of(value);
+  enum sql_kind kind = kind_of_value(value);
   if (kind == SQL_NULL) return wrong_type(builder, value);
   if (builder->type.kind == SQL_MAP && PyDict_Check(value) && PyDict_GET_SIZE(value) == 0) return 0;
   enum sql_kind wide = widened(builder->type.kind, kind);

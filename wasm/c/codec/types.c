@@ -4,6 +4,11 @@
 
 PyObject *decimal_class, *uuid_class, *interval_class, *json_loads, *json_dumps;
 
+int out_of_memory(void) {
+  PyErr_NoMemory();
+  return -1;
+}
+
 int types_prepare(void) {
   static const struct {
     PyObject **object;
@@ -35,8 +40,8 @@ int types_prepare(void) {
   return json_dumps == NULL ? -1 : 0;
 }
 
-/* Extension names: those of Arrow's canonical types, and "duckdb." with the type's name for what DuckDB hands over as
- * arrow.opaque. The host's side is duckdb_wasi_udf/_arrow_types.py. */
+/* Extension names are those of Arrow's canonical types. What DuckDB passes as arrow.opaque is "duckdb." and the type's
+ * name. The host has the same names in its module for Arrow types. */
 static const struct kind_facts facts[] = {
     [SQL_NULL] = {"NULL", "n", NULL, 0},
     [SQL_BOOLEAN] = {"BOOLEAN", "b", NULL, 0},
@@ -76,14 +81,16 @@ static const struct kind_facts facts[] = {
 
 const struct kind_facts *kind_facts(enum sql_kind kind) { return &facts[kind]; }
 
-static int named(const struct ArrowSchemaView *view, enum sql_kind kind) {
+/* Return whether a schema has the extension name of a kind. */
+static bool is_named(const struct ArrowSchemaView *view, enum sql_kind kind) {
   struct ArrowStringView name = view->extension_name;
   size_t length = strlen(facts[kind].extension);
-  return name.data != NULL && (size_t)name.size_bytes == length && memcmp(name.data, facts[kind].extension, length) == 0;
+  return name.data != NULL && (size_t)name.size_bytes == length &&
+         memcmp(name.data, facts[kind].extension, length) == 0;
 }
 
-/* The kind of a type, SQL_NULL for one without codec. */
-static enum sql_kind kind_of(const struct ArrowSchemaView *view) {
+/* Return the kind of a type, SQL_NULL for one without codec. */
+static enum sql_kind kind_of_schema(const struct ArrowSchemaView *view) {
   switch (view->type) {
     case NANOARROW_TYPE_BOOL:
       return SQL_BOOLEAN;
@@ -110,16 +117,16 @@ static enum sql_kind kind_of(const struct ArrowSchemaView *view) {
     case NANOARROW_TYPE_DECIMAL128:
       return SQL_DECIMAL;
     case NANOARROW_TYPE_STRING:
-      return named(view, SQL_UUID) ? SQL_UUID : named(view, SQL_JSON) ? SQL_JSON : SQL_VARCHAR;
+      return is_named(view, SQL_UUID) ? SQL_UUID : is_named(view, SQL_JSON) ? SQL_JSON : SQL_VARCHAR;
     case NANOARROW_TYPE_BINARY:
-      return named(view, SQL_BIT) ? SQL_BIT : named(view, SQL_BIGNUM) ? SQL_BIGNUM : SQL_BLOB;
+      return is_named(view, SQL_BIT) ? SQL_BIT : is_named(view, SQL_BIGNUM) ? SQL_BIGNUM : SQL_BLOB;
     case NANOARROW_TYPE_FIXED_SIZE_BINARY:
-      if (view->fixed_size == 8 && named(view, SQL_TIMETZ)) return SQL_TIMETZ;
+      if (view->fixed_size == 8 && is_named(view, SQL_TIMETZ)) return SQL_TIMETZ;
       if (view->fixed_size != 16) return SQL_NULL;
-      return named(view, SQL_HUGEINT)    ? SQL_HUGEINT
-             : named(view, SQL_UHUGEINT) ? SQL_UHUGEINT
-             : named(view, SQL_UUID)     ? SQL_UUID
-                                         : SQL_NULL;
+      return is_named(view, SQL_HUGEINT)    ? SQL_HUGEINT
+             : is_named(view, SQL_UHUGEINT) ? SQL_UHUGEINT
+             : is_named(view, SQL_UUID)     ? SQL_UUID
+                                            : SQL_NULL;
     case NANOARROW_TYPE_DATE32:
       return SQL_DATE;
     case NANOARROW_TYPE_TIME64:
@@ -133,7 +140,7 @@ static enum sql_kind kind_of(const struct ArrowSchemaView *view) {
     case NANOARROW_TYPE_FIXED_SIZE_LIST:
       return SQL_ARRAY;
     case NANOARROW_TYPE_STRUCT:
-      return named(view, SQL_VARIANT) ? SQL_VARIANT : SQL_STRUCT;
+      return is_named(view, SQL_VARIANT) ? SQL_VARIANT : SQL_STRUCT;
     case NANOARROW_TYPE_MAP:
       return SQL_MAP;
     case NANOARROW_TYPE_SPARSE_UNION:
@@ -147,7 +154,7 @@ static enum sql_kind kind_of(const struct ArrowSchemaView *view) {
 
 static int read_type(struct value_type *type, const struct ArrowSchema *schema, int depth);
 
-/* The types inside: a MAP's are those of the STRUCT its entries are, an ENUM's that of its dictionary. */
+/* Read the types inside: of a MAP, those of its entries' STRUCT; of an ENUM, that of its dictionary. */
 static int read_children(struct value_type *type, const struct ArrowSchema *schema, int depth) {
   struct ArrowSchema *dictionary[] = {schema->dictionary};
   struct ArrowSchema **children = schema->children;
@@ -160,10 +167,7 @@ static int read_children(struct value_type *type, const struct ArrowSchema *sche
     children = dictionary;
   }
   type->children = calloc((size_t)n_children + 1, sizeof *type->children);
-  if (type->children == NULL) {
-    PyErr_NoMemory();
-    return -1;
-  }
+  if (type->children == NULL) return out_of_memory();
   for (int64_t i = 0; i < n_children; i++) {
     struct value_type *child = &type->children[i];
     if (read_type(child, children[i], depth + 1) < 0) return -1;
@@ -185,7 +189,7 @@ static int read_type(struct value_type *type, const struct ArrowSchema *schema, 
     return -1;
   }
   *type = (struct value_type){
-      .kind = kind_of(&view),
+      .kind = kind_of_schema(&view),
       .unit = view.time_unit,
       .as_text = view.type == NANOARROW_TYPE_STRING,
       .as_byte = view.type == NANOARROW_TYPE_INT8,

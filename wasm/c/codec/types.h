@@ -6,12 +6,13 @@
 
 #include "abi.h"
 
-/* How deep types may nest: of arguments, and of results that are inferred. The host has the same bound. */
+/* The maximum depth of nested types, of arguments and of inferred results. The host's module for types has the same
+ * bound. */
 #define MAX_DEPTH 32
 
 /* A SQL type without what is inside. */
 enum sql_kind {
-  SQL_NULL, /* also: not yet inferred */
+  SQL_NULL, /* also: not inferred yet */
   SQL_BOOLEAN,
   SQL_TINYINT,
   SQL_SMALLINT,
@@ -47,11 +48,11 @@ enum sql_kind {
   SQL_VARIANT,
 };
 
-/* How values of a kind are called, and how results of it lie in memory. */
+/* The name of a kind, and the layout of its results in memory. */
 struct kind_facts {
-  const char *name;      /* what a user knows it by */
-  const char *format;    /* Arrow C data interface; NULL when no result is built of it, or its format isn't fixed */
-  const char *extension; /* the name of the extension type it is; NULL: none */
+  const char *name;      /* as in SQL */
+  const char *format;    /* of the Arrow C data interface; NULL if no result has this kind, or its format varies */
+  const char *extension; /* name of its extension type; NULL: none */
   int width;             /* bytes of a value in the buffer of values; 0: another layout */
 };
 
@@ -59,22 +60,25 @@ struct kind_facts {
 struct value_type {
   enum sql_kind kind;
   enum ArrowTimeUnit unit; /* TIME and TIMESTAMP */
-  int as_text;             /* UUID that arrives as its text */
-  int as_byte;             /* BOOLEAN that arrives as a byte */
-  int32_t precision;       /* DECIMAL: digits, of which */
-  int32_t scale;           /* so many follow the point */
+  bool as_text;            /* UUID that arrives as its text */
+  bool as_byte;            /* BOOLEAN that arrives as a byte */
+  int32_t precision;       /* DECIMAL: number of digits */
+  int32_t scale;           /* DECIMAL: number of digits after the point */
   int32_t array_size;      /* ARRAY */
   int64_t n_children;      /* LIST, ARRAY: values; MAP: keys and values; STRUCT: fields; UNION: members; ENUM: values;
                               VARIANT: metadata and values */
   struct value_type *children;
-  PyObject *name;          /* as a field of a STRUCT or a member of a UNION: an interned str; NULL elsewhere */
+  PyObject *name; /* of a STRUCT's field or a UNION's member: an interned str; NULL elsewhere */
 };
 
-/* Imports what the codec needs of Python. 0, or -1 with an exception. */
+/* Import what the codec needs of Python. Returns 0, or -1 with an exception. */
 int types_prepare(void);
 
-/* Reads a schema. 0, or -1 with an exception when the type, or one inside it, has no codec. */
+/* Read a schema. Returns 0, or -1 with an exception if the type, or one inside it, has no codec. */
 int value_type_read(struct value_type *type, const struct ArrowSchema *schema);
+
+/* Raise MemoryError. Returns -1. */
+int out_of_memory(void);
 
 const struct kind_facts *kind_facts(enum sql_kind kind);
 

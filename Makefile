@@ -8,7 +8,7 @@ else
 endif
 RUN := $(BIN)/python
 
-.PHONY: setup guest demo test lint check bench clean
+.PHONY: setup guest guest-debug demo test lint check bench clean
 
 setup: $(VENV)/.installed
 
@@ -19,6 +19,10 @@ $(VENV)/.installed: pyproject.toml
 
 guest: setup
 	$(RUN) -m wasm build
+
+# A guest with symbols and assertions in build/guest-debug: see docs/contributing/debugging-the-guest.md.
+guest-debug: setup
+	$(RUN) -m wasm debug
 
 demo: guest
 	$(RUN) sql/run_example.py flights

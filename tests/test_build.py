@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -10,10 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasm import _build, _config, _fetch, _module, _steps
+from wasm import _build, _config, _fetch, _module, _snapshot, _steps
+from wasm._reactor import Module
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,7 +89,7 @@ def test_a_damaged_artifact_in_the_cache_is_made_again(tmp_path, monkeypatch):
     made = tmp_path / "guest" / "artifact-1"
 
     class Build:
-        def __init__(self, workspace):
+        def __init__(self, workspace, *, debug=False):
             pass
 
         def artifact(self):
@@ -228,3 +231,48 @@ def test_a_source_nobody_has_says_what_was_tried_and_what_to_do(source, tmp_path
 
 def test_the_pins_agree():
     assert f"ziglang=={_config.load().ziglang}" in (ROOT / "pyproject.toml").read_text()
+
+
+# ---- debugging the guest -------------------------------------------------------------------------------------------
+
+
+def run_in_guest(tmp_path, source, *arguments):
+    file = tmp_path / "tried.py"
+    file.write_text(source)
+    command = [sys.executable, "-m", "wasm", "run", *arguments[:-1], file, arguments[-1]]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_function_runs_without_duckdb(tmp_path):
+    done = run_in_guest(tmp_path, "def f(x):\n    print('seen')\n    return {'x': x}", "[1, null]")
+    assert (done.returncode, done.stdout) == (0, "{'x': [1, None]}\n")
+    assert "seen" in done.stderr
+
+
+def test_rows_of_a_table_function_are_printed(tmp_path):
+    done = run_in_guest(tmp_path, "def f(s):\n    yield from s", "--table", "ab")
+    assert (done.returncode, done.stdout) == (0, "'a'\n'b'\n")
+
+
+def test_a_trap_shows_the_stack_of_the_guest(tmp_path):
+    done = run_in_guest(tmp_path, "import os\ndef f(x):\n    os.abort()", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the guest crashed" in done.stderr
+    assert len(re.findall(r"^ +\d+: +0x[0-9a-f]+ - ", done.stderr, re.MULTILINE)) > 2
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
+    linked = wasmtime.wat2wasm("""
+        (module
+          (memory (export "memory") 1)
+          (global (export "__stack_pointer") (mut i32) (i32.const 1024))
+          (data (i32.const 2048) "data")
+          (func $first (export "_initialize"))
+          (func $freeze (export "udf_frozen_module") (param i32 i32 i32) (result i32) (i32.const 0))
+          (func $start (export "udf_prepare") (param i32 i32) (result i32) (i32.const 0)))
+    """)
+    taken = _snapshot.take(Module(bytes(linked)), b"zip", {"importer": b"code"}, debug=debug)
+    assert any(section.id == _module.SectionId.CUSTOM for section in _module.split(taken)) is debug
+    assert (b"freeze" in taken) is debug
+    wasmtime.Module(wasmtime.Engine(), taken)  # it is valid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from pathlib import Path
 
 from wasm import _build, _config
 from wasm._reactor import SnapshotError
@@ -13,9 +14,18 @@ from wasm._steps import StepError
 _COMMANDS = {
     "build": "make the guest, or take it from the cache, and put it into the package",
     "verify": "make the guest a second time in another place, and check that it has the same bytes",
+    "debug": "make a guest with symbols and assertions in build/guest-debug",
     "answers": "ask CPython's configure everything again, and write its answers to wasm/configure.answers",
     "clean": "remove the guest from the package, and everything built from the cache",
 }
+_RUN = "call the last function that a file defines, once and without DuckDB, and print what it returns"
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--debug", action="store_true", help="in the guest of `python -m wasm debug`")
+    command.add_argument("--table", action="store_true", help="print the rows that the function yields")
+    command.add_argument("file", type=Path, metavar="FILE.py")
+    command.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="JSON, or else text")
 
 
 def main() -> int:
@@ -28,17 +38,27 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in _COMMANDS.items():
         commands.add_parser(name, help=text, description=text)
+    _add_run(commands.add_parser("run", help=_RUN, description=f"{_RUN[0].upper()}{_RUN[1:]}."))
+    options = parser.parse_args()
     try:
-        match parser.parse_args().command:
+        match options.command:
             case "build":
                 print(_build.build())
+            case "debug":
+                print(_build.build(debug=True))
             case "verify":
                 print(f"guest: two builds agree, sha256 {_build.verify()}")
+            case "run":
+                from wasm import _run  # noqa: PLC0415 - the package's libraries, which a build does without
+
+                artifact = _build.build(debug=options.debug)
+                return _run.run(options.file, options.arguments, artifact, table=options.table)
             case "answers":
                 print(_build.record_answers())
             case _:
                 shutil.rmtree(_config.workspace(), ignore_errors=True)
                 shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
+                shutil.rmtree(_build.DEBUG_ARTIFACT, ignore_errors=True)
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1

@@ -25,34 +25,39 @@ if TYPE_CHECKING:
     from wasm._steps import Log
 
 ARTIFACT = PACKAGE / "_artifact"
+DEBUG_ARTIFACT = HERE.parent / "build" / "guest-debug"
 MANIFEST = "MANIFEST.json"
 MODULE = "guest.wasm"
 
 
-def build() -> Path:
+def build(*, debug: bool = False) -> Path:
     """Make the artifact and put it into the package, unless it is there.
 
+    Args:
+        debug: Make one with symbols and assertions, and put it into `build/guest-debug`.
+
     Returns:
-        Its directory, `duckdb_wasi_udf/_artifact`.
+        Its directory, `duckdb_wasi_udf/_artifact` without `debug`.
 
     Raises:
         StepError: A step failed; what was finished before is kept.
         SnapshotError: The interpreter didn't start.
     """
     workspace = _config.workspace()
+    target = DEBUG_ARTIFACT if debug else ARTIFACT
     with _alone(workspace):
-        made = _Build(workspace).artifact()
+        made = _Build(workspace, debug=debug).artifact()
         manifest = (made / MANIFEST).read_bytes()
-        if (ARTIFACT / MANIFEST).exists() and (ARTIFACT / MANIFEST).read_bytes() == manifest:
-            return ARTIFACT
+        if (target / MANIFEST).exists() and (target / MANIFEST).read_bytes() == manifest:
+            return target
         if _sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
             _steps.say(f"guest: {made} is damaged; making it again")
             shutil.rmtree(made)
-            made = _Build(workspace).artifact()
-        shutil.rmtree(ARTIFACT, ignore_errors=True)
-        shutil.copytree(made, ARTIFACT, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
-        (ARTIFACT / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
-    return ARTIFACT
+            made = _Build(workspace, debug=debug).artifact()
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(made, target, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
+        (target / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
+    return target
 
 
 def verify() -> str:
@@ -117,9 +122,10 @@ def _alone(workspace: Path) -> Iterator[None]:
 class _Build:
     """The steps, each in a directory named by the hash of its inputs, which cover those of the steps before it."""
 
-    def __init__(self, workspace: Path, *, ask: bool = False) -> None:
+    def __init__(self, workspace: Path, *, ask: bool = False, debug: bool = False) -> None:
         self._workspace = workspace
         self._ask = ask
+        self._debug = debug
         self._logs = workspace / "logs"
         self.config = config = _config.load()
         self._source_keys = {name: _steps.key(source.places) for name, source in config.sources.items()}
@@ -147,11 +153,12 @@ class _Build:
             names,
             *_library.GUEST_SOURCES,
         )
+        kind = "debug-" if debug else ""  # the keys are those of the same inputs
         self._directories = {
             **{f"fetch-{name}": workspace / f"fetch-{name}-{key}" for name, key in self._source_keys.items()},
             "compile": workspace / f"compile-{compile_key}",
-            "link": workspace / f"link-{link_key}",
-            "snapshot": workspace / f"artifact-{self._artifact_key}",
+            "link": workspace / f"{kind}link-{link_key}",
+            "snapshot": workspace / f"{kind}artifact-{self._artifact_key}",
         }
         self._progress = _steps.Progress(
             [name for name, directory in self._directories.items() if not _steps.is_complete(directory)]
@@ -177,7 +184,14 @@ class _Build:
         linked = self._step(
             "link",
             lambda to, log: _link.link(
-                self._source("python"), compiled, self._source("nanoarrow"), self.config, self._toolchain(), to, log
+                self._source("python"),
+                compiled,
+                self._source("nanoarrow"),
+                self.config,
+                self._toolchain(),
+                to,
+                log,
+                debug=self._debug,
             ),
         )
         return self._step("snapshot", lambda to, _: self._package(linked, to))
@@ -219,7 +233,7 @@ class _Build:
         """Make the artifact: the module, what it is made of, and the licences of that."""
         reactor = _reactor.Module((linked / "reactor.wasm").read_bytes())
         library, frozen = _library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
-        module = _snapshot.take(reactor, library, frozen)
+        module = _snapshot.take(reactor, library, frozen, debug=self._debug)
         (directory / MODULE).write_bytes(module)
         (directory / "licences").mkdir()
         for name, source in self.config.sources.items():
@@ -237,6 +251,7 @@ class _Build:
             "sources": {name: source.places for name, source in self.config.sources.items()},
             "flags": self.config.flags,
             "imports": sorted(_link.IMPORTS),
+            **({"debug": True} if self._debug else {}),
         }
         (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         _steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")

@@ -28,12 +28,24 @@ IMPORTS = frozenset(
     {f"{WASI_MODULE}.{name}" for name in WASI_IMPORTS} | {f"{HOST_MODULE}.{name}" for name in HOST_IMPORTS}
 )
 
+# For the debug guest: assertions of ours and of the headers we include, code as it is written, and a trap where its
+# behaviour is undefined. zig checks that when it optimises less, and reports it by functions that aren't linked here.
+_DEBUG_FLAGS = ("-g", "-Og", "-UNDEBUG", "-DNANOARROW_DEBUG", "-fno-lto", "-fsanitize-trap=undefined")
+
 _NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
 _WASI_EMULATIONS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks")
 
 
 def link(
-    python: Path, guest: Path, nanoarrow: Path, config: Config, toolchain: Toolchain, directory: Path, log: Log
+    python: Path,
+    guest: Path,
+    nanoarrow: Path,
+    config: Config,
+    toolchain: Toolchain,
+    directory: Path,
+    log: Log,
+    *,
+    debug: bool = False,
 ) -> None:
     """Make `reactor.wasm`.
 
@@ -45,6 +57,7 @@ def link(
         toolchain: The compiler.
         directory: Where the result goes.
         log: The step's log.
+        debug: Keep symbols and assertions. CPython comes as it was compiled, with the names of its functions.
 
     Raises:
         StepError: It doesn't compile, or imports more than `IMPORTS`.
@@ -57,7 +70,7 @@ def link(
         f"-isystem{path}"
         for path in ("include", arrow, arrow / "nanoarrow", relative(guest, directory), headers, headers / "internal")
     ]
-    flags = [*config.flags["guest"], config.flags["lto"], *system]
+    flags = [*config.flags["guest"], config.flags["lto"], *(_DEBUG_FLAGS if debug else ()), *system]
     sources = directory / "c"
     shutil.copytree(HERE / "c", sources, dirs_exist_ok=True)  # so that their paths are the same in every clone
     ours = [relative(path, directory) for path in sorted(sources.rglob("*.c"))]
@@ -76,7 +89,7 @@ def link(
         *_WASI_EMULATIONS,
         "-Wl,--export=__stack_pointer",
         f"-Wl,-z,stack-size={config.flags['stack_bytes']}",
-        "-s",
+        "-g" if debug else "-s",
         "-o",
         reactor.name,
         cwd=directory,

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 _GAP = 4_096
 
 
-def take(module: Module, library: bytes, frozen: dict[str, bytes]) -> bytes:
+def take(module: Module, library: bytes, frozen: dict[str, bytes], *, debug: bool = False) -> bytes:
     """Start the interpreter in the linked module and return the module of its state.
 
     Args:
         module: The linked module.
         library: The zip with the standard library, which becomes part of memory.
         frozen: Marshalled code of the modules that are imported before the library can be, by name.
+        debug: Keep the names of functions and the debug information.
 
     Returns:
         A module with the same code, whose initial memory is that of the started interpreter.
@@ -50,10 +51,10 @@ def take(module: Module, library: bytes, frozen: dict[str, bytes]) -> bytes:
 
     image = bytearray(instance.image())
     image[:stack_top] = bytes(stack_top)  # the stack below the pointer is dead, and it is the first thing in memory
-    return _rewrite(module.wasm, bytes(image))
+    return _rewrite(module.wasm, bytes(image), debug=debug)
 
 
-def _rewrite(reactor: bytes, image: bytes) -> bytes:
+def _rewrite(reactor: bytes, image: bytes, *, debug: bool) -> bytes:
     rewritten = []
     for section in _module.split(reactor):
         match section.id:
@@ -66,8 +67,10 @@ def _rewrite(reactor: bytes, image: bytes) -> bytes:
                 body = _exports(section.body)
             case SectionId.DATA:
                 body = _data(image)
-            case SectionId.DATA_COUNT | SectionId.CUSTOM:
-                continue  # the count belonged to the old segments; names and debug information are not needed
+            case SectionId.DATA_COUNT:
+                continue  # that of the old segments
+            case SectionId.CUSTOM if not debug:
+                continue  # names and debug information; these count addresses from the start of the code, which stays
             case _:
                 body = section.body
         rewritten.append(_module.Section(section.id, body))

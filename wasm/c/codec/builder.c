@@ -135,7 +135,7 @@ int builder_settle(struct builder *builder) {
   int64_t width = value_width(builder->type.kind);
   if (builder->type.kind == SQL_BOOLEAN) ArrowBitmapAppendUnsafe(&builder->bits, 0, length);
   if (has_offsets(builder->type.kind)) memset(builder->offsets.data, 0, (size_t)(length + 1) * 4);
-  if (width > 0) memset(builder->data.data, 0, (size_t)(length * width));
+  if (width > 0 && length > 0) memset(builder->data.data, 0, (size_t)(length * width)); /* no rows, perhaps no memory */
   return 0;
 }
 

@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tools.set_up
 
-.PHONY: python setup setup-demo guest demo test lint check bench lock clean
+.PHONY: python setup setup-demo guest demo test lint check check-fresh bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -38,6 +38,10 @@ lint: setup
 	$(BIN)/mypy
 
 check: lint test
+
+# What a fresh machine does, timed: a new clone with empty caches; WITHOUT=www.python.org,zlib.net makes these unreachable.
+check-fresh: python
+	$(PYTHON) -m tools.check_fresh --without "$(WITHOUT)"
 
 bench: setup guest
 	$(RUN) -m benchmarks

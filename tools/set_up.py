@@ -79,6 +79,11 @@ def interpreter(venv: Path) -> Path:
     return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
 
 
+def base_python() -> str:
+    """Return the Python behind this one: an environment is gone when it is made anew."""
+    return getattr(sys, "_base_executable", sys.executable)
+
+
 def _inputs() -> str:
     """Return the hash of what decides which packages there are; settings of tools in pyproject.toml don't."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
@@ -131,8 +136,7 @@ def _remove(venv: Path) -> None:
 
 def _make(venv: Path) -> None:
     """Make an empty environment with pip."""
-    # Of an environment's own Python the one behind it: it may be this very environment's.
-    base = getattr(sys, "_base_executable", sys.executable)
+    base = base_python()
     _run(
         [base, "-m", "venv", venv],
         f"{base} -m venv doesn't work; on Debian and Ubuntu it is the package python3-venv, elsewhere install "

@@ -7,23 +7,29 @@ else
   BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
+SET_UP := $(PYTHON) -m tools.set_up
 
-.PHONY: setup guest demo test lint check bench clean
+.PHONY: python setup setup-demo guest demo test lint check check-fresh bench lock clean
+.NOTPARALLEL:
 
-setup: $(VENV)/.installed
+python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	  echo "$(PYTHON) is no Python 3.11 or newer: install one, or name it, as in make PYTHON=python3.12" >&2; exit 1; }
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# Everything; the guest and the demo need less, which is there sooner.
+setup: python
+	@$(SET_UP) dev
 
-guest: setup
+setup-demo: python
+	@$(SET_UP) demo
+
+guest: setup-demo
 	$(RUN) -m wasm build
 
 demo: guest
 	$(RUN) sql/run_example.py flights
 
-test: guest
+test: setup guest
 	$(RUN) -m pytest --numprocesses auto
 
 lint: setup
@@ -33,10 +39,18 @@ lint: setup
 
 check: lint test
 
-bench: guest
+# What a fresh machine does, timed: a new clone with empty caches; WITHOUT=www.python.org,zlib.net makes these unreachable.
+check-fresh: python
+	$(PYTHON) -m tools.check_fresh --without "$(WITHOUT)"
+
+bench: setup guest
 	$(RUN) -m benchmarks
 
-# The virtual environment and the built guest; the next target makes both again.
+# The newest versions that pyproject.toml allows become those that setup installs.
+lock: python
+	$(PYTHON) -m tools.lock
+
+# The virtual environments and the built guest; the next target makes both again.
 clean:
-	[ ! -x $(RUN) ] || $(RUN) -m wasm clean
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	[ ! -x $(RUN) ] || $(RUN) -m wasm clean || echo "$(VENV) is not complete: the built guest stays in the cache" >&2
+	rm -rf $(VENV) $(VENV)-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import LimitExceeded, SignatureError
+from tests.overloads import check_gone
 
 CREATE = "SELECT py_create_function($1, $2)"
 CREATE_WITH = "SELECT py_create_function($1, $2, {})"
@@ -93,9 +94,7 @@ def test_a_table_function_is_created_replaced_and_dropped_from_sql(con, sandbox)
     con.execute(CREATE_WITH.format("{'replace': true}"), ["rows", "lambda n: n"])  # no table any more
     assert con.execute("SELECT rows(7)").fetchall() == [(7,)]
     con.execute("SELECT py_drop_function('rows')")
-    for query in ("FROM rows(1)", "SELECT rows(1)"):
-        with pytest.raises(duckdb.CatalogException, match="rows does not exist"):
-            con.execute(query)
+    check_gone(con, "rows", "FROM rows(1)", "SELECT rows(1)")
     con.execute("CREATE MACRO rows() AS TABLE SELECT 1")
 
 
@@ -128,7 +127,7 @@ def test_a_table_function_that_fails_to_be_replaced_stays(con, sandbox):
         ("{'null_handling': 'never'}", "null_handling must be 'default' or 'special', got 'never'"),
         ("{'return_type': 'NONSENSE'}", "'NONSENSE' is not a type DuckDB knows"),
         ("{'parameters': ['BIGINT', 'BIGINT']}", r"2 parameter type\(s\) declared, but the function takes 1"),
-        ("{}, 1", "binder|Parser|the query passes 4"),
+        ("{}, 1", "the query passes 4"),
     ],
 )
 def test_wrong_options_are_refused_and_create_nothing(con, sandbox, options, message):
@@ -272,8 +271,7 @@ def test_what_was_dropped_is_gone_and_its_name_is_free(con, sandbox):
     for code in ("lambda x: 1", "lambda x, y: 2"):
         con.execute(CREATE, ["f", code])
         assert con.cursor().execute("SELECT py_drop_function('f'), py_drop_function(NULL)").fetchall() == [("f", None)]
-        with pytest.raises(duckdb.CatalogException, match="f does not exist"):
-            con.execute("SELECT f(1)")
+        check_gone(con, "f", "SELECT f(1)")
         assert listed(con) == []
     con.create_function("f", lambda x: x, ["BIGINT"], "BIGINT")
 
@@ -391,8 +389,7 @@ def test_a_stored_table_function_is_there_when_the_file_is_opened_again(path, re
         assert con.execute("FROM few").fetchall() == [(0,), (1,), (2,)]
         if not read_only:
             con.execute("SELECT py_drop_function('up_to')")
-            with pytest.raises(duckdb.CatalogException, match="up_to does not exist"):
-                con.execute("FROM up_to(3)")
+            check_gone(con, "up_to", "FROM up_to(3)")
 
 
 def test_installing_again_restores_what_is_stored_and_drops_the_rest(path):
@@ -420,11 +417,12 @@ def test_dropping_and_replacing_change_what_is_stored(path):
         assert listed(con) == []
 
 
-def test_a_read_only_database_stores_nothing_and_says_so(path):
+def test_a_read_only_database_refuses_to_store(path):
     stored(path)
     with duckdb.connect(path, read_only=True) as con, wasi_udf.Sandbox().install(con):
-        with pytest.raises(duckdb.Error, match="read-only"):
+        with pytest.raises(duckdb.InvalidInputException):
             con.execute(CREATE_WITH.format("{'persist': true}"), ["f", "lambda x: x"])
+        check_gone(con, "f", "SELECT f(1)")
         assert listed(con) == ["inverse", "longest"]
         con.execute(CREATE, ["f", "lambda x: x + 1"])
         assert con.execute("SELECT f(1)").fetchall() == [(2,)]
@@ -485,8 +483,7 @@ def test_without_inline_code_only_named_functions_run(con):
     wasi_udf.install(con)
     with wasi_udf.Sandbox(allow_inline=False).install(con) as sandbox:
         for name in ("py_udf", "py_udf_bigint", "py_udf_boolean", "py_udf_double", "py_udf_varchar", "py_agg"):
-            with pytest.raises(duckdb.CatalogException, match=f"{name} does not exist"):
-                con.execute(f"SELECT {name}('lambda x: x', [1])")
+            check_gone(con, name, f"SELECT {name}('lambda x: x', [1])")
         sandbox.create_function(con, "vetted", "lambda x: x + 1")
         con.execute(CREATE, ["created", "lambda x: x + 2"])
         assert con.execute("SELECT vetted(1), created(1)").fetchall() == [(2, 3)]
@@ -498,11 +495,9 @@ def test_without_creation_sql_neither_creates_nor_drops_nor_restores(path):
         wasi_udf.install(con)
         with wasi_udf.Sandbox(allow_create=False).install(con) as sandbox:
             sandbox.create_function(con, "vetted", "lambda x: x + 1")
-            for query in ("SELECT py_create_function('f', 'lambda x: x')", "SELECT py_drop_function('vetted')"):
-                with pytest.raises(duckdb.CatalogException, match="does not exist"):
-                    con.execute(query)
-            with pytest.raises(duckdb.CatalogException, match="inverse does not exist"):
-                con.execute("SELECT inverse(1)")
+            check_gone(con, "py_create_function", "SELECT py_create_function('f', 'lambda x: x')")
+            check_gone(con, "py_drop_function", "SELECT py_drop_function('vetted')")
+            check_gone(con, "inverse", "SELECT inverse(1)")
             assert con.execute("SELECT vetted(1), py_udf('lambda x: x', 1)").fetchall() == [(2, 1)]
             forbidden = "the sandbox doesn't let SQL create functions (allow_create=False)"
             assert listed(con, "name, problem") == [("inverse", forbidden), ("longest", forbidden), ("vetted", None)]

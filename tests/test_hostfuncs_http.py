@@ -515,7 +515,7 @@ def test_what_is_no_origin_is_refused(origin):
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="methods: at least one"):
         hostfuncs_http.fetch(["http://a"], [])
-    with pytest.raises(ValueError, match="10.0.0.1/8 has host bits set"):
+    with pytest.raises(ValueError, match=r"10\.0\.0\.1/8"):
         hostfuncs_http.fetch(["http://a"], private_networks=["10.0.0.1/8"])
     with pytest.raises(ValueError, match="have to be positive"):
         hostfuncs_http.fetch(["http://a"], concurrency=0)

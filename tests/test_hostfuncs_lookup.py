@@ -34,7 +34,7 @@ def test_a_dict_gives_its_values_and_null_for_what_it_lacks():
 
 def test_a_default_stands_for_missing_keys_and_for_null():
     assert found(lookup.from_dict(RATES, default=0.0), ["USD", "XXX", None]) == [1.1, 0.0, 0.0]
-    with pytest.raises(duckdb.Error, match="DOUBLE"):
+    with pytest.raises(duckdb.ConversionException):
         lookup.from_dict(RATES, default="none")
 
 
@@ -202,7 +202,7 @@ def test_from_duckdb_refreshes_and_tells_when_it_can_not(con, monkeypatch):
     assert found(rate, ["EUR"]) == [2]
     monkeypatch.setattr(time, "monotonic", lambda: now + 200)
     for _ in range(2):
-        with pytest.raises(duckdb.CatalogException, match="rates does not exist"):
+        with pytest.raises(duckdb.CatalogException, match="rates"):
             found(rate, ["EUR"])
     con.execute("CREATE TABLE rates AS SELECT 'EUR' AS k, 3 AS v")
     assert found(rate, ["EUR"]) == [3]
@@ -234,8 +234,9 @@ def test_from_duckdb_takes_one_query_that_reads(con, query):
 
 def test_from_duckdb_can_not_write(con):
     con.execute("CREATE SEQUENCE s")
-    with pytest.raises(duckdb.Error, match="read-only"):
+    with pytest.raises(duckdb.TransactionException):
         lookup.from_duckdb(con, "SELECT nextval('s') AS k, 1 AS v", "k", "v")
+    assert con.execute("SELECT nextval('s')").fetchall() == [(1,)]
 
 
 def test_from_duckdb_reads_a_file(tmp_path):

@@ -95,7 +95,7 @@ def test_dates_times_decimals_and_maps(name):
 def test_bytes_are_bytes_where_the_format_has_them(name):
     document = serialization.encode(name, "BLOB")(pa.array([b"\x00\xff"], pa.binary()))
     assert serialization.decode(name, "BLOB")(document).to_pylist() == [b"\x00\xff"]
-    with pytest.raises(DocumentError, match="row 0: .*bytes"):
+    with pytest.raises(DocumentError, match="^row 0: TypeError: "):
         serialization.decode(name, "JSON")(document)
 
 
@@ -105,23 +105,25 @@ def test_bytes_are_bytes_where_the_format_has_them(name):
         (1.5, "BIGINT", "'1.5' is no int64"),
         ("1", "BIGINT", "'1' is no int64"),
         (True, "BIGINT", "'True' is no int64"),
-        (2**63, "BIGINT", "int too large"),
-        (300, "TINYINT", "300 .*int8|out of bounds|too large"),
+        (2**63, "BIGINT", OverflowError),
+        (300, "TINYINT", pa.ArrowInvalid),
         (1, "BOOLEAN", "int is no bool"),
         (1, "VARCHAR", "int is no string"),
         ([1], "VARCHAR", "list is no string"),
         ({}, "BIGINT[]", "dict is no list"),
         ([1], "STRUCT(a BIGINT)", "list is no struct"),
         ([1, "x"], "BIGINT[]", "'x' is no int64"),
-        ("2024-02-30", "DATE", "day is out of range"),
-        ("1e400000000", "DECIMAL(9,2)", "decimal"),
+        ("2024-02-30", "DATE", ValueError),
+        ("1e400000000", "DECIMAL(9,2)", pa.ArrowInvalid),
     ],
 )
 def test_what_does_not_fit_the_type_is_an_error_that_names_the_row_or_null(value, sql_type, told):
     given = documents("json", [None, None, value, None])
-    with pytest.raises(DocumentError, match=f"^row 2: .*({told})") as raised:
+    message = f"{told.__name__}: " if isinstance(told, type) else f"TypeError: {told}"
+    with pytest.raises(DocumentError, match=f"^row 2: {message}") as raised:
         serialization.decode("json", sql_type)(given)
     assert raised.value.row == 2
+    assert isinstance(raised.value.__cause__, told if isinstance(told, type) else TypeError)
     assert serialization.decode("json", sql_type, errors="null")(given).to_pylist() == [None] * 4
 
 
@@ -173,7 +175,7 @@ def test_hostile_numbers_take_no_time():
 
 def test_values_without_a_form_name_the_row_or_are_null():
     values = pa.array([None, b"\xff"], pa.binary())
-    with pytest.raises(DocumentError, match="row 1: .*bytes"):
+    with pytest.raises(DocumentError, match="^row 1: TypeError: "):
         serialization.encode("json", "BLOB")(values)
     assert serialization.encode("json", "BLOB", errors="null")(values).to_pylist() == [None, None]
     with pytest.raises(DocumentError, match="row 0: "):
@@ -264,7 +266,7 @@ for bomb in bombs:
     try:
         print(len(decode(pa.array([bomb]))), "rows")
     except ValueError as error:
-        print(str(error).splitlines()[0])
+        print(f"{type(error.__cause__).__name__}: {error}".splitlines()[0])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, "MiB")
 """
 
@@ -275,7 +277,7 @@ def test_parquet_bombs_take_no_memory_to_speak_of():
     large, long, wide, used = done.stdout.splitlines()
     assert "the values are 6000000000 bytes, 67108864 are allowed" in large
     assert "the values are 200000000 bytes" in long
-    assert "Out of Memory" in wide
+    assert wide.startswith("OutOfMemoryException: ")
     assert int(used.split()[0]) < 300
 
 

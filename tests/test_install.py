@@ -1,4 +1,5 @@
 import gc
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from duckdb.func import NATIVE, SPECIAL
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import ClosedError, GuestError, SignatureError
+from tests.overloads import overloads
 
 
 def test_installing_twice_on_a_connection_replaces(con):
@@ -72,7 +74,8 @@ def test_a_def_with_annotations_and_a_closure(con, sandbox):
 
     sandbox.create_function(con, "greet", greet)
     assert con.execute("SELECT greet('you', 2)").fetchall() == [("hello you hello you",)]
-    with pytest.raises(duckdb.BinderException, match=r"greet\(col0 VARCHAR, col1 BIGINT"):
+    assert overloads(con, "greet") == [["VARCHAR", "BIGINT"]]
+    with pytest.raises(duckdb.BinderException, match="greet"):
         con.execute("SELECT greet('you')")
 
 
@@ -114,8 +117,9 @@ def test_types_are_given_as_duckdb_takes_them(con, sandbox, parameters, return_t
 def test_narrow_result_types_are_checked_by_duckdb(con, sandbox):
     sandbox.create_function(con, "times", "lambda x: x * 1000", ["INTEGER"], "SMALLINT")
     assert con.execute("SELECT times(32), typeof(times(32))").fetchall() == [(32000, "SMALLINT")]
-    with pytest.raises(duckdb.ConversionException, match="out of range"):
+    with pytest.raises(duckdb.ConversionException):
         con.execute("SELECT times(33)").fetchall()
+    assert sandbox.last_error is None
 
 
 def test_null_policies_are_those_of_duckdb(con, sandbox):
@@ -231,7 +235,9 @@ def test_code_that_does_not_compile_is_refused_at_registration(con, sandbox):
 
 def test_a_name_that_is_taken_is_duckdbs_own_error(con, sandbox):
     sandbox.create_function(con, "taken", "lambda x: x")
-    with pytest.raises(duckdb.NotImplementedException, match="already created"):
+    with pytest.raises(duckdb.Error) as own:
+        con.create_function("taken", lambda x: -x, ["BIGINT"], "BIGINT")
+    with pytest.raises(type(own.value), match=f"^{re.escape(str(own.value))}$"):
         sandbox.create_function(con, "taken", "lambda x: -x")
     assert con.execute("SELECT taken(1)").fetchall() == [(1,)]
     con.remove_function("taken")

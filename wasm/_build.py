@@ -18,7 +18,6 @@ from wasm._config import HERE, PACKAGE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasm._steps import Log
 
 ARTIFACT = PACKAGE / "_artifact"
 MANIFEST = "MANIFEST.json"
@@ -60,18 +59,18 @@ class _Build:
         self._workspace = workspace
         self._logs = workspace / "logs"
         self._config = config = _config.load()
-        places = {name: source.places for name, source in config.sources.items()}
+        sources = {name: source.files_sha256 for name, source in config.sources.items()}
         host = [platform.system(), platform.machine()]
         code = {
             name: HERE / f"_{name}.py" for name in ("toolchain", "cpython", "link", "library", "snapshot", "module")
         }
         self._native_key = _steps.key(
-            places["python"], config.ziglang, config.flags["native"], host, code["toolchain"], code["cpython"]
+            sources["python"], config.ziglang, config.flags["native"], host, code["toolchain"], code["cpython"]
         )
-        self._guest_key = _steps.key(self._native_key, places["zlib"], config.flags["guest"], config.configure)
+        self._guest_key = _steps.key(self._native_key, sources["zlib"], config.flags["guest"], config.configure)
         names = [path.name for path in _link.C_SOURCES]
         self._link_key = _steps.key(
-            self._guest_key, places["nanoarrow"], config.flags, code["link"], names, *_link.C_SOURCES
+            self._guest_key, sources["nanoarrow"], config.flags, code["link"], names, *_link.C_SOURCES
         )
         names = [path.name for path in _library.GUEST_SOURCES]
         self._library_key = _steps.key(
@@ -123,13 +122,7 @@ class _Build:
         return _steps.step(name, self._workspace / f"{name}-{key}", action, self._logs)
 
     def _source(self, name: str) -> Path:
-        source = self._config.sources[name]
-
-        def action(directory: Path, _: Log) -> None:
-            _cpython.unpack(_fetch.fetch(source, self._workspace / "sources"), directory)
-
-        unpacked = self._step(f"fetch-{name}", _steps.key(source.places), action)
-        return next(path for path in unpacked.iterdir() if path.is_dir())
+        return _fetch.fetch(self._config.sources[name], self._workspace / "sources")
 
     def _package(self, snapshot: Path) -> Path:
         """The artifact: the module, what it is made of, and the licences of that."""
@@ -150,7 +143,7 @@ class _Build:
                 "ziglang": self._config.ziglang,
                 "wasmtime": importlib.metadata.version("wasmtime"),
             },
-            "sources": {name: source.places for name, source in self._config.sources.items()},
+            "sources": {name: source.files_sha256 for name, source in self._config.sources.items()},
             "flags": self._config.flags,
             "imports": sorted(_link.IMPORTS),
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tarfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 # Neither finds the host's libraries, nor builds what the guest has no use for.
 _CONFIGURE = ("--without-ensurepip", "--disable-test-modules")
 _NO_PKG_CONFIG = {"PKG_CONFIG": "/bin/false"}
-
-
-def unpack(archive: Path, directory: Path) -> Path:
-    """Unpack a source archive; the directory it makes."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
-    return next(path for path in directory.iterdir() if path.is_dir())
 
 
 def build_native(source: Path, config: Config, toolchain: Toolchain, directory: Path, log: Log) -> None:
@@ -80,7 +72,9 @@ def guest_archives(directory: Path) -> list[Path]:
 def _build_zlib(source: Path, config: Config, toolchain: Toolchain, directory: Path, log: Log) -> Path:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    flags = (*config.flags["guest"], "-w", "-DHAVE_UNISTD_H", f"-I{source}")
+    # zutil.c includes this, and uses nothing of it.
+    (directory / "gzguts.h").touch()
+    flags = (*config.flags["guest"], "-w", "-DHAVE_UNISTD_H", f"-I{source}", f"-I{directory}")
     objects = toolchain.compile_for_guest(sorted(source.glob("*.c")), flags, directory, log)
     library = directory / "libz.a"
     log.run(toolchain.ar, "rcs", library, *objects, cwd=directory, env=toolchain.environment)

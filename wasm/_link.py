@@ -48,7 +48,7 @@ def link(
     Raises:
         StepError: it doesn't compile, or imports more than `IMPORTS`.
     """
-    arrow = nanoarrow / "subprojects" / "arrow-nanoarrow" / "src"
+    arrow = nanoarrow / "src"
     include = directory / "include"
     _nanoarrow_config(arrow, include, config.sources["nanoarrow"].version)
     includes = [

@@ -1,4 +1,4 @@
-"""The guest's build, on steps and sources of our own; the real one runs before every test."""
+"""The guest's build, on steps of our own; the real one runs before every test."""
 
 import errno
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasm import _build, _config, _fetch, _module, _steps
+from wasm import _build, _config, _module, _steps
 
 ROOT = Path(__file__).parent.parent
 
@@ -195,35 +195,6 @@ def test_a_key_changes_with_every_input(tmp_path):
     assert _steps.key(["y"], file) != first
     file.write_text("b")
     assert _steps.key(["x"], file) != first
-
-
-@pytest.fixture
-def source():
-    data = b"a source archive"
-    sha256 = hashlib.sha256(data).hexdigest()
-    places = [{"url": "http://127.0.0.1:9/nothing-listens-here", "sha256": sha256}]
-    return data, _config.Source(name="thing", version="1", licence="LICENCE", places=places)
-
-
-def test_a_local_file_named_by_the_environment_comes_first(source, tmp_path, monkeypatch):
-    data, thing = source
-    (tmp_path / "local").write_bytes(data)
-    monkeypatch.setenv("DUCKDB_WASI_UDF_THING_SOURCE", str(tmp_path / "local"))
-    assert _fetch.fetch(thing, tmp_path / "sources").read_bytes() == data
-    monkeypatch.delenv("DUCKDB_WASI_UDF_THING_SOURCE")
-    assert _fetch.fetch(thing, tmp_path / "sources").read_bytes() == data  # kept
-
-
-def test_a_file_that_is_not_the_pinned_one_is_refused(source, tmp_path, monkeypatch):
-    (tmp_path / "local").write_bytes(b"another")
-    monkeypatch.setenv("DUCKDB_WASI_UDF_THING_SOURCE", str(tmp_path / "local"))
-    with pytest.raises(_steps.StepError, match="has the sha256 .* pins"):
-        _fetch.fetch(source[1], tmp_path / "sources")
-
-
-def test_a_source_nobody_has_says_what_was_tried_and_what_to_do(source, tmp_path):
-    with pytest.raises(_steps.StepError, match=r"DUCKDB_WASI_UDF_THING_SOURCE. Tried:\n  http://127.0.0.1:9/nothing"):
-        _fetch.fetch(source[1], tmp_path)
 
 
 def test_the_pins_agree():

@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 
-from wasm import _build, _config
+from wasm import _build, _config, _fetch
 from wasm._reactor import SnapshotError
 from wasm._steps import StepError
 
@@ -14,6 +14,7 @@ _COMMANDS = {
     "build": "make the guest, or take it from the cache, and put it into the package",
     "verify": "make the guest a second time in another place, and check that it has the same bytes",
     "answers": "ask CPython's configure everything again, and write its answers to wasm/configure.answers",
+    "check-sources": "get every source from every place it has, one by one, and keep nothing",
     "clean": "remove the guest from the package, and everything built from the cache",
 }
 
@@ -36,6 +37,8 @@ def main() -> int:
                 print(f"guest: two builds agree, sha256 {_build.verify()}")
             case "answers":
                 print(_build.record_answers())
+            case "check-sources":
+                return _check_sources()
             case _:
                 shutil.rmtree(_config.workspace(), ignore_errors=True)
                 shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
@@ -46,6 +49,16 @@ def main() -> int:
         print("guest: interrupted; the next run goes on after the last step that was finished", file=sys.stderr)
         return 130
     return 0
+
+
+def _check_sources() -> int:
+    failures = 0
+    for source in _config.load().sources.values():
+        for place in source.places:
+            failure = _fetch.check(source, place)
+            failures += failure is not None
+            print(f"{source.name} {source.version}, {place.name}: {failure or 'ok'}", flush=True)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

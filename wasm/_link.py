@@ -49,7 +49,7 @@ def link(
     Raises:
         StepError: It doesn't compile, or imports more than `IMPORTS`.
     """
-    arrow = relative(nanoarrow / "subprojects" / "arrow-nanoarrow" / "src", directory)
+    arrow = relative(nanoarrow / "src", directory)
     include = directory / "include"
     _nanoarrow_config(directory / arrow, include, config.sources["nanoarrow"].version)
     headers = relative(python / "Include", directory)

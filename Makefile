@@ -33,7 +33,7 @@ test: setup guest
 	$(RUN) -m pytest --numprocesses auto
 
 # The same with the highest and the lowest versions that pyproject.toml allows.
-test-newest test-oldest: guest
+test-newest test-oldest: python
 	$(PYTHON) -m tools.test_versions $(@:test-%=%)
 
 lint: setup

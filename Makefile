@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tools.set_up
 
-.PHONY: python setup setup-demo guest demo test lint check check-fresh bench lock clean
+.PHONY: python setup setup-demo guest demo test test-newest test-oldest lint check check-fresh bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -31,6 +31,10 @@ demo: guest
 
 test: setup guest
 	$(RUN) -m pytest --numprocesses auto
+
+# The same with the highest and the lowest versions that pyproject.toml allows.
+test-newest test-oldest: python
+	$(PYTHON) -m tools.test_versions $(@:test-%=%)
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ from duckdb_wasi_udf._host_audit import HostCallRecord
 from duckdb_wasi_udf._install import Sandbox, install
 from duckdb_wasi_udf._interval import Interval
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf._version import __version__
 
 __all__ = [
     "ArtifactError",
@@ -43,6 +44,7 @@ __all__ = [
     "Sandbox",
     "SignatureError",
     "WasiUdfError",
+    "__version__",
     "host_function",
     "install",
 ]

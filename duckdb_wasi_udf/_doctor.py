@@ -15,17 +15,19 @@ from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._install import Sandbox
 from duckdb_wasi_udf._instance import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
+from duckdb_wasi_udf._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PACKAGES = ("duckdb-wasi-udf", "duckdb", "wasmtime", "pyarrow")
+_PACKAGES = ("duckdb", "wasmtime", "pyarrow")
 _FRESH_INSTANCES = 20
 
 
 def run() -> int:
     """Print the report; 0 when every check passed, else 1."""
     print(f"python {platform.python_version()} on {platform.platform()}")
+    print(f"duckdb-wasi-udf {__version__}")
     for package in _PACKAGES:
         print(f"{package} {importlib.metadata.version(package)}")
     try:

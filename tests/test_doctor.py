@@ -1,13 +1,22 @@
 import subprocess
 import sys
 
+import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import ArtifactError, _doctor, _guest
 
 
 def test_the_doctor_reports_versions_times_and_checks(capsys):
     assert _doctor.run() == 0
     report = capsys.readouterr().out
-    for part in ("duckdb 2.", "wasmtime 50.", "pyarrow ", "sha256 ", "fresh instance: ", "compiling took "):
+    for part in (
+        f"duckdb-wasi-udf {wasi_udf.__version__}\n",
+        "duckdb 2.",
+        "wasmtime 50.",
+        "pyarrow ",
+        "sha256 ",
+        "fresh instance: ",
+        "compiling took ",
+    ):
         assert part in report
     assert "FAILED" not in report
     assert report.endswith("everything works\n")

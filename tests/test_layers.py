@@ -38,7 +38,7 @@ LAYERS = [
     {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_limits", "_output", "_recent", "_stack"},
     {"_thread_state"},
     {"_annotations"},
-    {"_abi", "_column", "_columns", "_errors", "_interval"},
+    {"_abi", "_column", "_columns", "_errors", "_interval", "_version"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}
 

@@ -65,3 +65,7 @@ def test_what_the_project_asks_for_is_locked_and_in_range(requirement):
             )
             (pin,) = locked.specifier
             assert requirement.specifier.contains(pin.version), marker
+
+
+def test_every_range_has_a_floor_that_can_be_tested():
+    assert [str(requirement) for requirement in direct() if not requirement.specifier] == []

@@ -26,7 +26,7 @@ HEADER = """\
 
 def main() -> int:
     """Write the file."""
-    LOCK.write_text(HEADER + resolve("--universal", "--python-version", "3.11"), encoding="utf-8")
+    LOCK.write_text(HEADER + resolve("--all-extras", "--universal", "--python-version", "3.11"), encoding="utf-8")
     print(f"{LOCK.name} is written; run `make check` with it")
     return 0
 
@@ -35,14 +35,14 @@ def resolve(*options: str) -> str:
     """Return one version of each package, as lines of a constraints file.
 
     Args:
-        options: Options of `uv pip compile`: for which Pythons and systems, and which versions to prefer.
+        options: Options of `uv pip compile`: which extras, for which Python, which versions to prefer.
 
     Raises:
         subprocess.CalledProcessError: uv found no solution, or reached no server.
     """
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
     backends = [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]
-    command: list[str | Path] = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--all-extras"]
+    command: list[str | Path] = [_uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     command += [*options, PROJECT, "-"]
     text = "\n".join(backends)
     return subprocess.run(command, input=text, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout

@@ -46,17 +46,18 @@ def main() -> int:
     return 0
 
 
-def set_up(venv: Path, level: str) -> None:
+def set_up(venv: Path, level: str, lock: Path = LOCK) -> None:
     """Make the environment, unless it is there.
 
     Args:
-        venv: its directory.
-        level: one of `LEVELS`; an environment that has more is left as it is.
+        venv: Its directory.
+        level: One of `LEVELS`; an environment that has more is left as it is.
+        lock: The constraints file with the versions to install.
 
     Raises:
         SetUpError: Python or pip failed.
     """
-    wanted = {"inputs": _inputs(), "python": _version(), "folder": str(venv)}
+    wanted = {"inputs": _inputs(lock), "python": _version(), "folder": str(venv)}
     found = _read(venv / STAMP)
     reason = _reason(venv, found, wanted)
     if reason is None and LEVELS.index(found["level"]) >= LEVELS.index(level):
@@ -69,7 +70,7 @@ def set_up(venv: Path, level: str) -> None:
     if not venv.exists():
         _make(venv)
     (venv / STAMP).unlink(missing_ok=True)
-    _install(interpreter(venv), level)
+    _install(interpreter(venv), level, lock)
     (venv / STAMP).write_text(json.dumps({**wanted, "level": level}))
     print(f"{venv.name} is set up, in {time.monotonic() - started:.0f} s", flush=True)
 
@@ -84,11 +85,11 @@ def base_python() -> str:
     return getattr(sys, "_base_executable", sys.executable)
 
 
-def _inputs() -> str:
+def _inputs(lock: Path) -> str:
     """Return the hash of what decides which packages there are; settings of tools in pyproject.toml don't."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
     project.pop("tool", None)
-    contents = json.dumps(project, sort_keys=True).encode() + LOCK.read_bytes() + Path(__file__).read_bytes()
+    contents = json.dumps(project, sort_keys=True).encode() + lock.read_bytes() + Path(__file__).read_bytes()
     return hashlib.sha256(contents).hexdigest()
 
 
@@ -116,7 +117,7 @@ def _reason(venv: Path, found: dict[str, str], wanted: dict[str, str]) -> str | 
     if found["python"] != wanted["python"]:
         return f"is of Python {found['python']}, not {wanted['python']}"
     if found["inputs"] != wanted["inputs"]:
-        return f"is of another {LOCK.name} or {PROJECT.name}"
+        return "is of other versions"
     try:
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
         runs = subprocess.run([interpreter(venv), "-c", code], check=True, capture_output=True, text=True).stdout
@@ -145,17 +146,17 @@ def _make(venv: Path) -> None:
     )
 
 
-def _install(python: Path, level: str) -> None:
+def _install(python: Path, level: str, lock: Path) -> None:
     """Install the packages of a level, with build backends of the lock as well: pip would take the newest."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
     backends = [*project["build-system"]["requires"], *project["dependency-groups"]["build"]]
-    _pip(python, *backends)
+    _pip(python, lock, *backends)
     if level == "demo":
-        _pip(python, "--editable", f"{ROOT}[guest]")
+        _pip(python, lock, "--editable", f"{ROOT}[guest]")
         # Without what the package says it needs: of it, the demo reads the tables alone, with DuckDB.
-        _pip(python, "--no-deps", *project["project"]["optional-dependencies"]["demo"])
+        _pip(python, lock, "--no-deps", *project["project"]["optional-dependencies"]["demo"])
     else:
-        _pip(python, "--editable", f"{ROOT}[dev]")
+        _pip(python, lock, "--editable", f"{ROOT}[dev]")
         # pip would do it on one core, and tests start Python some hundred times.
         _run([python, "-m", "compileall", "-q", "-j", "0", _packages(python)], "compiling the packages failed")
 
@@ -165,10 +166,10 @@ def _packages(python: Path) -> Path:
     return Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
 
 
-def _pip(python: Path, *requirements: str) -> None:
+def _pip(python: Path, lock: Path, *requirements: str) -> None:
     options = ("--quiet", "--disable-pip-version-check", "--no-compile", "--no-build-isolation", "--use-pep517")
     _run(
-        [python, "-m", "pip", "install", *options, "--constraint", LOCK, *requirements],
+        [python, "-m", "pip", "install", *options, "--constraint", lock, *requirements],
         "pip could not install the packages; its messages are above. If it reached no server, check the network and "
         "`pip config list`; then run the same command again",
     )

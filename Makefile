@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tools.set_up
 
-.PHONY: python setup setup-demo guest demo test test-newest test-oldest lint check check-fresh bench lock clean
+.PHONY: python setup setup-demo guest guest-verify demo test test-newest test-oldest lint check check-fresh bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -25,6 +25,10 @@ setup-demo: python
 
 guest: setup-demo
 	$(RUN) -m wasm build
+
+# Builds the guest a second time in another place and compares.
+guest-verify: guest
+	$(RUN) -m wasm verify
 
 demo: guest
 	$(RUN) sql/run_example.py flights

@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import json
+import platform
+import re
 import subprocess
 import sys
 import threading
@@ -59,6 +61,17 @@ def test_a_build_with_nothing_changed_does_nothing():
     assert done.stderr == ""
     assert manifest.stat().st_mtime_ns == before
     assert _build.requirements() == []
+
+
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="the guest's bytes were compared on Linux x86-64",
+)
+def test_the_guest_has_the_bytes_that_the_documents_name():
+    """After a change of the guest: put the sha256 that this shows into docs/security.md."""
+    module = _build.ARTIFACT / "guest.wasm"
+    (named,) = re.findall(r"^    ([0-9a-f]{64})$", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE)
+    assert hashlib.sha256(module.read_bytes()).hexdigest() == named
 
 
 def test_a_damaged_artifact_in_the_package_is_put_right(tmp_path, monkeypatch):

@@ -6,9 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from duckdb_wasi_udf._errors import LimitExceeded
-
-# A function that hasn't run for this long starts on another query.
-REST_SECONDS = 1.0
+from duckdb_wasi_udf._limits import QUERY_GAP_SECONDS
 
 
 @dataclass(slots=True)
@@ -68,7 +66,7 @@ class Budget:
         with self._lock:
             if not self._running:
                 self._busy_since = now
-                if now - self._last >= REST_SECONDS:
+                if now - self._last >= QUERY_GAP_SECONDS:
                     self._spent = 0.0
             left = self._allowed - self._spent - (now - self._busy_since)
             if left <= 0:

@@ -19,8 +19,9 @@ import pyarrow as pa
 from duckdb.func import ARROW
 
 from duckdb_wasi_udf import _guest, _stored
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError, readable
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._table_sql import Streams, drop_macro, is_ours
+from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

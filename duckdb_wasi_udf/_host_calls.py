@@ -19,7 +19,7 @@ from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._host_grants import RefusedError
 from duckdb_wasi_udf._host_quota import Meter
 from duckdb_wasi_udf._host_threads import AbandonedError, StoppedError
-from duckdb_wasi_udf._output import printable
+from duckdb_wasi_udf._text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

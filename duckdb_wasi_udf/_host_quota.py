@@ -6,8 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from duckdb_wasi_udf._budget import REST_SECONDS
 from duckdb_wasi_udf._errors import LimitExceeded
+from duckdb_wasi_udf._limits import QUERY_GAP_SECONDS
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._limits import HostQuota, ResourceLimits
@@ -49,7 +49,7 @@ class Query:
     def enter(self) -> None:
         """A guest begins to run."""
         with self.lock:
-            if not self._running and time.monotonic() - self._last >= REST_SECONDS:
+            if not self._running and time.monotonic() - self._last >= QUERY_GAP_SECONDS:
                 for usage in self.usages:
                     usage.clear()
             self._running += 1

@@ -16,15 +16,9 @@ from duckdb_wasi_udf._arrow_memory import Batch, LinearMemory, encode_schemas
 from duckdb_wasi_udf._arrow_reader import read_result, read_text
 from duckdb_wasi_udf._binding import RawInstance
 from duckdb_wasi_udf._deadline import Deadline
-from duckdb_wasi_udf._errors import (
-    Cancelled,
-    GuestError,
-    GuestTrap,
-    LimitExceeded,
-    ProtocolError,
-    readable,
-)
+from duckdb_wasi_udf._errors import Cancelled, GuestError, GuestTrap, LimitExceeded, ProtocolError
 from duckdb_wasi_udf._host_calls import HostCalls, check_no_reentry
+from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,10 @@ from duckdb_wasi_udf._abi import OUTPUT_BYTES
 
 MIB = 2**20
 
+# Batches that follow each other after a shorter pause than this count as one query: DuckDB doesn't say which query
+# calls a function.
+QUERY_GAP_SECONDS = 1.0
+
 
 def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
     for field in fields(limits):

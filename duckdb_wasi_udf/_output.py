@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from duckdb_wasi_udf._text import printable
+
 LOGGER = logging.getLogger("duckdb_wasi_udf.guest")
 
 
@@ -23,10 +25,3 @@ def deliver(label: str, text: str, dropped_bytes: int) -> None:
     lines = [f"... {dropped_bytes:,} bytes before this were dropped"] if dropped_bytes > 0 else []
     lines += [printable(line) for line in text.removesuffix("\n").split("\n")]
     LOGGER.info("%s printed:\n%s", label, "\n".join(f"  | {line}" for line in lines))
-
-
-def printable(line: str) -> str:
-    """The line with every character escaped that isn't printable or a tab."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in line)

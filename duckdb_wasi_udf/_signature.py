@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from duckdb_wasi_udf import _arrow_types
-from duckdb_wasi_udf._errors import ProtocolError, SignatureError, readable
+from duckdb_wasi_udf._errors import ProtocolError, SignatureError
+from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from duckdb_wasi_udf._errors import SignatureError, readable
+from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._instance import Unit
 from duckdb_wasi_udf._scalar import ScalarFunction
 from duckdb_wasi_udf._signature import SqlType, reason, resolve
+from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -35,9 +35,10 @@ LAYERS = [
     {"_guest"},
     {"_packages"},
     {"_distributions"},
-    {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_limits", "_output", "_recent", "_stack"},
+    {"_binding", "_budget", "_cache", "_coarse_clock", "_interrupts", "_output", "_recent", "_stack"},
     {"_thread_state"},
-    {"_annotations"},
+    {"_annotations", "_limits"},
+    {"_text"},
     {"_abi", "_column", "_columns", "_errors", "_interval"},
 ]
 LEVELS = {module: level for level, layer in enumerate(LAYERS) for module in layer}

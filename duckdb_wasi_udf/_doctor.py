@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from duckdb_wasi_udf import _cache, _engine, _guest
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._errors import WasiUdfError
-from duckdb_wasi_udf._install import Sandbox
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._guests.instance import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
+from duckdb_wasi_udf._process import cache_files
+from duckdb_wasi_udf._sql.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +41,14 @@ def run() -> int:
 
 
 def _report_guest() -> None:
-    guest = _guest.find()
+    guest = artifact.find()
     print(f"guest: CPython {guest.manifest['versions']['python']}, ABI {guest.manifest['abi_version']}")
     print(f"  {guest.module_path}")
     print(f"  sha256 {guest.sha256}")
     started = time.perf_counter()
-    engine = _engine.load(guest, timeout_seconds=10)
+    engine = load_engine(guest, timeout_seconds=10)
     seconds = time.perf_counter() - started
-    where = "compiled now" if engine.compiled_now else f"loaded from {_cache.directory()}"
+    where = "compiled now" if engine.compiled_now else f"loaded from {cache_files.directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
     sandbox = Sandbox()
     definition = Definition.from_source("lambda x: x", "doctor")

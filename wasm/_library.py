@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from wasm._steps import Log
 
 # What the guest and the package share.
-SHARED = [HERE.parent / "duckdb_wasi_udf" / name for name in ("_annotations.py", "_columns.py", "_interval.py")]
+_SHARED = HERE.parent / "duckdb_wasi_udf" / "_shared"
+SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "interval.py")]
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 COMPILER = HERE / "compile_library.py"
 

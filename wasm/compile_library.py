@@ -2,7 +2,7 @@
 
 Usage: compile_library.py OUTPUT IMPORTER EXCLUDED,... LIBRARY...
 
-A LIBRARY is a directory of modules, or a module of a package, which goes into a package of the same name.
+A LIBRARY is a directory of modules, or a module in a folder of a package, which keeps the names of both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def found(libraries: list[str], excluded: list[str]) -> Iterator[tuple[str, str]
     """The modules, each with its path inside the archive."""
     for library in libraries:
         if os.path.isfile(library):
-            yield library, "/".join(library.split(os.sep)[-2:])
+            yield library, "/".join(library.split(os.sep)[-3:])
             continue
         for folder, subfolders, files in os.walk(library):
             subfolders[:] = sorted(set(subfolders) - set(excluded))

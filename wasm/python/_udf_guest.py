@@ -56,7 +56,7 @@ import builtins
 import _udf
 import _udf_aggregate
 import _udf_packages
-from duckdb_wasi_udf import _annotations
+from duckdb_wasi_udf._shared import annotations as _annotations
 
 MODULE_NAME = "__udf__"
 

@@ -1,0 +1,453 @@
+"""Functions that SQL creates, and what there is to list: `py_create_function`, `py_drop_function`, `py_functions`,
+`py_host_calls`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import logging
+import threading
+import weakref
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import duckdb
+import pyarrow as pa
+from duckdb.func import ARROW
+
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._sql import stored_functions
+from duckdb_wasi_udf._sql.table_functions import Streams, drop_macro, is_ours
+from duckdb_wasi_udf._text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from duckdb_wasi_udf._functions.scalar import ScalarFunction
+    from duckdb_wasi_udf._functions.table import TableFunction
+    from duckdb_wasi_udf._host_functions.audit import HostCallRecord
+
+logger = logging.getLogger("duckdb_wasi_udf.functions")
+
+_LISTING = {
+    "name": "VARCHAR",
+    "kind": "VARCHAR",
+    "signature": "VARCHAR",
+    "language": "VARCHAR",
+    "source_hash": "VARCHAR",
+    "created_by": "VARCHAR",
+    "persisted": "BOOLEAN",
+    "problem": "VARCHAR",
+    "calls": "BIGINT",
+    "rows": "BIGINT",
+    "errors": "BIGINT",
+    "failed_rows": "BIGINT",
+    "guest_seconds": "DOUBLE",
+    "host_seconds": "DOUBLE",
+    "peak_memory_bytes": "BIGINT",
+    "instances": "BIGINT",
+}
+# The fields of `HostCallRecord`.
+_HOST_CALLS = {
+    "called_at": "TIMESTAMP",
+    "host_function": "VARCHAR",
+    "called_by": "VARCHAR",
+    "rows": "BIGINT",
+    "bytes_in": "BIGINT",
+    "bytes_out": "BIGINT",
+    "seconds": "DOUBLE",
+    "outcome": "VARCHAR",
+    "detail": "VARCHAR",
+}
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BOOLEAN": pa.bool_(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+
+
+def _sql_type(columns: dict[str, str]) -> str:
+    """The SQL type of a table with these columns, in one value."""
+    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in columns.items())})[]"
+
+
+def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
+    return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
+
+
+# What `py_create_function` takes as options, with the type of each.
+_OPTIONS: dict[str, type] = {
+    "kind": str,
+    "schema": str,
+    "parameters": list,
+    "return_type": str,
+    "null_handling": str,
+    "exception_handling": str,
+    "side_effects": bool,
+    "replace": bool,
+    "persist": bool,
+}
+
+# Those that functions of each kind have.
+_TYPED = {"parameters", "return_type"}
+_KINDS = {
+    "scalar": _TYPED | {"null_handling", "exception_handling", "side_effects"},
+    "aggregate": _TYPED,
+    "table": {"schema"},
+}
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A row of the table, and why no function came of it."""
+
+    name: str
+    kind: str
+    signature: str
+    language: str
+    problem: str
+
+
+class _Sandbox(Protocol):
+    """What a catalog needs of the sandbox whose functions it creates: see `Sandbox`."""
+
+    allow_create: bool
+    functions: dict[str, ScalarFunction | TableFunction]
+
+    @property
+    def audit(self) -> Callable[[], list[HostCallRecord]]:
+        """What guests have asked of host functions."""
+
+    @property
+    def register(self) -> Callable[..., None]:
+        """Hands a function to DuckDB."""
+
+    @property
+    def create_function(self) -> Callable[..., duckdb.DuckDBPyConnection]:
+        """Creates a scalar function."""
+
+    @property
+    def create_aggregate_function(self) -> Callable[..., duckdb.DuckDBPyConnection]:
+        """Creates an aggregate function."""
+
+    @property
+    def create_table(self) -> Callable[..., None]:
+        """Creates a table function."""
+
+
+class Catalog:
+    """The functions created from SQL in one database.
+
+    DuckDB is changed through connections of its own, made of the one the sandbox was installed through for a moment:
+    that one is busy with the query that creates a function, and a connection kept open would keep the database open.
+    """
+
+    SQL_FUNCTIONS = ("py_create_function", "py_drop_function", "py_functions", "py_host_calls")
+
+    # The last one installed through each connection.
+    _installed: ClassVar[weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, Catalog]] = weakref.WeakKeyDictionary()
+
+    def __init__(self, sandbox: _Sandbox, con: duckdb.DuckDBPyConnection) -> None:
+        self._sandbox = sandbox
+        self._con = weakref.ref(con)
+        self._streams = Streams(con)
+        # For changes of the database, which would otherwise conflict with each other.
+        self._lock = threading.RLock()
+        self._created: dict[str, ScalarFunction | TableFunction] = {}
+        self._persisted: set[str] = set()
+        self._lost: list[_Lost] = []
+        self._language = f"CPython {artifact.find().manifest['versions']['python']}"
+
+    @classmethod
+    def leave(cls, con: duckdb.DuckDBPyConnection) -> None:
+        """Take what was created since the last `install` on a connection out of DuckDB, though not out of the table."""
+        catalog = cls._installed.pop(con, None)
+        if catalog is not None:
+            with catalog._lock, catalog._changing() as cursor:
+                for key, function in catalog._created.items():
+                    _remove(cursor, function)
+                    catalog._sandbox.functions.pop(key, None)
+
+    def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
+        """Name, function, parameters and return type of each SQL function that queries may use."""
+        if self._sandbox.allow_create:
+            yield "py_create_function", self._create_rows, None, "VARCHAR"
+            yield "py_drop_function", self._drop_rows, ["VARCHAR"], "VARCHAR"
+        yield "py_functions", self._list, [], _sql_type(_LISTING)
+        yield "py_host_calls", self._list_host_calls, [], _sql_type(_HOST_CALLS)
+
+    def enter(self, con: duckdb.DuckDBPyConnection) -> None:
+        """The SQL functions are registered: make tables of those that list, and restore what is stored."""
+        for name in ("py_functions", "py_host_calls"):
+            con.execute(f"CREATE OR REPLACE TEMP MACRO {name}() AS TABLE SELECT unnest({name}(), max_depth := 2)")
+        self._installed[con] = self
+        self._restore()
+
+    # ---- what SQL calls ------------------------------------------------------------------------------------------
+
+    def _create_rows(self, _stops: int, *columns: pa.ChunkedArray) -> pa.Array:
+        if len(columns) not in (2, 3):
+            msg = f"py_create_function takes a name, the code and, if need be, options; the query passes {len(columns)}"
+            raise SignatureError(msg)
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        return pa.array([self._create(*row) for row in rows], pa.string())
+
+    def _drop_rows(self, _stops: int, names: pa.ChunkedArray) -> pa.Array:
+        return pa.array([self._drop(name) for name in names.to_pylist()], pa.string())
+
+    def _list(self, _stops: int) -> pa.Array:
+        present = self._present()
+        rows = []
+        for key, function in sorted(self._sandbox.functions.items()):
+            if present is not None and key not in present:
+                continue  # removed with `remove_function`, or rolled back
+            usage = function.usage
+            rows.append(
+                {
+                    "name": function.takes.label,
+                    "kind": function.kind,
+                    "signature": str(function.takes),
+                    "language": self._language,
+                    "source_hash": function.source_hash,
+                    "created_by": "sql" if self._created.get(key) is function else "python",
+                    "persisted": key in self._persisted,
+                    "problem": None,
+                    "calls": usage.calls,
+                    "rows": usage.rows,
+                    "errors": usage.errors,
+                    "failed_rows": function.failed_rows,
+                    "guest_seconds": usage.guest_seconds,
+                    "host_seconds": usage.seconds - usage.guest_seconds,
+                    "peak_memory_bytes": usage.peak_memory_bytes,
+                    "instances": function.instances,
+                }
+            )
+        for lost in self._lost:
+            told = {"created_by": "sql", "persisted": True, "instances": 0}
+            rows.append(dict.fromkeys(_LISTING) | told | asdict(lost))
+        return _in_one_value(_LISTING, rows)
+
+    def _list_host_calls(self, _stops: int) -> pa.Array:
+        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._sandbox.audit()])
+
+    # ---- creating and dropping -----------------------------------------------------------------------------------
+
+    def _create(self, name: Any, source: Any, options: Any = None, *, stored: bool = False) -> str:
+        """Create one function; what came of it, as text."""
+        label = "py_create_function"
+        _check_text(label, name, source)
+        given = _checked(f"{label}({name!r})", options)
+        kind, persist, replace = given.pop("kind", "scalar"), given.pop("persist", False), given.pop("replace", False)
+        sandbox, key = self._sandbox, name.lower()
+        create: Callable[..., object] = functools.partial(sandbox.create_table, streams=self._streams)
+        if kind != "table":
+            create = sandbox.create_function if kind == "scalar" else sandbox.create_aggregate_function
+        with self._lock:
+            before, kept = self._created.get(key), sandbox.functions.get(key)
+            if not replace and (before is not None or (not stored and self._is_lost(key))):
+                msg = f"{label}: there is a function {name} already; add {{'replace': true}} to replace it"
+                raise SignatureError(msg)
+            try:
+                with self._changing() as cursor:
+                    if before is not None:
+                        _remove(cursor, before)
+                    else:
+                        _check_free(cursor, name)
+                    create(cursor, name, source, **given)
+                    function = sandbox.functions[key]
+                    if persist:
+                        row = [name, kind, source, str(function.takes), json.dumps(given), self._language]
+                        stored_functions.write(cursor, row)
+                    elif not stored:
+                        stored_functions.delete(cursor, name)
+            except BaseException:
+                if kept is None:
+                    sandbox.functions.pop(key, None)
+                else:
+                    sandbox.functions[key] = kept
+                raise
+            self._created[key] = function
+            if before is not None:
+                before.retire()  # queries that are running it go on, with instances that aren't kept
+            if not stored:
+                self._lost = [lost for lost in self._lost if lost.name.lower() != key]
+            (self._persisted.add if persist or stored else self._persisted.discard)(key)
+        return f"{name}{function.takes}"
+
+    def _drop(self, name: str | None) -> str | None:
+        """Drop one function, wherever it is."""
+        if name is None:
+            return None
+        key = name.lower()
+        with self._lock:
+            function = self._created.get(key)
+            if function is None and not self._is_lost(key):
+                msg = (
+                    f"py_drop_function: {readable(name)[:_LONGEST_NAME]!r} is no function created with "
+                    f"py_create_function; there are: {', '.join(sorted(self._created))}"
+                )
+                raise SignatureError(msg)
+            with self._changing() as cursor:
+                if function is not None:
+                    _remove(cursor, function)
+                stored_functions.delete(cursor, name)
+            self._lost = [lost for lost in self._lost if lost.name.lower() != key]
+            self._persisted.discard(key)
+            if function is not None:
+                del self._created[key]
+                self._sandbox.functions.pop(key, None)
+                function.retire()
+        return name
+
+    def _is_lost(self, key: str) -> bool:
+        return any(lost.name.lower() == key for lost in self._lost)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in a transaction of its own."""
+        con = self._con()
+        try:
+            if con is None:
+                raise duckdb.ConnectionException  # noqa: TRY301 - the same as one that was closed
+            cursor = con.cursor()
+        except duckdb.ConnectionException:
+            msg = (
+                "the connection through which the sandbox was installed is closed; keep it open for as long as "
+                "functions are to be created or dropped"
+            )
+            raise SignatureError(msg) from None
+        with cursor:
+            cursor.begin()
+            try:
+                yield cursor
+                cursor.commit()
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):  # none is left after a commit that failed
+                    cursor.rollback()
+                raise
+
+    def _present(self) -> set[str] | None:
+        """The names of the functions of the database, in lower case; None when they can't be read any more."""
+        with contextlib.suppress(SignatureError), self._changing() as cursor:
+            query = "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
+            found = cursor.execute(f"{query} AND function_type = 'scalar'")  # a table function's macro may be left
+            return {name for (name,) in found.fetchall()}
+        return None
+
+    # ---- restoring -----------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        """Define what is stored; what can't be defined is logged and listed."""
+        with self._changing() as cursor:
+            try:
+                rows = stored_functions.read(cursor)
+            except duckdb.BinderException as error:
+                self._lose(f"{stored_functions.SCHEMA}.{stored_functions.TABLE}", None, None, None, str(error))
+                return
+        for name, kind, source, signature, options, language in rows:
+            try:
+                if not self._sandbox.allow_create:
+                    msg = "the sandbox doesn't let SQL create functions (allow_create=False)"
+                    raise SignatureError(msg)
+                self._create(name, source, {**_object(options), "kind": kind}, stored=True)
+            except (WasiUdfError, duckdb.Error) as error:
+                self._lose(name, kind, signature, language, str(error))
+
+    def _lose(self, *told: str | None) -> None:
+        lost = _Lost(*[readable(text or "") for text in told])
+        self._lost.append(lost)
+        logger.warning("the stored function %s is not restored: %s", lost.name, lost.problem)
+
+
+def _check_text(label: str, name: Any, source: Any) -> None:
+    """What a function is created with: a name that SQL may give, and code."""
+    if not isinstance(name, str) or not isinstance(source, str):
+        msg = f"{label}: the name and the code are VARCHAR, and not NULL"
+        raise SignatureError(msg)
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name.lower().startswith("py_"):
+        msg = (
+            f"{label}: {readable(name)[:_LONGEST_NAME]!r} can't be a name: it has 1 to {_LONGEST_NAME} characters, "
+            "all printable, and doesn't begin with py_"
+        )
+        raise SignatureError(msg)
+
+
+def _checked(label: str, options: Any) -> dict[str, Any]:
+    """The options that are not NULL, each of the type it has to have."""
+    if options is not None and not isinstance(options, dict):
+        msg = f"{label}: options are a STRUCT, such as {{'return_type': 'BIGINT'}}; got {options!r:.200}"
+        raise SignatureError(msg)
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    for name, value in given.items():
+        wanted = _OPTIONS.get(name)
+        if wanted is None:
+            msg = f"{label}: there is no option {readable(name)!r}; there are: {', '.join(_OPTIONS)}"
+            raise SignatureError(msg)
+        if not isinstance(value, wanted) or (
+            isinstance(value, list) and not all(isinstance(item, str) for item in value)
+        ):
+            what = {str: "VARCHAR", bool: "BOOLEAN", list: "VARCHAR[]"}[wanted]
+            msg = f"{label}: the option {name} is {what}, got {value!r:.200}"
+            raise SignatureError(msg)
+    kind = given.get("kind", "scalar")
+    if kind not in _KINDS:
+        msg = f"{label}: kind must be one of {', '.join(map(repr, _KINDS))}; got {kind!r:.200}"
+        raise SignatureError(msg)
+    surplus = given.keys() - _KINDS[kind] - {"kind", "replace", "persist"}
+    if surplus:
+        msg = f"{label}: a function of the kind {kind!r} has no option {', '.join(sorted(surplus))}"
+        raise SignatureError(msg)
+    return given
+
+
+def _object(text: object) -> dict[str, Any]:
+    """The JSON object a stored text is."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        msg = "its stored options are no JSON object"
+        raise SignatureError(msg)
+    return value
+
+
+# ---- DuckDB ------------------------------------------------------------------------------------------------------
+
+
+def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+    """DuckDB would take a function of a name that is its own for one more overload; macros of ours may be left."""
+    found = cursor.execute(
+        "SELECT function_type, macro_definition FROM duckdb_functions() WHERE lower(function_name) = lower(?)", [name]
+    )
+    if not all(kind == "table_macro" and is_ours(definition) for kind, definition in found.fetchall()):
+        msg = f"py_create_function: {name} is the name of a function that was not created with py_create_function"
+        raise SignatureError(msg)
+
+
+def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction | TableFunction) -> None:
+    """Take a function out of DuckDB's catalog, in the cursor's transaction.
+
+    A connection removes only names that it has registered itself, but then the entry as a whole: so it registers one
+    more function of the name, with other parameters, which DuckDB takes for an overload.
+    """
+    name = function.takes.label
+    positions = range(len(function.takes.declared_types or []) + 1)
+
+    def never() -> None:
+        raise AssertionError  # gone before anyone else sees it
+
+    parameters = [inspect.Parameter(f"p{i}", inspect.Parameter.POSITIONAL_ONLY) for i in positions]
+    never.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    cursor.create_function(name, never, ["BOOLEAN" for _ in positions], "BOOLEAN", type=ARROW)
+    cursor.remove_function(name)
+    if function.kind == "table":
+        drop_macro(cursor, name)

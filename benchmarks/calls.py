@@ -7,7 +7,7 @@ import pyarrow as pa
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import best, table
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 
 ROWS = 2048
 

@@ -10,7 +10,7 @@ import tempfile
 
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import median, table
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 
 # Requirements, and the modules that are imported.
 IMPORTS = {

@@ -15,7 +15,7 @@ import duckdb_wasi_udf as wasi_udf
 from benchmarks.rows import CASES
 from benchmarks.timing import ROW_GROUP, best, table
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 
 ROWS = 2048
 CORES = 64

@@ -11,7 +11,7 @@ import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import best, median, table
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 
 # Imports are timed apart: they are DuckDB's and pyarrow's.
 FIRST_QUERY = """

@@ -13,7 +13,7 @@ import duckdb
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._errors import WasiUdfError
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
 from duckdb_wasi_udf._process import cache_files
 from duckdb_wasi_udf._sql.sandbox import Sandbox

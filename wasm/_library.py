@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What the guest and the package share.
 _SHARED = HERE.parent / "duckdb_wasi_udf" / "_shared"
-SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "interval.py")]
+SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "identifiers.py", "interval.py")]
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 COMPILER = HERE / "compile_library.py"
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.linear_memory import OFFSET_BYTES, extension_metadata
-from duckdb_wasi_udf._arrow.types import INFERRED, MAX_DEPTH, known_layout
+from duckdb_wasi_udf._arrow.layouts import INFERRED, MAX_DEPTH, known_layout
+from duckdb_wasi_udf._arrow.linear_memory import OFFSET_BYTES
 from duckdb_wasi_udf._arrow.value_checks import check_bytes, check_fixed, is_safe_as_variant
+from duckdb_wasi_udf._arrow.write_schema import extension_metadata
 from duckdb_wasi_udf._errors import LimitExceeded, ProtocolError
 
 if TYPE_CHECKING:

@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from duckdb_wasi_udf._arrow import types as arrow_types
+from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._functions.scalar import InlineFunction, ScalarFunction
-from duckdb_wasi_udf._guests.instance import Unit
+from duckdb_wasi_udf._functions.inline import InlineFunction
+from duckdb_wasi_udf._functions.scalar import ScalarFunction
+from duckdb_wasi_udf._guests.definition import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from duckdb_wasi_udf._functions.signature import Signature
-    from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 # What the guest is told of a piece of a group (wasm/python/_udf_aggregate.py).
@@ -74,7 +76,7 @@ class GroupFunction(ScalarFunction):
 
     def _lists(self, number: int, column: pa.Array) -> pa.ListArray:
         """A column of lists without NULLs, which stand for empty groups."""
-        plain = pa.list_(pa.null()) if pa.types.is_null(column.type) else arrow_types.plain(column.type)
+        plain = pa.list_(pa.null()) if pa.types.is_null(column.type) else with_small_offsets(column.type)
         if plain != column.type:
             column = column.cast(plain)
         if not pa.types.is_list(column.type):

@@ -21,7 +21,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._guests.instance import Definition, Unit
+from duckdb_wasi_udf._guests.definition import Definition, Unit
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval

@@ -4,11 +4,11 @@ signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from duckdb_wasi_udf._arrow import types as arrow_types
+from duckdb_wasi_udf._arrow.layouts import supports
+from duckdb_wasi_udf._arrow.type_mapping import MismatchError, labelled, result_type
 from duckdb_wasi_udf._errors import ProtocolError, SignatureError
 from duckdb_wasi_udf._text import readable
 
@@ -17,28 +17,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._arrow.sql_type import SqlType, SqlTypeOf
+
 VARIANT = "VARIANT"
 
 _SEE = "docs/types.md lists what has a SQL type"
 
 # Of what the guest says, as much as an honest one would: names, and sentences.
 _SHOWN_CHARACTERS = 200
-
-
-class SqlType(NamedTuple):
-    """A SQL type.
-
-    Attributes:
-        name: DuckDB's own name of it.
-        arrow_type: what DuckDB makes of it with `arrow_lossless_conversion`.
-    """
-
-    name: str
-    arrow_type: pa.DataType
-
-
-# Looks a SQL type up by any name that DuckDB has for it, or raises KeyError; the name may come from the guest.
-SqlTypeOf = Callable[[str], SqlType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +90,7 @@ class Signature:
             argument_types: the Arrow types of the arguments, in order.
 
         Returns:
-            For each argument what its values are (`arrow_types.labelled`) and whether the function sees its NULLs.
+            For each argument what its values are (`labelled`) and whether the function sees its NULLs.
 
         Raises:
             SignatureError: the function takes more or fewer arguments, or can't get one of the type.
@@ -124,7 +110,7 @@ class Signature:
     def _label(self, position: int, arrived: pa.DataType) -> pa.DataType:
         """What the values of an argument are."""
         parameter = self.parameter(position)
-        if not arrow_types.supports(arrived):
+        if not supports(arrived):
             msg = (
                 f"{self.label}: argument {position + 1} has the Arrow type {arrived}, for which there is no codec; "
                 f"{'RESET arrow_output_version' if 'view' in str(arrived) else 'cast it, for example to VARCHAR'}"
@@ -132,8 +118,8 @@ class Signature:
             raise SignatureError(msg)
         declared = None if parameter.sql_type is None else parameter.sql_type.arrow_type
         try:
-            return arrow_types.labelled(arrived, declared, parse_json=parameter.parse_json)
-        except arrow_types.MismatchError as error:
+            return labelled(arrived, declared, parse_json=parameter.parse_json)
+        except MismatchError as error:
             msg = (
                 f"{self.label}: in argument {position + 1}, {error}; run SET arrow_lossless_conversion = true, or "
                 "cast it to VARCHAR and declare VARCHAR"
@@ -207,7 +193,7 @@ def built_type(label: str, sql_type: SqlType) -> pa.DataType:
     Raises:
         SignatureError: it builds none.
     """
-    built = arrow_types.result_type(sql_type.arrow_type)
+    built = result_type(sql_type.arrow_type)
     if built is None:
         msg = f"{label}: a result of the type {sql_type.name} can't be built; return VARIANT as a whole"
         raise SignatureError(msg)

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
-from duckdb_wasi_udf._functions.signature import VARIANT, built_type
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
+from duckdb_wasi_udf._functions.signature import built_type
 from duckdb_wasi_udf._guests.budget import Budget
-from duckdb_wasi_udf._guests.instance import Unit
+from duckdb_wasi_udf._guests.definition import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from duckdb_wasi_udf._functions.signature import Signature, SqlType
+    from duckdb_wasi_udf._arrow.sql_type import SqlType
+    from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.budget import Usage
-    from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.instance_registry import Shelf
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
@@ -124,7 +127,7 @@ class TableFunction:
             raise SignatureError(msg)
         return first.type
 
-    def rows(self, arguments: Sequence[pa.Array], column: str) -> Rows:
+    def rows(self, arguments: Sequence[pa.Array], column: str) -> ArrowStream:
         """A call of the function.
 
         Args:
@@ -147,7 +150,9 @@ class TableFunction:
                 row_type = self.inferred(cursor.next())
             finally:
                 cursor.close()
-        return Rows(self, declared, row_type, column, lambda: Cursor(self, arguments, row_type))
+        return ArrowStream(
+            label, declared, row_type, column, lambda: Cursor(self, arguments, row_type), self.sandbox.report
+        )
 
     @property
     def usage(self) -> Usage:
@@ -189,8 +194,7 @@ class TableFunction:
                 finally:
                     self._budget.end(began, time.monotonic(), step.rows, step.guest_seconds, step.memory_bytes)
         except WasiUdfError as error:
-            # Without the traceback, whose frames keep the instance, however long the error is kept.
-            self.sandbox.last_error = error.with_traceback(None)
+            self.sandbox.report(error)
             raise
 
     def take(self, argument_types: tuple[pa.DataType, ...], row_type: pa.DataType | None) -> GuestInstance:
@@ -306,84 +310,6 @@ class Cursor:
                     self._function.sandbox.roster.drop(instance)
             finally:
                 self._lock.release()
-
-
-class Rows:
-    """A call of a table function in a query, as an object that exports Arrow: each scan of it calls the function anew.
-
-    https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
-    """
-
-    def __init__(
-        self,
-        function: TableFunction,
-        declared: str,
-        row_type: pa.DataType,
-        column: str,
-        scan: Callable[[], Cursor],
-    ) -> None:
-        """Name the columns.
-
-        Args:
-            function: the function.
-            declared: the SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
-            row_type: the type the guest builds.
-            column: the name of the column when rows aren't STRUCTs.
-            scan: begins a scan.
-
-        Raises:
-            SignatureError: two columns have the same name.
-        """
-        self._function = function
-        self.declared = declared
-        self._scan = scan
-        if _has_columns(row_type):
-            self.schema = pa.schema(list(row_type))
-        else:
-            self.schema = pa.schema([pa.field(column, row_type)])
-        names = [name.casefold() for name in self.schema.names]
-        if len(set(names)) < len(names):
-            msg = f"{function.definition.label}: SQL doesn't tell these columns apart: {', '.join(self.schema.names)}"
-            raise SignatureError(msg)
-
-    def __arrow_c_schema__(self) -> object:
-        return self.schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches())
-        return reader.__arrow_c_stream__(requested_schema)
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        cursor = self._scan()
-        try:
-            while (rows := cursor.next()) is not None:
-                columns = rows.flatten() if _has_columns(rows.type) else [rows]
-                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        except WasiUdfError as error:
-            # pyarrow adds the traceback to the text, which is the one thing that DuckDB passes on.
-            raise self._explained(error).with_traceback(None) from None
-        finally:
-            cursor.close()
-
-    def _explained(self, error: WasiUdfError) -> WasiUdfError:
-        """The error, with what it takes to see why a row doesn't fit columns that nobody declared."""
-        inferred = self.declared == VARIANT
-        if not inferred or not isinstance(error, GuestError) or "\n" in error.guest_traceback:  # the code itself raised
-            return error
-        columns = ", ".join(f"{field.name} {field.type}" for field in self.schema)
-        explained = GuestError(
-            f"{error}\nthe columns were inferred from the first rows: {columns}; declare a schema that fits all",
-            type_name=error.type_name,
-            guest_traceback=error.guest_traceback,
-            row=error.row,
-            arguments=error.arguments,
-        )
-        self._function.sandbox.last_error = explained
-        return explained
-
-
-def _has_columns(row_type: pa.DataType) -> bool:
-    return bool(pa.types.is_struct(row_type))
 
 
 def _doubt(inferred: pa.DataType) -> str | None:

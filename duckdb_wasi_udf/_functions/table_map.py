@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow import types as arrow_types
-from duckdb_wasi_udf._functions.table import Cursor, Rows, TableFunction
-from duckdb_wasi_udf._guests.instance import Unit
+from duckdb_wasi_udf._arrow.types import with_small_offsets
+from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
+from duckdb_wasi_udf._functions.table import Cursor, TableFunction
+from duckdb_wasi_udf._guests.definition import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from duckdb_wasi_udf._functions.signature import Signature
-    from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
     Batches = Generator[pa.RecordBatch, None, None]
@@ -76,11 +78,11 @@ class Map:
         self._definition = definition
         self.function = TableFunction(sandbox, self._stepping((), named=False), signature)
         self.function.retire()  # every scan has an instance of its own, whose state ends with it
-        self._types = tuple([arrow_types.plain(data_type) for data_type in input_types])
+        self._types = tuple([with_small_offsets(data_type) for data_type in input_types])
         self._arguments = self.function.takes.bind(self._types)
         self._strict = tuple([i for i, (_, sees_null) in enumerate(self._arguments) if not sees_null])
 
-    def rows(self, batches: Callable[[], Batches], column: str) -> Rows:
+    def rows(self, batches: Callable[[], Batches], column: str) -> ArrowStream:
         """What the function makes of an input.
 
         Args:
@@ -99,7 +101,14 @@ class Map:
             finally:
                 scan.close()
         declared = self.function.takes.return_type
-        return Rows(self.function, declared, row_type, column, lambda: MapScan(self, batches(), row_type))
+        return ArrowStream(
+            self._definition.label,
+            declared,
+            row_type,
+            column,
+            lambda: MapScan(self, batches(), row_type),
+            self.function.sandbox.report,
+        )
 
     def start(self, row_type: pa.DataType | None) -> GuestInstance:
         """A fresh instance, bound; with `row_type` None it infers the rows' type batch by batch."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
-from duckdb_wasi_udf._functions.signature import SqlType, reason, resolve
-from duckdb_wasi_udf._guests.instance import Unit
+from duckdb_wasi_udf._functions.signature import reason, resolve
+from duckdb_wasi_udf._guests.definition import Unit
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from duckdb_wasi_udf._functions.signature import SqlTypeOf
-    from duckdb_wasi_udf._guests.instance import Definition
+    from duckdb_wasi_udf._arrow.sql_type import SqlType, SqlTypeOf
+    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 # Runs in the guest.

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.linear_memory import Batch, LinearMemory, encode_schemas
+from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._arrow.read_result import read_result, read_text
+from duckdb_wasi_udf._arrow.write_batch import Batch
+from duckdb_wasi_udf._arrow.write_schema import encode_schemas
 from duckdb_wasi_udf._engine.deadline import Deadline
 from duckdb_wasi_udf._engine.raw_instance import RawInstance
 from duckdb_wasi_udf._errors import Cancelled, GuestError, GuestTrap, LimitExceeded, ProtocolError
 from duckdb_wasi_udf._guests.output import deliver
-from duckdb_wasi_udf._host_functions.imports import HostCalls, check_no_reentry
+from duckdb_wasi_udf._host_functions.imports import HostCalls
+from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
 from duckdb_wasi_udf._process import stack
 from duckdb_wasi_udf._text import readable
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from duckdb_wasi_udf._engine.engine import Engine
+    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._host_functions.grants import Grants
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
@@ -49,73 +52,6 @@ _HOST_ERROR = "HostError"
 
 # One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
 _MIN_ARENA_BYTES = 64 * 2**10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A piece of code with a namespace of its own.
-
-    Attributes:
-        source: Python code that makes a function or class.
-        name: the file name of the code in tracebacks, without its angle brackets.
-        entry: the name of what it makes; None for the last function it defines, or the value of its last expression.
-        captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
-        imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
-        links: what it finds as globals from other units: {global name: number of the unit}.
-        code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
-    """
-
-    source: str
-    name: str
-    entry: str | None = None
-    captured: str | None = None
-    imports: dict[str, str] = field(default_factory=dict)
-    links: dict[str, int] = field(default_factory=dict)
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """What the guest needs to build a function.
-
-    Attributes:
-        label: how errors name the function.
-        units: its code; the last unit makes the function.
-        return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
-        by_batch: it is called once a batch with columns, whatever its annotations say.
-        table: it gives rows; the description of its result is that of one.
-        hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
-        described: an instance has described it already, and found nothing that every instance has to know.
-    """
-
-    label: str
-    units: tuple[Unit, ...]
-    return_null: bool = False
-    by_batch: bool = False
-    table: bool = False
-    hidden_arguments: int = 0
-    described: bool = False
-
-    @classmethod
-    def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
-        """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
-        return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the source text is all there is; a shipped callable comes with more."""
-        return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
-
-    @property
-    def source_hash(self) -> str:
-        """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
-        return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
-
-    def encode(self) -> bytes:
-        """The JSON that `udf_define` takes."""
-        units = [asdict(unit) for unit in self.units]
-        flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
-        return json.dumps({"units": units, "described": self.described} | flags).encode()
 
 
 class GuestInstance:

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import GuestError, LimitExceeded, PackageError
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._limits import MIB, DataLimits, ResourceLimits
 from duckdb_wasi_udf._packages.collect import Packages, native_code
 from duckdb_wasi_udf._process import cache_files, stack

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
-from duckdb_wasi_udf._engine.epoch_clock import TICK_SECONDS, ticker
+from duckdb_wasi_udf._engine.epoch_clock import ticker
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import Roster, Shelf
 from duckdb_wasi_udf._guests.package_modules import Modules
+from duckdb_wasi_udf._guests.shutdown import close_at_exit
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 from duckdb_wasi_udf._packages.collect import collect
 
@@ -25,16 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.grants import Grants
     from duckdb_wasi_udf._host_functions.imports import Finder
-
-
-# How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
-# before its threads are taken to have ended: other threads of Python may be in a query, or only DuckDB's own.
-_LEAVE_SECONDS = 3.0
-_QUIET_SECONDS = 0.25
-_QUIET_SECONDS_ALONE = 0.02
 
 
 _T = TypeVar("_T")
@@ -130,7 +122,7 @@ class TrustDomain:
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
-        _open.add(self)
+        close_at_exit(self)
 
     @property
     def closed(self) -> bool:
@@ -185,6 +177,10 @@ class TrustDomain:
         """Have `holder` dropped when the sandbox is closed."""
         self._holders.append(holder)
 
+    def report(self, error: WasiUdfError) -> None:
+        """Keep an error as the most recent one, without its traceback, whose frames keep the instance alive."""
+        self.last_error = error.with_traceback(None)
+
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
@@ -230,28 +226,3 @@ class TrustDomain:
     ) -> None:
         """Close the sandbox."""
         self.close()
-
-
-_open: weakref.WeakSet[TrustDomain] = weakref.WeakSet()
-
-
-@atexit.register
-def _leave() -> None:
-    """End what runs on other threads: DuckDB aborts the process if one of its calls comes back to no interpreter."""
-    sandboxes = list(_open)
-    for sandbox in sandboxes:
-        sandbox.close()
-    if not ticker.ran_lately:
-        return
-    others = set(threading.enumerate()) - {threading.main_thread(), ticker.thread}
-    quiet_seconds = _QUIET_SECONDS if others else _QUIET_SECONDS_ALONE
-    last = now = time.monotonic()
-    give_up = now + _LEAVE_SECONDS
-    while now - last < quiet_seconds and now < give_up:
-        if ticker.running:
-            last = now
-            for sandbox in sandboxes:
-                sandbox.cancel()
-        time.sleep(TICK_SECONDS)
-        last = max([last, *(sandbox.refused_at for sandbox in sandboxes)])
-        now = time.monotonic()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._arrow import types as arrow_types
-from duckdb_wasi_udf._arrow.linear_memory import encode_schemas
+from duckdb_wasi_udf._arrow.types import rebuilt, with_small_offsets
+from duckdb_wasi_udf._arrow.write_schema import encode_schemas
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._host_functions.audit import Audit
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction
@@ -20,7 +20,7 @@ from duckdb_wasi_udf._process.abandonable_calls import Threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from duckdb_wasi_udf._host_functions.function import HostValue
+    from duckdb_wasi_udf._host_functions.annotations import HostValue
 
 # What guests find the description under, and with a function's number its types.
 DESCRIPTION = "host:functions"
@@ -58,13 +58,13 @@ class Granted:
 
     def _find(self, value: HostValue, arrow_type_of: Callable[[str], pa.DataType]) -> pa.DataType:
         if isinstance(value.type, pa.DataType):
-            return arrow_types.plain(value.type)
+            return with_small_offsets(value.type)
         try:
             found = arrow_type_of(value.type)
         except KeyError as error:
             msg = f"{self.name}: the type {value.type!r} of {value.name} is not one DuckDB knows"
             raise SignatureError(msg) from error
-        return arrow_types.rebuilt(found, _as_host_has_it)
+        return rebuilt(found, _as_host_has_it)
 
     def _wire(self, value: HostValue, data_type: pa.DataType) -> pa.DataType:
         wire = wire_type(data_type)

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.linear_memory import Batch, LinearMemory
+from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._arrow.read_result import read_arguments
+from duckdb_wasi_udf._arrow.write_batch import Batch
 from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS
-from duckdb_wasi_udf._errors import LimitExceeded, WasiUdfError
+from duckdb_wasi_udf._errors import LimitExceeded
 from duckdb_wasi_udf._host_functions.grants import RefusedError
 from duckdb_wasi_udf._host_functions.quota import Meter
+from duckdb_wasi_udf._host_functions.reentry import running
 from duckdb_wasi_udf._process.abandonable_calls import AbandonedError, StoppedError
 from duckdb_wasi_udf._text import printable
 
@@ -42,26 +44,6 @@ _MAX_NAME_BYTES = 1_000
 # Of what a host function raised, as much as is logged and recorded.
 _LOGGED_CHARACTERS = 8_000
 _RECORDED_CHARACTERS = 500
-
-# The host functions that are running, by the thread each runs on.
-_running: dict[int, str] = {}
-
-
-def check_no_reentry(label: str) -> None:
-    """Refuse to start a guest on a thread that is inside a host function, for which another guest waits.
-
-    A guest could otherwise have itself called through its host until the machine stack ends, and the process with it.
-
-    Raises:
-        WasiUdfError: the thread is inside one.
-    """
-    name = _running.get(threading.get_ident())
-    if name is not None:
-        msg = (
-            f"{label}: a sandboxed function can't run inside the host function {name}, while the one that called it "
-            "waits; let the host function use plain SQL"
-        )
-        raise WasiUdfError(msg)
 
 
 class HostCalls:
@@ -241,12 +223,12 @@ class HostCalls:
 
         def run() -> pa.Array:
             thread = threading.get_ident()
-            _running[thread] = granted.name
+            running[thread] = granted.name
             try:
                 granted.check(columns, rows, size)
                 return granted.call(columns, rows)
             finally:
-                del _running[thread]
+                del running[thread]
 
         timeout_seconds = granted.host.timeout_seconds
         if timeout_seconds is None:

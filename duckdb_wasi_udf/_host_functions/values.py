@@ -10,12 +10,14 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._arrow import types as arrow_types
+from duckdb_wasi_udf._arrow.layouts import supports
+from duckdb_wasi_udf._arrow.type_mapping import result_type
+from duckdb_wasi_udf._arrow.types import rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from duckdb_wasi_udf._host_functions.function import HostValue
+    from duckdb_wasi_udf._host_functions.annotations import HostValue
 
 
 _INTEGERS = frozenset({int, type(None)})
@@ -23,9 +25,9 @@ _INTEGERS = frozenset({int, type(None)})
 
 def wire_type(data_type: pa.DataType) -> pa.DataType | None:
     """The type that guests build for values of a type; None when Arrow has no Python objects for them."""
-    if _is_opaque(data_type) or not arrow_types.supports(data_type):
+    if _is_opaque(data_type) or not supports(data_type):
         return None
-    return arrow_types.result_type(data_type)
+    return result_type(data_type)
 
 
 def _is_opaque(data_type: pa.DataType) -> bool:
@@ -62,7 +64,7 @@ def given(argument: HostValue, data_type: pa.DataType) -> Callable[[pa.Array], A
 def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[Any], pa.Array]:
     """What makes a column of a type of what a function returned; raises ArrowException, TypeError or ValueError."""
     is_integer, is_float = pa.types.is_integer(data_type), pa.types.is_floating(data_type)
-    storage = arrow_types.rebuilt(data_type, _storage)
+    storage = rebuilt(data_type, _storage)
     nests = result.convert is not None or _has_fields(data_type) or storage != _storage(data_type)
     built = data_type if data_type == pa.uuid() else storage  # Arrow makes no lists of UUIDs
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
+from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._shared.interval import Interval
 
 _SQL_TYPES: dict[Any, str] = {
@@ -194,7 +195,7 @@ def _row_part(kind: Any, name: str) -> str:
 
 def _fields_text(types: dict[str, str]) -> str:
     """The fields of a STRUCT, of names and SQL types."""
-    return ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" {sql}' for name, sql in types.items())
+    return ", ".join(f"{quote_identifier(name)} {sql}" for name, sql in types.items())
 
 
 def evaluated(annotation: Any, namespace: dict[str, Any]) -> Any:

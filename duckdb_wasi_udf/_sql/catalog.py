@@ -21,7 +21,9 @@ from duckdb.func import ARROW
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._sql import stored_functions
-from duckdb_wasi_udf._sql.table_functions import Streams, drop_macro, is_ours
+from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
+from duckdb_wasi_udf._sql.macros import drop_macro, is_ours
+from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
@@ -79,30 +81,6 @@ def _sql_type(columns: dict[str, str]) -> str:
 
 def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
     return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
-
-
-# What `py_create_function` takes as options, with the type of each.
-_OPTIONS: dict[str, type] = {
-    "kind": str,
-    "schema": str,
-    "parameters": list,
-    "return_type": str,
-    "null_handling": str,
-    "exception_handling": str,
-    "side_effects": bool,
-    "replace": bool,
-    "persist": bool,
-}
-
-# Those that functions of each kind have.
-_TYPED = {"parameters", "return_type"}
-_KINDS = {
-    "scalar": _TYPED | {"null_handling", "exception_handling", "side_effects"},
-    "aggregate": _TYPED,
-    "table": {"schema"},
-}
-
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +221,8 @@ class Catalog:
     def _create(self, name: Any, source: Any, options: Any = None, *, stored: bool = False) -> str:
         """Create one function; what came of it, as text."""
         label = "py_create_function"
-        _check_text(label, name, source)
-        given = _checked(f"{label}({name!r})", options)
+        check_name_and_code(label, name, source)
+        given = checked_options(f"{label}({name!r})", options)
         kind, persist, replace = given.pop("kind", "scalar"), given.pop("persist", False), given.pop("replace", False)
         sandbox, key = self._sandbox, name.lower()
         create: Callable[..., object] = functools.partial(sandbox.create_table, streams=self._streams)
@@ -291,7 +269,7 @@ class Catalog:
             function = self._created.get(key)
             if function is None and not self._is_lost(key):
                 msg = (
-                    f"py_drop_function: {readable(name)[:_LONGEST_NAME]!r} is no function created with "
+                    f"py_drop_function: {readable(name)[:LONGEST_NAME]!r} is no function created with "
                     f"py_create_function; there are: {', '.join(sorted(self._created))}"
                 )
                 raise SignatureError(msg)
@@ -357,7 +335,7 @@ class Catalog:
                 if not self._sandbox.allow_create:
                     msg = "the sandbox doesn't let SQL create functions (allow_create=False)"
                     raise SignatureError(msg)
-                self._create(name, source, {**_object(options), "kind": kind}, stored=True)
+                self._create(name, source, {**stored_options(options), "kind": kind}, stored=True)
             except (WasiUdfError, duckdb.Error) as error:
                 self._lose(name, kind, signature, language, str(error))
 
@@ -365,59 +343,6 @@ class Catalog:
         lost = _Lost(*[readable(text or "") for text in told])
         self._lost.append(lost)
         logger.warning("the stored function %s is not restored: %s", lost.name, lost.problem)
-
-
-def _check_text(label: str, name: Any, source: Any) -> None:
-    """What a function is created with: a name that SQL may give, and code."""
-    if not isinstance(name, str) or not isinstance(source, str):
-        msg = f"{label}: the name and the code are VARCHAR, and not NULL"
-        raise SignatureError(msg)
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name.lower().startswith("py_"):
-        msg = (
-            f"{label}: {readable(name)[:_LONGEST_NAME]!r} can't be a name: it has 1 to {_LONGEST_NAME} characters, "
-            "all printable, and doesn't begin with py_"
-        )
-        raise SignatureError(msg)
-
-
-def _checked(label: str, options: Any) -> dict[str, Any]:
-    """The options that are not NULL, each of the type it has to have."""
-    if options is not None and not isinstance(options, dict):
-        msg = f"{label}: options are a STRUCT, such as {{'return_type': 'BIGINT'}}; got {options!r:.200}"
-        raise SignatureError(msg)
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    for name, value in given.items():
-        wanted = _OPTIONS.get(name)
-        if wanted is None:
-            msg = f"{label}: there is no option {readable(name)!r}; there are: {', '.join(_OPTIONS)}"
-            raise SignatureError(msg)
-        if not isinstance(value, wanted) or (
-            isinstance(value, list) and not all(isinstance(item, str) for item in value)
-        ):
-            what = {str: "VARCHAR", bool: "BOOLEAN", list: "VARCHAR[]"}[wanted]
-            msg = f"{label}: the option {name} is {what}, got {value!r:.200}"
-            raise SignatureError(msg)
-    kind = given.get("kind", "scalar")
-    if kind not in _KINDS:
-        msg = f"{label}: kind must be one of {', '.join(map(repr, _KINDS))}; got {kind!r:.200}"
-        raise SignatureError(msg)
-    surplus = given.keys() - _KINDS[kind] - {"kind", "replace", "persist"}
-    if surplus:
-        msg = f"{label}: a function of the kind {kind!r} has no option {', '.join(sorted(surplus))}"
-        raise SignatureError(msg)
-    return given
-
-
-def _object(text: object) -> dict[str, Any]:
-    """The JSON object a stored text is."""
-    try:
-        value = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        msg = "its stored options are no JSON object"
-        raise SignatureError(msg)
-    return value
 
 
 # ---- DuckDB ------------------------------------------------------------------------------------------------------

@@ -12,22 +12,18 @@ from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table_map import Map
-from duckdb_wasi_udf._sql.arguments import quoted
-from duckdb_wasi_udf._sql.table_functions import (
-    Streams,
-    casts,
-    constant_row_type,
-    constant_text,
-    create_macro,
-    inline_definition,
-)
+from duckdb_wasi_udf._shared.identifiers import quote_identifier
+from duckdb_wasi_udf._sql.macros import create_macro
+from duckdb_wasi_udf._sql.streams import Streams, casts
+from duckdb_wasi_udf._sql.table_functions import constant_row_type, constant_text, inline_definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from duckdb_wasi_udf._functions.signature import SqlTypeOf
-    from duckdb_wasi_udf._functions.table import Rows, TableFunction
-    from duckdb_wasi_udf._guests.instance import Definition
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
+    from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
+    from duckdb_wasi_udf._functions.table import TableFunction
+    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 
@@ -53,7 +49,7 @@ class Maps:
         cursor: Callable[[], duckdb.DuckDBPyConnection],
         declared: str | None,
         column: str,
-    ) -> Rows:
+    ) -> ArrowStream:
         """What a function makes of the rows of a query.
 
         Args:
@@ -130,7 +126,7 @@ class InlineMap:
 
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
         """Give the function its name in FROM."""
-        name = quoted(self._name)
+        name = quote_identifier(self._name)
         create_macro(
             con, self._name, f"(code, query, schema := NULL) AS TABLE (FROM query({name}(code, query, schema)))"
         )

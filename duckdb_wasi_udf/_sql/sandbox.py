@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
-import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
-from duckdb.func import ARROW, SPECIAL
 
-from duckdb_wasi_udf._errors import ClosedError, SignatureError, WasiUdfError
+from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions import shipping
 from duckdb_wasi_udf._functions.aggregate import GroupFunction, InlineAggregate
-from duckdb_wasi_udf._functions.scalar import InlineFunction, ScalarFunction
+from duckdb_wasi_udf._functions.inline import InlineFunction
+from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import VARIANT, resolve
-from duckdb_wasi_udf._guests.trust_domain import CLOSED, TrustDomain
+from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._process.thread_states import thread_states
-from duckdb_wasi_udf._sql.arguments import check_name, choice, row_type, type_name, type_names
-from duckdb_wasi_udf._sql.arguments import sql_type_of as _sql_type_of
+from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.catalog import Catalog
 from duckdb_wasi_udf._sql.map_batches import InlineMap, Maps, map_relation
-from duckdb_wasi_udf._sql.table_functions import InlineTable, NamedTable, Streams, define
+from duckdb_wasi_udf._sql.registration import register
+from duckdb_wasi_udf._sql.streams import Streams
+from duckdb_wasi_udf._sql.table_functions import InlineTable, NamedTable, define
+from duckdb_wasi_udf._sql.types import row_type, sql_type_of, type_name, type_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._functions.table import TableFunction
-    from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._host_functions.function import HostFunction
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -50,11 +50,6 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf_timestamp": "TIMESTAMP",
     "py_udf_varchar": "VARCHAR",
 }
-
-# Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
-# then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
-# small once its sandbox is closed. To be dropped when that issue is fixed.
-_registered: list[Callable[..., pa.Array]] = []
 
 
 class Sandbox(TrustDomain):
@@ -92,14 +87,14 @@ class Sandbox(TrustDomain):
         Raises:
             SignatureError: two host functions have one name, or one has a type that can't be passed.
         """
-        grants = Grants(host_functions, lambda name: _sql_type_of(name).arrow_type) if host_functions else None
+        grants = Grants(host_functions, lambda name: sql_type_of(name).arrow_type) if host_functions else None
         super().__init__(**limits)
         self.grants = grants
         self.allow_inline = allow_inline
         self.allow_create = allow_create
         # By name in lower case; what SQL created as well as what Python did.
         self.functions: dict[str, ScalarFunction | TableFunction] = {}
-        self._maps = Maps(self, _sql_type_of)
+        self._maps = Maps(self, sql_type_of)
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
         """Register the `py_*` SQL functions, and the functions that are stored in the database.
@@ -121,7 +116,7 @@ class Sandbox(TrustDomain):
         self.check_open()
         streams = Streams(con)
         tables: dict[str, InlineTable | InlineMap] = {
-            "py_table": InlineTable(self, "py_table", _sql_type_of, streams),
+            "py_table": InlineTable(self, "py_table", sql_type_of, streams),
             "py_map_batches": InlineMap(self._maps, "py_map_batches", streams),
         }
         for name in (*INLINE_FUNCTIONS, *tables, *Catalog.SQL_FUNCTIONS):
@@ -132,7 +127,7 @@ class Sandbox(TrustDomain):
         try:
             for name, return_type in INLINE_FUNCTIONS.items() if self.allow_inline else ():
                 kind = InlineAggregate if name == "py_agg" else InlineFunction
-                inline = kind(self, name, return_type, _sql_type_of)
+                inline = kind(self, name, return_type, sql_type_of)
                 self.register(con, name, inline, None, return_type or VARIANT)
                 self.hold(inline)
             for name, table in tables.items() if self.allow_inline else ():
@@ -205,7 +200,7 @@ class Sandbox(TrustDomain):
             return resolve(
                 name,
                 instance.description,
-                _sql_type_of,
+                sql_type_of,
                 parameters=parameter_names,
                 return_type=return_name,
                 sees_null=sees_null,
@@ -261,7 +256,7 @@ class Sandbox(TrustDomain):
         return_name = None if return_type is None else type_name(name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
-            return resolve(name, instance.description, _sql_type_of, parameters=lists, return_type=return_name)
+            return resolve(name, instance.description, sql_type_of, parameters=lists, return_type=return_name)
 
         definition = self._ship(function, name)
         self._keep(con, name, GroupFunction(self, definition, signature))
@@ -311,7 +306,7 @@ class Sandbox(TrustDomain):
         elif schema is not None:
             declared = row_type(name, schema)
         definition = self._ship(function, name)
-        table = NamedTable(name, define(self, definition, declared, _sql_type_of), streams)
+        table = NamedTable(name, define(self, definition, declared, sql_type_of), streams)
         try:
             self.register(con, name, table, None, "VARCHAR")
             try:
@@ -420,58 +415,7 @@ class Sandbox(TrustDomain):
         side_effects: bool = False,
     ) -> None:
         """Hand a function to DuckDB as one over Arrow columns; with `parameters` None it takes any arguments."""
-        entry = _Entry(self, function)
-
-        def run(*columns: pa.ChunkedArray) -> pa.Array:
-            return entry.run(columns)
-
-        run.__signature__ = _visible(None if parameters is None else len(parameters))  # type: ignore[attr-defined]
-        con.create_function(
-            name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
-        )
-        _registered.append(run)
-        self.hold(entry)
-
-
-@functools.cache
-def _visible(parameters: int | None) -> inspect.Signature:
-    """What DuckDB sees of a function of so many parameters, None for any: it counts them, and evaluates annotations."""
-    if parameters is None:
-        return inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    return inspect.Signature([inspect.Parameter(f"p{i}", kind) for i in range(parameters)])
-
-
-class _Entry:
-    """A function as DuckDB has it, which never lets go of it: empty once the sandbox is closed."""
-
-    __slots__ = ("_function", "_owner", "_sandbox")
-
-    def __init__(self, sandbox: Sandbox, function: Callable[..., pa.Array]) -> None:
-        self._sandbox: Sandbox | None = sandbox
-        self._owner = weakref.ref(sandbox)
-        self._function: Callable[..., pa.Array] | None = function
-
-    def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
-        """Run one batch."""
-        thread_states.keep()
-        sandbox, function = self._owner(), self._function
-        try:
-            if sandbox is not None:
-                sandbox.check_open()
-            if sandbox is None or function is None:
-                raise ClosedError(CLOSED)
-            with sandbox.clock as stops:
-                return function(stops, *columns)
-        except WasiUdfError as error:
-            if sandbox is not None:
-                # Without the traceback, whose frames keep the instance, however long the error is kept.
-                sandbox.last_error = error.with_traceback(None)
-            raise
-
-    def close(self) -> None:
-        """Let go of the function."""
-        self._function = self._sandbox = None
+        register(self, con, name, function, parameters, return_type, side_effects=side_effects)
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

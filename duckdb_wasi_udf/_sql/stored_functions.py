@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from duckdb_wasi_udf._shared.identifiers import quote_identifier
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -22,8 +24,7 @@ _COLUMNS = {
 def _table(cursor: duckdb.DuckDBPyConnection) -> str:
     """The name of the table, whatever the search path; `USE` is of one connection, so it is the database as opened."""
     (database,) = cursor.execute("SELECT current_database()").fetchall()[0]
-    quoted = database.replace('"', '""')
-    return f'"{quoted}".{SCHEMA}.{TABLE}'
+    return f"{quote_identifier(database)}.{SCHEMA}.{TABLE}"
 
 
 def _exists(cursor: duckdb.DuckDBPyConnection) -> bool:

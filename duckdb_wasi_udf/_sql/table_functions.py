@@ -8,31 +8,32 @@ macro of the same name hides the call of `query`. The plan keeps the stream, whi
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
-from duckdb.sqltypes import DuckDBPyType
 
-from duckdb_wasi_udf._arrow import types as arrow_types
+from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, with_small_offsets
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.lru_cache import Recent
 from duckdb_wasi_udf._functions.signature import VARIANT, resolve
 from duckdb_wasi_udf._functions.table import TableFunction
 from duckdb_wasi_udf._functions.table_schema import CallSchema, beside
-from duckdb_wasi_udf._guests.instance import Definition
-from duckdb_wasi_udf._sql.arguments import quoted, row_type
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._shared.identifiers import quote_identifier
+from duckdb_wasi_udf._sql.macros import create_macro
+from duckdb_wasi_udf._sql.types import row_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from duckdb_wasi_udf._functions.signature import Signature, SqlTypeOf
-    from duckdb_wasi_udf._functions.table import Rows
+    import duckdb
+
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
+    from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._sql.streams import Streams
 
 # How much of an inline code errors quote.
 _LABEL_CHARACTERS = 60
@@ -43,45 +44,6 @@ _NO_ARGUMENTS = "duckdb_wasi_udf: no arguments"
 
 # How many arguments of `*args` a macro takes, which has a fixed number of parameters; `query(name(...))` takes any.
 _REST_PARAMETERS = 16
-
-
-class Streams:
-    """Where the streams of one database are put for the queries that scan them."""
-
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Remember the connection, but don't keep its database open."""
-        self._con = weakref.ref(con)
-        # By thread, until it binds the next one: DuckDB looks a stream up before the thread does anything else.
-        self._bound: dict[int, duckdb.DuckDBPyRelation] = {}
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor of the connection, which itself is busy, perhaps with the very query that is being bound.
-
-        Raises:
-            SignatureError: the connection is closed.
-        """
-        con = self._con()
-        if con is not None:
-            with contextlib.suppress(duckdb.ConnectionException):
-                return con.cursor()
-        msg = (
-            "table functions need the connection they were registered with, which is closed; keep it as long as others "
-            "of the database use them"
-        )
-        raise SignatureError(msg)
-
-    def scan(self, rows: Rows) -> str:
-        """The query that scans a stream.
-
-        Raises:
-            SignatureError: the connection is closed.
-        """
-        cursor = self.cursor()
-        relation = cursor.from_arrow(rows)
-        cursor.close()  # or the relation would keep the database open
-        self._bound[threading.get_ident()] = relation
-        columns = casts(rows)
-        return f"SELECT {columns} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
 
 
 class NamedTable:
@@ -111,8 +73,8 @@ class NamedTable:
         signature = self.function.takes
         rest = [] if signature.rest is None else [signature.rest] * _REST_PARAMETERS
         parameters = [*signature.parameters, *rest]
-        names = [quoted(parameter.name) for parameter in signature.parameters]
-        names += [quoted(f"{parameter.name}{i}") for i, parameter in enumerate(rest, 1)]
+        names = [quote_identifier(parameter.name) for parameter in signature.parameters]
+        names += [quote_identifier(f"{parameter.name}{i}") for i, parameter in enumerate(rest, 1)]
         types = [parameter.sql_type.name if parameter.sql_type else "" for parameter in parameters]
         forms = []
         for count in range(signature.required, len(parameters) + 1):
@@ -120,7 +82,7 @@ class NamedTable:
                 f"{name} {sql_type}" for name, sql_type in zip(names[:count], types[:count], strict=True)
             )
             passed = ", ".join(names[:count]) or f"'{_NO_ARGUMENTS}'"
-            forms.append(f"({declared}) AS TABLE (FROM query({quoted(self._name)}({passed})))")
+            forms.append(f"({declared}) AS TABLE (FROM query({quote_identifier(self._name)}({passed})))")
         self._registering = threading.get_ident()
         try:
             create_macro(con, self._name, ", ".join(forms))
@@ -168,7 +130,7 @@ class InlineTable:
 
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
         """Give the function its name in FROM."""
-        name = quoted(self._name)
+        name = quote_identifier(self._name)
         create_macro(
             con,
             self._name,
@@ -218,68 +180,13 @@ def inline_definition(name: str, code: str) -> Definition:
     return Definition.from_source(code, f"{name}({line!r})", name=name)
 
 
-def create_macro(con: duckdb.DuckDBPyConnection, name: str, forms: str) -> None:
-    """Create a table macro in the current schema, for all connections; in a read-only database for this one.
-
-    One that a database file has kept from an earlier time is replaced; what else has the name is left.
-
-    Raises:
-        duckdb.Error: the name is taken.
-    """
-    read_only, ours = _macro(con, name)
-    if read_only:
-        con.execute(f"CREATE OR REPLACE TEMP MACRO {quoted(name)}{forms}")
-    else:
-        con.execute(f"CREATE {'OR REPLACE ' if ours else ''}MACRO {quoted(name)}{forms}")
-
-
-def drop_macro(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Drop what `create_macro` has created in the current schema, unless the database is read-only."""
-    read_only, ours = _macro(con, name)
-    if ours and not read_only:
-        con.execute(f"DROP MACRO TABLE {quoted(name)}")
-
-
-def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
-    """Whether the current database is read-only, and has a macro of a table function's of that name."""
-    read_only, kept = con.execute(
-        """
-        SELECT
-            (SELECT readonly FROM duckdb_databases() WHERE database_name = current_database()),
-            (
-                SELECT max(macro_definition)
-                FROM duckdb_functions()
-                WHERE lower(function_name) = lower($1) AND function_type = 'table_macro'
-                AND database_name = current_database() AND schema_name = current_schema()
-            )
-        """,
-        [name],
-    ).fetchall()[0]
-    return bool(read_only), is_ours(kept)
-
-
-def is_ours(definition: str | None) -> bool:
-    """Whether a macro is a table function's."""
-    return definition is not None and definition.startswith("SELECT * FROM query(")
-
-
-def casts(rows: Rows) -> str:
-    """The select list that gives the columns of a stream the declared types; without any it leaves them."""
-    if rows.declared == VARIANT:
-        return "*"
-    sql_type = DuckDBPyType(rows.declared)
-    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
-    names = [quoted(name) for name in rows.schema.names]
-    return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
-
-
 def constant(name: str, chunk: pa.ChunkedArray) -> pa.Array:
     """The one value of an argument, as a type the guest has a codec for."""
     if len(chunk) != 1:
         msg = f"{name} is a table function: call it in FROM, with arguments that don't differ from row to row"
         raise SignatureError(msg)
     value = chunk.chunk(0)
-    plain = arrow_types.plain(value.type)
+    plain = with_small_offsets(value.type)
     return value if value.type == plain else value.cast(plain)
 
 
@@ -303,7 +210,7 @@ def _by_name(function: TableFunction, given: pa.Array | None) -> Sequence[pa.Arr
     if given is None or given[0].as_py() is None:
         return []
     signature = function.takes
-    if not pa.types.is_struct(given.type) or given.type == arrow_types.VARIANT:
+    if not pa.types.is_struct(given.type) or given.type == ARROW_VARIANT:
         msg = f"{signature.label}: args is a STRUCT of arguments by name, as in {{'n': 10}}, not {given.type}"
         raise SignatureError(msg)
     values = dict(zip([field.name for field in given.type], given.flatten(), strict=True))

@@ -12,9 +12,10 @@ import time
 import pyarrow as pa
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
+from duckdb_wasi_udf._arrow.layouts import known_layout
 from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._arrow.read_result import read_result
-from duckdb_wasi_udf._arrow.types import BIGNUM, BIT, known_layout
+from duckdb_wasi_udf._arrow.types import BIGNUM, BIT
 from tests.support.guests import start
 
 # Small, so that lengths grown by a mutation meet the limit as well as the end of memory.

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, LimitExceeded, ProtocolError, _abi
-from duckdb_wasi_udf._arrow.linear_memory import Batch, LinearMemory, encode_schemas
+from duckdb_wasi_udf._arrow.layouts import supports
+from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._arrow.read_result import read_result, read_text
-from duckdb_wasi_udf._arrow.types import supports
+from duckdb_wasi_udf._arrow.write_batch import Batch
+from duckdb_wasi_udf._arrow.write_schema import encode_schemas
 
 LIMITS = DataLimits(result_bytes=100_000)
 RESULT_AT = 1024

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duckdb_wasi_udf import DataLimits, GuestError, LimitExceeded
-from duckdb_wasi_udf._arrow.types import HUGEINT, UHUGEINT, result_type
+from duckdb_wasi_udf._arrow.type_mapping import result_type
+from duckdb_wasi_udf._arrow.types import HUGEINT, UHUGEINT
 from duckdb_wasi_udf._arrow.value_checks import is_safe_as_variant
 from tests.support.guests import start
 

@@ -10,10 +10,10 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError
-from duckdb_wasi_udf._arrow import types as arrow_types
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._arrow.type_mapping import result_type
+from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._sql.arguments import sql_type_of
+from duckdb_wasi_udf._sql.types import sql_type_of
 from tests.evil import collisions, cpu, escape, host, lies, memory, output, reentrancy, stack, takeover
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
 from tests.support import guests
@@ -110,7 +110,7 @@ def test_there_are_as_many_attacks_as_the_security_page_says():
 
 
 def start(source, attack):
-    declared = None if attack.result is None else arrow_types.result_type(sql_type_of(attack.result).arrow_type)
+    declared = None if attack.result is None else result_type(sql_type_of(attack.result).arrow_type)
     definition = Definition.from_source(source, "f", return_null=attack.return_null)
     limits = limits_for(attack)
     return guests.start(

@@ -4,13 +4,13 @@ import pyarrow as pa
 import pytest
 
 from duckdb_wasi_udf import ProtocolError, SignatureError
-from duckdb_wasi_udf._arrow import types as arrow_types
+from duckdb_wasi_udf._arrow.types import BIT, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT
 from duckdb_wasi_udf._functions import signature
-from duckdb_wasi_udf._sql.sandbox import _sql_type_of
+from duckdb_wasi_udf._sql.types import sql_type_of
 
 
 def resolve(label, description, **options):
-    return signature.resolve(label, description, _sql_type_of, **options)
+    return signature.resolve(label, description, sql_type_of, **options)
 
 
 def meaning(sql, *, none=False, json=False):
@@ -45,7 +45,7 @@ def described(*parameters, returns=None):
         ),
         (None, "ENUM('a', 'b')", "ENUM('a', 'b')", pa.string()),
         (None, "VARIANT", "VARIANT", None),
-        (None, "UHUGEINT", "UHUGEINT", arrow_types.UHUGEINT),
+        (None, "UHUGEINT", "UHUGEINT", UHUGEINT),
         (None, "UUID[]", "UUID[]", pa.list_(pa.uuid())),
         (None, "INTERVAL", "INTERVAL", pa.month_day_nano_interval()),
         (
@@ -131,18 +131,18 @@ def test_a_type_from_a_hostile_guest_is_only_ever_a_name(name):
 @pytest.mark.parametrize(
     ("arrived", "declared", "expected"),
     [
-        (pa.decimal128(38, 0), None, arrow_types.HUGEINT),
-        (pa.decimal128(38, 0), "UHUGEINT", arrow_types.UHUGEINT),
+        (pa.decimal128(38, 0), None, HUGEINT),
+        (pa.decimal128(38, 0), "UHUGEINT", UHUGEINT),
         (pa.decimal128(38, 0), "DECIMAL(38,0)", pa.decimal128(38, 0)),
-        (pa.list_(pa.decimal128(38, 0)), "UHUGEINT[]", pa.list_(arrow_types.UHUGEINT)),
+        (pa.list_(pa.decimal128(38, 0)), "UHUGEINT[]", pa.list_(UHUGEINT)),
         (pa.string(), None, pa.string()),
-        (pa.string(), "UUID", arrow_types.UUID_TEXT),
+        (pa.string(), "UUID", UUID_TEXT),
         (pa.uuid(), "UUID", pa.uuid()),
         (pa.string(), "JSON", pa.string()),
         (pa.json_(), None, pa.string()),
-        (pa.binary(), "BIT", arrow_types.BIT),
+        (pa.binary(), "BIT", BIT),
         (pa.binary(), "BLOB", pa.binary()),
-        (arrow_types.TIMETZ, "TIMETZ", arrow_types.TIMETZ),
+        (TIMETZ, "TIMETZ", TIMETZ),
     ],
 )
 def test_arguments_are_what_was_declared_whatever_they_arrive_as(arrived, declared, expected):

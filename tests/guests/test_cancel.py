@@ -14,7 +14,7 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ResourceLimits
 from duckdb_wasi_udf._engine.epoch_clock import ticker
-from duckdb_wasi_udf._guests.instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._process.interrupts import InterruptWatch
 
 ENDLESS = "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from duckdb_wasi_udf import DataLimits, GuestError, GuestTrap, LimitExceeded, ResourceLimits
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance, Unit
+from duckdb_wasi_udf._guests.definition import Definition, Unit
+from duckdb_wasi_udf._guests.instance import GuestInstance
 from tests.support import guests
 
 MIB = 2**20

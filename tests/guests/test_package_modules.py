@@ -12,7 +12,8 @@ import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._guests import package_modules
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.package_modules import Modules
 from duckdb_wasi_udf._packages.collect import Packages
 from duckdb_wasi_udf._process import cache_files

@@ -20,9 +20,10 @@ from duckdb_wasi_udf import (
 )
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._sql.arguments import sql_type_of
+from duckdb_wasi_udf._sql.types import sql_type_of
 from tests.support import guests
 
 SIZES = (0, 1, 16_383, 16_384, 16_385, 3_000_000)

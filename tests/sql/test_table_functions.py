@@ -13,6 +13,7 @@ from duckdb_wasi_udf import Cancelled, ClosedError, GuestError, LimitExceeded, S
 from duckdb_wasi_udf._functions.shipping import define
 from duckdb_wasi_udf._functions.table import Cursor
 from duckdb_wasi_udf._sql.table_functions import define as define_table
+from duckdb_wasi_udf._sql.types import sql_type_of
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
 COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
@@ -577,7 +578,7 @@ def test_a_closed_sandbox_ends_its_streams(con):
 
 
 def test_closing_drops_the_instance_of_a_stream_that_rests(sandbox):
-    function = define_table(sandbox, define(NATURALS, "naturals", return_null=False), None, _no_types)
+    function = define_table(sandbox, define(NATURALS, "naturals", return_null=False), None, sql_type_of)
     cursor = Cursor(function, [], pa.int64())
     assert cursor.next()[5].as_py() == 5
     assert len(sandbox.roster) == 1
@@ -659,7 +660,3 @@ def test_a_rollback_removes_a_table_function(con, sandbox):
     con.execute("ROLLBACK")
     with pytest.raises(duckdb.CatalogException, match="up_to"):
         con.execute("FROM up_to(3)")
-
-
-def _no_types(name):
-    return wasi_udf._install._sql_type_of(name)

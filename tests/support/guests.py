@@ -3,7 +3,8 @@
 from duckdb_wasi_udf import DataLimits, ResourceLimits
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
-from duckdb_wasi_udf._guests.instance import Definition, GuestInstance
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance import GuestInstance
 
 
 def start(definition, *types, result=None, limits=None, data_limits=None, sees_null=True, grants=None, **options):

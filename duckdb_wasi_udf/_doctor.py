@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._guests.definition import Definition
@@ -50,16 +51,17 @@ def _report_guest() -> None:
     seconds = time.perf_counter() - started
     where = "compiled now" if engine.compiled_now else f"loaded from {cache_files.directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
-    sandbox = Sandbox()
+    domain = Sandbox()._domain
     definition = Definition.from_source("lambda x: x", "doctor")
     instantiate, define = [], []
     for _ in range(_FRESH_INSTANCES):
         started = time.perf_counter()
-        instance = engine.instantiate(sandbox.limits.memory_bytes)
+        instance = engine.instantiate(domain.limits.memory_bytes)
         instantiate.append(time.perf_counter() - started)
         del instance
         started = time.perf_counter()
-        sandbox.start(definition)
+        with CallContext(domain.clock) as context:
+            domain.start(context, definition)
         define.append(time.perf_counter() - started)
     print(
         f"fresh instance: {sorted(instantiate)[_FRESH_INSTANCES // 2] * 1e3:.2f} ms, "

@@ -1,4 +1,4 @@
-"""The time a guest has left, which doesn't run while the host works for it."""
+"""The time a guest has left. It doesn't run while the host works for the guest."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._engine.epoch_clock import Clock
     from duckdb_wasi_udf._engine.raw_instance import RawInstance
 
 
 class Deadline:
-    """When the engine stops an instance: its own time counted exactly, by its host, between calls of each other.
+    """The time an instance has left. Time spent in host functions doesn't count.
 
     wasmtime knows a deadline as a number of epochs only, which are longer than most calls of the host; setting it anew
     after each of them would give a guest that asks often enough time without end.
@@ -28,13 +29,13 @@ class Deadline:
         self.host_seconds = 0.0
 
     def start(self, seconds: float) -> None:
-        """Give the guest `seconds` from now."""
+        """Let the guest run for `seconds` from now."""
         self._left = seconds
         self._since = time.perf_counter()
         self._raw.set_epoch_deadline(self._clock.ticks(seconds))
 
     def pause(self) -> None:
-        """The host begins to work."""
+        """Stop the guest's time, because the host begins to work."""
         now = time.perf_counter()
         self._left -= now - self._since
         self._since = now
@@ -43,15 +44,15 @@ class Deadline:
         """Count some of the host's work as the guest's time."""
         self._left -= seconds
 
-    def resume(self, stops: int) -> None:
-        """The host has done its work; the guest is stopped at once if its time is up.
+    def resume(self, context: CallContext) -> None:
+        """Let the guest go on after the host's work; it stops at once if its time is up.
 
         Args:
-            stops: the clock's count of stops when the guest's call began; it is stopped too if there was one since.
+            context: the call that the guest works for. The guest stops too if that was stopped.
         """
         now = time.perf_counter()
         self.host_seconds += now - self._since
         self._since = now
         self._raw.set_epoch_deadline(self._clock.ticks(self._left) if self._left > 0 else 0)
-        if self._clock.stopped_since(stops):
+        if context.stopped:
             self._raw.set_epoch_deadline(0)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS, CLOCK_MODULE
 from duckdb_wasi_udf._engine.epoch_clock import Clock
 from duckdb_wasi_udf._engine.raw_instance import define_imports
 from duckdb_wasi_udf._errors import ArtifactError
-from duckdb_wasi_udf._process import cache_files
+from duckdb_wasi_udf._process import cache_files, state
 from duckdb_wasi_udf._process.stack import WASM_STACK_BYTES
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ class Engine:
     file: a further engine takes half a millisecond and 0.3 MiB.
 
     Attributes:
-        clock: to be entered around every call into an instance.
+        clock: its epochs, for a `CallContext` around every call into an instance.
         coarse_clock: what tells its instances the time, if it isn't the host's clocks.
         counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
@@ -131,9 +129,6 @@ class Engine:
         return module
 
 
-_loading = threading.Lock()  # so that the guest is compiled once
-
-
 def load_engine(
     guest: Guest,
     *,
@@ -154,7 +149,7 @@ def load_engine(
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code not be kept.
     """
-    with _loading:
+    with state.engine_loading:
         return Engine(
             guest,
             cache_files.directory(),
@@ -163,16 +158,6 @@ def load_engine(
             counts_fuel=counts_fuel,
             coarse_clock=coarse_clock,
         )
-
-
-def _after_fork() -> None:
-    """The lock may be held by a thread that the child process doesn't have."""
-    global _loading  # noqa: PLW0603
-    _loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
@@ -185,14 +170,10 @@ def _wasmtime_version() -> str:
     return importlib.metadata.version("wasmtime")
 
 
-# Hashes of files that haven't changed since this process read them, which takes 25 ms a sandbox otherwise.
-_hashes: dict[tuple[str, int, int, int], str] = {}
-
-
 def _sha256_of(path: Path) -> str:
     status = path.stat()
     file_state = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
-    if file_state not in _hashes:
+    if file_state not in state.file_hashes:
         with path.open("rb") as file:
-            _hashes[file_state] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _hashes[file_state]
+            state.file_hashes[file_state] = hashlib.file_digest(file, "sha256").hexdigest()
+    return state.file_hashes[file_state]

@@ -8,11 +8,12 @@ argument, some 25 microseconds; the unchecked entry costs about 2 (`make bench` 
 from __future__ import annotations
 
 import ctypes
-import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 import wasmtime
 from wasmtime import _bindings, _ffi
+
+from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,13 +69,9 @@ class Host(Protocol):
     def answer(self, name: str, *arguments: int) -> int:
         """What an import returns; whatever is raised ends the guest's call."""
 
-    def keep(self, error: BaseException) -> None:
+    def raised(self, error: BaseException) -> None:
         """Take what `answer` raised, for whoever called the guest."""
 
-
-# What answers an instance's imports, by the address of its store's context. An engine has one function for an import,
-# which serves all its instances, on all threads.
-_hosts: weakref.WeakValueDictionary[int, Host] = weakref.WeakValueDictionary()
 
 # Returns the address of a trap, or 0.
 _Callback = ctypes.CFUNCTYPE(ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t)
@@ -89,20 +86,16 @@ def _callback(name: str, n_arguments: int) -> Any:
     def run(_data: int, caller: int, values_at: int, _count: int) -> int:
         host = None
         try:
-            host = _hosts[_caller_context(caller)]
+            host = state.hosts[_caller_context(caller)]
             values = values_type.from_address(values_at)
             values[0] = host.answer(name, *values[0:stop:_WORDS_PER_VALUE])
         except BaseException as error:  # noqa: BLE001 - kept, for whoever called the guest
             if host is not None:
-                host.keep(error)
+                host.raised(error)
             return int(_new_trap(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
         return 0
 
     return _Callback(run)
-
-
-# As long as the process lives, as engines may.
-_callbacks: dict[str, Any] = {}
 
 
 _VALUE_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
@@ -116,8 +109,9 @@ def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, S
         module: the module that they are imported from.
         imports: their names, each with the types of its parameters, "i32" or "i64", of which 32 bits are passed on.
     """
+    known = state.import_callbacks
     for name, parameters in imports.items():
-        callback = _callbacks.get(name) or _callbacks.setdefault(name, _callback(name, len(parameters)))
+        callback = known.get(name) or known.setdefault(name, _callback(name, len(parameters)))
         types = [_VALUE_TYPES[parameter]() for parameter in parameters]
         function_type = wasmtime.FuncType(types, [wasmtime.ValType.i32()])
         names = (module.encode(), len(module), name.encode(), len(name))
@@ -140,13 +134,13 @@ class RawInstance:
         self._addresses: dict[str, int] = {}  # of functions
         self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
         if host is not None:
-            _hosts[self._context] = host
+            state.hosts[self._context] = host
         self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
         self._values_at = ctypes.addressof(self._values)
         self._trap = ctypes.c_void_p()
         self._trap_at = ctypes.addressof(self._trap)
 
-    def call(self, name: str, *arguments: int) -> int:
+    def call_export(self, name: str, *arguments: int) -> int:
         """Call an export that takes and returns 32-bit integers.
 
         Args:
@@ -171,9 +165,7 @@ class RawInstance:
 
     def _find(self, name: str, kind: Any) -> int:
         """The address of an export's handle."""
-        if not self._context:
-            msg = f"{name} is called after the instance was closed"
-            raise RuntimeError(msg)
+        self._check_open()
         extern: Any = _bindings.wasmtime_extern_t()
         encoded = name.encode()
         instance_at = ctypes.addressof(self._instance)
@@ -189,6 +181,12 @@ class RawInstance:
             self._addresses[name] = address
         return address
 
+    def _check_open(self) -> None:
+        """Refuse to pass the address of what is freed."""
+        if not self._context:
+            msg = "the instance was closed"
+            raise RuntimeError(msg)
+
     def _raise(self, error: int) -> None:
         if error:
             pointer = ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t))
@@ -199,17 +197,21 @@ class RawInstance:
 
     def memory(self) -> tuple[int, int]:
         """The memory's address in this process and its size in bytes; both can change with any call."""
+        self._check_open()
         return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
 
     def close(self) -> None:
-        """Free the memory now, whoever still refers to this object: a traceback, say. No call may follow."""
+        """Free the memory now, whoever still refers to this object: a traceback, say. Later uses raise RuntimeError."""
+        if not self._context:
+            return
         self._addresses.clear()
-        _hosts.pop(self._context, None)
+        state.hosts.pop(self._context, None)
         self._context = 0
         self._store.close()
 
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""
+        self._check_open()
         _set_epoch_deadline(self._context, ticks)
 
     def set_fuel(self, fuel: int) -> None:
@@ -218,6 +220,7 @@ class RawInstance:
         Raises:
             wasmtime.WasmtimeError: the engine doesn't count them.
         """
+        self._check_open()
         error = _set_fuel(self._context, fuel)
         if error:
             self._raise(error)

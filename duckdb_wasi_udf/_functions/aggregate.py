@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._functions.batch_split import merge
 from duckdb_wasi_udf._functions.inline import InlineFunction
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
-from duckdb_wasi_udf._guests.definition import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.instance import GuestInstance
@@ -40,39 +41,42 @@ class GroupFunction(ScalarFunction):
     kind = "aggregate"
 
     def __init__(
-        self, sandbox: TrustDomain, definition: Definition, signature: Callable[[GuestInstance], Signature]
+        self,
+        context: CallContext,
+        domain: TrustDomain,
+        definition: Definition,
+        signature: Callable[[GuestInstance], Signature],
     ) -> None:
         """Define the function: see `ScalarFunction`.
 
         Args:
-            sandbox: whose engine and limits apply.
+            context: the call that needs it.
+            domain: whose engine and limits apply.
             definition: the function over whole groups, or the class with `step` and `finish`.
             signature: makes the signature, whose first parameter says which piece of a group the others are.
         """
-        last = len(definition.units) - 1
-        over_groups = Unit(
-            source="_over_groups(_function)",
-            name=definition.units[last].name,
-            imports={"_over_groups": "_udf_aggregate:over_groups"},
-            links={"_function": last},
-        )
-        aggregate = replace(definition, units=(*definition.units, over_groups), hidden_arguments=1)
-        super().__init__(sandbox, aggregate, signature)
+        aggregate = replace(definition.wrapped("_udf_aggregate:over_groups"), hidden_arguments=1)
+        super().__init__(context, domain, aggregate, signature)
         self.source_hash = definition.source_hash
-        self.takes = _without_piece(self.signature)
+        self._signature = _without_piece(self.guest_signature)
         self._label = definition.label
 
-    def run(self, stops: int, columns: Sequence[pa.Array], length: int) -> pa.Array:  # noqa: ARG002 - the lists' own
+    @property
+    def signature(self) -> Signature:
+        """What the SQL function takes and returns."""
+        return self._signature
+
+    def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> pa.Array:  # noqa: ARG002 - the lists' own
         """Run one batch of groups: see `ScalarFunction.run`."""
         lists = [self._lists(number, column) for number, column in enumerate(columns, 1)]
         if not lists:
             msg = f"{self._label}: an aggregate takes at least one column; write list(x)"
             raise SignatureError(msg)
-        self.takes.bind([column.type for column in lists])  # for its message, which leaves the piece out
+        self._signature.bind([column.type for column in lists])  # for its message, which leaves the piece out
         sizes = np.maximum.reduce([np.diff(column.offsets.to_numpy()) for column in lists])
         calls = list(_calls(sizes, sum(column.nbytes for column in lists)))
-        results = [self._call(stops, lists, sizes, begin, end) for begin, end in calls]
-        return results[0] if len(results) == 1 else _joined(results)
+        results = [self._run_groups(context, lists, sizes, begin, end) for begin, end in calls]
+        return results[0] if len(results) == 1 else merge(results)
 
     def _lists(self, number: int, column: pa.Array) -> pa.ListArray:
         """A column of lists without NULLs, which stand for empty groups."""
@@ -88,7 +92,9 @@ class GroupFunction(ScalarFunction):
         sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         return _lists_of(column.flatten(), np.concatenate([[0], np.cumsum(sizes)]), column.type)
 
-    def _call(self, stops: int, lists: list[pa.ListArray], sizes: np.ndarray, begin: int, end: int) -> pa.Array:
+    def _run_groups(
+        self, context: CallContext, lists: list[pa.ListArray], sizes: np.ndarray, begin: int, end: int
+    ) -> pa.Array:
         """Run the groups from `begin` to `end`."""
         counts = np.maximum(1, -(-sizes[begin:end] // _PIECE_VALUES))
         lasts = np.cumsum(counts) - 1
@@ -105,7 +111,7 @@ class GroupFunction(ScalarFunction):
             starts = column.offsets.to_numpy()[begin : end + 1]
             ends = starts[group] + np.minimum(reached, np.diff(starts)[group])
             cut.append(_lists_of(column.values, np.concatenate([starts[:1], ends]), column.type))
-        results = super().run(stops, [pa.array(pieces), *cut], len(pieces))
+        results = super().run(context, [pa.array(pieces), *cut], len(pieces))
         return results if len(pieces) == end - begin else results.take(pa.array(lasts))
 
 
@@ -141,29 +147,6 @@ def _lists_of(values: pa.Array, offsets: np.ndarray, data_type: pa.ListType) -> 
     return pa.ListArray.from_arrays(
         pa.array(offsets - begin, pa.int32()), values.slice(begin, end - begin), type=data_type
     )
-
-
-def _joined(results: list[pa.Array]) -> pa.Array:
-    """The results of several calls; where their types were inferred and differ, each row keeps its own, in a union."""
-    parts = [_members(result) for result in results]
-    types = list(dict.fromkeys(kind for members, _ in parts for kind in members if not pa.types.is_null(kind)))
-    children = [
-        pa.concat_arrays([members.get(kind, pa.array([None] * len(codes), kind)) for members, codes in parts])
-        for kind in types or [pa.null()]
-    ]
-    if len(children) == 1:
-        return children[0]
-    numbers = [np.array([types.index(kind) if kind in types else 0 for kind in members]) for members, _ in parts]
-    tags = np.concatenate([number[codes] for number, (_, codes) in zip(numbers, parts, strict=True)])
-    return pa.UnionArray.from_sparse(pa.array(tags.astype(np.int8)), children)
-
-
-def _members(result: pa.Array) -> tuple[dict[pa.DataType, pa.Array], np.ndarray]:
-    """The values of each type, NULL where a row is of another, and which of the types each row is of."""
-    if not pa.types.is_union(result.type):
-        return {result.type: result}, np.zeros(len(result), dtype=np.int8)
-    members = [result.field(i) for i in range(result.type.num_fields)]
-    return {member.type: member for member in members}, result.type_codes.to_numpy()
 
 
 def _without_piece(signature: Signature) -> Signature:

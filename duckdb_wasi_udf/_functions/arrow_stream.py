@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._functions.signature import VARIANT
+from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-class Scan(Protocol):
-    """One pass over what a call gives."""
-
-    def next(self) -> pa.Array | None:
-        """Return the next rows; None when there are no more."""
-
-    def close(self) -> None:
-        """End the pass, at whatever step it is."""
+    from duckdb_wasi_udf._functions.scan import Scan
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 
 class ArrowStream:
     """A call of a table function in a query, as an object that exports Arrow: each scan of it calls the function anew.
 
     https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
+
+    Attributes:
+        declared: The SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
+        schema: The columns as the guest builds them.
     """
 
     def __init__(
         self,
+        domain: TrustDomain,
         label: str,
         declared: str,
         row_type: pa.DataType,
         column: str,
         scan: Callable[[], Scan],
-        report: Callable[[WasiUdfError], None],
     ) -> None:
         """Name the columns.
 
         Args:
+            domain: what the function belongs to.
             label: the function's name in errors.
-            declared: the SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
+            declared: the SQL type of its rows; VARIANT if nobody declared one.
             row_type: the type the guest builds.
             column: the name of the column when rows aren't STRUCTs.
             scan: begins a scan.
-            report: receives an error that gets another text here.
 
         Raises:
             SignatureError: two columns have the same name.
         """
+        self._domain = domain
         self.declared = declared
         self._scan = scan
-        self._report = report
         if _has_columns(row_type):
             self.schema = pa.schema(list(row_type))
         else:
@@ -71,19 +69,23 @@ class ArrowStream:
         return reader.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        cursor = self._scan()
+        scan = self._scan()
         try:
-            while (rows := cursor.next()) is not None:
+            while True:
+                with IncomingCall(self._domain) as context:
+                    rows = scan.next(context)
+                if rows is None:
+                    return
                 columns = rows.flatten() if _has_columns(rows.type) else [rows]
                 yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
         except WasiUdfError as error:
             # pyarrow adds the traceback to the text, which is the one thing that DuckDB passes on.
             raise self._explained(error).with_traceback(None) from None
         finally:
-            cursor.close()
+            scan.close()
 
     def _explained(self, error: WasiUdfError) -> WasiUdfError:
-        """The error, with what it takes to see why a row doesn't fit columns that nobody declared."""
+        """Return the error, with what it takes to see why a row doesn't fit columns that nobody declared."""
         inferred = self.declared == VARIANT
         if not inferred or not isinstance(error, GuestError) or "\n" in error.guest_traceback:  # the code itself raised
             return error
@@ -95,7 +97,7 @@ class ArrowStream:
             row=error.row,
             arguments=error.arguments,
         )
-        self._report(explained)
+        self._domain.report(explained)
         return explained
 
 

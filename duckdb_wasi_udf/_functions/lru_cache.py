@@ -1,4 +1,4 @@
-"""The functions of codes that queries bring along: those used last are kept."""
+"""LRU cache of functions made from inline code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class _Function(Protocol):
 
 _FunctionT = TypeVar("_FunctionT", bound=_Function)
 
-# Codes whose functions are kept; a query seldom has more than a few.
+# Functions that are cached; a query seldom has more than a few codes.
 MOST = 64
 
 
-class Recent(Generic[_FunctionT]):
-    """At most `MOST` functions by what they were made of; for use by many threads."""
+class LruCache(Generic[_FunctionT]):
+    """At most `MOST` functions by what they were made of; safe for use by many threads."""
 
     def __init__(self, drop: Callable[[_FunctionT], None]) -> None:
         """Begin with none.
 
         Args:
-            drop: called with one that gives way to others.
+            drop: called with one that is evicted.
         """
         self._drop = drop
         self._lock = threading.Lock()
         self._functions: OrderedDict[Hashable, _FunctionT] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], _FunctionT]) -> _FunctionT:
-        """The function of a key, made now if it isn't there; other threads needn't wait for that."""
+        """Return the function of a key, made now if it isn't there; other threads needn't wait for that."""
         with self._lock:
             if key in self._functions:
                 self._functions.move_to_end(key)
@@ -49,7 +49,7 @@ class Recent(Generic[_FunctionT]):
         return function
 
     def close(self) -> None:
-        """Close the functions, and keep them no longer."""
+        """Close the functions, and forget them."""
         with self._lock:
             for function in self._functions.values():
                 function.close()

@@ -9,19 +9,17 @@ from __future__ import annotations
 import __future__
 
 import ast
-import base64
 import contextlib
 import dis
 import functools
 import inspect
-import marshal
 import sys
 import textwrap
 import types
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._guests.definition import Definition, Unit
+from duckdb_wasi_udf._guests.definition import Definition, Unit, encode_values
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
@@ -29,16 +27,13 @@ from duckdb_wasi_udf._shared.interval import Interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Version 2 of the marshal format: read alike by every Python since 2.5, floats exact.
-_MARSHAL_VERSION = 2
-
 _PLAIN_SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _PLAIN_CONTAINERS = (tuple, list, set, frozenset)
 
 _Cached = type(functools.cache(len))
 
 
-def define(
+def ship(
     function: Callable[..., Any] | str,
     name: str,
     *,
@@ -132,7 +127,7 @@ class _Shipment:
             "source": source,
             "name": self._label if used_as is None else getattr(value, "__name__", used_as),
             "entry": entry,
-            "captured": base64.b64encode(marshal.dumps(captured, _MARSHAL_VERSION)).decode() if captured else None,
+            "captured": encode_values(captured) if captured else None,
             "imports": imports,
             "links": links,
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import marshal
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,15 @@ import pyarrow as pa
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
-from duckdb_wasi_udf._functions.table import Cursor, TableFunction
-from duckdb_wasi_udf._guests.definition import Unit
+from duckdb_wasi_udf._functions.scan import ScanRunner
+from duckdb_wasi_udf._functions.table_schema import inferred_row_type
+from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.instance import GuestInstance
@@ -25,40 +27,17 @@ if TYPE_CHECKING:
 
     Batches = Generator[pa.RecordBatch, None, None]
 
-# Runs in the guest. `function` is called for each row, or `process` of one object of it when it is a class; each gives
-# any number of rows, as `finish` does at the end, which the last argument tells. `strict` are the positions of those
-# arguments whose NULL is not for the function, `named` tells whether plain tuples are to have columns.
-_STEP = """
-made = function() if isinstance(function, type) else None
-process = function if made is None else getattr(made, "process", None)
-finish = getattr(made, "finish", None)
-if process is None:
-    raise TypeError(f"the class {function.__name__} needs a method process(self, ...), which is called for each row")
 
-def name_columns(row):
-    return {f"col{i}": value for i, value in enumerate(row)} if type(row) is tuple else row
+class MapFunction:
+    """A function over the rows of an input, with its signature for these.
 
-@wraps(process)
-def step(*row):
-    *row, last = row
-    if last:
-        rows = finish() if finish else ()
-    elif any(row[i] is None for i in strict):
-        return None
-    else:
-        rows = process(*row)
-    if isinstance(rows, (str, bytes, dict)):
-        raise TypeError(f"the function returned {type(rows).__name__}; it yields rows, or returns an iterable of them")
-    return list(map(name_columns, rows or ()) if named else rows or ())
-"""
-
-
-class Map:
-    """A function over the rows of an input, with its signature for these."""
+    Every scan has an instance of its own, whose state ends with it.
+    """
 
     def __init__(
         self,
-        sandbox: TrustDomain,
+        context: CallContext,
+        domain: TrustDomain,
         definition: Definition,
         signature: Callable[[GuestInstance], Signature],
         input_types: Sequence[pa.DataType],
@@ -66,7 +45,8 @@ class Map:
         """Define the function, so that its mistakes show now.
 
         Args:
-            sandbox: whose engine and limits apply.
+            context: the call that needs it.
+            domain: whose engine and limits apply.
             definition: the function, or a class with the methods `process` and, if wanted, `finish`.
             signature: makes its signature, whose result is one row, from the instance it was defined in.
             input_types: the types of the input's columns.
@@ -75,98 +55,106 @@ class Map:
             GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
             SignatureError: its annotations don't fit.
         """
+        self._domain = domain
         self._definition = definition
-        self.function = TableFunction(sandbox, self._stepping((), named=False), signature)
-        self.function.retire()  # every scan has an instance of its own, whose state ends with it
+        described = replace(_over_rows(definition, (), named=False), table=True)
+        self.signature, factory = InstanceFactory.define(domain, context, described, signature)
+        factory.drop_idle()
         self._types = tuple([with_small_offsets(data_type) for data_type in input_types])
-        self._arguments = self.function.takes.bind(self._types)
-        self._strict = tuple([i for i, (_, sees_null) in enumerate(self._arguments) if not sees_null])
+        self._arguments = self.signature.bind(self._types)
+        self._budget = Budget(definition.label, domain.limits.budget_seconds)
+        self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
 
-    def rows(self, batches: Callable[[], Batches], column: str) -> ArrowStream:
-        """What the function makes of an input.
+    def stream(self, context: CallContext, batches: Callable[[], Batches], column: str) -> ArrowStream:
+        """Return what the function makes of an input.
 
         Args:
+            context: the call that binds the query.
             batches: begins to read the input.
             column: the name of the column when rows aren't STRUCTs.
 
         Raises:
-            SignatureError: the rows have no declared type, and what the first batch of the input gives doesn't tell.
+            SignatureError: the rows have no declared type, and the first batch of the input doesn't show it.
             GuestError: the function raised in that batch.
         """
-        row_type = self.function.takes.result_type
+        row_type = self.signature.result_type
         if row_type is None:
             scan = MapScan(self, batches(), None)
             try:
-                row_type = self.function.inferred(scan.next())
+                row_type = inferred_row_type(self._definition.label, scan.next(context))
             finally:
                 scan.close()
-        declared = self.function.takes.return_type
         return ArrowStream(
+            self._domain,
             self._definition.label,
-            declared,
+            self.signature.return_type,
             row_type,
             column,
             lambda: MapScan(self, batches(), row_type),
-            self.function.sandbox.report,
         )
 
-    def start(self, row_type: pa.DataType | None) -> GuestInstance:
-        """A fresh instance, bound; with `row_type` None it infers the rows' type batch by batch."""
-        sandbox = self.function.sandbox
-        instance = sandbox.start(self._stepping(self._strict, named=row_type is None))
-        try:
-            # The function's last argument, and NULL in the call at the end, are for `step` to see.
-            arguments = [(data_type, True) for data_type, _ in self._arguments]
-            instance.bind([*arguments, (pa.bool_(), True)], None if row_type is None else pa.list_(row_type))
-        except BaseException:
-            sandbox.roster.drop(instance)
-            raise
-        return instance
+    def close(self) -> None:
+        """Close the instances; scans under way fail at their next step."""
+        for scan in list(self._scans):
+            scan.abandon()
+
+    # ---- for its scans ---------------------------------------------------------------------------------------------
+
+    def runner(self, row_type: pa.DataType | None) -> ScanRunner:
+        """Return the runner of a scan: see `ScanRunner`. With `row_type` None the rows' type is inferred."""
+        strict = tuple([i for i, (_, sees_null) in enumerate(self._arguments) if not sees_null])
+        factory = InstanceFactory(self._domain, _over_rows(self._definition, strict, named=row_type is None))
+        # The function's last argument, and NULL in the call at the end, are for the guest's `step` to see.
+        arguments = [*((data_type, True) for data_type, _ in self._arguments), (pa.bool_(), True)]
+        result_type = None if row_type is None else pa.list_(row_type)
+        runner = ScanRunner(
+            self._domain.instances, self._budget, lambda context: factory.start(context, arguments, result_type)
+        )
+        self._scans.add(runner)
+        return runner
 
     def columns(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """The arguments of a batch."""
+        """Return the arguments of a batch."""
         plain = zip(batch.columns, self._types, strict=True)
         columns = [column if column.type == to else column.cast(to) for column, to in plain]
         return [*columns, pa.nulls(len(batch), pa.bool_())]
 
     def last_columns(self) -> list[pa.Array]:
-        """The arguments of the call at the end."""
+        """Return the arguments of the call at the end."""
         return [*[pa.nulls(1, data_type) for data_type in self._types], pa.array([True])]
 
-    def _stepping(self, strict: tuple[int, ...], *, named: bool) -> Definition:
-        units = self._definition.units
-        captured = base64.b64encode(marshal.dumps({"strict": strict, "named": named}, 2)).decode()
-        unit = Unit(
-            source=_STEP,
-            name="step",
-            entry="step",
-            captured=captured,
-            imports={"wraps": "functools:wraps"},
-            links={"function": len(units) - 1},
-        )
-        return replace(self._definition, units=(*units, unit))
+
+def _over_rows(definition: Definition, strict: tuple[int, ...], *, named: bool) -> Definition:
+    """Return the definition of what is called for each row, and at the end: see `_udf_map.over_rows`."""
+    return definition.wrapped("_udf_map:over_rows", strict=strict, named=named)
 
 
-class MapScan(Cursor):
-    """One pass over the input, on an instance of its own."""
+class MapScan:
+    """One pass over the input: see `Scan`."""
 
-    def __init__(self, mapped: Map, batches: Batches, row_type: pa.DataType | None) -> None:
-        super().__init__(mapped.function, (), row_type)
-        self._map = mapped
+    def __init__(self, function: MapFunction, batches: Batches, row_type: pa.DataType | None) -> None:
+        """Prepare the pass.
+
+        Args:
+            function: the function.
+            batches: the input.
+            row_type: the type its rows must fit; None to infer it batch by batch.
+        """
+        self._function = function
+        self._runner = function.runner(row_type)
         self._batches = self._calls(batches)
 
-    def next(self) -> pa.Array | None:
-        """What the function gives for the next batch that it gives anything for; None at the end."""
-        for columns, length in self._batches:  # read before the clock starts: the input's time isn't the guest's
-            with self._lock, self._function.step() as step:
-                if self._instance is None:
-                    self._instance = self._map.start(self._row_type)
-                before = self._instance.guest_seconds
-                lists, _ = self._instance.call(columns, length, step.stops, step.seconds)
-                rows = lists.flatten() if pa.types.is_list(lists.type) else lists[:0]
-                step.done(self._instance, len(rows), before)
-            if self._abandoned:
-                self.abandon()
+    def next(self, context: CallContext) -> pa.Array | None:
+        """Return what the function returns for the next batch that it returns anything for: see `Scan.next`."""
+        for columns, length in self._batches:  # read outside of the step: the input's time isn't the guest's
+
+            def step(
+                context: CallContext, instance: GuestInstance, columns: list[pa.Array] = columns, length: int = length
+            ) -> pa.Array:
+                lists, _ = instance.call(context, columns, length)
+                return lists.flatten() if pa.types.is_list(lists.type) else lists[:0]
+
+            rows = self._runner.step(context, step)
             if len(rows):
                 return rows
         return None
@@ -174,14 +162,14 @@ class MapScan(Cursor):
     def close(self) -> None:
         """End the pass, at whatever batch it is."""
         self._batches.close()
-        super().close()
+        self._runner.finish(lambda _: False)
 
     def _calls(self, batches: Batches) -> Generator[tuple[list[pa.Array], int], None, None]:
         try:
             for batch in batches:
-                for start in range(0, len(batch), _abi.CURSOR_ROWS):
-                    part = batch[start : start + _abi.CURSOR_ROWS]
-                    yield self._map.columns(part), len(part)
-            yield self._map.last_columns(), 1
+                for start in range(0, len(batch), _abi.VECTOR_ROWS):
+                    part = batch[start : start + _abi.VECTOR_ROWS]
+                    yield self._function.columns(part), len(part)
+            yield self._function.last_columns(), 1
         finally:
             batches.close()

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import marshal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+# Version 2 of the marshal format: read alike by every Python since 2.5, floats exact.
+_MARSHAL_VERSION = 2
+
+
+def encode_values(values: dict[str, Any]) -> str:
+    """Return values as `Unit.captured` has them."""
+    return base64.b64encode(marshal.dumps(values, _MARSHAL_VERSION)).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +65,24 @@ class Definition:
 
     @classmethod
     def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
-        """The definition of a function that is all in one text; `name` is its file name in tracebacks."""
+        """Return the definition of a function that is all in one text; `name` is its file name in tracebacks."""
         return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
+
+    def wrapped(self, by: str, **values: Any) -> Definition:
+        """Return the definition of what a function of the guest's makes of this one.
+
+        Args:
+            by: "module:function" in wasm/python. It is called with the function.
+            values: further arguments: values that marshal carries.
+        """
+        unit = Unit(
+            source=f"_wrap(_function, {''.join(f'{name}={name}, ' for name in values)})",
+            name=by.rpartition(":")[2],
+            captured=encode_values(values) if values else None,
+            imports={"_wrap": by},
+            links={"_function": len(self.units) - 1},
+        )
+        return replace(self, units=(*self.units, unit))
 
     @property
     def is_text(self) -> bool:
@@ -68,7 +95,7 @@ class Definition:
         return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
 
     def encode(self) -> bytes:
-        """The JSON that `udf_define` takes."""
+        """Return the JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
         flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
         return json.dumps({"units": units, "described": self.described} | flags).encode()

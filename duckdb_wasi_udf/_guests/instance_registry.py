@@ -1,4 +1,4 @@
-"""All instances of a sandbox: how many there are, what memory they hold, and which of them give way to others."""
+"""All instances of a sandbox: how many there are, what memory they hold, and which of them are evicted for others."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._limits import ResourceLimits
 
 # Idle instances that may stand in for each other, the last used at the end.
-Shelf = list["GuestInstance"]
+IdleList = list["GuestInstance"]
 
 
-class Roster:
-    """Counts instances from their start to their end.
+class InstanceRegistry:
+    """Counts instances from their start to their end; safe for use by many threads.
 
-    Idle ones of any function give way, least recently used first, when there are too many or when they hold too much
-    memory; a new one waits while all are busy, for as long as a batch may take.
+    Idle ones of any function are evicted, least recently used first, when there are too many or when they hold too much
+    memory. A new one waits while all are busy, for as long as a batch may take.
     """
 
     def __init__(self, limits: ResourceLimits) -> None:
         self._limits = limits
         self._changed = threading.Condition()
-        self._idle: OrderedDict[GuestInstance, Shelf] = OrderedDict()
+        self._idle: OrderedDict[GuestInstance, IdleList] = OrderedDict()
         self._held: dict[GuestInstance, int] = {}  # bytes, as of the end of its last call
         self._starting = 0
         self._bytes = 0
         self._closed = False
 
     def __len__(self) -> int:
-        """The instances there are."""
+        """Return the number of instances."""
         return len(self._held) + self._starting
 
     @property
@@ -42,17 +42,17 @@ class Roster:
         """The memory they hold beyond the snapshot's, as of the end of the last call of each."""
         return self._bytes
 
-    def take(self, shelf: Shelf) -> GuestInstance | None:
-        """An idle instance, which is busy from now on."""
+    def take(self, idle: IdleList) -> GuestInstance | None:
+        """Return an idle instance, which is busy from now on; None if there is none."""
         with self._changed:
-            if not shelf:
+            if not idle:
                 return None
-            instance = shelf.pop()
+            instance = idle.pop()
             del self._idle[instance]
             return instance
 
-    def admit(self) -> None:
-        """Make room for one more, which `add` or `give_up` has to follow.
+    def reserve(self) -> None:
+        """Make room for one more; `started` or `start_failed` has to follow.
 
         Raises:
             LimitExceeded: all were busy for `timeout_seconds`.
@@ -72,20 +72,20 @@ class Roster:
                     raise LimitExceeded(msg, limit=limit, allowed=allowed)
             self._starting += 1
 
-    def add(self, instance: GuestInstance) -> None:
-        """The instance that was admitted has started."""
+    def started(self, instance: GuestInstance) -> None:
+        """Take the instance that room was reserved for; it is busy."""
         with self._changed:
             self._starting -= 1
             self._held[instance] = 0
 
-    def give_up(self) -> None:
-        """The instance that was admitted didn't start."""
+    def start_failed(self) -> None:
+        """Free the room that was reserved."""
         with self._changed:
             self._starting -= 1
             self._changed.notify()
 
-    def put_back(self, shelf: Shelf, instance: GuestInstance) -> None:
-        """A busy instance is idle."""
+    def release(self, idle: IdleList, instance: GuestInstance) -> None:
+        """Put a busy instance on an idle list, unless it has grown too large."""
         grown = instance.grown_bytes
         with self._changed:
             if self._closed or grown > self._limits.recycle_memory_bytes:
@@ -93,34 +93,34 @@ class Roster:
                 return
             self._bytes += grown - self._held[instance]
             self._held[instance] = grown
-            shelf.append(instance)
-            self._idle[instance] = shelf
+            idle.append(instance)
+            self._idle[instance] = idle
             while self._bytes > self._limits.total_memory_bytes and self._idle:
                 self._evict()
             self._changed.notify()
 
     def drop(self, instance: GuestInstance) -> None:
-        """End a busy instance."""
+        """Close a busy instance."""
         with self._changed:
             self._drop(instance)
 
-    def clear(self, shelf: Shelf) -> None:
-        """End what is idle on a shelf."""
+    def drop_idle(self, idle: IdleList) -> None:
+        """Close the instances on an idle list."""
         with self._changed:
-            for instance in shelf:
+            for instance in idle:
                 del self._idle[instance]
                 self._drop(instance)
-            shelf.clear()
+            idle.clear()
 
     def close(self) -> None:
-        """End all that are idle, and the others when their calls are done."""
+        """Close all that are idle now, and the others when they are released."""
         with self._changed:
             self._closed = True
             while self._idle:
                 self._evict()
 
     def _full(self) -> str | None:
-        """The limit that allows no further instance."""
+        """Return the limit that allows no further instance."""
         if len(self) >= self._limits.instances:
             return "instances"
         if self._bytes >= self._limits.total_memory_bytes and self._held:
@@ -128,11 +128,11 @@ class Roster:
         return None
 
     def _evict(self) -> None:
-        instance, shelf = self._idle.popitem(last=False)
-        shelf.remove(instance)
+        instance, idle = self._idle.popitem(last=False)
+        idle.remove(instance)
         self._drop(instance)
 
     def _drop(self, instance: GuestInstance) -> None:
         self._bytes -= self._held.pop(instance, 0)
-        instance.discard()
+        instance.close()
         self._changed.notify()

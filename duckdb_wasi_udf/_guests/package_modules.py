@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import GuestError, LimitExceeded, PackageError
-from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.definition import Definition, Unit
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._limits import MIB, DataLimits, ResourceLimits
 from duckdb_wasi_udf._packages.collect import Packages, native_code
@@ -29,24 +30,15 @@ if TYPE_CHECKING:
 # What the guest calls the directory of all packages, in questions, tracebacks and `__file__` (_udf_packages.py).
 ROOT = "/packages/"
 
-# A source that doesn't compile is compiled again by the guest that imports it, for the error.
-_COMPILER = """
-import marshal
-def compiler(source: bytes, path: str) -> bytes | None:
-    try:
-        return marshal.dumps(compile(source, path, "exec", dont_inherit=True))
-    except Exception as error:
-        if isinstance(error, MemoryError) and not error.args:  # with some, the parser's own limit
-            raise
-        return None
-"""
+# What a guest runs that compiles (wasm/python/_udf_compiler.py).
+_COMPILER = Unit(source="_compile", name="compiler", imports={"_compile": "_udf_compiler:compile_module"})
 _NOT_COMPILED = b""
 
 # Of compiling one module. Six seconds and 240 MiB were measured for one of half a megabyte of nested literals.
 _LIMITS = ResourceLimits(timeout_seconds=60.0, memory_bytes=1024 * MIB)
 
 
-class Modules:
+class PackageModules:
     """Answers what guests ask of their packages; safe for use by many threads.
 
     Attributes:
@@ -99,7 +91,8 @@ class Modules:
             imports = "".join(f"import {module}\n" for module in left_out.modules)
             definition = Definition.from_source(f"{imports}lambda: None", left_out.label)
             try:
-                GuestInstance(engine, definition, limits, DataLimits(), (self.find,)).discard()
+                with CallContext(engine.clock) as context:
+                    GuestInstance(context, engine, definition, limits, DataLimits(), (self.find,)).close()
             except GuestError as error:
                 last_line = error.guest_traceback.strip().rpartition("\n")[2]
                 raise native_code(left_out.label, left_out.native, f" (without it: {last_line})") from error
@@ -131,9 +124,9 @@ class Modules:
         """The compiled module from the user's cache, where it is put if it isn't there."""
         directory = cache_files.directory() / "modules"
         cache_files.make_private(directory)
-        parts = (self._guest.sha256, _COMPILER, path, hashlib.sha256(source).hexdigest())
+        parts = (self._guest.sha256, path, hashlib.sha256(source).hexdigest())
         file = directory / f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.code"
-        code = cache_files.kept(file)
+        code = cache_files.read_checked(file)
         if code is None:
             # The thread's own stack is in use by the guest that imports.
             try:
@@ -141,7 +134,7 @@ class Modules:
             except LimitExceeded as error:
                 msg = f"{path} takes more than {error.limit}={error.allowed:,} to compile"
                 raise PackageError(msg) from error
-            cache_files.keep(file, code)
+            cache_files.write_checked(file, code)
         return code
 
     def _compile(self, path: str, source: bytes) -> bytes:
@@ -149,14 +142,15 @@ class Modules:
         engine = self._engine
         if engine is None:
             engine = self._engine = load_engine(self._guest, timeout_seconds=_LIMITS.timeout_seconds)
-        definition = Definition.from_source(_COMPILER, f"compiling {path}")
-        instance = GuestInstance(engine, definition, _LIMITS, DataLimits())
-        try:
-            instance.bind([(pa.binary(), False), (pa.string(), False)], pa.binary())
-            arguments = [pa.array([source], pa.binary()), pa.array([ROOT + path])]
-            (code,) = instance.call(arguments, 1)[0].to_pylist()
-        finally:
-            instance.discard()
+        definition = Definition(label=f"compiling {path}", units=(_COMPILER,))
+        with CallContext(engine.clock) as context:
+            instance = GuestInstance(context, engine, definition, _LIMITS, DataLimits())
+            try:
+                instance.bind(context, [(pa.binary(), False), (pa.string(), False)], pa.binary())
+                arguments = [pa.array([source], pa.binary()), pa.array([ROOT + path])]
+                (code,) = instance.call(context, arguments, 1)[0].to_pylist()
+            finally:
+                instance.close()
         return _NOT_COMPILED if code is None else code
 
 

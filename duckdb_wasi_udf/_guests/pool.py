@@ -1,4 +1,4 @@
-"""Instances of one function, each serving one call at a time."""
+"""Instances of one function for arguments of certain types, each serving one call at a time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from duckdb_wasi_udf._errors import GuestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.budget import Budget
-    from duckdb_wasi_udf._guests.instance import GuestInstance
-    from duckdb_wasi_udf._guests.instance_registry import Roster, Shelf
+    from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+    from duckdb_wasi_udf._guests.instance_registry import IdleList, InstanceRegistry
 
 
 class Pool:
@@ -25,34 +26,47 @@ class Pool:
     """
 
     def __init__(
-        self, start: Callable[[], GuestInstance], roster: Roster, budget: Budget, *, reuse: bool = True
+        self,
+        factory: InstanceFactory,
+        arguments: Sequence[tuple[pa.DataType, bool]],
+        result_type: pa.DataType | None,
+        instances: InstanceRegistry,
+        budget: Budget,
+        *,
+        reuse: bool = True,
     ) -> None:
         """Create an empty pool.
 
         Args:
-            start: makes an instance that is ready to be called, and known to the roster.
-            roster: the sandbox's instances.
+            factory: starts instances of the function.
+            arguments: each argument's type, and whether the function sees its NULLs.
+            result_type: the type of results; None to infer it batch by batch.
+            instances: the sandbox's instances.
             budget: the time of the function.
             reuse: an instance serves many calls; otherwise each call gets a fresh one.
         """
-        self._start = start
-        self._roster = roster
+        self._factory = factory
+        self._arguments = arguments
+        self._result_type = result_type
+        self._instances = instances
         self._budget = budget
         self._reuse = reuse
-        self._shelf: Shelf = []
+        self._idle: IdleList = []
 
-    def call(self, stops: int, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+    def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
         began = time.monotonic()
-        budget = self._budget.begin(began)
+        context.budget_seconds = self._budget.begin(began)
         rows = None
         guest_seconds, memory_bytes = 0.0, 0
         try:
-            instance = self._roster.take(self._shelf) or self._start()
+            instance = self._instances.take(self._idle) or self._factory.start(
+                context, self._arguments, self._result_type
+            )
             sound = False
             before = instance.guest_seconds
             try:
-                result = instance.call(columns, length, stops, budget)
+                result = instance.call(context, columns, length)
                 sound = True
                 rows = length
             except GuestError:
@@ -64,9 +78,9 @@ class Pool:
                 if sound:  # any other may be gone already, and its memory with it
                     guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
                 if sound and self._reuse:
-                    self._roster.put_back(self._shelf, instance)
+                    self._instances.release(self._idle, instance)
                 else:
-                    self._roster.drop(instance)
+                    self._instances.drop(instance)
         finally:
             self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
         return result
@@ -74,9 +88,9 @@ class Pool:
     @property
     def idle(self) -> int:
         """The instances that wait for a call."""
-        return len(self._shelf)
+        return len(self._idle)
 
     def close(self) -> None:
-        """Drop the idle instances, and those that are running when their call is done."""
+        """Close the idle instances now, and those that are running when their call is done."""
         self._reuse = False
-        self._roster.clear(self._shelf)
+        self._instances.drop_idle(self._idle)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-import weakref
 from typing import Protocol
 
-from duckdb_wasi_udf._engine.epoch_clock import TICK_SECONDS, ticker
+from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.ticker import TICK_SECONDS
 
 # How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
 # before its threads are taken to have ended: other threads of Python may be in a query, or only DuckDB's own.
@@ -29,18 +29,16 @@ class Closable(Protocol):
         """Stop the calls that are running."""
 
 
-_open: weakref.WeakSet[Closable] = weakref.WeakSet()
-
-
 def close_at_exit(domain: Closable) -> None:
     """Have a trust domain closed at the end of the process, for as long as it is alive."""
-    _open.add(domain)
+    state.open_domains.add(domain)
 
 
 @atexit.register
 def _leave() -> None:
     """End what runs on other threads: DuckDB aborts the process if one of its calls comes back to no interpreter."""
-    domains = list(_open)
+    ticker = state.ticker
+    domains: list[Closable] = list(state.open_domains)
     for domain in domains:
         domain.close()
     if not ticker.ran_lately:

@@ -1,12 +1,13 @@
-"""What guests have asked of the host's functions, kept for whoever wants to know."""
+"""The record of the calls that guests make of host functions."""
 
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import deque
 from typing import NamedTuple
 
-# Some megabytes: a record is a tuple of nine small objects.
+# Some megabytes: a record is an object of ten small ones.
 RECORDS = 10_000
 
 
@@ -36,16 +37,68 @@ class HostCallRecord(NamedTuple):
     detail: str | None
 
 
+class PendingRecord:
+    """A call that is under way: what `HostCallRecord` says, filled in as it becomes known."""
+
+    __slots__ = (
+        "_began",
+        "bytes_in",
+        "bytes_out",
+        "called_at",
+        "called_by",
+        "detail",
+        "host_function",
+        "outcome",
+        "rows",
+        "seconds",
+    )
+
+    def __init__(self, host_function: str, called_by: str) -> None:
+        """Begin the record of a call.
+
+        Args:
+            host_function: the name of the function.
+            called_by: the name of the sandboxed function.
+        """
+        self.host_function = host_function
+        self.called_by = called_by
+        self.called_at = time.time()  # seconds since 1970
+        self._began = time.perf_counter()
+        self.rows = self.bytes_in = self.bytes_out = 0
+        self.seconds = 0.0
+        self.outcome = "over quota"
+        self.detail: str | None = None
+
+    def elapsed(self) -> float:
+        """Return the seconds since the call began."""
+        return time.perf_counter() - self._began
+
+    def finished(self) -> HostCallRecord:
+        """Return the record as users see it."""
+        return HostCallRecord(
+            called_at=dt.datetime.fromtimestamp(self.called_at, dt.UTC),
+            host_function=self.host_function,
+            called_by=self.called_by,
+            rows=self.rows,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            seconds=self.seconds,
+            outcome=self.outcome,
+            detail=self.detail,
+        )
+
+
 class Audit:
     """The newest records of a sandbox; safe for use by many threads."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, tuple[str, str, int, int, int, float, str, str | None]]] = deque(maxlen=RECORDS)
+        self._kept: deque[PendingRecord] = deque(maxlen=RECORDS)
 
-    def add(self, at: float, *told: *tuple[str, str, int, int, int, float, str, str | None]) -> None:
-        """Keep a record: `at` in seconds since 1970, then the fields of `HostCallRecord`."""
-        self._kept.append((at, told))
+    def add(self, record: PendingRecord) -> None:
+        """Take the record of a call that has ended."""
+        record.seconds = record.elapsed()
+        self._kept.append(record)
 
     def records(self) -> list[HostCallRecord]:
-        """What is kept, oldest first."""
-        return [HostCallRecord(dt.datetime.fromtimestamp(at, dt.UTC), *told) for at, told in self._kept.copy()]
+        """Return the records, oldest first."""
+        return [record.finished() for record in self._kept.copy()]

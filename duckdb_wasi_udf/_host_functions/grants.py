@@ -13,13 +13,14 @@ from duckdb_wasi_udf._arrow.write_schema import encode_schemas
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._host_functions.audit import Audit
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction
-from duckdb_wasi_udf._host_functions.quota import Query
+from duckdb_wasi_udf._host_functions.quota import QueryUsage
 from duckdb_wasi_udf._host_functions.values import given, returned, wire_type
-from duckdb_wasi_udf._process.abandonable_calls import Threads
+from duckdb_wasi_udf._process.abandonable_calls import AbandonableCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._host_functions.annotations import HostValue
 
 # What guests find the description under, and with a function's number its types.
@@ -40,7 +41,7 @@ class Granted:
         wire_types: of each argument.
     """
 
-    def __init__(self, host: HostFunction, arrow_type_of: Callable[[str], pa.DataType]) -> None:
+    def __init__(self, host: HostFunction, sql_type_of: SqlTypeOf) -> None:
         """Find the types.
 
         Raises:
@@ -48,19 +49,19 @@ class Granted:
         """
         self.name = host.name
         self.host = host
-        types = [self._find(argument, arrow_type_of) for argument in host.arguments]
+        types = [self._find(argument, sql_type_of) for argument in host.arguments]
         typed = list(zip(host.arguments, types, strict=True))
         self.wire_types = [self._wire(argument, data_type) for argument, data_type in typed]
         self._given = [given(argument, data_type) for argument, data_type in typed]
-        self._result_type = self._find(host.result, arrow_type_of)
+        self._result_type = self._find(host.result, sql_type_of)
         self._wire(host.result, self._result_type)
         self._returned = returned(host.name, host.result, self._result_type)
 
-    def _find(self, value: HostValue, arrow_type_of: Callable[[str], pa.DataType]) -> pa.DataType:
+    def _find(self, value: HostValue, sql_type_of: SqlTypeOf) -> pa.DataType:
         if isinstance(value.type, pa.DataType):
             return with_small_offsets(value.type)
         try:
-            found = arrow_type_of(value.type)
+            found = sql_type_of(value.type).arrow_type
         except KeyError as error:
             msg = f"{self.name}: the type {value.type!r} of {value.name} is not one DuckDB knows"
             raise SignatureError(msg) from error
@@ -113,7 +114,7 @@ class Granted:
             msg = f"the gate of {self.name} refused the call"
             raise RefusedError(msg)
 
-    def call(self, columns: Sequence[pa.Array], rows: int) -> pa.Array:
+    def run(self, columns: Sequence[pa.Array], rows: int) -> pa.Array:
         """Call the function.
 
         Args:
@@ -156,15 +157,15 @@ class Grants:
         functions: in the order of their numbers.
         audit: the record of their calls.
         query: what was used of the quotas.
-        threads: those on which functions with a time-out run.
+        calls: makes the calls of functions with a timeout.
     """
 
-    def __init__(self, functions: Iterable[HostFunction], arrow_type_of: Callable[[str], pa.DataType]) -> None:
+    def __init__(self, functions: Iterable[HostFunction], sql_type_of: SqlTypeOf) -> None:
         """Take the functions.
 
         Args:
             functions: what is granted.
-            arrow_type_of: looks up a SQL type, or raises KeyError.
+            sql_type_of: looks up a SQL type, or raises KeyError.
 
         Raises:
             SignatureError: two have one name, one is no host function, or a type can't be passed.
@@ -177,10 +178,10 @@ class Grants:
             if function.name in [granted.name for granted in self.functions]:
                 msg = f"two host functions are called {function.name}; give one another name="
                 raise SignatureError(msg)
-            self.functions.append(Granted(function, arrow_type_of))
+            self.functions.append(Granted(function, sql_type_of))
         self.audit = Audit()
-        self.query = Query(len(self.functions))
-        self.threads = Threads()
+        self.query = QueryUsage(len(self.functions))
+        self.calls = AbandonableCalls()
         self._description = json.dumps([granted.description for granted in self.functions]).encode()
 
     def find(self, name: str, base: int) -> bytes | None:

@@ -6,7 +6,6 @@ Numbers, names, pointers and lengths come from the guest and are checked before 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -18,18 +17,19 @@ from duckdb_wasi_udf._arrow.read_result import read_arguments
 from duckdb_wasi_udf._arrow.write_batch import Batch
 from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS
 from duckdb_wasi_udf._errors import LimitExceeded
+from duckdb_wasi_udf._host_functions.audit import PendingRecord
 from duckdb_wasi_udf._host_functions.grants import RefusedError
 from duckdb_wasi_udf._host_functions.quota import Meter
-from duckdb_wasi_udf._host_functions.reentry import running
+from duckdb_wasi_udf._host_functions.reentry import run_host_function
 from duckdb_wasi_udf._process.abandonable_calls import AbandonedError, StoppedError
 from duckdb_wasi_udf._text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
     from duckdb_wasi_udf._engine.deadline import Deadline
-    from duckdb_wasi_udf._engine.epoch_clock import Clock
     from duckdb_wasi_udf._engine.raw_instance import RawInstance
     from duckdb_wasi_udf._host_functions.grants import Granted, Grants
     from duckdb_wasi_udf._limits import ResourceLimits
@@ -47,12 +47,11 @@ _RECORDED_CHARACTERS = 500
 
 
 class HostCalls:
-    """Answers the imports of one instance, for the thread that called the guest.
+    """Answers the imports of one instance, on the thread that called the guest.
 
     Attributes:
         error: what ended the guest's call, if an answer did.
         failure: what the first host function raised that failed in the guest's call; the guest doesn't know it.
-        stops: the clock's count of stops when the guest's call began.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class HostCalls:
             self._meter = Meter(label, [granted.name for granted in grants.functions], limits, grants.query)
         self.error: BaseException | None = None
         self.failure: BaseException | None = None
-        self.stops = 0
         self._waiting: Batch | None = None  # a response that the guest had no room for
         self._answers: dict[str, Callable[..., int]] = {
             _abi.HOST_IMPORT: self._import,
@@ -89,21 +87,24 @@ class HostCalls:
             _abi.HOST_TAKE: self._take,
         }
 
-    def attach(self, raw: RawInstance, deadline: Deadline, clock: Clock) -> None:
+    def attach(self, raw: RawInstance, deadline: Deadline) -> None:
         """Take the instance whose imports are answered."""
         self._raw = raw
         self._deadline = deadline
-        self._clock = clock
 
-    def begin(self, stops: int) -> None:
-        """The guest is to be called, at the clock's count of stops; `end` has to follow."""
-        self.stops = stops
+    def begin(self, context: CallContext) -> None:
+        """Prepare for a call of the guest; `end` has to follow.
+
+        Args:
+            context: the call that the guest works for.
+        """
+        self._context = context
         self.failure = None
         if self._meter is not None:
             self._meter.begin()
 
     def end(self) -> None:
-        """The guest's call has ended."""
+        """Report the end of the guest's call."""
         self._waiting = None
         if self._meter is not None:
             self._meter.end()
@@ -116,9 +117,9 @@ class HostCalls:
         try:
             return self._answers[name](*arguments)
         finally:
-            self._deadline.resume(self.stops)
+            self._deadline.resume(self._context)
 
-    def keep(self, error: BaseException) -> None:
+    def raised(self, error: BaseException) -> None:
         """Keep what ended the guest's call."""
         self.error = error
 
@@ -160,45 +161,83 @@ class HostCalls:
         grants, meter = self._grants, self._meter
         if grants is None or meter is None or not 0 <= number < len(grants.functions):
             return _abi.ABSENT
-        granted = grants.functions[number]
-        at, began = time.time(), time.perf_counter()
-        rows = bytes_in = bytes_out = 0
-        outcome, detail = "over quota", None
+        record = PendingRecord(grants.functions[number].name, self._label)
         try:
-            meter.count_call(number)
-            columns, rows, bytes_in = read_arguments(
-                memory,
-                arguments_at,
-                granted.wire_types,
-                meter.bytes_left(number),
-                lambda size: meter.too_many_bytes(number, size),
-            )
-            try:
-                response = Batch([self._run(granted, columns, rows, bytes_in)], rows)
-            except KeyboardInterrupt:
-                raise
-            except StoppedError:
-                outcome = "cancelled"
-                return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
-            except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
-                outcome, status = _outcome(error)
-                detail = _described(error)
-                self._note(granted.name, outcome, error)
-                meter.count(number, bytes_in, time.perf_counter() - began)
-                return status
-            bytes_out = response.size(0) + rows
-            meter.count(number, bytes_in + bytes_out, time.perf_counter() - began)
-            outcome = "ok"
+            response = self._serve(grants, meter, number, memory, arguments_at, record)
         except LimitExceeded as error:
-            detail = _described(error)
+            record.detail = _described(error)
             raise
         except BaseException as error:
-            outcome, detail = "failed", _described(error)
+            record.outcome, record.detail = "failed", _described(error)
             raise
         finally:
-            seconds = time.perf_counter() - began
-            grants.audit.add(at, granted.name, self._label, rows, bytes_in, bytes_out, seconds, outcome, detail)
-        return self._respond(response, memory, out, out_size)
+            grants.audit.add(record)
+        return response if isinstance(response, int) else self._respond(response, memory, out, out_size)
+
+    def _serve(
+        self, grants: Grants, meter: Meter, number: int, memory: LinearMemory, arguments_at: int, record: PendingRecord
+    ) -> Batch | int:
+        """Return the response to a call, or the status that tells the guest why there is none.
+
+        Raises:
+            LimitExceeded: the guest asks for more than its quotas allow.
+            ProtocolError: its arguments are not what they claim to be.
+        """
+        granted = grants.functions[number]
+        meter.count_call(number)
+        columns, record.rows, record.bytes_in = read_arguments(
+            memory,
+            arguments_at,
+            granted.wire_types,
+            meter.bytes_left(number),
+            lambda size: meter.too_many_bytes(number, size),
+        )
+        try:
+            response = Batch([self._run(grants, granted, columns, record)], record.rows)
+        except KeyboardInterrupt:
+            raise
+        except StoppedError:
+            record.outcome = "cancelled"
+            return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
+        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
+            record.outcome, status = _outcome(error)
+            record.detail = _described(error)
+            self._note(granted.name, record.outcome, error)
+            meter.count(number, record.bytes_in, record.elapsed())
+            return status
+        record.bytes_out = response.size(0) + record.rows
+        meter.count(number, record.bytes_in + record.bytes_out, record.elapsed())
+        record.outcome = "ok"
+        return response
+
+    def _run(self, grants: Grants, granted: Granted, columns: list[pa.Array], record: PendingRecord) -> pa.Array:
+        """Call a host function if its gate lets it; no guest may be called from either."""
+
+        def checked() -> pa.Array:
+            granted.check(columns, record.rows, record.bytes_in)
+            return granted.run(columns, record.rows)
+
+        def run() -> pa.Array:
+            return run_host_function(granted.name, checked)
+
+        timeout_seconds = granted.host.timeout_seconds
+        if timeout_seconds is None:
+            return run()
+        context = self._context
+        return grants.calls.call_with_timeout(run, timeout_seconds, lambda: context.stopped)
+
+    def _note(self, name: str, outcome: str, error: BaseException) -> None:
+        """Keep what went wrong for the host; in the log, once for each call of the guest.
+
+        Its text may be the guest's: it gets marked lines and no control characters, so that it can't look like records.
+        """
+        if self.failure is None:
+            self.failure = error
+            shown = "".join(traceback.format_exception(error))[-_LOGGED_CHARACTERS:].rstrip("\n").split("\n")
+            lines = "\n".join(f"  | {printable(line)}" for line in shown)
+            logger.warning("%s: the host function %s %s:\n%s", self._label, name, outcome, lines)
+
+    # ---- responses -----------------------------------------------------------------------------------------------
 
     def _take(self, out: int, out_size: int) -> int:
         """Write the response that there was no room for."""
@@ -217,35 +256,6 @@ class HostCalls:
         else:
             self._waiting = response
         return size
-
-    def _run(self, granted: Granted, columns: list[pa.Array], rows: int, size: int) -> pa.Array:
-        """Call a host function if its gate lets it; no guest may be called from either."""
-
-        def run() -> pa.Array:
-            thread = threading.get_ident()
-            running[thread] = granted.name
-            try:
-                granted.check(columns, rows, size)
-                return granted.call(columns, rows)
-            finally:
-                del running[thread]
-
-        timeout_seconds = granted.host.timeout_seconds
-        if timeout_seconds is None:
-            return run()
-        assert self._grants is not None
-        return self._grants.threads.call(run, timeout_seconds, lambda: self._clock.stopped_since(self.stops))
-
-    def _note(self, name: str, outcome: str, error: BaseException) -> None:
-        """Keep what went wrong for the host; in the log, once for each call of the guest.
-
-        Its text may be the guest's: it gets marked lines and no control characters, so that it can't look like records.
-        """
-        if self.failure is None:
-            self.failure = error
-            told = "".join(traceback.format_exception(error))[-_LOGGED_CHARACTERS:].rstrip("\n").split("\n")
-            lines = "\n".join(f"  | {printable(line)}" for line in told)
-            logger.warning("%s: the host function %s %s:\n%s", self._label, name, outcome, lines)
 
 
 def _described(error: BaseException) -> str:

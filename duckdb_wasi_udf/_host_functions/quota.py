@@ -17,7 +17,7 @@ _BATCH = ("host_batch", "host_function_batch")
 _QUERY = ("host_query", "host_function_query")
 
 
-class Usage:
+class QuotaUsage:
     """What was used of one quota: the fields of `HostQuota`."""
 
     __slots__ = ("bytes", "calls", "seconds")
@@ -32,7 +32,7 @@ class Usage:
         self.seconds = 0.0
 
 
-class Query:
+class QueryUsage:
     """The usage of all batches of a sandbox that count as one query: see `budget.Budget`; by many threads."""
 
     def __init__(self, n_functions: int) -> None:
@@ -42,7 +42,7 @@ class Query:
             n_functions: how many host functions there are.
         """
         self.lock = threading.Lock()
-        self.usages = [Usage() for _ in range(n_functions + 1)]  # the last is that of all together
+        self.usages = [QuotaUsage() for _ in range(n_functions + 1)]  # the last is that of all together
         self._running = 0
         self._last = float("-inf")
 
@@ -64,7 +64,7 @@ class Query:
 class Meter:
     """The usage of one instance, batch by batch, and its part in that of its query."""
 
-    def __init__(self, label: str, names: list[str], limits: ResourceLimits, query: Query) -> None:
+    def __init__(self, label: str, names: list[str], limits: ResourceLimits, query: QueryUsage) -> None:
         """Begin with nothing used.
 
         Args:
@@ -76,8 +76,8 @@ class Meter:
         self._label = label
         self._names = names
         self._query = query
-        self._usages = [Usage() for _ in query.usages]
-        self._limits: list[list[tuple[Usage, HostQuota, str]]] = []
+        self._usages = [QuotaUsage() for _ in query.usages]
+        self._limits: list[list[tuple[QuotaUsage, HostQuota, str]]] = []
         for number in range(len(names)):
             pairs = [(self._usages, _BATCH), (query.usages, _QUERY)]
             quotas = [(usages[i], fields[0 if i < 0 else 1]) for usages, fields in pairs for i in (-1, number)]

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING, TypeVar
 
 from duckdb_wasi_udf._errors import WasiUdfError
+from duckdb_wasi_udf._process import state
 
-# The host functions that are running, by the thread each runs on.
-running: dict[int, str] = {}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Result = TypeVar("_Result")
+
+
+def run_host_function(name: str, run: Callable[[], _Result]) -> _Result:
+    """Run a host function, on a thread that can't start guests meanwhile."""
+    thread = threading.get_ident()
+    state.running_host_functions[thread] = name
+    try:
+        return run()
+    finally:
+        del state.running_host_functions[thread]
 
 
 def check_no_reentry(label: str) -> None:
@@ -18,7 +32,7 @@ def check_no_reentry(label: str) -> None:
     Raises:
         WasiUdfError: the thread is inside one.
     """
-    name = running.get(threading.get_ident())
+    name = state.running_host_functions.get(threading.get_ident())
     if name is not None:
         msg = (
             f"{label}: a sandboxed function can't run inside the host function {name}, while the one that called it "

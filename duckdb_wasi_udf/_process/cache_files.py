@@ -65,13 +65,17 @@ def replace(path: Path, data: bytes) -> None:
         raise _unwritable(path.parent, error) from error
 
 
-def keep(path: Path, data: bytes) -> None:
-    """Write a file that `kept` reads: a hash of its name and the data, then the data. Errors are those of `replace`."""
+def write_checked(path: Path, data: bytes) -> None:
+    """Write a file for `read_checked`: a hash of its name and the data, then the data.
+
+    Raises:
+        ArtifactError: it can't be written.
+    """
     replace(path, _digest(path, data) + data)
 
 
-def kept(path: Path) -> bytes | None:
-    """What `keep` wrote; None when there is no such file, or not as it was written."""
+def read_checked(path: Path) -> bytes | None:
+    """Return what `write_checked` wrote; None when there is no such file, or not as it was written."""
     try:
         contents = path.read_bytes()
     except OSError:

@@ -12,6 +12,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.worker import Worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,59 +28,44 @@ _MARGIN_BYTES = 2**19
 
 _OWN_STACK_BYTES = 4 * 2**20
 
-# Threads whose stack is large enough, by both of their identities: each alone is soon another thread's.
-_sufficient: dict[tuple[int, int], bool] = {}
+# The most threads that are remembered.
 _MAX_KNOWN = 1000
 
-_starting = threading.Lock()
 
-
-def call(function: Callable[..., _Result], *arguments: Any) -> _Result:
+def call_with_room(function: Callable[..., _Result], *arguments: Any) -> _Result:
     """Call a function where the stack has room for a guest: here, or on a thread started for it (some 0.4 ms)."""
     thread = (threading.get_ident(), threading.get_native_id())
-    sufficient = _sufficient.get(thread)
+    known = state.sufficient_stacks
+    sufficient = known.get(thread)
     if sufficient is None:
-        if len(_sufficient) >= _MAX_KNOWN:
-            _sufficient.clear()
-        sufficient = _sufficient[thread] = stack_bytes() >= WASM_STACK_BYTES + _MARGIN_BYTES
+        if len(known) >= _MAX_KNOWN:
+            known.clear()
+        sufficient = known[thread] = stack_bytes() >= WASM_STACK_BYTES + _MARGIN_BYTES
     return function(*arguments) if sufficient else call_on_own_thread(function, *arguments)
 
 
 def call_on_own_thread(function: Callable[..., _Result], *arguments: Any) -> _Result:
-    results: list[_Result] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            results.append(function(*arguments))
-        except BaseException as error:  # noqa: BLE001 - raised again below, where it belongs
-            errors.append(error)
-        finally:
-            done.set()
-
-    with _starting:
+    """Call a function on a thread that is started for it, with a stack that has room for a guest."""
+    worker = Worker(lambda: function(*arguments), "duckdb-wasi-udf-stack")
+    with state.thread_starting:
         previous = threading.stack_size(_OWN_STACK_BYTES)
         try:
-            thread = threading.Thread(target=work, name="duckdb-wasi-udf-stack", daemon=True)
-            thread.start()
+            worker.start()
         finally:
             threading.stack_size(previous)
     interrupted: BaseException | None = None
-    while not done.is_set():
+    while not worker.done.is_set():
         try:
-            done.wait()
+            worker.done.wait()
         except BaseException as error:  # noqa: BLE001 - a Ctrl-C, which stops the guest: its memory is in use until then
             interrupted = error
     if interrupted is not None:
         raise interrupted
-    if errors:
-        raise errors.pop()
-    return results[0]
+    return worker.result()
 
 
 def stack_bytes() -> int:
-    """The size of the calling thread's stack."""
+    """Return the size of the calling thread's stack."""
     if sys.platform == "win32":
         low, high = ctypes.c_size_t(), ctypes.c_size_t()
         ctypes.windll.kernel32.GetCurrentThreadStackLimits(ctypes.byref(low), ctypes.byref(high))

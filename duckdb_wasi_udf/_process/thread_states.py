@@ -31,8 +31,8 @@ class ThreadStates:
         self._batches: dict[tuple[int, int], int] = {}  # of threads, by both identities: each is soon another's
         self.kept = 0
 
-    def keep(self) -> None:
-        """A batch has come on this thread: keep its state from now on if that pays."""
+    def keep_alive(self) -> None:
+        """Count a batch on this thread, and make its state last as long as the thread if that pays."""
         if hasattr(self._lasting, "seen"):
             return
         self._lasting.seen = True
@@ -46,6 +46,3 @@ class ThreadStates:
             del self._batches[thread]
         elif len(self._batches) > MOST_KEPT:
             self._batches.clear()
-
-
-thread_states = ThreadStates()

@@ -12,7 +12,7 @@ import logging
 import threading
 import weakref
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -20,18 +20,20 @@ from duckdb.func import ARROW
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
 from duckdb_wasi_udf._sql.macros import drop_macro, is_ours
-from duckdb_wasi_udf._sql.streams import Streams
+from duckdb_wasi_udf._sql.registration import ignoring_context
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from duckdb_wasi_udf._functions.scalar import ScalarFunction
-    from duckdb_wasi_udf._functions.table import TableFunction
-    from duckdb_wasi_udf._host_functions.audit import HostCallRecord
+    from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._functions.registered import RegisteredFunction
+    from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
+    from duckdb_wasi_udf._sql.streams import Streams
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
 
@@ -94,33 +96,6 @@ class _Lost:
     problem: str
 
 
-class _Sandbox(Protocol):
-    """What a catalog needs of the sandbox whose functions it creates: see `Sandbox`."""
-
-    allow_create: bool
-    functions: dict[str, ScalarFunction | TableFunction]
-
-    @property
-    def audit(self) -> Callable[[], list[HostCallRecord]]:
-        """What guests have asked of host functions."""
-
-    @property
-    def register(self) -> Callable[..., None]:
-        """Hands a function to DuckDB."""
-
-    @property
-    def create_function(self) -> Callable[..., duckdb.DuckDBPyConnection]:
-        """Creates a scalar function."""
-
-    @property
-    def create_aggregate_function(self) -> Callable[..., duckdb.DuckDBPyConnection]:
-        """Creates an aggregate function."""
-
-    @property
-    def create_table(self) -> Callable[..., None]:
-        """Creates a table function."""
-
-
 class Catalog:
     """The functions created from SQL in one database.
 
@@ -130,16 +105,24 @@ class Catalog:
 
     SQL_FUNCTIONS = ("py_create_function", "py_drop_function", "py_functions", "py_host_calls")
 
-    # The last one installed through each connection.
-    _installed: ClassVar[weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, Catalog]] = weakref.WeakKeyDictionary()
+    def __init__(
+        self, registry: FunctionRegistry, con: duckdb.DuckDBPyConnection, streams: Streams, *, allow_create: bool
+    ) -> None:
+        """Prepare a catalog; `enter` puts it to use.
 
-    def __init__(self, sandbox: _Sandbox, con: duckdb.DuckDBPyConnection) -> None:
-        self._sandbox = sandbox
+        Args:
+            registry: the functions of the sandbox.
+            con: the connection that the sandbox is installed through.
+            streams: where the streams of table functions go.
+            allow_create: queries may create and drop functions, and those stored are restored.
+        """
+        self._registry = registry
+        self._allow_create = allow_create
         self._con = weakref.ref(con)
-        self._streams = Streams(con)
+        self._streams = streams
         # For changes of the database, which would otherwise conflict with each other.
         self._lock = threading.RLock()
-        self._created: dict[str, ScalarFunction | TableFunction] = {}
+        self._created: dict[str, RegisteredFunction] = {}
         self._persisted: set[str] = set()
         self._lost: list[_Lost] = []
         self._language = f"CPython {artifact.find().manifest['versions']['python']}"
@@ -147,52 +130,52 @@ class Catalog:
     @classmethod
     def leave(cls, con: duckdb.DuckDBPyConnection) -> None:
         """Take what was created since the last `install` on a connection out of DuckDB, though not out of the table."""
-        catalog = cls._installed.pop(con, None)
+        catalog = state.catalogs.pop(con, None)
         if catalog is not None:
             with catalog._lock, catalog._changing() as cursor:
                 for key, function in catalog._created.items():
                     _remove(cursor, function)
-                    catalog._sandbox.functions.pop(key, None)
+                    catalog._registry.functions.pop(key, None)
 
     def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
-        """Name, function, parameters and return type of each SQL function that queries may use."""
-        if self._sandbox.allow_create:
+        """Return name, function, parameters and return type of each SQL function that queries may use."""
+        if self._allow_create:
             yield "py_create_function", self._create_rows, None, "VARCHAR"
-            yield "py_drop_function", self._drop_rows, ["VARCHAR"], "VARCHAR"
-        yield "py_functions", self._list, [], _sql_type(_LISTING)
-        yield "py_host_calls", self._list_host_calls, [], _sql_type(_HOST_CALLS)
+            yield "py_drop_function", ignoring_context(self._drop_rows), ["VARCHAR"], "VARCHAR"
+        yield "py_functions", ignoring_context(self._list), [], _sql_type(_LISTING)
+        yield "py_host_calls", ignoring_context(self._list_host_calls), [], _sql_type(_HOST_CALLS)
 
-    def enter(self, con: duckdb.DuckDBPyConnection) -> None:
-        """The SQL functions are registered: make tables of those that list, and restore what is stored."""
+    def enter(self, context: CallContext, con: duckdb.DuckDBPyConnection) -> None:
+        """Make tables of the SQL functions that list, which are registered, and restore what is stored."""
         for name in ("py_functions", "py_host_calls"):
             con.execute(f"CREATE OR REPLACE TEMP MACRO {name}() AS TABLE SELECT unnest({name}(), max_depth := 2)")
-        self._installed[con] = self
-        self._restore()
+        state.catalogs[con] = self
+        self._restore(context)
 
     # ---- what SQL calls ------------------------------------------------------------------------------------------
 
-    def _create_rows(self, _stops: int, *columns: pa.ChunkedArray) -> pa.Array:
+    def _create_rows(self, context: CallContext, *columns: pa.ChunkedArray) -> pa.Array:
         if len(columns) not in (2, 3):
             msg = f"py_create_function takes a name, the code and, if need be, options; the query passes {len(columns)}"
             raise SignatureError(msg)
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        return pa.array([self._create(*row) for row in rows], pa.string())
+        return pa.array([self._create(context, *row) for row in rows], pa.string())
 
-    def _drop_rows(self, _stops: int, names: pa.ChunkedArray) -> pa.Array:
+    def _drop_rows(self, names: pa.ChunkedArray) -> pa.Array:
         return pa.array([self._drop(name) for name in names.to_pylist()], pa.string())
 
-    def _list(self, _stops: int) -> pa.Array:
+    def _list(self) -> pa.Array:
         present = self._present()
         rows = []
-        for key, function in sorted(self._sandbox.functions.items()):
+        for key, function in sorted(self._registry.functions.items()):
             if present is not None and key not in present:
                 continue  # removed with `remove_function`, or rolled back
             usage = function.usage
             rows.append(
                 {
-                    "name": function.takes.label,
+                    "name": function.signature.label,
                     "kind": function.kind,
-                    "signature": str(function.takes),
+                    "signature": str(function.signature),
                     "language": self._language,
                     "source_hash": function.source_hash,
                     "created_by": "sql" if self._created.get(key) is function else "python",
@@ -209,27 +192,29 @@ class Catalog:
                 }
             )
         for lost in self._lost:
-            told = {"created_by": "sql", "persisted": True, "instances": 0}
-            rows.append(dict.fromkeys(_LISTING) | told | asdict(lost))
+            known = {"created_by": "sql", "persisted": True, "instances": 0}
+            rows.append(dict.fromkeys(_LISTING) | known | asdict(lost))
         return _in_one_value(_LISTING, rows)
 
-    def _list_host_calls(self, _stops: int) -> pa.Array:
-        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._sandbox.audit()])
+    def _list_host_calls(self) -> pa.Array:
+        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
 
     # ---- creating and dropping -----------------------------------------------------------------------------------
 
-    def _create(self, name: Any, source: Any, options: Any = None, *, stored: bool = False) -> str:
-        """Create one function; what came of it, as text."""
+    def _create(
+        self, context: CallContext, name: Any, source: Any, options: Any = None, *, stored: bool = False
+    ) -> str:
+        """Create one function; return its name and signature."""
         label = "py_create_function"
         check_name_and_code(label, name, source)
         given = checked_options(f"{label}({name!r})", options)
         kind, persist, replace = given.pop("kind", "scalar"), given.pop("persist", False), given.pop("replace", False)
-        sandbox, key = self._sandbox, name.lower()
-        create: Callable[..., object] = functools.partial(sandbox.create_table, streams=self._streams)
+        registry, key = self._registry, name.lower()
+        create: Callable[..., object] = functools.partial(registry.create_table, streams=self._streams)
         if kind != "table":
-            create = sandbox.create_function if kind == "scalar" else sandbox.create_aggregate_function
+            create = registry.create_scalar if kind == "scalar" else registry.create_aggregate
         with self._lock:
-            before, kept = self._created.get(key), sandbox.functions.get(key)
+            before, kept = self._created.get(key), registry.functions.get(key)
             if not replace and (before is not None or (not stored and self._is_lost(key))):
                 msg = f"{label}: there is a function {name} already; add {{'replace': true}} to replace it"
                 raise SignatureError(msg)
@@ -239,18 +224,18 @@ class Catalog:
                         _remove(cursor, before)
                     else:
                         _check_free(cursor, name)
-                    create(cursor, name, source, **given)
-                    function = sandbox.functions[key]
+                    create(context, cursor, name, source, **given)
+                    function = registry.functions[key]
                     if persist:
-                        row = [name, kind, source, str(function.takes), json.dumps(given), self._language]
+                        row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
                         stored_functions.write(cursor, row)
                     elif not stored:
                         stored_functions.delete(cursor, name)
             except BaseException:
                 if kept is None:
-                    sandbox.functions.pop(key, None)
+                    registry.functions.pop(key, None)
                 else:
-                    sandbox.functions[key] = kept
+                    registry.functions[key] = kept
                 raise
             self._created[key] = function
             if before is not None:
@@ -258,7 +243,7 @@ class Catalog:
             if not stored:
                 self._lost = [lost for lost in self._lost if lost.name.lower() != key]
             (self._persisted.add if persist or stored else self._persisted.discard)(key)
-        return f"{name}{function.takes}"
+        return f"{name}{function.signature}"
 
     def _drop(self, name: str | None) -> str | None:
         """Drop one function, wherever it is."""
@@ -281,7 +266,7 @@ class Catalog:
             self._persisted.discard(key)
             if function is not None:
                 del self._created[key]
-                self._sandbox.functions.pop(key, None)
+                self._registry.functions.pop(key, None)
                 function.retire()
         return name
 
@@ -322,7 +307,7 @@ class Catalog:
 
     # ---- restoring -----------------------------------------------------------------------------------------------
 
-    def _restore(self) -> None:
+    def _restore(self, context: CallContext) -> None:
         """Define what is stored; what can't be defined is logged and listed."""
         with self._changing() as cursor:
             try:
@@ -332,15 +317,15 @@ class Catalog:
                 return
         for name, kind, source, signature, options, language in rows:
             try:
-                if not self._sandbox.allow_create:
+                if not self._allow_create:
                     msg = "the sandbox doesn't let SQL create functions (allow_create=False)"
                     raise SignatureError(msg)
-                self._create(name, source, {**stored_options(options), "kind": kind}, stored=True)
+                self._create(context, name, source, {**stored_options(options), "kind": kind}, stored=True)
             except (WasiUdfError, duckdb.Error) as error:
                 self._lose(name, kind, signature, language, str(error))
 
-    def _lose(self, *told: str | None) -> None:
-        lost = _Lost(*[readable(text or "") for text in told])
+    def _lose(self, *texts: str | None) -> None:
+        lost = _Lost(*[readable(text or "") for text in texts])
         self._lost.append(lost)
         logger.warning("the stored function %s is not restored: %s", lost.name, lost.problem)
 
@@ -358,14 +343,14 @@ def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         raise SignatureError(msg)
 
 
-def _remove(cursor: duckdb.DuckDBPyConnection, function: ScalarFunction | TableFunction) -> None:
+def _remove(cursor: duckdb.DuckDBPyConnection, function: RegisteredFunction) -> None:
     """Take a function out of DuckDB's catalog, in the cursor's transaction.
 
     A connection removes only names that it has registered itself, but then the entry as a whole: so it registers one
     more function of the name, with other parameters, which DuckDB takes for an overload.
     """
-    name = function.takes.label
-    positions = range(len(function.takes.declared_types or []) + 1)
+    name = function.signature.label
+    positions = range(len(function.signature.declared_types or []) + 1)
 
     def never() -> None:
         raise AssertionError  # gone before anyone else sees it

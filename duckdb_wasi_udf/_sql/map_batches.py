@@ -10,49 +10,50 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._functions.inline import inline_definition
 from duckdb_wasi_udf._functions.signature import resolve
-from duckdb_wasi_udf._functions.table_map import Map
+from duckdb_wasi_udf._functions.table_map import MapFunction
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
+from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
 from duckdb_wasi_udf._sql.macros import create_macro
-from duckdb_wasi_udf._sql.streams import Streams, casts
-from duckdb_wasi_udf._sql.table_functions import constant_row_type, constant_text, inline_definition
+from duckdb_wasi_udf._sql.streams import casts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
-    from duckdb_wasi_udf._functions.table import TableFunction
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._sql.streams import Streams
 
 
-class Maps:
+class MapFunctions:
     """The functions of a sandbox that are called for the rows of queries."""
 
-    def __init__(self, sandbox: TrustDomain, sql_type_of: SqlTypeOf) -> None:
+    def __init__(self, domain: TrustDomain) -> None:
         """Prepare for any.
 
         Args:
-            sandbox: whose engine and limits apply.
-            sql_type_of: looks SQL types up.
+            domain: whose engine and limits apply.
         """
-        self._sandbox = sandbox
-        self._sql_type_of = sql_type_of
-        self._functions: weakref.WeakSet[TableFunction] = weakref.WeakSet()
-        sandbox.hold(self)
+        self._domain = domain
+        self._functions: weakref.WeakSet[MapFunction] = weakref.WeakSet()
+        domain.hold(self)
 
-    def rows(
+    def stream(
         self,
+        context: CallContext,
         definition: Definition,
         query: str,
         cursor: Callable[[], duckdb.DuckDBPyConnection],
         declared: str | None,
         column: str,
     ) -> ArrowStream:
-        """What a function makes of the rows of a query.
+        """Return what a function makes of the rows of a query.
 
         Args:
+            context: the call that binds the query.
             definition: the function, or a class with `process` and `finish`.
             query: a SELECT.
             cursor: makes what the query is run on.
@@ -73,17 +74,18 @@ class Maps:
                 "temporary tables, changes that aren't committed nor the parameters of a relation)"
             )
             raise SignatureError(msg) from error
-        mapped = Map(
-            self._sandbox,
+        function = MapFunction(
+            context,
+            self._domain,
             definition,
-            lambda instance: resolve(label, instance.description, self._sql_type_of, return_type=declared),
+            lambda instance: resolve(label, instance.description, self._domain.sql_type_of, return_type=declared),
             input_types,
         )
-        self._functions.add(mapped.function)
-        return mapped.rows(lambda: _read(cursor, query), column)
+        self._functions.add(function)
+        return function.stream(context, lambda: _read(cursor, query), column)
 
     def close(self) -> None:
-        """Drop the instances."""
+        """Close the instances."""
         for function in list(self._functions):
             function.close()
 
@@ -91,41 +93,41 @@ class Maps:
 class InlineMap:
     """`py_map_batches`: the first argument is the code, the second the query whose rows it gets."""
 
-    def __init__(self, maps: Maps, name: str, streams: Streams) -> None:
+    def __init__(self, functions: MapFunctions, name: str, streams: Streams) -> None:
         """Prepare the function.
 
         Args:
-            maps: where its functions belong.
+            functions: where its functions belong.
             name: the SQL function's name.
             streams: where its streams go.
         """
-        self._maps = maps
+        self._functions = functions
         self._name = name
         self._streams = streams
 
     def __call__(
         self,
-        _stops: int,
+        context: CallContext,
         code: pa.ChunkedArray,
         query: pa.ChunkedArray | None = None,
         schema: pa.ChunkedArray | None = None,
         *others: pa.ChunkedArray,
     ) -> pa.Array:
-        """The query that scans what `code` makes of the rows of `query`."""
+        """Return the query that scans what `code` makes of the rows of `query`."""
         if others or query is None:
             msg = f"{self._name} takes code, query and schema"
             raise SignatureError(msg)
         definition = inline_definition(self._name, constant_text(self._name, "code", code))
         text = constant_text(self._name, "query", query)
         declared = constant_row_type(self._name, schema)
-        rows = self._maps.rows(definition, text, self._streams.cursor, declared, self._name)
-        return pa.array([self._streams.scan(rows)])
+        stream = self._functions.stream(context, definition, text, self._streams.cursor, declared, self._name)
+        return pa.array([self._streams.scan(stream)])
 
     def close(self) -> None:
-        """Nothing: its functions are held by `Maps`."""
+        """Do nothing: its functions are held by `MapFunctions`."""
 
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Give the function its name in FROM."""
+        """Create the macro that names the function in FROM."""
         name = quote_identifier(self._name)
         create_macro(
             con, self._name, f"(code, query, schema := NULL) AS TABLE (FROM query({name}(code, query, schema)))"
@@ -133,17 +135,21 @@ class InlineMap:
 
 
 def map_relation(
-    maps: Maps, relation: duckdb.DuckDBPyRelation, definition: Definition, declared: str | None
+    context: CallContext,
+    functions: MapFunctions,
+    relation: duckdb.DuckDBPyRelation,
+    definition: Definition,
+    declared: str | None,
 ) -> duckdb.DuckDBPyRelation:
-    """The relation of what a function makes of the rows of another, on the same connection: see `Maps.rows`."""
+    """Return what a function makes of the rows of a relation, on the same connection: see `MapFunctions.stream`."""
     con = relation._con  # the client has no public name for it
 
     def cursor() -> duckdb.DuckDBPyConnection:
         assert relation is not None  # whose objects the query reads, kept for as long as this is
         return con.cursor()
 
-    rows = maps.rows(definition, relation.sql_query(), cursor, declared, definition.label)
-    return con.from_arrow(rows).project(casts(rows))
+    stream = functions.stream(context, definition, relation.sql_query(), cursor, declared, definition.label)
+    return con.from_arrow(stream).project(casts(stream))
 
 
 def _select(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:
@@ -155,6 +161,6 @@ def _select(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelati
 
 
 def _read(cursor: Callable[[], duckdb.DuckDBPyConnection], query: str) -> Generator[pa.RecordBatch, None, None]:
-    """The rows of a query, in batches."""
+    """Return the rows of a query, in batches."""
     with cursor() as con:
-        yield from _select(con, query).to_arrow_reader(_abi.CURSOR_ROWS)
+        yield from _select(con, query).to_arrow_reader(_abi.VECTOR_ROWS)

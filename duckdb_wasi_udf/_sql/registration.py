@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from duckdb.func import ARROW, SPECIAL
 
-from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
-from duckdb_wasi_udf._guests.trust_domain import CLOSED
-from duckdb_wasi_udf._process.thread_states import thread_states
+from duckdb_wasi_udf._errors import ClosedError
+from duckdb_wasi_udf._guests.trust_domain import CLOSED, IncomingCall
+from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
-
-# Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
-# then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
-# small once its sandbox is closed. To be dropped when that issue is fixed.
-_registered: list[Callable[..., pa.Array]] = []
 
 
 def register(
@@ -43,7 +39,7 @@ def register(
         domain: what the function belongs to.
         con: the connection to register with.
         name: the SQL name.
-        function: takes the clock's count of stops and the columns.
+        function: takes the context of the call, and the columns.
         parameters: the SQL type of each parameter; None for any arguments.
         return_type: the SQL type of the result.
         side_effects: it must be called for each row, even with constant arguments.
@@ -57,7 +53,7 @@ def register(
     con.create_function(
         name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
     )
-    _registered.append(run)
+    state.registered_functions.append(run)
     domain.hold(callback)
 
 
@@ -68,6 +64,15 @@ def _visible(parameters: int | None) -> inspect.Signature:
         return inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])
     kind = inspect.Parameter.POSITIONAL_ONLY
     return inspect.Signature([inspect.Parameter(f"p{i}", kind) for i in range(parameters)])
+
+
+def ignoring_context(function: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
+    """Return a function for `register` of one that takes the columns only, since it runs no guest."""
+
+    def run(_: CallContext, *columns: pa.ChunkedArray) -> pa.Array:
+        return function(*columns)
+
+    return run
 
 
 class RegisteredCallback:
@@ -81,20 +86,15 @@ class RegisteredCallback:
         self._function: Callable[..., pa.Array] | None = function
 
     def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
-        """Run one batch."""
-        thread_states.keep()
+        """Run one batch: this is where a call of DuckDB's comes in."""
+        state.thread_states.keep_alive()
         domain, function = self._owner(), self._function
-        try:
-            if domain is not None:
-                domain.check_open()
-            if domain is None or function is None:
+        if domain is None:
+            raise ClosedError(CLOSED)
+        with IncomingCall(domain) as context:
+            if function is None:  # closed at this very moment
                 raise ClosedError(CLOSED)
-            with domain.clock as stops:
-                return function(stops, *columns)
-        except WasiUdfError as error:
-            if domain is not None:
-                domain.report(error)
-            raise
+            return function(context, *columns)
 
     def close(self) -> None:
         """Let go of the function."""

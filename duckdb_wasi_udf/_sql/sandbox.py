@@ -1,38 +1,36 @@
-"""Registers sandboxed functions with DuckDB."""
+"""The sandbox, as users have it."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._functions import shipping
-from duckdb_wasi_udf._functions.aggregate import GroupFunction, InlineAggregate
+from duckdb_wasi_udf._functions.aggregate import InlineAggregate
 from duckdb_wasi_udf._functions.inline import InlineFunction
-from duckdb_wasi_udf._functions.scalar import ScalarFunction
-from duckdb_wasi_udf._functions.signature import VARIANT, resolve
-from duckdb_wasi_udf._guests.trust_domain import TrustDomain
-from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._sql.arguments import check_name, choice
+from duckdb_wasi_udf._functions.signature import VARIANT
+from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 from duckdb_wasi_udf._sql.catalog import Catalog
-from duckdb_wasi_udf._sql.map_batches import InlineMap, Maps, map_relation
+from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
+from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.streams import Streams
-from duckdb_wasi_udf._sql.table_functions import InlineTable, NamedTable, define
-from duckdb_wasi_udf._sql.types import row_type, sql_type_of, type_name, type_names
+from duckdb_wasi_udf._sql.table_functions import InlineTable
+from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
-    import pyarrow as pa
-
-    from duckdb_wasi_udf._functions.signature import Signature
-    from duckdb_wasi_udf._functions.table import TableFunction
-    from duckdb_wasi_udf._guests.definition import Definition
-    from duckdb_wasi_udf._guests.instance import GuestInstance
+    from duckdb_wasi_udf._errors import WasiUdfError
+    from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -52,7 +50,7 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
 }
 
 
-class Sandbox(TrustDomain):
+class Sandbox:
     """Runs untrusted Python in DuckDB queries, under limits, with nothing granted.
 
     Functions belong to the sandbox they were created with. It lives until it is closed, whether or not a reference is
@@ -69,32 +67,78 @@ class Sandbox(TrustDomain):
     def __init__(
         self,
         *,
+        limits: ResourceLimits | None = None,
+        data_limits: DataLimits | None = None,
         host_functions: Sequence[HostFunction] = (),
+        packages: Sequence[str | os.PathLike[str]] = (),
+        isolation: str = "function",
+        deterministic: bool = False,
+        clock_resolution_seconds: float | None = None,
         allow_inline: bool = True,
         allow_create: bool = True,
-        **limits: Any,
     ) -> None:
-        """Prepare a sandbox: see `TrustDomain` for its limits.
+        """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
         Args:
+            limits: what each instance may use of the machine; `ResourceLimits()` by default.
+            data_limits: what a call may hand back; `DataLimits()` by default.
             host_functions: what guests may call of the host, as `host.<name>`; nothing by default.
-            allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms and
-                `py_agg`.
+            packages: what guests can import beside the standard library, read now: paths (a `Path`, or text that has a
+                slash or ends in .whl, .zip or .py) of wheels, zips, directories and modules, and requirements such as
+                "jinja2>=3", which take installed distributions with all they depend on. Pure Python only.
+            isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
+                globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
+                the snapshot, for under a millisecond each (docs/performance.md).
+            deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
+                numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
+                measure what else the host does; None: they are the host's own.
+            allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
+                `py_agg`, `py_table` and `py_map_batches`.
             allow_create: queries may create and drop functions, and those stored in the database are restored; without
                 it, only what the host registers runs.
-            limits: as `TrustDomain`.
 
         Raises:
+            ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
+                there is no clock.
             SignatureError: two host functions have one name, or one has a type that can't be passed.
+            ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
+            PackageError: a package isn't there, has native code, or clashes with another or the standard library.
+            LimitExceeded: the packages are larger than `package_bytes`.
         """
-        grants = Grants(host_functions, lambda name: sql_type_of(name).arrow_type) if host_functions else None
-        super().__init__(**limits)
-        self.grants = grants
-        self.allow_inline = allow_inline
-        self.allow_create = allow_create
-        # By name in lower case; what SQL created as well as what Python did.
-        self.functions: dict[str, ScalarFunction | TableFunction] = {}
-        self._maps = Maps(self, sql_type_of)
+        self._domain = TrustDomain(
+            limits=limits if limits is not None else ResourceLimits(),
+            data_limits=data_limits if data_limits is not None else DataLimits(),
+            isolation=isolation,
+            deterministic=deterministic,
+            clock_resolution_seconds=clock_resolution_seconds,
+            packages=packages,
+            host_functions=host_functions,
+            sql_type_of=sql_type_of,
+        )
+        self._registry = FunctionRegistry(self._domain)
+        self._allow_inline = allow_inline
+        self._allow_create = allow_create
+
+    @property
+    def limits(self) -> ResourceLimits:
+        """What each instance may use of the machine."""
+        return self._domain.limits
+
+    @property
+    def data_limits(self) -> DataLimits:
+        """What a call may hand back."""
+        return self._domain.data_limits
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._domain.closed
+
+    @property
+    def last_error(self) -> WasiUdfError | None:
+        """The error behind the most recent failed query. DuckDB passes on only its text."""
+        return self._domain.last_error
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
         """Register the `py_*` SQL functions, and the functions that are stored in the database.
@@ -113,36 +157,37 @@ class Sandbox(TrustDomain):
             SignatureError: another connection of the database has installed them.
             ClosedError: the sandbox was closed.
         """
-        self.check_open()
-        streams = Streams(con)
+        self._domain.check_open()
+        domain, streams = self._domain, Streams(con)
         tables: dict[str, InlineTable | InlineMap] = {
-            "py_table": InlineTable(self, "py_table", sql_type_of, streams),
-            "py_map_batches": InlineMap(self._maps, "py_map_batches", streams),
+            "py_table": InlineTable(domain, "py_table", streams),
+            "py_map_batches": InlineMap(self._registry.map_functions, "py_map_batches", streams),
         }
         for name in (*INLINE_FUNCTIONS, *tables, *Catalog.SQL_FUNCTIONS):
             with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
                 con.remove_function(name)
         Catalog.leave(con)
-        catalog = Catalog(self, con)
+        catalog = Catalog(self._registry, con, streams, allow_create=self._allow_create)
         try:
-            for name, return_type in INLINE_FUNCTIONS.items() if self.allow_inline else ():
+            for name, return_type in INLINE_FUNCTIONS.items() if self._allow_inline else ():
                 kind = InlineAggregate if name == "py_agg" else InlineFunction
-                inline = kind(self, name, return_type, sql_type_of)
-                self.register(con, name, inline, None, return_type or VARIANT)
-                self.hold(inline)
-            for name, table in tables.items() if self.allow_inline else ():
-                self.register(con, name, table, None, "VARCHAR")
-                self.hold(table)
+                inline = kind(domain, name, return_type)
+                register(domain, con, name, inline, None, return_type or VARIANT)
+                domain.hold(inline)
+            for name, table in tables.items() if self._allow_inline else ():
+                register(domain, con, name, table, None, "VARCHAR")
+                domain.hold(table)
                 table.create_macro(con)
             for name, function, parameters, result in catalog.sql_functions():
-                self.register(con, name, function, parameters, result, side_effects=True)
+                register(domain, con, name, function, parameters, result, side_effects=True)
         except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
             msg = (
                 f"{name} is already installed on this database through another connection; install through that "
                 "one to replace it, or use it as it is"
             )
             raise SignatureError(msg) from error
-        catalog.enter(con)
+        with CallContext(domain.clock) as context:
+            catalog.enter(context, con)
         return self
 
     def create_function(
@@ -188,34 +233,19 @@ class Sandbox(TrustDomain):
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        self.check_open()
-        check_name(name)
-        by_batch = choice(name, "type", type, ("native", "arrow")) == "arrow"
-        sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
-        return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
-        parameter_names = type_names(name, parameters)
-        return_name = None if return_type is None else type_name(name, return_type)
-
-        def signature(instance: GuestInstance) -> Signature:
-            return resolve(
+        with self._creating() as context:
+            self._registry.create_scalar(
+                context,
+                con,
                 name,
-                instance.description,
-                sql_type_of,
-                parameters=parameter_names,
-                return_type=return_name,
-                sees_null=sees_null,
+                function,
+                parameters,
+                return_type,
+                type=type,
+                null_handling=null_handling,
+                exception_handling=exception_handling,
+                side_effects=side_effects,
             )
-
-        definition = self._ship(function, name, return_null=return_null, by_batch=by_batch)
-        scalar = ScalarFunction(self, definition, signature)
-        types = scalar.takes.declared_types
-        if types == [] and side_effects:
-            msg = (
-                f"{name}: DuckDB doesn't tell a function without parameters how many rows it wants, so "
-                "side_effects=True needs a parameter; pass it any column"
-            )
-            raise SignatureError(msg)
-        self._keep(con, name, scalar, side_effects=side_effects)
         return con
 
     def create_aggregate_function(
@@ -249,17 +279,8 @@ class Sandbox(TrustDomain):
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        self.check_open()
-        check_name(name)
-        values = type_names(name, parameters)
-        lists = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
-        return_name = None if return_type is None else type_name(name, return_type)
-
-        def signature(instance: GuestInstance) -> Signature:
-            return resolve(name, instance.description, sql_type_of, parameters=lists, return_type=return_name)
-
-        definition = self._ship(function, name)
-        self._keep(con, name, GroupFunction(self, definition, signature))
+        with self._creating() as context:
+            self._registry.create_aggregate(context, con, name, function, parameters, return_type)
         return con
 
     def create_table_function(
@@ -291,35 +312,9 @@ class Sandbox(TrustDomain):
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        self.create_table(con, name, function, schema, streams=Streams(con))
+        with self._creating() as context:
+            self._registry.create_table(context, con, name, function, schema, streams=Streams(con))
         return con
-
-    def create_table(
-        self, con: duckdb.DuckDBPyConnection, name: str, function: Any, schema: Any = None, *, streams: Streams
-    ) -> None:
-        """Register a table function, whose streams go to a place of their own: see `create_table_function`."""
-        self.check_open()
-        check_name(name)
-        declared: str | Definition | None = None
-        if inspect.isfunction(schema):
-            declared = self._ship(schema, f"{name}'s schema")
-        elif schema is not None:
-            declared = row_type(name, schema)
-        definition = self._ship(function, name)
-        table = NamedTable(name, define(self, definition, declared, sql_type_of), streams)
-        try:
-            self.register(con, name, table, None, "VARCHAR")
-            try:
-                table.create_macro(con)
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
-                    con.remove_function(name)
-                raise
-        except BaseException:
-            table.close()
-            raise
-        self.hold(table)
-        self.functions[name.lower()] = table.function
 
     def map_batches(
         self, relation: duckdb.DuckDBPyRelation, function: Callable[..., Any] | str, schema: Any = None
@@ -342,10 +337,8 @@ class Sandbox(TrustDomain):
             SignatureError: the function can't be shipped, its types don't fit, or the relation can't be read.
             GuestError: the code doesn't compile, or raised while it was loaded.
         """
-        self.check_open()
-        name = getattr(function, "__name__", "map_batches")
-        declared = None if schema is None else row_type(name, schema)
-        return map_relation(self._maps, relation, self._ship(function, name), declared)
+        with IncomingCall(self._domain) as context:
+            return self._registry.map_batches(context, relation, function, schema)
 
     def failed_rows(self, name: str) -> int:
         """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
@@ -359,63 +352,100 @@ class Sandbox(TrustDomain):
         Raises:
             SignatureError: the sandbox has no function of that name.
         """
-        if name.lower() not in self.functions:
-            msg = f"{name!r} is not a function of this sandbox; there are: {', '.join(sorted(self.functions))}"
-            raise SignatureError(msg)
-        return self.functions[name.lower()].failed_rows
+        return self._registry.find(name).failed_rows
 
     def function(
-        self, con: duckdb.DuckDBPyConnection, name: str | None = None, **options: Any
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str | None = None,
+        *,
+        parameters: Sequence[Any] | None = None,
+        return_type: Any = None,
+        type: Any = "native",  # noqa: A002 - DuckDB's name
+        null_handling: Any = "default",
+        exception_handling: Any = "default",
+        side_effects: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Decorate a def to register it: see `create_function`.
 
         Args:
             con: the connection to register with.
             name: its SQL name; the def's own by default.
-            options: as `create_function`.
+            parameters: as for `create_function`, like the others.
+            return_type: likewise.
+            type: likewise.
+            null_handling: likewise.
+            exception_handling: likewise.
+            side_effects: likewise.
 
         Returns:
             A decorator that leaves the def as it is.
         """
 
         def register(function: _Function) -> _Function:
-            self.create_function(con, name or function.__name__, function, **options)
+            self.create_function(
+                con,
+                name or function.__name__,
+                function,
+                parameters,
+                return_type,
+                type=type,
+                null_handling=null_handling,
+                exception_handling=exception_handling,
+                side_effects=side_effects,
+            )
             return function
 
         return register
 
-    def _ship(
-        self, function: Callable[..., Any] | str, name: str, *, return_null: bool = False, by_batch: bool = False
-    ) -> Definition:
-        """The definition of a function that may use the sandbox's packages: see `shipping.define`."""
-        modules = self.modules.names
-        return shipping.define(function, name, return_null=return_null, by_batch=by_batch, modules=modules)
+    def audit(self) -> list[HostCallRecord]:
+        """Return the record of the calls that guests made of host functions, oldest first: the last 10,000."""
+        return self._domain.audit()
 
-    def _keep(
-        self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False
-    ) -> None:
-        """Register a named function and keep account of it."""
-        takes = function.takes
-        try:
-            self.register(con, name, function, takes.declared_types, takes.return_type, side_effects=side_effects)
-        except BaseException:
-            function.close()
-            raise
-        self.hold(function)
-        self.functions[name.lower()] = function
+    def cancel(self) -> None:
+        """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
 
-    def register(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        name: str,
-        function: Callable[..., pa.Array],
-        parameters: list[Any] | None,
-        return_type: str,
-        *,
-        side_effects: bool = False,
+        From any thread, at any time. A query that is between two batches at the moment isn't noticed; call
+        `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
+        sandbox.
+        """
+        self._domain.cancel()
+
+    def close(self) -> None:
+        """Close all instances. Functions registered with DuckDB stay there and raise `ClosedError` when called."""
+        self._domain.close()
+
+    def __enter__(self) -> Self:
+        """Enter a context that closes the sandbox at its end."""
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Hand a function to DuckDB as one over Arrow columns; with `parameters` None it takes any arguments."""
-        register(self, con, name, function, parameters, return_type, side_effects=side_effects)
+        """Close the sandbox."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return its state, the limits that differ from the default, and how many functions and instances it has."""
+        changed = [*_changed(self.limits, ResourceLimits()), *_changed(self.data_limits, DataLimits())]
+        functions, instances = len(self._registry.functions), len(self._domain.instances)
+        counted = f"{functions} named function(s), {instances} live instance(s)"
+        return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
+
+    @contextlib.contextmanager
+    def _creating(self) -> Iterator[CallContext]:
+        """Return the context of a call that creates a function."""
+        self._domain.check_open()
+        with CallContext(self._domain.clock) as context:
+            yield context
+
+
+def _changed(limits: ResourceLimits | DataLimits, default: ResourceLimits | DataLimits) -> Iterator[str]:
+    """Return the limits that differ from the default, as they are passed."""
+    for field in dataclasses.fields(limits):
+        value = getattr(limits, field.name)
+        if value != getattr(default, field.name):
+            yield f"{field.name}={value!r}"
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -28,7 +28,7 @@ class Streams:
         self._bound: dict[int, duckdb.DuckDBPyRelation] = {}
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor of the connection, which itself is busy, perhaps with the very query that is being bound.
+        """Return a cursor of the connection, which itself is busy, perhaps with the very query that is being bound.
 
         Raises:
             SignatureError: the connection is closed.
@@ -43,25 +43,25 @@ class Streams:
         )
         raise SignatureError(msg)
 
-    def scan(self, rows: ArrowStream) -> str:
-        """The query that scans a stream.
+    def scan(self, stream: ArrowStream) -> str:
+        """Return the query that scans a stream.
 
         Raises:
             SignatureError: the connection is closed.
         """
         cursor = self.cursor()
-        relation = cursor.from_arrow(rows)
+        relation = cursor.from_arrow(stream)
         cursor.close()  # or the relation would keep the database open
         self._bound[threading.get_ident()] = relation
-        columns = casts(rows)
+        columns = casts(stream)
         return f"SELECT {columns} FROM ({relation.sql_query()})"  # noqa: S608 - of quoted names and DuckDB's types
 
 
-def casts(rows: ArrowStream) -> str:
-    """The select list that gives the columns of a stream the declared types; without any it leaves them."""
-    if rows.declared == VARIANT:
+def casts(stream: ArrowStream) -> str:
+    """Return the select list that gives the columns of a stream the declared types; without any it leaves them."""
+    if stream.declared == VARIANT:
         return "*"
-    sql_type = DuckDBPyType(rows.declared)
+    sql_type = DuckDBPyType(stream.declared)
     types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
-    names = [quote_identifier(name) for name in rows.schema.names]
+    names = [quote_identifier(name) for name in stream.schema.names]
     return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))

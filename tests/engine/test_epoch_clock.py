@@ -3,8 +3,11 @@ import time
 
 import pytest
 
-from duckdb_wasi_udf._engine import epoch_clock
-from duckdb_wasi_udf._engine.epoch_clock import Clock, Ticker
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.epoch_clock import Clock
+from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process import ticker as ticker_module
+from duckdb_wasi_udf._process.ticker import Ticker
 
 
 class CountingEngine:
@@ -18,7 +21,7 @@ class CountingEngine:
 @pytest.fixture
 def ticker(monkeypatch):
     made = Ticker()
-    monkeypatch.setattr(epoch_clock, "ticker", made)
+    monkeypatch.setattr(state, "ticker", made)
     return made
 
 
@@ -30,16 +33,16 @@ def wait_until(condition):
 
 
 def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_does(ticker, monkeypatch):
-    monkeypatch.setattr(epoch_clock, "_IDLE_TICKS", 2)
+    monkeypatch.setattr(ticker_module, "_IDLE_TICKS", 2)
     engine = CountingEngine()
     clock = Clock(engine, 10)
-    with clock:
+    with CallContext(clock):
         thread = ticker.thread
         wait_until(lambda: engine.epochs > 3)
         assert ticker.thread is thread
     thread.join(timeout=30)
     assert not thread.is_alive()
-    with clock:
+    with CallContext(clock):
         assert ticker.thread is not thread
         before = engine.epochs
         wait_until(lambda: engine.epochs > before)
@@ -48,11 +51,11 @@ def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_do
 def test_a_clock_ticks_until_its_last_call_ends_and_others_do_not(ticker):
     busy, idle = CountingEngine(), CountingEngine()
     clock, other = Clock(busy, 10), Clock(idle, 10)
-    with other:
+    with CallContext(other):
         pass
     before = idle.epochs
-    with clock:
-        with clock:
+    with CallContext(clock):
+        with CallContext(clock):
             pass
         before_busy = busy.epochs
         wait_until(lambda: busy.epochs > before_busy + 3)
@@ -67,7 +70,7 @@ def test_a_deadline_lasts_as_long_as_asked_and_stopping_passes_every_one(timeout
     now = 1000.0
     while engine.epochs < deadline:
         clock.tick(now)
-        now += epoch_clock.TICK_SECONDS
+        now += ticker_module.TICK_SECONDS
     assert timeout <= now - 1000.0 <= timeout * 1.02 + 0.03
     deadline = engine.epochs + clock.ticks(timeout)
     clock.stop()

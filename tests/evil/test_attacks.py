@@ -119,7 +119,7 @@ def start(source, attack):
 
 
 def host_grants():
-    return Grants(host.GRANTED, lambda name: sql_type_of(name).arrow_type)
+    return Grants(host.GRANTED, sql_type_of)
 
 
 def call(instance, *arguments):
@@ -129,7 +129,7 @@ def call(instance, *arguments):
 def pull(instance, argument):
     cursor = instance.open([pa.array([argument])])
     rows = instance.next(cursor).to_pylist()
-    instance.close(cursor)
+    instance.close_cursor(cursor)
     return rows
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from duckdb_wasi_udf import GuestError, SignatureError
-from duckdb_wasi_udf._functions.shipping import define
+from duckdb_wasi_udf._functions.shipping import ship
 from tests.support.guests import start
 
 FACTOR = 3
@@ -24,7 +24,7 @@ NAMES = {"a": [1, (2.5, None)], "b": {"x", "y"}, "c": b"\0\xff", "d": float("inf
 
 def in_guest(function, *values):
     """What the shipped function returns for one row of integers."""
-    instance = start(define(function, "shipped", return_null=False), *[pa.int64()] * len(values))
+    instance = start(ship(function, "shipped", return_null=False), *[pa.int64()] * len(values))
     return instance.call([pa.array([value], pa.int64()) for value in values], 1)[0].to_pylist()[0]
 
 
@@ -131,7 +131,7 @@ def test_a_decorator_that_leaves_the_function_alone_is_not_shipped():
 )
 def test_what_cannot_be_shipped_is_refused_with_the_reason(function, message):
     with pytest.raises(SignatureError, match=message):
-        define(function, "f", return_null=False)
+        ship(function, "f", return_null=False)
 
 
 class Thing:
@@ -144,7 +144,7 @@ def test_a_value_that_cannot_be_shipped_is_refused_by_name(value):
         return value
 
     with pytest.raises(SignatureError, match=f"f: the variable 'value' is a {type(value).__name__}, which can't be"):
-        define(uses, "f", return_null=False)
+        ship(uses, "f", return_null=False)
 
 
 def test_a_value_hidden_in_a_container_is_refused_as_well():
@@ -154,7 +154,7 @@ def test_a_value_hidden_in_a_container_is_refused_as_well():
         return hidden
 
     with pytest.raises(SignatureError, match="'hidden' is a dict"):
-        define(uses, "f", return_null=False)
+        ship(uses, "f", return_null=False)
 
 
 def test_a_module_the_guest_does_not_have_is_refused_at_registration():
@@ -166,7 +166,7 @@ def test_a_module_the_guest_does_not_have_is_refused_at_registration():
 
 
 def test_source_text_is_taken_as_it_is():
-    definition = define("lambda x: x", "f", return_null=True)
+    definition = ship("lambda x: x", "f", return_null=True)
     assert [(unit.source, unit.entry) for unit in definition.units] == [("lambda x: x", None)]
     assert definition.return_null
 
@@ -290,7 +290,7 @@ def test_a_helper_that_cannot_be_shipped_is_named():
         return hidden
 
     with pytest.raises(SignatureError, match="f: the variable 'hidden' is a Thing"):
-        define(lambda x: inner(x), "f", return_null=False)
+        ship(lambda x: inner(x), "f", return_null=False)
 
 
 def test_an_error_in_a_helper_shows_its_line():

@@ -13,9 +13,11 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ResourceLimits
-from duckdb_wasi_udf._engine.epoch_clock import ticker
+from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._process.interrupts import InterruptWatch
+from duckdb_wasi_udf._process.state import ticker
+from tests.support import guests
 
 ENDLESS = "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
 LIMITS = ResourceLimits(timeout_seconds=60)
@@ -25,7 +27,7 @@ def once_running(sandbox, action):
     """A thread that acts when a guest of the sandbox has begun to run."""
 
     def act():
-        while sandbox.clock not in ticker._running:
+        while sandbox._domain.clock not in ticker._running:
             time.sleep(0.01)
         time.sleep(0.05)
         action()
@@ -52,14 +54,14 @@ def test_cancel_stops_code_that_is_being_loaded():
     with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
         thread = once_running(sandbox, sandbox.cancel)
         with pytest.raises(Cancelled, match="f: stopped by Sandbox.cancel"):
-            sandbox.start(Definition.from_source("while True: pass\nlambda x: x", "f"))
+            guests.start_in(sandbox, Definition.from_source("while True: pass\nlambda x: x", "f"))
         thread.join()
 
 
 def test_cancel_stops_no_other_sandbox():
     slow = Definition.from_source("def f(n):\n    for i in range(n): pass\n    return n", "f")
     with wasi_udf.Sandbox(limits=LIMITS) as ours, wasi_udf.Sandbox(limits=LIMITS) as other:
-        instance = ours.start(slow)
+        instance = guests.start_in(ours, slow)
         instance.bind([(pa.int64(), False)], pa.int64())
         done = threading.Event()
 
@@ -78,12 +80,12 @@ def test_cancel_stops_no_other_sandbox():
 
 def test_a_call_that_began_before_the_cancellation_never_reaches_the_guest():
     with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
-        instance = sandbox.start(Definition.from_source("lambda x: x", "f"))
+        instance = guests.start_in(sandbox, Definition.from_source("lambda x: x", "f"))
         instance.bind([(pa.int64(), False)], pa.int64())
-        before = sandbox.clock.stops
-        sandbox.cancel()
-        with pytest.raises(Cancelled):
-            instance.call([pa.array([1])], 1, before)
+        with CallContext(sandbox._domain.clock) as context:
+            sandbox.cancel()
+            with pytest.raises(Cancelled):
+                instance._instance.call(context, [pa.array([1])], 1)
 
 
 def test_interrupting_the_connection_takes_effect_between_batches(con):

@@ -11,7 +11,6 @@ from duckdb_wasi_udf import DataLimits, GuestError, GuestTrap, LimitExceeded, Re
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._guests.definition import Definition, Unit
-from duckdb_wasi_udf._guests.instance import GuestInstance
 from tests.support import guests
 
 MIB = 2**20
@@ -37,7 +36,7 @@ def start():
 
 def test_a_definition_is_described(engine):
     source = "def area(width: float, height: 'float | None' = 1.0, *more, unit: str = 'm') -> float: ..."
-    instance = GuestInstance(engine, Definition.from_source(source, "f"), ResourceLimits(), DataLimits())
+    instance = guests.make(engine, Definition.from_source(source, "f"))
     nothing = {"annotation": None, "sql": None, "none": False, "json": False, "column": False, "problem": None}
     number = nothing | {"annotation": "float", "sql": "DOUBLE"}
     maybe = nothing | {"annotation": "'float | None'", "sql": "DOUBLE", "none": True}
@@ -454,7 +453,7 @@ def test_a_cursor_gives_everything_a_generator_yields_in_batches(start, rows):
     assert [value for batch in batches for value in batch] == [f"ä{i}" for i in range(rows)]
     assert max(map(len, batches), default=0) <= 2048
     assert len(instance.next(cursor)) == 0
-    instance.close(cursor)
+    instance.close_cursor(cursor)
 
 
 def test_anything_that_can_be_iterated_over_will_do(start):
@@ -468,7 +467,7 @@ def test_two_cursors_of_a_function_keep_apart_and_an_endless_one_is_only_pulled_
     assert instance.next(first)[0].as_py() == 0
     assert instance.next(second)[0].as_py() == 10**6
     assert instance.next(first)[0].as_py() == 2048
-    instance.close(first)
+    instance.close_cursor(first)
     assert instance.open([pa.array([5])]) == first
     assert instance.next(second)[0].as_py() == 10**6 + 2048
 
@@ -486,10 +485,10 @@ def test_closing_a_cursor_runs_the_generators_finally(start):
     """
     instance = start(source, pa.int64())
     cursor = instance.open([pa.array([0])])
-    instance.close(cursor)  # before its first step: nothing to run
+    instance.close_cursor(cursor)  # before its first step: nothing to run
     cursor = instance.open([pa.array([0])])
     instance.next(cursor)
-    instance.close(cursor)
+    instance.close_cursor(cursor)
     assert pull(instance, instance.open([pa.array([0])])) == [[1, 1]]
 
 
@@ -518,7 +517,7 @@ def test_an_error_of_a_generator_is_an_error_of_its_step(start, source, message,
 @pytest.mark.parametrize("cursor", [-1, 0, 63, 64, 2**31 - 1])
 def test_a_cursor_that_is_not_open_is_refused(start, cursor):
     instance = start("lambda x: [x]", pa.int64())
-    for step in (instance.next, instance.close):
+    for step in (instance.next, instance.close_cursor):
         with pytest.raises(GuestError, match="no such cursor"):
             step(cursor)
 
@@ -528,5 +527,5 @@ def test_cursors_are_limited(start):
     opened = [instance.open([pa.array([1])]) for _ in range(64)]
     with pytest.raises(GuestError, match="too many open cursors"):
         instance.open([pa.array([1])])
-    instance.close(opened[3])
+    instance.close_cursor(opened[3])
     assert instance.open([pa.array([1])]) == opened[3]

@@ -14,9 +14,10 @@ from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._guests import package_modules
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._guests.instance import GuestInstance
-from duckdb_wasi_udf._guests.package_modules import Modules
+from duckdb_wasi_udf._guests.package_modules import PackageModules
 from duckdb_wasi_udf._packages.collect import Packages
 from duckdb_wasi_udf._process import cache_files
+from tests.support import guests
 from tests.support.installed import install
 
 FILES = {
@@ -56,12 +57,12 @@ def evaluate(sandbox):
 
     def run(expression, before=""):
         definition = Definition.from_source(f"{before}\ndef f(): return str({expression})", "f")
-        instance = sandbox.start(definition)
+        instance = guests.start_in(sandbox, definition)
         try:
             instance.bind([], None)
             return instance.call([], 1)[0].to_pylist()[0]
         finally:
-            sandbox.roster.drop(instance)
+            sandbox._domain.instances.drop(instance)
 
     return run
 
@@ -204,7 +205,7 @@ def test_what_does_not_belong_to_them_is_not_there(failing, expression, error):
 )
 def test_names_are_the_exact_ones_or_stand_for_nothing(evaluate, sandbox, name):
     assert evaluate(f"_udf.host_import({name!r})", "import _udf") == "None"
-    assert sandbox.modules.find(name) is None
+    assert sandbox._domain.modules.find(name) is None
 
 
 @pytest.mark.parametrize(
@@ -230,16 +231,16 @@ def walk(path):
 
 def test_a_sandbox_without_packages_serves_nothing():
     with wasi_udf.Sandbox() as bare:
-        assert bare.modules.find("/packages/") is None
+        assert bare._domain.modules.find("/packages/") is None
         with pytest.raises(wasi_udf.GuestError, match="No module named 'rules'"):
-            bare.start(Definition.from_source("import rules\nlambda: 1", "f"))
+            guests.start_in(bare, Definition.from_source("import rules\nlambda: 1", "f"))
 
 
 def test_a_closed_sandbox_keeps_nothing_of_its_packages(source):
     with wasi_udf.Sandbox(packages=[source]) as sandbox:
-        assert sandbox.modules.find("/packages/single.pyc")
-    assert sandbox.modules.find("/packages/single.pyc") is None
-    assert sandbox.modules.find("/packages/") is None
+        assert sandbox._domain.modules.find("/packages/single.pyc")
+    assert sandbox._domain.modules.find("/packages/single.pyc") is None
+    assert sandbox._domain.modules.find("/packages/") is None
 
 
 def test_asking_without_end_ends_with_the_guests_time(source):
@@ -249,8 +250,8 @@ def test_asking_without_end_ends_with_the_guests_time(source):
     )
     with wasi_udf.Sandbox(packages=[source], limits=limits) as sandbox:
         with pytest.raises(wasi_udf.LimitExceeded, match=r"timeout_seconds=0\.3"):
-            sandbox.start(Definition.from_source(f"{flood}\nlambda: 1", "f"))
-        assert len(sandbox.roster) == 0
+            guests.start_in(sandbox, Definition.from_source(f"{flood}\nlambda: 1", "f"))
+        assert len(sandbox._domain.instances) == 0
 
 
 def test_the_time_it_takes_to_serve_bytes_is_the_guests(source, monkeypatch):
@@ -268,7 +269,7 @@ def test_the_time_it_takes_to_serve_bytes_is_the_guests(source, monkeypatch):
     flood = "import _udf\nwhile True: _udf.host_import('/packages/rules/data/large.bin')\nlambda: 1"
     definition = Definition.from_source(flood, "f")
     with wasi_udf.Sandbox(packages=[source], limits=limits) as sandbox, pytest.raises(wasi_udf.LimitExceeded):
-        sandbox.start(definition)
+        guests.start_in(sandbox, definition)
     assert len(written) <= 7
 
 
@@ -278,7 +279,7 @@ def test_what_is_larger_than_the_guests_memory_ends_in_its_limit(source):
             "import _udf\nkept = [_udf.host_import('/packages/rules/data/large.bin') for _ in range(1000)]\nlambda: 1"
         )
         with pytest.raises(wasi_udf.LimitExceeded, match="memory_bytes"):
-            sandbox.start(Definition.from_source(code, "f"))
+            guests.start_in(sandbox, Definition.from_source(code, "f"))
 
 
 def test_what_a_guest_does_to_a_module_stays_in_the_guest(evaluate, sandbox):
@@ -308,18 +309,18 @@ def cache(tmp_path, monkeypatch):
 def compiled(monkeypatch):
     """The paths of modules as they are compiled."""
     paths = []
-    real = Modules._compile
+    real = PackageModules._compile
 
     def record(self, path, source):
         paths.append(path)
         return real(self, path, source)
 
-    monkeypatch.setattr(Modules, "_compile", record)
+    monkeypatch.setattr(PackageModules, "_compile", record)
     return paths
 
 
 def modules(**files):
-    return Modules(
+    return PackageModules(
         Packages({f"{name}.py": text.encode() for name, text in files.items()}, frozenset(files)), artifact.find()
     )
 
@@ -385,23 +386,23 @@ def test_threads_that_want_the_same_module_wait_for_one_to_compile_it(cache, com
 
 def test_compiling_takes_none_of_the_importing_guests_stack(cache, monkeypatch):
     threads = []
-    monkeypatch.setattr(Modules, "_compile", lambda *_: threads.append(threading.get_ident()) or b"")
+    monkeypatch.setattr(PackageModules, "_compile", lambda *_: threads.append(threading.get_ident()) or b"")
     modules(a="x = 1").find("/packages/a.pyc")
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
 
 
 def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):
-    real = Modules._compile
+    real = PackageModules._compile
 
     def slowly(self, path, source):
         time.sleep(0.4)
         return real(self, path, source)
 
-    monkeypatch.setattr(Modules, "_compile", slowly)
+    monkeypatch.setattr(PackageModules, "_compile", slowly)
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
     with wasi_udf.Sandbox(packages=[source], limits=limits) as sandbox:
-        sandbox.start(Definition.from_source("import single\nlambda: 1", "f"))
+        guests.start_in(sandbox, Definition.from_source("import single\nlambda: 1", "f"))
 
 
 def test_what_cannot_be_compiled_within_bounds_ends_the_query_and_says_why(con, cache, tmp_path, monkeypatch):

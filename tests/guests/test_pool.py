@@ -3,9 +3,10 @@ import threading
 import pytest
 
 from duckdb_wasi_udf import ResourceLimits
+from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._errors import GuestError, GuestTrap, LimitExceeded, ProtocolError
 from duckdb_wasi_udf._guests.budget import Budget
-from duckdb_wasi_udf._guests.instance_registry import Roster
+from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
 from duckdb_wasi_udf._guests.pool import Pool
 
 
@@ -18,10 +19,10 @@ class FakeInstance:
         self.broken = False
         self.calls = 0
 
-    def discard(self):
+    def close(self):
         self.broken = True
 
-    def call(self, columns, length, stops, budget_seconds):
+    def call(self, context, columns, length):
         assert not self.broken
         self.calls += 1
         outcome = self.outcomes.pop(0) if self.outcomes else "fine"
@@ -32,15 +33,16 @@ class FakeInstance:
 
 def make_pool(*outcomes, kind=FakeInstance, reuse=True):
     started = []
-    roster = Roster(ResourceLimits())
+    registry = InstanceRegistry(ResourceLimits())
 
-    def start():
-        roster.admit()
-        started.append(kind(list(outcomes) if not started else []))
-        roster.add(started[-1])
-        return started[-1]
+    class Factory:
+        def start(self, context, arguments, result_type):
+            registry.reserve()
+            started.append(kind(list(outcomes) if not started else []))
+            registry.started(started[-1])
+            return started[-1]
 
-    return Pool(start, roster, Budget("f", 60), reuse=reuse), started
+    return Pool(Factory(), [], None, registry, Budget("f", 60), reuse=reuse), started
 
 
 def guest_error():
@@ -50,15 +52,15 @@ def guest_error():
 def test_an_instance_serves_call_after_call():
     pool, started = make_pool()
     for _ in range(3):
-        assert pool.call(0, [], 1) == ("fine", 0)
+        assert pool.run(CallContext(None), [], 1) == ("fine", 0)
     assert [instance.calls for instance in started] == [3]
 
 
 def test_an_instance_whose_code_raised_is_used_again():
     pool, started = make_pool(guest_error())
     with pytest.raises(GuestError):
-        pool.call(0, [], 1)
-    pool.call(0, [], 1)
+        pool.run(CallContext(None), [], 1)
+    pool.run(CallContext(None), [], 1)
     assert len(started) == 1
 
 
@@ -70,8 +72,8 @@ def test_an_instance_whose_code_raised_is_used_again():
 def test_an_instance_is_discarded_after_anything_else(error):
     pool, started = make_pool(error)
     with pytest.raises(type(error)):
-        pool.call(0, [], 1)
-    pool.call(0, [], 1)
+        pool.run(CallContext(None), [], 1)
+    pool.run(CallContext(None), [], 1)
     assert [instance.calls for instance in started] == [1, 1]
 
 
@@ -79,12 +81,12 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
     barrier = threading.Barrier(4, timeout=30)
 
     class Meeting(FakeInstance):
-        def call(self, columns, length, stops, budget_seconds):
+        def call(self, context, columns, length):
             barrier.wait()
-            return super().call(columns, length, stops, budget_seconds)
+            return super().call(context, columns, length)
 
     pool, started = make_pool(kind=Meeting)
-    threads = [threading.Thread(target=pool.call, args=(0, [], 1)) for _ in range(4)]
+    threads = [threading.Thread(target=pool.run, args=(CallContext(None), [], 1)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -94,16 +96,16 @@ def test_calls_at_the_same_time_get_instances_of_their_own():
 
 def test_a_closed_pool_keeps_nothing():
     pool, started = make_pool()
-    pool.call(0, [], 1)
+    pool.run(CallContext(None), [], 1)
     pool.close()
     for _ in range(2):  # calls that were under way
-        pool.call(0, [], 1)
+        pool.run(CallContext(None), [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]
 
 
 def test_without_reuse_each_call_has_an_instance_of_its_own():
     pool, started = make_pool(reuse=False)
     for _ in range(3):
-        pool.call(0, [], 1)
+        pool.run(CallContext(None), [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]
     assert all(instance.broken for instance in started)

@@ -97,7 +97,7 @@ def test_everything_at_once():
     assert min(traffic.outcomes.count(outcome) for outcome in ("right", "failed as it should")) > 20
     assert traffic.con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
     for sandbox in (traffic.sandbox, traffic.isolated):
-        assert len(sandbox.roster) <= LIMITS.instances
+        assert len(sandbox._domain.instances) <= LIMITS.instances
         sandbox.close()
-        assert len(sandbox.roster) == 0
+        assert len(sandbox._domain.instances) == 0
     traffic.con.close()

@@ -27,7 +27,7 @@ def test_state_lasts_from_batch_to_batch_unless_batches_are_isolated(con):
         isolated.create_function(con, "g", COUNT)
         assert calls(con, "f") == [1, 2, 3]
         assert calls(con, "g") == [1, 1, 1]
-        assert len(isolated.roster) == 0
+        assert len(isolated._domain.instances) == 0
 
 
 def test_an_isolation_nobody_knows_is_refused():
@@ -66,7 +66,7 @@ def test_more_threads_than_instances_wait_for_each_other(con, isolation):
 
         with concurrent.futures.ThreadPoolExecutor(4) as threads:
             assert list(threads.map(run, range(4))) == [[(19999 * 10000 + 20000 * 10,)]] * 4
-        assert len(sandbox.roster) <= 2
+        assert len(sandbox._domain.instances) <= 2
 
 
 def test_an_instance_that_grew_is_recycled_and_its_memory_is_returned(con):
@@ -81,7 +81,7 @@ def test_an_instance_that_grew_is_recycled_and_its_memory_is_returned(con):
             [(3,)],
             [(1,)],
         ]
-        assert sandbox.roster.held_bytes < 16 * 2**20
+        assert sandbox._domain.instances.held_bytes < 16 * 2**20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -100,7 +100,7 @@ def test_memory_is_returned_although_the_error_is_kept(con):
                 con.execute("SELECT f(i) FROM range(1) r(i)").fetchall()
             errors.append(sandbox.last_error)
         assert all(error.limit == "memory_bytes" for error in errors)
-        assert len(sandbox.roster) == 0
+        assert len(sandbox._domain.instances) == 0
         assert resident() - before < 150 * 2**20
 
 

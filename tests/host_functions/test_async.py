@@ -54,7 +54,7 @@ def define(con, sandbox):
     """Creates `f` of source, and runs it over the numbers below n."""
 
     def create(source, **options):
-        if "f" in sandbox.functions:
+        if "f" in sandbox._registry.functions:
             con.remove_function("f")
         sandbox.create_function(con, "f", f"import host\n{source}", ["BIGINT"], "BIGINT", **options)
         CALLS.clear()

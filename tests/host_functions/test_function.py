@@ -174,7 +174,14 @@ def test_annotations_say_types_and_shape(grant, evaluate):
         return {"got": value}
 
     sandbox = grant(*[HostFunction(f) for f in (by_value, by_list, by_column, area, sized, document)])
-    assert [function.host.batched for function in sandbox.grants.functions] == [False, True, True, False, False, False]
+    assert [function.host.batched for function in sandbox._domain.grants.functions] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert evaluate("host.by_value([x, 2, 3])") == 6
     assert evaluate("host.by_list(x, 2)") == 3
     assert evaluate("host.by_column.batch([x, 5], [2, 6])") == [3, 11]
@@ -204,7 +211,7 @@ def test_types_and_shape_may_be_given(grant, evaluate):
     assert evaluate("host.abs(-5)") == 5
     assert evaluate("host.answer()") == 42
     assert "All of them." in evaluate("host.total.__doc__")
-    assert sandbox.grants.functions[0].host.parameters == ("DECIMAL(18,3)[]",)
+    assert sandbox._domain.grants.functions[0].host.parameters == ("DECIMAL(18,3)[]",)
     failed = fails(sandbox, lambda: evaluate("host.abs(2 ** 40)"))  # no INTEGER
     assert "HostError: abs failed" in str(failed)
     assert isinstance(failed.__cause__, pa.ArrowInvalid)
@@ -726,7 +733,7 @@ def test_a_function_that_takes_too_long_is_left_behind(con, grant, monkeypatch):
 
     assert [call() for _ in range(3)] == ["hang took too long", "hang took too long", "hang was refused"]
     release.set()
-    while sandbox.grants.threads._abandoned:
+    while sandbox._domain.grants.calls._abandoned:
         time.sleep(0.01)
     assert call() == "1"
     assert [record.outcome for record in sandbox.audit()][-4:] == ["timed out", "timed out", "refused", "ok"]

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from duckdb_wasi_udf import (
-    DataLimits,
     GuestTrap,
     HostFunction,
     HostQuota,
@@ -21,7 +20,6 @@ from duckdb_wasi_udf import (
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._guests.definition import Definition
-from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._sql.types import sql_type_of
 from tests.support import guests
@@ -34,7 +32,7 @@ def start():
     def make(source, *finders, **limits):
         limits = ResourceLimits(**limits)
         engine = load_engine(artifact.find(), timeout_seconds=limits.timeout_seconds)
-        instance = GuestInstance(engine, Definition.from_source(source, "f"), limits, DataLimits(), finders)
+        instance = guests.make(engine, Definition.from_source(source, "f"), limits, finders=finders)
         instance.bind([], None)
         return lambda: instance.call([], 1)[0].to_pylist()[0]
 
@@ -113,7 +111,7 @@ def calling():
 
     def run(forge):
         limits = ResourceLimits(host_batch=HostQuota(calls=10**6, bytes=10**7, seconds=100.0))
-        grants = Grants([HostFunction(table)], lambda name: sql_type_of(name).arrow_type)
+        grants = Grants([HostFunction(table)], sql_type_of)
         source = "import host\ndef f(): return host.table.batch([1, None], ['a', 'häß'], [[{'k': 1}], None])"
         instance = guests.start(source, limits=limits, grants=grants)
         calls = instance._host

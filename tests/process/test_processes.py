@@ -30,7 +30,7 @@ import multiprocessing, sys, threading
 import duckdb, duckdb_wasi_udf as wasi_udf
 from tests.guests.test_cancel import ENDLESS, LIMITS
 from tests.process.test_processes import answer
-from duckdb_wasi_udf._engine.epoch_clock import ticker
+from duckdb_wasi_udf._process.state import ticker
 
 if __name__ == "__main__":
     con = duckdb.connect()
@@ -98,7 +98,7 @@ LEAVING = """
 import sys, threading, time
 import duckdb, duckdb_wasi_udf as wasi_udf
 from tests.guests.test_cancel import LIMITS
-from duckdb_wasi_udf._engine.epoch_clock import ticker
+from duckdb_wasi_udf._process.state import ticker
 
 con = duckdb.connect()
 con.execute("SET threads = 4")

@@ -91,7 +91,7 @@ from tests.process.test_stack import COUNTED, RAISE_THE_LIMIT, UNCOUNTED, error_
 def run():
     recursions = COUNTED["attribute"], UNCOUNTED["hash of a tuple"]
     errors = [error_of(RAISE_THE_LIMIT + source) for source in recursions]
-    same_thread = stack.call(threading.get_ident) == threading.get_ident()
+    same_thread = stack.call_with_room(threading.get_ident) == threading.get_ident()
     return stack.stack_bytes() // 1024, same_thread, [type(error).__name__ for error in errors]
 
 for kib in (64, 128, 256, 512, 1024, 1536, 2048, 8192):

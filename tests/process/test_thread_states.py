@@ -6,8 +6,7 @@ import duckdb
 import pytest
 
 from duckdb_wasi_udf import Sandbox, host_function
-from duckdb_wasi_udf._process import thread_states
-from duckdb_wasi_udf._sql import sandbox as sandbox_module
+from duckdb_wasi_udf._process import state, thread_states
 
 ROW_GROUP = 122_880  # what one of DuckDB's threads takes at a time: 60 batches
 QUERY = "SELECT f(i) AS n FROM t"
@@ -16,7 +15,7 @@ QUERY = "SELECT f(i) AS n FROM t"
 @pytest.fixture(autouse=True)
 def states(monkeypatch):
     states = thread_states.ThreadStates()
-    monkeypatch.setattr(sandbox_module, "thread_states", states)
+    monkeypatch.setattr(state, "thread_states", states)
     return states
 
 

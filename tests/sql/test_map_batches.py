@@ -58,7 +58,7 @@ def counted(sandbox):
     """No instance is left when the test is over."""
     yield sandbox
     gc.collect()
-    assert len(sandbox.roster) == 0
+    assert len(sandbox._domain.instances) == 0
 
 
 @pytest.mark.parametrize("n", [0, 1, 2047, 2048, 2049, 5000])
@@ -234,7 +234,7 @@ def test_a_step_has_the_limits_of_a_batch(con, numbers):
             mapped.fetchall()
         assert isinstance(sandbox.last_error, LimitExceeded)
         fine = sandbox.map_batches(relation, BOTH)
-    assert len(sandbox.roster) == 0
+    assert len(sandbox._domain.instances) == 0
     with pytest.raises(duckdb.InvalidInputException, match="the sandbox is closed"):
         fine.fetchall()
     with pytest.raises(ClosedError):

@@ -192,7 +192,7 @@ CREATE = {
 def test_a_name_is_printable_text(con, sandbox, create, name):
     with pytest.raises(SignatureError, match="a function's name is text of printable characters, got"):
         getattr(sandbox, create)(con, name, CREATE[create])
-    assert len(sandbox.roster) == 0
+    assert len(sandbox._domain.instances) == 0
 
 
 @pytest.mark.parametrize("create", CREATE)
@@ -200,10 +200,10 @@ def test_a_name_is_printable_text(con, sandbox, create, name):
 def test_a_name_that_is_taken_is_duckdbs_own_error_and_leaves_nothing_behind(con, sandbox, create, name):
     sandbox.create_function(con, "mine", "lambda x: x + 1")
     con.execute("CREATE MACRO a_macro(x) AS x")
-    before = len(sandbox.roster)
+    before = len(sandbox._domain.instances)
     with pytest.raises((duckdb.NotImplementedException, duckdb.CatalogException)):
         getattr(sandbox, create)(con, name, CREATE[create])
-    assert len(sandbox.roster) == before
+    assert len(sandbox._domain.instances) == before
     assert con.execute("SELECT mine(1), a_macro(1), sum(1), py_udf('lambda x: x', 1)").fetchall() == [(2, 1, 1, 1)]
     assert con.execute("SELECT name, kind FROM py_functions()").fetchall() == [("mine", "scalar")]
 

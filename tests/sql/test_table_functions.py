@@ -10,10 +10,9 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ClosedError, GuestError, LimitExceeded, SignatureError
-from duckdb_wasi_udf._functions.shipping import define
-from duckdb_wasi_udf._functions.table import Cursor
-from duckdb_wasi_udf._sql.table_functions import define as define_table
-from duckdb_wasi_udf._sql.types import sql_type_of
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._functions.shipping import ship
+from duckdb_wasi_udf._functions.table import TableScan, define_table
 
 NATURALS = "import itertools\ndef naturals() -> Iterator[int]:\n    return itertools.count()"
 COLUMNS = "from duckdb_wasi_udf import Columns\ndef f() -> Iterator[int]:"
@@ -74,7 +73,7 @@ def counted(con, sandbox):
     """All of the sandbox's instances are idle, and few, when the test is over."""
     yield sandbox
     gc.collect()
-    assert len(sandbox.roster._idle) == len(sandbox.roster)
+    assert len(sandbox._domain.instances._idle) == len(sandbox._domain.instances)
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------
@@ -421,7 +420,7 @@ def test_memory_stays_the_same_over_millions_of_rows(con, counted):
     assert con.execute("SELECT count(*), sum(strlen(py_table)) FROM py_table($1)", [code]).fetchall() == [
         (3_000_000, 150_000_000)
     ]
-    assert counted.roster.held_bytes < 16 * 2**20
+    assert counted._domain.instances.held_bytes < 16 * 2**20
 
 
 def test_a_generators_finally_runs_when_the_scan_ends_early(con, caplog, counted):
@@ -573,27 +572,29 @@ def test_a_closed_sandbox_ends_its_streams(con):
     with pytest.raises(duckdb.InvalidInputException, match="the sandbox is closed"):
         con.execute("FROM naturals()")
     assert isinstance(sandbox.last_error, ClosedError)
-    while len(sandbox.roster):  # DuckDB's thread is about to end the stream
+    while len(sandbox._domain.instances):  # DuckDB's thread is about to end the stream
         time.sleep(0.01)
 
 
 def test_closing_drops_the_instance_of_a_stream_that_rests(sandbox):
-    function = define_table(sandbox, define(NATURALS, "naturals", return_null=False), None, sql_type_of)
-    cursor = Cursor(function, [], pa.int64())
-    assert cursor.next()[5].as_py() == 5
-    assert len(sandbox.roster) == 1
-    function.close()
-    assert len(sandbox.roster) == 0
-    cursor.close()
+    domain = sandbox._domain
+    with CallContext(domain.clock) as context:
+        function = define_table(context, domain, ship(NATURALS, "naturals", return_null=False), None)
+        scan = TableScan(function, [], pa.int64())
+        assert scan.next(context)[5].as_py() == 5
+        assert len(domain.instances) == 1
+        function.close()
+        assert len(domain.instances) == 0
+        scan.close()
 
 
 def test_the_instances_of_a_forgotten_function_go_with_its_last_scan(con, sandbox):
     con.execute("PREPARE first AS SELECT count(*) FROM py_table('def f() -> list[int]: return [1, 2, 3]')")
     for i in range(70):
         con.execute(f"DESCRIBE FROM py_table('def f() -> list[int]: return [{i}]')")
-    before = len(sandbox.roster)
+    before = len(sandbox._domain.instances)
     assert con.execute("EXECUTE first").fetchall() == [(3,)]
-    assert len(sandbox.roster) <= before <= 65
+    assert len(sandbox._domain.instances) <= before <= 65
 
 
 def test_batch_isolation_gives_every_scan_a_fresh_start(con):

@@ -131,3 +131,9 @@ class DataLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+
+
+def changed_limits(limits: ResourceLimits | DataLimits) -> list[str]:
+    """Return the limits that differ from the default, as they are passed."""
+    values = [(field, getattr(limits, field.name)) for field in fields(limits)]
+    return [f"{field.name}={value!r}" for field, value in values if value != field.default]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._host_functions.annotations import ParameterReader
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow as pa
+
+_Parameters = ParamSpec("_Parameters")
+_Returned = TypeVar("_Returned")
 
 # What the guest's module `host` has besides functions.
 _RESERVED = frozenset({"HostError", "gather"})
@@ -133,6 +137,28 @@ class HostFunction:
         return f"<HostFunction {self.name}>"
 
 
+class DecoratedFunction(HostFunction, Generic[_Parameters, _Returned]):
+    """A host function made with `@host_function`: type checkers see the parameters and the result of the def."""
+
+    def __call__(self, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
+        """Call the Python function plainly, as if it weren't granted to anybody."""
+        returned: _Returned = self.function(*args, **kwargs)
+        return returned
+
+
+@overload
+def host_function(function: Callable[_Parameters, _Returned], /) -> DecoratedFunction[_Parameters, _Returned]: ...
+
+
+@overload
+def host_function(
+    *,
+    name: str | None = None,
+    gate: Callable[[HostCall], object] | None = None,
+    timeout_seconds: float | None = None,
+) -> Callable[[Callable[_Parameters, _Returned]], DecoratedFunction[_Parameters, _Returned]]: ...
+
+
 def host_function(
     function: Callable[..., Any] | None = None,
     *,
@@ -142,6 +168,15 @@ def host_function(
 ) -> Any:
     """Make a host function of an annotated def, as a decorator with or without options: see `HostFunction`.
 
+    Args:
+        function: the def.
+        name: what guests call it; the def's own name by default.
+        gate: called with each `HostCall` before the function is; it refuses the call by returning False or raising.
+        timeout_seconds: how long a call may take; None to wait for it.
+
+    Returns:
+        The host function, which can be called as the def; or a decorator that makes it.
+
     Example:
         >>> @wasi_udf.host_function
         ... def fx_rate(currency: list[str]) -> list[float]:
@@ -149,6 +184,6 @@ def host_function(
     """
 
     def decorate(function: Callable[..., Any]) -> HostFunction:
-        return HostFunction(function, name=name, gate=gate, timeout_seconds=timeout_seconds)
+        return DecoratedFunction(function, name=name, gate=gate, timeout_seconds=timeout_seconds)
 
     return decorate if function is None else decorate(function)

@@ -123,9 +123,6 @@ class InlineMap:
         stream = self._functions.stream(context, definition, text, self._streams.cursor, declared, self._name)
         return pa.array([self._streams.scan(stream)])
 
-    def close(self) -> None:
-        """Do nothing: its functions are held by `MapFunctions`."""
-
     def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
         """Create the macro that names the function in FROM."""
         name = quote_identifier(self._name)

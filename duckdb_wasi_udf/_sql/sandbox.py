@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
-
 from duckdb_wasi_udf._engine.call_context import CallContext
-from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._functions.aggregate import InlineAggregate
-from duckdb_wasi_udf._functions.inline import InlineFunction
-from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
-from duckdb_wasi_udf._sql.catalog import Catalog
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
-from duckdb_wasi_udf._sql.map_batches import InlineMap
-from duckdb_wasi_udf._sql.registration import register
+from duckdb_wasi_udf._sql.installation import install_functions
 from duckdb_wasi_udf._sql.streams import Streams
-from duckdb_wasi_udf._sql.table_functions import InlineTable
 from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
     from typing import Self
+
+    import duckdb
 
     from duckdb_wasi_udf._errors import WasiUdfError
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-# The inline functions and the SQL type of their results; None: by annotation, or inferred.
-INLINE_FUNCTIONS: dict[str, str | None] = {
-    "py_udf": None,
-    "py_agg": None,
-    "py_udf_bigint": "BIGINT",
-    "py_udf_blob": "BLOB",
-    "py_udf_boolean": "BOOLEAN",
-    "py_udf_date": "DATE",
-    "py_udf_double": "DOUBLE",
-    "py_udf_json": "JSON",
-    "py_udf_timestamp": "TIMESTAMP",
-    "py_udf_varchar": "VARCHAR",
-}
 
 
 class Sandbox:
@@ -157,37 +134,10 @@ class Sandbox:
             SignatureError: another connection of the database has installed them.
             ClosedError: the sandbox was closed.
         """
-        self._domain.check_open()
-        domain, streams = self._domain, Streams(con)
-        tables: dict[str, InlineTable | InlineMap] = {
-            "py_table": InlineTable(domain, "py_table", streams),
-            "py_map_batches": InlineMap(self._registry.map_functions, "py_map_batches", streams),
-        }
-        for name in (*INLINE_FUNCTIONS, *tables, *Catalog.SQL_FUNCTIONS):
-            with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
-                con.remove_function(name)
-        Catalog.leave(con)
-        catalog = Catalog(self._registry, con, streams, allow_create=self._allow_create)
-        try:
-            for name, return_type in INLINE_FUNCTIONS.items() if self._allow_inline else ():
-                kind = InlineAggregate if name == "py_agg" else InlineFunction
-                inline = kind(domain, name, return_type)
-                register(domain, con, name, inline, None, return_type or VARIANT)
-                domain.hold(inline)
-            for name, table in tables.items() if self._allow_inline else ():
-                register(domain, con, name, table, None, "VARCHAR")
-                domain.hold(table)
-                table.create_macro(con)
-            for name, function, parameters, result in catalog.sql_functions():
-                register(domain, con, name, function, parameters, result, side_effects=True)
-        except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
-            msg = (
-                f"{name} is already installed on this database through another connection; install through that "
-                "one to replace it, or use it as it is"
+        with self._creating() as context:
+            install_functions(
+                context, self._registry, con, allow_inline=self._allow_inline, allow_create=self._allow_create
             )
-            raise SignatureError(msg) from error
-        with CallContext(domain.clock) as context:
-            catalog.enter(context, con)
         return self
 
     def create_function(
@@ -419,15 +369,13 @@ class Sandbox:
         """Enter a context that closes the sandbox at its end."""
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         """Close the sandbox."""
         self.close()
 
     def __repr__(self) -> str:
         """Return its state, the limits that differ from the default, and how many functions and instances it has."""
-        changed = [*_changed(self.limits, ResourceLimits()), *_changed(self.data_limits, DataLimits())]
+        changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
         functions, instances = len(self._registry.functions), len(self._domain.instances)
         counted = f"{functions} named function(s), {instances} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
@@ -438,14 +386,6 @@ class Sandbox:
         self._domain.check_open()
         with CallContext(self._domain.clock) as context:
             yield context
-
-
-def _changed(limits: ResourceLimits | DataLimits, default: ResourceLimits | DataLimits) -> Iterator[str]:
-    """Return the limits that differ from the default, as they are passed."""
-    for field in dataclasses.fields(limits):
-        value = getattr(limits, field.name)
-        if value != getattr(default, field.name):
-            yield f"{field.name}={value!r}"
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow as pa
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow.layouts import known_layout, map_entries
 from duckdb_wasi_udf._arrow.linear_memory import OFFSET_BYTES, LinearMemory
+from duckdb_wasi_udf._arrow.struct_tree import Numbered, Pointers, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Batch:
         self._shape = _Shape(length, (_ABSENT,), children)
 
     def size(self, base: int) -> int:
-        """The bytes it takes in the arena: anywhere the same, but asked for `base`, it is laid out for `base` only."""
+        """Return the size in bytes. It doesn't depend on `base`; passing the real one lets `write` reuse the layout."""
         return _arrange(base, self._shape).size
 
     def write(self, memory: LinearMemory, base: int) -> None:
@@ -65,7 +65,7 @@ class Batch:
             memory.write_from(position, address, size)
 
     def _measure(self, array: pa.Array) -> _Shape:
-        """An array and those inside it, each from its first element and no longer than its values take."""
+        """Return the shape of an array and those inside it, each cut to its own values."""
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
         if array.offset:
@@ -120,39 +120,25 @@ def _arrange(base: int, root: _Shape) -> _Arranged:
         base: where in memory the batch starts.
         root: the struct array that the batch is.
     """
-    shapes: list[_Shape] = []
-    links: list[tuple[list[int], list[int]]] = []  # of each: the numbers of its children, and of its dictionary
-
-    def number(shape: _Shape) -> int:
-        position = len(shapes)
-        shapes.append(shape)
-        links.append(([], []))
-        links[position][0].extend([number(child) for child in shape.children])
-        links[position][1].extend([number(child) for child in shape.dictionary])
-        return position
-
-    number(root)
-    struct_size, pointer_size = _abi.ARROW_ARRAY.size, _abi.POINTER.size
-    pointers_at = base + struct_size * len(shapes)
-    n_pointers = sum(len(shape.sizes) + len(shape.children) for shape in shapes)
-    data = base + _abi.align(pointers_at - base + pointer_size * n_pointers)
-    pointers: list[int] = []
+    numbered: list[Numbered[_Shape]] = []
+    number(root, numbered)
+    pointers = Pointers(base, _abi.ARROW_ARRAY.size, len(numbered))
+    n_pointers = sum(len(shape.sizes) + len(shape.children) for shape, _, _ in numbered)
+    data = base + _abi.align(pointers.at - base + _abi.POINTER.size * n_pointers)
     structs: list[bytes] = []
     positions: list[int] = []
-    for shape, (children, dictionary) in zip(shapes, links, strict=True):
-        children_at = pointers_at + pointer_size * len(pointers) if children else 0
-        pointers += [base + struct_size * child for child in children]
-        buffers_at = pointers_at + pointer_size * len(pointers)
+    for shape, children, dictionary in numbered:
+        children_at = pointers.add_structs(children)
+        buffers_at = pointers.at
         for size in shape.sizes:
             if size == _ABSENT:
-                pointers.append(0)
+                pointers.add([0])
                 continue
-            pointers.append(data)
+            pointers.add([data])
             positions.append(data)
             data += _abi.align(size)
         null_count = 0 if _ABSENT in shape.sizes[:1] else -1  # not counted: the guest looks at the bits
-        dictionary_at = base + struct_size * dictionary[0] if dictionary else 0
+        dictionary_at = pointers.struct_at(dictionary)
         fields = (shape.length, null_count, 0, len(shape.sizes), len(children), buffers_at, children_at, dictionary_at)
         structs.append(_abi.ARROW_ARRAY.pack(*fields, _abi.NOT_RELEASED, 0))
-    header = b"".join((*structs, struct.pack(f"<{len(pointers)}I", *pointers)))
-    return _Arranged(header, positions, data - base)
+    return _Arranged(b"".join((*structs, pointers.encode())), positions, data - base)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow.layouts import known_layout
+from duckdb_wasi_udf._arrow.struct_tree import Numbered, Pointers, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +16,30 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class _Schema(NamedTuple):
+    """A type as a schema describes it.
+
+    Attributes:
+        format: the type in the notation of the C data interface.
+        name: the field's name.
+        metadata: the encoded metadata, empty for none.
+        nullable: NULLs are possible; of an argument, the function sees them as None.
+        children: the fields inside.
+        dictionary: the type its values are codes of, in a tuple of one, or an empty one.
+    """
+
+    format: str
+    name: str
+    metadata: bytes
+    nullable: bool
+    children: tuple[_Schema, ...] = ()
+    dictionary: tuple[_Schema, ...] = ()
+
+
 def encode_schemas(
     base: int, arguments: Sequence[tuple[pa.DataType, bool]], result: pa.DataType | None
 ) -> tuple[bytes, int]:
-    """The schema of a function's batches followed by that of its result.
+    """Return the schema of a function's batches followed by that of its result.
 
     Args:
         base: where in memory the bytes will be; the schema of the batches starts there.
@@ -28,59 +49,41 @@ def encode_schemas(
     Returns:
         The bytes, and the pointer to the result's schema (0 without one).
     """
-    # Format, name, metadata, nullable: the batch first.
-    fields: list[tuple[str, str, bytes, bool]] = [("+s", "", b"", False)]
-    links: list[tuple[list[int], list[int]]] = [([], [])]  # of each: the numbers of its children, and of its dictionary
-
-    def number(name: str, data_type: pa.DataType, *, nullable: bool) -> int:
-        layout, position = known_layout(data_type), len(fields)
-        fields.append((layout.format, name, extension_metadata(layout.extension), nullable))
-        links.append(([], []))
-        for child in layout.children:
-            links[position][0].append(number(child.name, child.type, nullable=child.nullable))
-        if layout.dictionary is not None:
-            links[position][1].append(number("", layout.dictionary, nullable=True))
-        return position
-
-    for data_type, sees_null in arguments:
-        links[0][0].append(number("", data_type, nullable=sees_null))
+    numbered: list[Numbered[_Schema]] = []
+    children = tuple([_schema("", data_type, nullable=sees_null) for data_type, sees_null in arguments])
+    number(_Schema("+s", "", b"", nullable=False, children=children), numbered)
     result_at = 0
     if result is not None:
-        result_at = base + _abi.ARROW_SCHEMA.size * number("", result, nullable=True)
-    pointers_at = base + _abi.ARROW_SCHEMA.size * len(fields)
-    texts_at = pointers_at + _abi.POINTER.size * sum(len(children) for children, _ in links)
+        result_at = base + _abi.ARROW_SCHEMA.size * number(_schema("", result, nullable=True), numbered)
+    pointers = Pointers(base, _abi.ARROW_SCHEMA.size, len(numbered))
+    texts_at = pointers.at + _abi.POINTER.size * sum(len(schema.children) for schema, _, _ in numbered)
     texts = b""
-    pointers: list[int] = []
     structs: list[bytes] = []
-    for (type_format, name, metadata, nullable), (children, dictionary) in zip(fields, links, strict=True):
+    for schema, inside, dictionary in numbered:
         format_at = texts_at + len(texts)
-        texts += type_format.encode() + b"\0"
+        texts += schema.format.encode() + b"\0"
         name_at = texts_at + len(texts)
-        texts += name.encode() + b"\0"
-        metadata_at = texts_at + len(texts) if metadata else 0
-        texts += metadata
-        children_at = pointers_at + _abi.POINTER.size * len(pointers)
-        pointers += [base + _abi.ARROW_SCHEMA.size * child for child in children]
-        dictionary_at = base + _abi.ARROW_SCHEMA.size * dictionary[0] if dictionary else 0
-        flags = _abi.FLAG_NULLABLE if nullable else 0
-        values = (
-            format_at,
-            name_at,
-            metadata_at,
-            flags,
-            len(children),
-            children_at,
-            dictionary_at,
-            _abi.NOT_RELEASED,
-            0,
-        )
-        structs.append(_abi.ARROW_SCHEMA.pack(*values))
-    return b"".join((*structs, struct.pack(f"<{len(pointers)}I", *pointers), texts)), result_at
+        texts += schema.name.encode() + b"\0"
+        metadata_at = texts_at + len(texts) if schema.metadata else 0
+        texts += schema.metadata
+        flags = _abi.FLAG_NULLABLE if schema.nullable else 0
+        children_at, dictionary_at = pointers.add_structs(inside), pointers.struct_at(dictionary)
+        fields = (format_at, name_at, metadata_at, flags, len(inside), children_at, dictionary_at)
+        structs.append(_abi.ARROW_SCHEMA.pack(*fields, _abi.NOT_RELEASED, 0))
+    return b"".join((*structs, pointers.encode(), texts)), result_at
+
+
+def _schema(name: str, data_type: pa.DataType, *, nullable: bool) -> _Schema:
+    """Return a field with those inside it."""
+    layout = known_layout(data_type)
+    children = tuple([_schema(child.name, child.type, nullable=child.nullable) for child in layout.children])
+    dictionary = () if layout.dictionary is None else (_schema("", layout.dictionary, nullable=True),)
+    return _Schema(layout.format, name, extension_metadata(layout.extension), nullable, children, dictionary)
 
 
 @functools.cache
 def extension_metadata(extension: str) -> bytes:
-    """The metadata that names an extension type: one pair of key and value, each after its length."""
+    """Return the metadata that names an extension type: one pair of key and value, each after its length."""
     if not extension:
         return b""
     parts = (b"ARROW:extension:name", extension.encode())

@@ -63,7 +63,7 @@ _caller_context = _prototype(_short_calls, "wasmtime_caller_context", ctypes.c_s
 _new_trap = _prototype(_short_calls, "wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 
 
-class Host(Protocol):
+class ImportHandler(Protocol):
     """What answers the imports of an instance."""
 
     def answer(self, name: str, *arguments: int) -> int:
@@ -84,14 +84,14 @@ def _callback(name: str, n_arguments: int) -> Any:
     stop = _WORDS_PER_VALUE * n_arguments
 
     def run(_data: int, caller: int, values_at: int, _count: int) -> int:
-        host = None
+        handler = None
         try:
-            host = state.hosts[_caller_context(caller)]
+            handler = state.import_handlers[_caller_context(caller)]
             values = values_type.from_address(values_at)
-            values[0] = host.answer(name, *values[0:stop:_WORDS_PER_VALUE])
+            values[0] = handler.answer(name, *values[0:stop:_WORDS_PER_VALUE])
         except BaseException as error:  # noqa: BLE001 - kept, for whoever called the guest
-            if host is not None:
-                host.raised(error)
+            if handler is not None:
+                handler.raised(error)
             return int(_new_trap(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
         return 0
 
@@ -102,7 +102,7 @@ _VALUE_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
 
 
 def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, Sequence[str]]) -> None:
-    """Define functions of integers that return one of 32 bits, which the instance's `Host` answers.
+    """Define functions of integers that return one of 32 bits, which the instance's `ImportHandler` answers.
 
     Args:
         linker: where.
@@ -126,15 +126,17 @@ class RawInstance:
     Serves one thread at a time. A call releases the GIL.
     """
 
-    def __init__(self, store: wasmtime.Store, instance: wasmtime.Instance, host: Host | None = None) -> None:
+    def __init__(
+        self, store: wasmtime.Store, instance: wasmtime.Instance, handler: ImportHandler | None = None
+    ) -> None:
         self._store = store
         self._context = int(ctypes.cast(store._context(), _POINTER).value or 0)
         self._instance = instance._instance
         self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
         self._addresses: dict[str, int] = {}  # of functions
         self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
-        if host is not None:
-            state.hosts[self._context] = host
+        if handler is not None:
+            state.import_handlers[self._context] = handler
         self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
         self._values_at = ctypes.addressof(self._values)
         self._trap = ctypes.c_void_p()
@@ -205,7 +207,7 @@ class RawInstance:
         if not self._context:
             return
         self._addresses.clear()
-        state.hosts.pop(self._context, None)
+        state.import_handlers.pop(self._context, None)
         self._context = 0
         self._store.close()
 

@@ -105,10 +105,12 @@ class Signature:
                 takes = f"{takes} to {len(self.parameters)}"
             msg = f"{self.label}: the function takes {takes} argument(s) ({names}), the query passes {given}"
             raise SignatureError(msg)
-        return [(self._label(i, arrived), self.parameter(i).sees_null) for i, arrived in enumerate(argument_types)]
+        return [
+            (self._values_type(i, arrived), self.parameter(i).sees_null) for i, arrived in enumerate(argument_types)
+        ]
 
-    def _label(self, position: int, arrived: pa.DataType) -> pa.DataType:
-        """What the values of an argument are."""
+    def _values_type(self, position: int, arrived: pa.DataType) -> pa.DataType:
+        """Return what the values of an argument are: see `type_mapping.labelled`."""
         parameter = self.parameter(position)
         if not supports(arrived):
             msg = (

@@ -37,25 +37,25 @@ class Granted:
 
     Attributes:
         name: what guests call it.
-        host: the function.
+        function: the function.
         wire_types: of each argument.
     """
 
-    def __init__(self, host: HostFunction, sql_type_of: SqlTypeOf) -> None:
+    def __init__(self, function: HostFunction, sql_type_of: SqlTypeOf) -> None:
         """Find the types.
 
         Raises:
             SignatureError: one is not known, or can't be passed.
         """
-        self.name = host.name
-        self.host = host
-        types = [self._find(argument, sql_type_of) for argument in host.arguments]
-        typed = list(zip(host.arguments, types, strict=True))
+        self.name = function.name
+        self.function = function
+        types = [self._find(argument, sql_type_of) for argument in function.arguments]
+        typed = list(zip(function.arguments, types, strict=True))
         self.wire_types = [self._wire(argument, data_type) for argument, data_type in typed]
         self._given = [given(argument, data_type) for argument, data_type in typed]
-        self._result_type = self._find(host.result, sql_type_of)
-        self._wire(host.result, self._result_type)
-        self._returned = returned(host.name, host.result, self._result_type)
+        self._result_type = self._find(function.result, sql_type_of)
+        self._wire(function.result, self._result_type)
+        self._returned = returned(function.name, function.result, self._result_type)
 
     def _find(self, value: HostValue, sql_type_of: SqlTypeOf) -> pa.DataType:
         if isinstance(value.type, pa.DataType):
@@ -79,18 +79,18 @@ class Granted:
         """What the guest's module `host` makes the function of."""
         parameters = [
             {"name": argument.name, "type": str(argument.type), "default": argument.default}
-            for argument in self.host.arguments
+            for argument in self.function.arguments
         ]
         return {
             "name": self.name,
-            "doc": self.host.doc,
+            "doc": self.function.doc,
             "parameters": parameters,
-            "returns": str(self.host.result.type),
+            "returns": str(self.function.result.type),
         }
 
     def schemas(self, base: int) -> bytes:
         """The types as Arrow schemas for the address `base`: a struct of the arguments, and the result."""
-        fields = zip(self.host.arguments, self.wire_types, strict=True)
+        fields = zip(self.function.arguments, self.wire_types, strict=True)
         arguments = pa.struct([pa.field(argument.name, wire) for argument, wire in fields])
         return encode_schemas(base, [(arguments, True), (self._result_type, True)], None)[0]
 
@@ -100,10 +100,10 @@ class Granted:
         Raises:
             RefusedError: it refuses the call.
         """
-        gate = self.host.gate
+        gate = self.function.gate
         if gate is None:
             return
-        names = [argument.name for argument in self.host.arguments]
+        names = [argument.name for argument in self.function.arguments]
         arguments = pa.RecordBatch.from_arrays(list(columns), names=names)
         try:
             allowed = gate(HostCall(self.name, rows, size, arguments))
@@ -130,9 +130,9 @@ class Granted:
             TypeError: likewise.
             ValueError: likewise, or it returned too many or too few.
         """
-        function = self.host.function
+        function = self.function.function
         arguments = [make(column) for make, column in zip(self._given, columns, strict=True)]
-        if self.host.batched:
+        if self.function.batched:
             result = self._returned(function(*arguments))
         else:
             calls = zip(*arguments, strict=True) if arguments else itertools.repeat((), rows)

@@ -110,7 +110,7 @@ class HostCalls:
             self._meter.end()
 
     def answer(self, name: str, *arguments: int) -> int:
-        """Answer an import: see `raw_instance.Host`."""
+        """Answer an import: see `raw_instance.ImportHandler`."""
         if self._coarse_clock is not None and name in CLOCK_IMPORTS:  # no work to stop the guest's time for
             return self._coarse_clock.answer(LinearMemory(*self._raw.memory()).write, name, *arguments)
         self._deadline.pause()
@@ -220,7 +220,7 @@ class HostCalls:
         def run() -> pa.Array:
             return run_host_function(granted.name, checked)
 
-        timeout_seconds = granted.host.timeout_seconds
+        timeout_seconds = granted.function.timeout_seconds
         if timeout_seconds is None:
             return run()
         context = self._context

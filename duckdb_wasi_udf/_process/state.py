@@ -51,7 +51,7 @@ file_hashes: dict[tuple[str, int, int, int], str] = {}
 
 # What answers an instance's imports, by the address of its store's context. An engine has one function for an import,
 # which serves all its instances, on all threads (`raw_instance`).
-hosts: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+import_handlers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 # The C functions that the imports are, by name: engines may live as long as the process.
 import_callbacks: dict[str, Any] = {}

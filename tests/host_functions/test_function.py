@@ -1,9 +1,6 @@
 """Host functions: granted, called from guests, checked, counted, stopped."""
 
-import datetime as dt
 import logging
-import threading
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,65 +11,14 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import (
-    Cancelled,
     Column,
-    GuestError,
     HostFunction,
-    HostQuota,
     LimitExceeded,
-    ResourceLimits,
     SignatureError,
     WasiUdfError,
     host_function,
 )
-from duckdb_wasi_udf._host_functions import audit
-from duckdb_wasi_udf._process import abandonable_calls
-
-RATES = {"EUR": 1.0, "USD": 1.08, "häß": 3.0}
-
-
-@host_function
-def fx_rate(currency: list[str]) -> list[float]:
-    """The value of one unit, in euros."""
-    return [RATES.get(code) for code in currency]
-
-
-@host_function
-def plus(a: int, b: int = 3) -> int:
-    """The sum."""
-    return a + b
-
-
-@pytest.fixture
-def grant(con):
-    """Installs a sandbox with host functions."""
-    made = []
-
-    def install(*functions, **options):
-        made.append(wasi_udf.Sandbox(host_functions=functions, **options).install(con))
-        return made[-1]
-
-    yield install
-    for sandbox in made:
-        sandbox.close()
-
-
-@pytest.fixture
-def evaluate(con):
-    """What an expression with `host` gives for one row."""
-
-    def run(expression, argument=1):
-        return con.execute("SELECT py_udf($1, $2)", [f"import host\nlambda x: {expression}", argument]).fetchall()[0][0]
-
-    return run
-
-
-def fails(sandbox, run, error=GuestError):
-    with pytest.raises(duckdb.InvalidInputException):
-        run()
-    assert type(sandbox.last_error) is error, sandbox.last_error
-    return sandbox.last_error
-
+from tests.host_functions.samples import RATES, fails, fx_rate, plus, raising
 
 # ---- what is granted ---------------------------------------------------------------------------------------------
 
@@ -174,7 +120,7 @@ def test_annotations_say_types_and_shape(grant, evaluate):
         return {"got": value}
 
     sandbox = grant(*[HostFunction(f) for f in (by_value, by_list, by_column, area, sized, document)])
-    assert [function.host.batched for function in sandbox._domain.grants.functions] == [
+    assert [granted.function.batched for granted in sandbox._domain.grants.functions] == [
         False,
         True,
         True,
@@ -211,7 +157,7 @@ def test_types_and_shape_may_be_given(grant, evaluate):
     assert evaluate("host.abs(-5)") == 5
     assert evaluate("host.answer()") == 42
     assert "All of them." in evaluate("host.total.__doc__")
-    assert sandbox._domain.grants.functions[0].host.parameters == ("DECIMAL(18,3)[]",)
+    assert sandbox._domain.grants.functions[0].function.parameters == ("DECIMAL(18,3)[]",)
     failed = fails(sandbox, lambda: evaluate("host.abs(2 ** 40)"))  # no INTEGER
     assert "HostError: abs failed" in str(failed)
     assert isinstance(failed.__cause__, pa.ArrowInvalid)
@@ -282,118 +228,6 @@ def test_a_timeout_is_a_positive_number(seconds):
         HostFunction(plus.function, timeout_seconds=seconds)
 
 
-# ---- values ------------------------------------------------------------------------------------------------------
-
-VALUES = {
-    "BOOLEAN": ["true", "false"],
-    "TINYINT": ["-128", "127"],
-    "USMALLINT": ["65535"],
-    "INTEGER": ["-2147483648"],
-    "BIGINT": ["9223372036854775807", "-9223372036854775808"],
-    "UBIGINT": ["18446744073709551615"],
-    "FLOAT": ["1.5"],
-    "DOUBLE": ["'nan'", "'-inf'", "-0.0", "1e300"],
-    "DECIMAL(18,3)": ["123456789012345.678", "-0.001"],
-    "DECIMAL(38,10)": ["1234567890123456789012345678.0123456789"],
-    "VARCHAR": ["''", "'häß 🦆'", "repeat('x', 300000)"],
-    "BLOB": ["'\\x00\\xFF'::BLOB", "''::BLOB"],
-    "DATE": ["DATE '0001-01-01'", "DATE '9999-12-31'"],
-    "TIME": ["TIME '23:59:59.999999'"],
-    "TIMESTAMP": ["TIMESTAMP '2024-02-29 12:34:56.789012'"],
-    "TIMESTAMP_S": ["TIMESTAMP_S '1969-12-31 23:59:59'"],
-    "TIMESTAMPTZ": ["TIMESTAMPTZ '2024-02-29 12:34:56.789012+03'"],
-    "INTERVAL": ["INTERVAL '3 days 5 seconds'"],
-    "UUID": ["UUID 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'"],
-    "BOOLEAN[]": ["[true, NULL, false]", "[]"],
-    "UUID[]": ["[UUID 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6', NULL]"],
-    "STRUCT(id UUID, flags BOOLEAN[])": ["{'id': UUID 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6', 'flags': [true]}"],
-    "JSON[]": ["""['{"a": 1}', NULL]"""],
-    "ENUM('x', 'y')[]": ["['x', NULL, 'y']"],
-    "ENUM('red', 'green')": ["'green'"],
-    "BIGINT[]": ["[1, NULL, 3]", "[]"],
-    "VARCHAR[][]": ["[['a', NULL], NULL, []]"],
-    "DOUBLE[3]": ["[1, 2, 3]"],
-    "STRUCT(a BIGINT, b VARCHAR[])": ["{'a': 1, 'b': ['x', NULL]}", "{'a': NULL, 'b': NULL}"],
-    "MAP(VARCHAR, BIGINT)": ["MAP {'a': 1, 'b': NULL}", "MAP {}"],
-    "STRUCT(m MAP(BIGINT, STRUCT(d DATE)))[]": ["[{'m': MAP {1: {'d': DATE '2020-01-01'}}}]"],
-}
-
-
-@pytest.fixture(scope="module")
-def identities():
-    """A connection with functions for each type that send their argument to the host and back."""
-    functions = []
-    for i, name in enumerate(VALUES):
-        types = {"parameters": [name], "return_type": name}
-        functions.append(HostFunction(lambda x: x, name=f"value{i}", **types))
-        functions.append(HostFunction(lambda xs: xs, name=f"batch{i}", batched=True, **types))
-    with duckdb.connect() as con, wasi_udf.Sandbox(host_functions=functions).install(con) as sandbox:
-        for i, name in enumerate(VALUES):
-            for shape in ("value", "batch"):
-                code = f"import host\ndef f(x): return host.{shape}{i}(x)"
-                sandbox.create_function(con, f"{shape}{i}", code, [name], name, null_handling="special")
-        yield con
-
-
-@pytest.mark.parametrize("shape", ["value", "batch"])
-@pytest.mark.parametrize(("number", "name"), list(enumerate(VALUES)), ids=str)
-def test_values_of_every_type_come_back_as_they_were(identities, number, name, shape):
-    rows = ", ".join(f"(({value})::{name})" for value in [*VALUES[name], "NULL"])
-    query = f"SELECT count(*) FROM (VALUES {rows}) t(x) WHERE {shape}{number}(x) IS DISTINCT FROM x"
-    assert identities.execute(query).fetchall() == [(0,)]
-
-
-@pytest.mark.parametrize("rows", [1, 2047, 2048, 2049, 20_000])
-def test_batches_of_any_length_are_those_of_sql(con, grant, rows):
-    grant(fx_rate)
-    con.execute(f"CREATE TABLE t AS SELECT ['EUR', 'USD', 'XXX', NULL, 'häß'][i % 5 + 1] AS k FROM range({rows}) r(i)")
-    code = "import host\ndef f(ks: Column[str | None]) -> list[float]: return host.fx_rate.batch(ks)"
-    listed = code.replace("batch(ks)", "batch(ks.to_list())")
-    con.register("rates", pa.table({"k": list(RATES), "v": list(RATES.values())}))
-    expected = con.execute("SELECT sum(v), count(v) FROM t LEFT JOIN rates USING (k)").fetchall()
-    for source in (code, listed):
-        assert (
-            con.execute("SELECT sum(v), count(v) FROM (SELECT py_udf_double($1, k) AS v FROM t)", [source]).fetchall()
-            == expected
-        )
-
-
-def test_columns_of_types_that_lie_otherwise_are_converted(con, grant):
-    def doubled(values: list[int]) -> list[int]:
-        return [None if value is None else 2 * value for value in values]
-
-    grant(HostFunction(doubled))
-    code = "import host\ndef f(xs: Column): return host.doubled.batch(xs)"
-    for kind in ("TINYINT", "INTEGER", "BIGINT", "UBIGINT"):
-        query = f"SELECT py_udf_bigint($1, i::{kind}) FROM (VALUES (1), (NULL), (100)) t(i)"
-        assert con.execute(query, [code]).fetchall() == [(2,), (None,), (200,)], kind
-
-
-def test_one_call_may_pass_more_rows_than_a_batch_has(grant, evaluate):
-    grant(plus)
-    assert evaluate("sum(host.plus.batch(range(100_000), [1] * 100_000))") == sum(range(1, 100_001))
-
-
-def test_a_response_that_does_not_fit_is_taken_in_a_second_step(grant, evaluate):
-    def repeated(text: str, times: int) -> str:
-        return text * times
-
-    grant(HostFunction(repeated))
-    for size in (10, 65_000, 65_400, 65_536, 1_000_000, 10):
-        assert evaluate(f"host.repeated('äb', {size}) == 'äb' * {size}") is True
-
-
-@pytest.mark.parametrize("threads", [1, 16])
-def test_threads_make_no_difference(con, grant, threads):
-    sandbox = grant(fx_rate)
-    con.execute(f"SET threads = {threads}")
-    con.execute("CREATE TABLE t AS SELECT ['EUR', 'USD', 'XXX'][i % 3 + 1] AS k FROM range(300_000) r(i)")
-    code = "import host\ndef f(ks: Column[str]) -> list[float]: return host.fx_rate.batch(ks)"
-    total = con.execute("SELECT round(sum(py_udf_double($1, k))) FROM t", [code]).fetchall()[0][0]
-    assert total == 100_000 + 108_000
-    assert sum(record.rows for record in sandbox.audit()) == 300_000
-
-
 # ---- mistakes of the guest ---------------------------------------------------------------------------------------
 
 
@@ -450,13 +284,6 @@ def test_code_may_call_the_host_while_it_is_loaded(con, grant):
 
 class SecretError(Exception):
     pass
-
-
-def raising(error):
-    def fail(x: int) -> int:
-        raise error
-
-    return HostFunction(fail)
 
 
 @pytest.mark.parametrize(
@@ -542,240 +369,6 @@ def test_what_is_no_column_of_the_result_type_is_a_failure_with_a_precise_cause(
 def test_columns_of_other_shapes_are_taken(grant, evaluate, returned):
     grant(HostFunction(lambda xs: eval(returned), name="f", parameters=["BIGINT"], return_type="BIGINT", batched=True))
     assert evaluate("host.f(x)") == 7
-
-
-# ---- gates and the audit -----------------------------------------------------------------------------------------
-
-
-def test_a_gate_sees_the_call_and_refuses_it_before_it_runs(grant, evaluate):
-    calls, seen = [], []
-
-    def gate(call):
-        seen.append((call.function, call.rows, call.bytes > 0, call.arguments.to_pydict()))
-        if None in call.arguments["key"].to_pylist():
-            raise PermissionError("s3cret")
-        return call.rows < 3
-
-    def look(key: list[str]) -> list[str]:
-        calls.append(key)
-        return key
-
-    sandbox = grant(HostFunction(look, gate=gate))
-    assert evaluate("host.look.batch(['a', 'b'])") == ["a", "b"]
-    assert seen == [("look", 2, True, {"key": ["a", "b"]})] * len(calls)
-    calls.clear()
-    for argument in ("['a', 'b', 'c']", "[None]"):
-        failed = fails(sandbox, lambda argument=argument: evaluate(f"host.look.batch({argument})"))
-        assert "HostError: look was refused" in str(failed)
-        assert "s3cret" not in str(failed)
-    assert isinstance(failed.__cause__.__cause__, PermissionError)
-    assert calls == []
-    assert {record.outcome for record in sandbox.audit()} == {"ok", "refused"}
-
-
-def test_every_call_is_recorded_and_can_be_queried(con, grant):
-    sandbox = grant(fx_rate, raising(ValueError("x")))
-    before = dt.datetime.now(dt.UTC)
-    sandbox.create_function(
-        con, "rate", "import host\ndef f(ks: Column[str]) -> list[float]: return host.fx_rate.batch(ks)"
-    )
-    sandbox.create_function(con, "broken", "import host\ndef f(x: int) -> int: return host.fail(x)")
-    con.execute("CREATE TABLE t AS SELECT 'EUR' || i AS k FROM range(3000) r(i)")
-    con.execute("SELECT sum(rate(k)) FROM t").fetchall()
-    fails(sandbox, lambda: con.execute("SELECT broken(1)").fetchall())
-    rows = con.execute(
-        "SELECT called_by, host_function, outcome, sum(rows), min(bytes_in) > 0, max(detail) FROM py_host_calls() "
-        "GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    failures = sum(record.outcome == "failed" for record in sandbox.audit())  # DuckDB tries constants more than once
-    assert rows == [
-        ("broken", "fail", "failed", failures, True, "ValueError: x"),
-        ("rate", "fx_rate", "ok", 3000, True, None),
-    ]
-    records = sandbox.audit()
-    assert all(before <= record.called_at <= dt.datetime.now(dt.UTC) for record in records)
-    assert all(record.seconds > 0 for record in records)
-    assert [record.called_at for record in records] == sorted(record.called_at for record in records)
-
-
-def test_the_record_is_bounded(con, grant, monkeypatch):
-    monkeypatch.setattr(audit, "RECORDS", 100)
-    sandbox = grant(plus)
-    code = "import host\ndef f(x):\n  for i in range(150): host.plus(i)\n  return 1"
-    con.execute("SELECT py_udf($1, 1)", [code]).fetchall()
-    assert len(sandbox.audit()) == 100
-
-
-# ---- quotas ------------------------------------------------------------------------------------------------------
-
-LARGE = {"calls": 10**6, "bytes": 10**9, "seconds": 100.0}
-FIELDS = ("host_batch", "host_query", "host_function_batch", "host_function_query")
-FLOODS = {
-    "calls": (20, "while True: host.plus(x)"),
-    "bytes": (20_000, "host.echo('x' * 30_000)"),
-    "seconds": (0.05, "while True: host.nap(x)"),
-}
-
-
-def echo(text: str) -> str:
-    return text
-
-
-def nap(x: int) -> int:
-    time.sleep(0.02)
-    return x
-
-
-@pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("what", FLOODS)
-def test_quotas_end_floods_that_nothing_in_the_guest_can_catch(con, grant, field, what):
-    allowed, flood = FLOODS[what]
-    limits = ResourceLimits(**{field: HostQuota(**LARGE | {what: allowed})})
-    sandbox = grant(plus, HostFunction(echo), HostFunction(nap), limits=limits)
-    code = f"""
-        import host
-        def f(x):
-            while x:
-                try:
-                    {flood}
-                except BaseException:
-                    pass
-                finally:
-                    continue
-            return 7
-    """
-    error = fails(sandbox, lambda: con.execute("SELECT py_udf($1, 1)", [code]).fetchall(), LimitExceeded)
-    assert error.limit == f"{field}.{what}"
-    assert error.allowed == allowed
-    assert error.requested > allowed
-    assert f"raise ResourceLimits.{field}.{what}" in str(error)
-    assert ("host functions" in str(error)) != ("function" in field)
-    assert con.execute("SELECT py_udf($1, 0)", [code]).fetchall() == [(7,)]
-    assert sandbox.audit()[-1].outcome in ("over quota", "ok")
-
-
-def test_a_large_argument_is_not_read_beyond_the_quota(grant, evaluate):
-    sandbox = grant(HostFunction(echo), limits=ResourceLimits(host_batch=HostQuota(**LARGE | {"bytes": 1_000_000})))
-    error = fails(sandbox, lambda: evaluate("host.echo('x' * 50_000_000)"), LimitExceeded)
-    assert error.limit == "host_batch.bytes"
-    assert error.requested >= 50_000_000
-    assert sandbox.audit()[-1].outcome == "over quota"
-
-
-def test_a_batch_starts_with_nothing_used(con, grant):
-    grant(plus, limits=ResourceLimits(host_batch=HostQuota(**LARGE | {"calls": 2048})))
-    code = "import host\nlambda x: host.plus(x)"
-    query = "SELECT sum(py_udf_bigint($1, i)) FROM range(10_000) t(i)"
-    assert con.execute(query, [code]).fetchall() == [(sum(range(10_000)) + 30_000,)]
-
-
-def test_a_query_ends_when_nothing_has_run_for_a_second(con, grant):
-    sandbox = grant(plus, limits=ResourceLimits(host_query=HostQuota(**LARGE | {"calls": 3000})))
-    query = "SELECT sum(py_udf_bigint('import host\nlambda x: host.plus(x)', i)) FROM range(2000) t(i)"
-    assert con.execute(query).fetchall()
-    assert fails(sandbox, lambda: con.execute(query).fetchall(), LimitExceeded).limit == "host_query.calls"
-    time.sleep(1.1)
-    assert con.execute(query).fetchall()
-
-
-@pytest.mark.parametrize("quota", [{"calls": 0}, {"bytes": -1}, {"seconds": float("inf")}, {"calls": True}])
-def test_quotas_are_positive_numbers(quota):
-    with pytest.raises(ValueError, match="must be a positive number"):
-        HostQuota(**LARGE | quota)
-    with pytest.raises(ValueError, match="host_batch must be a HostQuota"):
-        ResourceLimits(host_batch=quota)
-
-
-# ---- time --------------------------------------------------------------------------------------------------------
-
-
-def test_the_deadline_stands_still_while_the_host_works(con, grant):
-    def slow(x: int) -> int:
-        time.sleep(0.2)
-        return x
-
-    grant(HostFunction(slow), limits=ResourceLimits(timeout_seconds=0.4))
-    code = "import host\nlambda x: [host.slow(i) for i in range(3)]"
-    assert con.execute("SELECT py_udf($1, 1)", [code]).fetchall() == [([0, 1, 2],)]
-    usage = con.execute("SELECT max(seconds) > 0.2 FROM py_host_calls()").fetchall()
-    assert usage == [(True,)]
-
-
-def test_many_short_calls_give_no_further_time(con, grant):
-    sandbox = grant(plus, limits=ResourceLimits(timeout_seconds=0.2))
-    code = "import host\ndef f(x):\n while True: host.plus(x)"
-    sandbox.create_function(con, "endless", code, ["BIGINT"], "BIGINT", side_effects=True)
-    error = fails(sandbox, lambda: con.execute("SELECT endless(1)").fetchall(), LimitExceeded)
-    assert error.limit == "timeout_seconds"
-
-
-def test_a_function_that_takes_too_long_is_left_behind(con, grant, monkeypatch):
-    monkeypatch.setattr(abandonable_calls, "MOST_ABANDONED", 2)
-    release, running = threading.Event(), threading.Semaphore(0)
-
-    def hang(x: int) -> int:
-        running.release()
-        release.wait(30)
-        return x
-
-    sandbox = grant(HostFunction(hang, timeout_seconds=0.05))
-    code = """
-        import host
-        def f(x):
-            try:
-                return str(host.hang(x))
-            except host.HostError as error:
-                return str(error)
-    """
-
-    def call():
-        return con.execute("SELECT py_udf($1, 1)", [code]).fetchall()[0][0]
-
-    assert [call() for _ in range(3)] == ["hang took too long", "hang took too long", "hang was refused"]
-    release.set()
-    while sandbox._domain.grants.calls._abandoned:
-        time.sleep(0.01)
-    assert call() == "1"
-    assert [record.outcome for record in sandbox.audit()][-4:] == ["timed out", "timed out", "refused", "ok"]
-
-
-def test_a_function_with_a_timeout_raises_and_returns_as_any_other(grant, evaluate):
-    def checked(x: int) -> int:
-        if x < 0:
-            raise ValueError("negative")
-        return x * 2
-
-    sandbox = grant(HostFunction(checked, timeout_seconds=20.0))
-    assert evaluate("host.checked(x)") == 2
-    assert isinstance(fails(sandbox, lambda: evaluate("host.checked(-x)")).__cause__, ValueError)
-
-
-@pytest.mark.parametrize("timeout_seconds", [None, 20.0])
-def test_cancel_is_noticed_when_a_call_returns_or_at_once_with_a_timeout(con, grant, timeout_seconds):
-    entered, release = threading.Event(), threading.Event()
-
-    def wait(x: int) -> int:
-        entered.set()
-        release.wait(20)
-        return x
-
-    sandbox = grant(HostFunction(wait, timeout_seconds=timeout_seconds))
-    sandbox.create_function(
-        con, "waits", "import host\ndef f(x: int) -> int:\n  return host.wait(x)", side_effects=True
-    )
-
-    def cancel():
-        entered.wait(10)
-        sandbox.cancel()
-        if timeout_seconds is None:
-            release.set()
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    fails(sandbox, lambda: con.execute("SELECT waits(i) FROM range(1) t(i)").fetchall(), Cancelled)
-    thread.join()
-    release.set()
-    assert {record.outcome for record in sandbox.audit()} == {"ok" if timeout_seconds is None else "cancelled"}
 
 
 # ---- SQL inside host functions -----------------------------------------------------------------------------------

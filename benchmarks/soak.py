@@ -105,7 +105,12 @@ def _look(minutes: float, rows: int, sandbox: wasi_udf.Sandbox) -> Sample:
     (kib,) = (int(field[1]) for field in fields if field[0] == "Private_Dirty:")
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     return Sample(
-        round(minutes, 2), rows, round(kib / 2**10, 1), descriptors, threading.active_count(), len(sandbox.roster)
+        round(minutes, 2),
+        rows,
+        round(kib / 2**10, 1),
+        descriptors,
+        threading.active_count(),
+        len(sandbox._domain.instances),
     )
 
 

@@ -58,7 +58,9 @@ ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
 # udf_result: array, schema, failed_rows
 RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "q")
 
-CURSOR_ROWS = 2048  # the most one step of a cursor gives
+# DuckDB's vector, the most rows of a batch and of one step of a cursor:
+# https://duckdb.org/docs/stable/clients/c/vector
+VECTOR_ROWS = 2048
 
 FLAG_NULLABLE = 2
 

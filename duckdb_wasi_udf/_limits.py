@@ -8,6 +8,10 @@ from duckdb_wasi_udf._abi import OUTPUT_BYTES
 
 MIB = 2**20
 
+# Batches that follow each other after a shorter pause than this count as one query: DuckDB doesn't say which query
+# calls a function.
+QUERY_GAP_SECONDS = 1.0
+
 
 def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
     for field in fields(limits):
@@ -127,3 +131,9 @@ class DataLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+
+
+def changed_limits(limits: ResourceLimits | DataLimits) -> list[str]:
+    """Return the limits that differ from the default, as they are passed."""
+    values = [(field, getattr(limits, field.name)) for field in fields(limits)]
+    return [f"{field.name}={value!r}" for field, value in values if value != field.default]

@@ -2,7 +2,8 @@ import subprocess
 import sys
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf import ArtifactError, _doctor, _guest
+from duckdb_wasi_udf import ArtifactError, _doctor
+from duckdb_wasi_udf._engine import artifact
 
 
 def test_the_doctor_reports_versions_times_and_checks(capsys):
@@ -32,7 +33,7 @@ def test_a_missing_guest_is_reported(capsys, monkeypatch):
     def missing():
         raise ArtifactError("no guest; run `make guest`")
 
-    monkeypatch.setattr(_guest, "find", missing)
+    monkeypatch.setattr(artifact, "find", missing)
     assert _doctor.run() == 1
     assert "FAILED: no guest; run `make guest`" in capsys.readouterr().out
 

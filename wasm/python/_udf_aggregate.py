@@ -2,7 +2,7 @@
 
 import inspect
 
-from duckdb_wasi_udf import _annotations
+from duckdb_wasi_udf._shared import annotations as _annotations
 
 # What the first argument says of a piece: it is the first of its group, the last, or both.
 FIRST, LAST = 1, 2

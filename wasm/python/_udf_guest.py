@@ -55,8 +55,11 @@ import builtins
 
 import _udf
 import _udf_aggregate
+import _udf_compiler
+import _udf_map
 import _udf_packages
-from duckdb_wasi_udf import _annotations
+import _udf_table
+from duckdb_wasi_udf._shared import annotations as _annotations
 
 MODULE_NAME = "__udf__"
 
@@ -93,14 +96,26 @@ _COLLECTED_AFTER = 10_000
 _OWN_FILES = (
     __file__,
     _udf_aggregate.__file__,
+    _udf_compiler.__file__,
+    _udf_map.__file__,
+    _udf_table.__file__,
     _annotations.__file__,
     _udf_packages.__file__,
     "/stdlib/_udf_importer.py",  # frozen, so it has no __file__
     "<frozen importlib._bootstrap>",
 )
 
-# A class's name, whatever its metaclass says.
+# A class's name, and what an exception says of others, whatever its class or metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
+_cause = BaseException.__dict__["__cause__"].__get__
+_context = BaseException.__dict__["__context__"].__get__
+_suppresses_context = BaseException.__dict__["__suppress_context__"].__get__
+_members = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+_HOST_ERROR = _udf.HostError
+
+# How many exceptions are looked at to see whether a host function's failure is behind one.
+_CHAINED_EXCEPTIONS = 100
 
 _argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -340,7 +355,8 @@ def explain(exception, row, arguments):
         arguments: the values the function was called with.
 
     Returns:
-        UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs).
+        UTF-8 JSON: "type", "message", "traceback", "row" (null without one), "arguments" (their reprs), "host_error"
+        (whether a host function's failure is the exception or behind it).
     """
     _attempt(_name_host_functions, exception, slice(None))
     described = {
@@ -351,8 +367,28 @@ def explain(exception, row, arguments):
         "arguments": [
             _attempt(_argument_repr.repr, value, slice(_ARGUMENT_CHARACTERS)) for value in arguments[:_ARGUMENTS_SHOWN]
         ],
+        "host_error": _is_host_error(exception),
     }
     return json.dumps(described).encode()
+
+
+def _is_host_error(exception):
+    """Whether it is a `HostError`, or one is among those that its traceback shows: its causes, or inside a group."""
+    pending = [exception]
+    for _ in range(_CHAINED_EXCEPTIONS):
+        if not pending:
+            return False
+        error = pending.pop()
+        if issubclass(type(error), _HOST_ERROR):
+            return True
+        cause, context = _cause(error), _context(error)
+        if cause is None and not _suppresses_context(error):
+            cause = context
+        if cause is not None:
+            pending.append(cause)
+        if issubclass(type(error), BaseExceptionGroup):
+            pending.extend(_members(error)[:_CHAINED_EXCEPTIONS])
+    return False
 
 
 def _name_host_functions(exception):

@@ -1,7 +1,7 @@
 """Finds modules, and the files that belong to them, among the packages the host has for its guests.
 
 The host answers a question with bytes: a path below `/packages/` is a file, with `.pyc` for `.py` a module's marshalled
-code, and with a slash at its end a directory's names, one a line (duckdb_wasi_udf/_modules.py). Nothing is asked before
+code, and with a slash at its end a directory's names, one a line (duckdb_wasi_udf/_guests/package_modules.py). Nothing is asked before
 the standard library was found not to have a module.
 """
 

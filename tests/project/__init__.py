@@ -1,0 +1,1 @@
+"""Tests of the project as a whole: layers, documents, examples, public names, the wheel."""

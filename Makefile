@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tools.set_up
 
-.PHONY: python setup setup-demo guest guest-verify demo test test-newest test-oldest lint check check-fresh bench lock clean
+.PHONY: python setup setup-demo guest guest-verify demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -50,6 +50,11 @@ check: lint test
 # What a fresh machine does, timed: a new clone with empty caches; WITHOUT=www.python.org,zlib.net makes these unreachable.
 check-fresh: python
 	$(PYTHON) -m tools.check_fresh --without "$(WITHOUT)"
+
+# Wheel and source distribution, used with each Python; MISSING=allow goes on without one that isn't installed.
+release-check: guest
+	@$(SET_UP) release
+	$(RUN) -m tools.release_check $(if $(filter allow,$(MISSING)),--allow-missing)
 
 bench: setup guest
 	$(RUN) -m benchmarks

@@ -1,4 +1,5 @@
-"""Set up `.venv` from the lock: `python -m tools.set_up demo` has what the guest and the demo need, `dev` everything.
+"""Set up `.venv` from the lock: `python -m tools.set_up demo` has what the guest and the demo need, `dev` everything,
+`release` also what only releases take.
 
 It runs on the Python that is to be used, before anything is installed, so it takes the standard library alone. A set-up
 that is complete costs a look at a file; one that isn't, or is of another Python, folder or lock, is made again.
@@ -21,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "constraints.txt"
 PROJECT = ROOT / "pyproject.toml"
 STAMP = ".set-up.json"
-LEVELS = ("demo", "dev")  # each has all of the one before
-MEGABYTES = {"demo": 180, "dev": 330}
+LEVELS = ("demo", "dev", "release")  # each has all of the one before
+MEGABYTES = {"demo": 180, "dev": 330, "release": 340}
 
 
 class SetUpError(Exception):
@@ -156,7 +157,7 @@ def _install(python: Path, level: str, lock: Path) -> None:
         # Without what the package says it needs: of it, the demo reads the tables alone, with DuckDB.
         _pip(python, lock, "--no-deps", *project["project"]["optional-dependencies"]["demo"])
     else:
-        _pip(python, lock, "--editable", f"{ROOT}[dev]")
+        _pip(python, lock, "--editable", f"{ROOT}[{'dev' if level == 'dev' else 'dev,release'}]")
         # pip would do it on one core, and tests start Python some hundred times.
         _run([python, "-m", "compileall", "-q", "-j", "0", _packages(python)], "compiling the packages failed")
 

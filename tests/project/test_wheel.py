@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tools import wheels
+from tests.tools import wheels
 
 pytestmark = pytest.mark.timeout(600)
 

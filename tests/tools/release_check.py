@@ -1,4 +1,4 @@
-"""Check what a release consists of: `python -m tools.release_check`.
+"""Check what a release consists of: `python -m tests.tools.release_check`.
 
 It builds the wheel and the source distribution, checks their metadata, makes the wheel from the source distribution as
 well, and uses it in a new environment of each supported Python. What passed is in dist/.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import python_discovery
 
-from tools import wheels
-from tools.set_up import ROOT
+from tests.tools import wheels
+from tests.tools.set_up import ROOT
 
 PYTHONS = ("3.11", "3.12", "3.13")
 DIST = ROOT / "dist"

@@ -6,18 +6,18 @@ import os
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from tools.set_up import LOCK, ROOT, interpreter
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.tools.set_up import LOCK, ROOT, interpreter
 
 MOST_BYTES = 15 * 2**20
 CONTENTS = (
     *(f"duckdb_wasi_udf/{name}" for name in ("__init__.py", "py.typed", "_artifact/guest.wasm")),
     *(f"duckdb_wasi_udf/_artifact/{name}" for name in ("MANIFEST.json", "licences/python.txt")),
-    *(f"hostfuncs/{name}" for name in ("__init__.py", "py.typed", "http.py", "lookup.py", "serialization.py")),
+    *(
+        f"hostfuncs/{name}"
+        for name in ("__init__.py", "py.typed", "http/__init__.py", "lookup/__init__.py", "serialization/__init__.py")
+    ),
 )
 PACKAGES = ("duckdb_wasi_udf/", "hostfuncs/", "duckdb_wasi_udf-")
 
@@ -119,7 +119,7 @@ def use(python: Path, folder: Path) -> str:
     Raises:
         WheelError: One of them failed, or ran from the source tree.
     """
-    (folder / "smoke.py").write_text((ROOT / "tools" / "smoke.py").read_text())
+    (folder / "smoke.py").write_text((Path(__file__).with_name("smoke.py")).read_text())
     smoke = run(python, "-I", "smoke.py", cwd=folder)
     report = smoke + run(python, "-m", "duckdb_wasi_udf", "doctor", cwd=folder)
     if str(ROOT) in report:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tools import release_check, wheels
+from tests.tools import release_check, wheels
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -59,7 +59,7 @@ class Columns(Generic[_Row]):
             raise ValueError(msg)
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
         return len(next(iter(self.by_name.values())))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
-# What the guest is told of a piece of a group (wasm/python/_udf_aggregate.py).
+# What the first argument says of a piece of a group (wasm/python/_udf_aggregate.py).
 _FIRST, _LAST = 1, 2
 
 # Values of a group that arrive at once: as many Python objects exist at a time for a class with `step`.

@@ -155,5 +155,5 @@ def _is_column(annotation: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether the guest can be told the value as Python code."""
+    """Return whether the guest can have the value as Python code."""
     return value is None or type(value) in (bool, int, str, bytes) or (type(value) is float and math.isfinite(value))

@@ -1,4 +1,4 @@
-"""The host functions of a sandbox: what guests are told of them, and how one is called with what a guest passed."""
+"""The host functions of a sandbox: how guests see them, and how one is called with what a guest passed."""
 
 from __future__ import annotations
 

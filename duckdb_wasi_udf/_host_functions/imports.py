@@ -199,7 +199,7 @@ class HostCalls:
         except StoppedError:
             record.outcome = "cancelled"
             return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
-        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
+        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, of which the guest sees nothing
             record.outcome, status = _outcome(error)
             record.detail = _described(error)
             self._note(granted.name, record.outcome, error)

@@ -106,7 +106,7 @@ def collect(items: Sequence[str | os.PathLike[str]], *, limit_bytes: int, python
 
 
 def _is_path(text: str) -> bool:
-    """Whether the text is meant as a path: what is on the disk doesn't decide it."""
+    """Return whether the text is meant as a path: what is on the disk doesn't decide it."""
     return "/" in text or os.sep in text or text.endswith((".whl", ".zip", ".py"))
 
 
@@ -177,7 +177,7 @@ class _Collector:
 
 
 def native_code(label: str, files: Sequence[str], why: str = "") -> PackageError:
-    """The error for a package that needs compiled code."""
+    """Return the error for a package that needs compiled code."""
     shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
     return PackageError(
         f"{label}: has native code ({shown}), which can't run in the sandbox{why}; use a package in pure Python, or do "
@@ -186,7 +186,7 @@ def native_code(label: str, files: Sequence[str], why: str = "") -> PackageError
 
 
 def _is_served(path: str) -> bool:
-    """Whether a file is part of what can be imported, a package's data included."""
+    """Return whether a file is part of what can be imported, a package's data included."""
     parts = path.split("/")
     if any(part in {"", "__pycache__"} or part.startswith(".") or not part.isprintable() for part in parts):
         return False
@@ -203,7 +203,7 @@ def _is_served(path: str) -> bool:
 
 
 def _files(path: Path) -> Iterator[_File]:
-    """The files of a wheel, zip, directory or module."""
+    """Return the files of a wheel, zip, directory or module."""
     if path.is_dir():
         return _directory_files(path)
     if not path.exists():
@@ -224,7 +224,7 @@ def _files(path: Path) -> Iterator[_File]:
 
 
 def _directory_files(directory: Path) -> Iterator[_File]:
-    """Those of a package, with its own name in front, or of a directory of packages and modules."""
+    """Return those of a package, with its own name in front, or of a directory of packages and modules."""
     directory = directory.resolve()
     base = directory.parent if (directory / "__init__.py").exists() else directory
     for folder, subfolders, names in os.walk(directory):
@@ -239,7 +239,7 @@ def _directory_files(directory: Path) -> Iterator[_File]:
 
 
 def _zip_files(path: Path) -> Iterator[_File]:
-    """Those of a wheel or of a zip of packages and modules."""
+    """Return those of a wheel or of a zip of packages and modules."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():
@@ -247,7 +247,7 @@ def _zip_files(path: Path) -> Iterator[_File]:
 
 
 def _installed_files(installed: Installed) -> Iterator[_File]:
-    """Those an installed distribution put where modules are."""
+    """Return those an installed distribution put where modules are."""
     distribution = installed.distribution
     files = distribution.files
     if files is None:
@@ -262,7 +262,7 @@ def _installed_files(installed: Installed) -> Iterator[_File]:
 
 
 def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
-    """Whether only a pointer to its directory is installed.
+    """Return whether only a pointer to its directory is installed.
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """

@@ -108,7 +108,7 @@ def _unreadable(label: str, error: ValueError) -> PackageError:
 
 
 def _environment(python_version: str) -> dict[str, str]:
-    """What the markers of dependencies ask about (PEP 508), as the guest would answer."""
+    """Return what the markers of dependencies (PEP 508) are evaluated with: the guest's environment."""
     return {
         "implementation_name": "cpython",
         "implementation_version": python_version,

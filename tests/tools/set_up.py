@@ -1,7 +1,7 @@
 """Set up `.venv` from the lock.
 
-`python -m tests.tools.set_up demo` installs what the guest and the demo need, `dev` what tests need as well, and `release`
-also what only releases need.
+`python -m tests.tools.set_up demo` installs what the guest and the demo need, `dev` what tests need as well, and
+`release` also what only releases need.
 
 It runs on the Python that is to be used, before anything is installed, so it takes the standard library alone. A set-up
 that is complete costs a look at a file; one that isn't, or is of another Python, folder or lock, is made again.

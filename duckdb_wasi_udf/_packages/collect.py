@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import sys
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from duckdb_wasi_udf._errors import LimitExceeded, PackageError, WasiUdfError
@@ -249,7 +250,7 @@ def _zip_files(path: Path) -> Iterator[_File]:
 def _installed_files(installed: Installed) -> Iterator[_File]:
     """Return those an installed distribution put where modules are."""
     distribution = installed.distribution
-    files = distribution.files
+    files = _listed(distribution)
     if files is None:
         msg = f"{installed.label}: there is no list of its files; give its directory or a wheel by its path"
         raise PackageError(msg)
@@ -258,7 +259,18 @@ def _installed_files(installed: Installed) -> Iterator[_File]:
         raise PackageError(msg)
     for path in files:
         located = Path(str(distribution.locate_file(path)))
-        yield _File(path.as_posix(), lambda located=located: located.open("rb"))  # type: ignore[misc]
+        yield _File(path, lambda located=located: located.open("rb"))  # type: ignore[misc]
+
+
+def _listed(distribution: importlib.metadata.Distribution) -> list[str] | None:
+    """Return the paths of a distribution's files; None without a list.
+
+    `Distribution.files` leaves out, since Python 3.12, those that are listed and gone.
+    """
+    if record := distribution.read_text("RECORD"):
+        return [PurePosixPath(row[0]).as_posix() for row in csv.reader(record.splitlines()) if row]
+    files = distribution.files
+    return None if files is None else [path.as_posix() for path in files]
 
 
 def _is_editable(distribution: importlib.metadata.Distribution) -> bool:

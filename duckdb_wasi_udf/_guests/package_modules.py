@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.artifact import Guest
 
-# What the guest calls the directory of all packages, in questions, tracebacks and `__file__` (wasm/python/_udf_packages/importer.py).
+# The guest's name for the directory of all packages, in questions, tracebacks and `__file__`
+# (wasm/python/_udf_packages/importer.py).
 ROOT = "/packages/"
 
 # What a guest runs that compiles (wasm/python/_udf_packages/compiler.py).

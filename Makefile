@@ -7,9 +7,9 @@ else
   BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
-SET_UP := $(PYTHON) -m tools.set_up
+SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-verify demo test test-newest test-oldest lint check check-fresh bench lock clean
+.PHONY: python setup setup-demo guest guest-verify demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -38,7 +38,7 @@ test: setup guest
 
 # The same with the highest and the lowest versions that pyproject.toml allows.
 test-newest test-oldest: python
-	$(PYTHON) -m tools.test_versions $(@:test-%=%)
+	$(PYTHON) -m tests.tools.run_versions $(@:test-%=%)
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -49,14 +49,19 @@ check: lint test
 
 # What a fresh machine does, timed: a new clone with empty caches; WITHOUT=www.python.org,zlib.net makes these unreachable.
 check-fresh: python
-	$(PYTHON) -m tools.check_fresh --without "$(WITHOUT)"
+	$(PYTHON) -m tests.tools.check_fresh --without "$(WITHOUT)"
+
+# Wheel and source distribution, used with each Python; MISSING=allow goes on without one that isn't installed.
+release-check: guest
+	@$(SET_UP) release
+	$(RUN) -m tests.tools.release_check $(if $(filter allow,$(MISSING)),--allow-missing)
 
 bench: setup guest
 	$(RUN) -m benchmarks
 
 # The newest versions that pyproject.toml allows become those that setup installs.
 lock: python
-	$(PYTHON) -m tools.lock
+	$(PYTHON) -m tests.tools.lock
 
 # The virtual environments and the built guest; the next target makes both again.
 clean:

@@ -69,10 +69,10 @@ NOT_RELEASED = 1
 
 
 def align(offset: int) -> int:
-    """The next multiple of `ALIGNMENT` at or after `offset`."""
+    """Return the next multiple of `ALIGNMENT` at or after `offset`."""
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 def bitmap_bytes(bits: int) -> int:
-    """Bytes that hold `bits` bits."""
+    """Return the number of bytes that hold `bits` bits."""
     return (bits + 7) // 8

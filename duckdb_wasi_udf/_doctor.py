@@ -82,7 +82,7 @@ def _passes(name: str, check: Callable[[], bool]) -> bool:
 
 
 def _query(code: str, *, timeout_seconds: float = 10.0) -> str | None:
-    """What `code` gives when called with 1 in a sandbox of its own, or the name of the error it ends in."""
+    """Return what `code` returns for 1 in a sandbox of its own, or the name of the error it ends in."""
     with (
         duckdb.connect() as con,
         Sandbox(limits=ResourceLimits(timeout_seconds=timeout_seconds)).install(con) as sandbox,

@@ -93,13 +93,13 @@ class Layout(NamedTuple):
 
 
 def map_entries(data_type: pa.MapType) -> pa.StructType:
-    """The struct that a map's entries are."""
+    """Return the struct that a map's entries are."""
     return pa.struct([pa.field("key", data_type.key_type, nullable=False), pa.field("value", data_type.item_type)])
 
 
 @functools.cache
 def layout(data_type: pa.DataType) -> Layout | None:
-    """The layout of a type; None when the guest has no codec for it (what is inside isn't looked at)."""
+    """Return the layout of a type; None when the guest has no codec for it (what is inside isn't looked at)."""
     if isinstance(data_type, pa.BaseExtensionType):
         storage = layout(data_type.storage_type)
         return None if storage is None else storage._replace(extension=_EXTENSIONS.get(data_type, ""))
@@ -136,7 +136,7 @@ def members(data_type: pa.UnionType) -> tuple[pa.Field, ...]:
 
 
 def known_layout(data_type: pa.DataType) -> Layout:
-    """The layout of a type that `supports` accepts."""
+    """Return the layout of a type that `supports` accepts."""
     known = layout(data_type)
     assert known is not None, f"{data_type} was not checked with `supports`"
     return known
@@ -155,7 +155,7 @@ INFERRED = {
 
 @functools.cache
 def supports(data_type: pa.DataType, depth: int = 0) -> bool:
-    """Whether the guest can read a column of this type, with all that is inside."""
+    """Return whether the guest can read a column of this type, with all that is inside."""
     known = layout(data_type)
     if known is None or depth > MAX_DEPTH:
         return False

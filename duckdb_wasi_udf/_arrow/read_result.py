@@ -148,7 +148,7 @@ class _Reader:
         self._fields = 0
 
     def valid_array(self, data: bytes, data_type: pa.DataType) -> pa.Array:
-        """The array that the struct `data` describes, validated."""
+        """Return the array that the struct `data` describes, validated."""
         try:
             array = self.array(data, data_type)
             if data_type not in _ANY_BITS_ARE_VALID:
@@ -159,13 +159,13 @@ class _Reader:
         return array
 
     def array(self, data: bytes, data_type: pa.DataType) -> pa.Array:
-        """The array that the struct `data` describes, of a type the host knows."""
+        """Return the array that the struct `data` describes, of a type the host knows."""
         if isinstance(data_type, pa.BaseExtensionType):
             return pa.ExtensionArray.from_storage(data_type, self._array(data, data_type.storage_type, data_type))
         return self._array(data, data_type, data_type)
 
     def _array(self, data: bytes, data_type: pa.DataType, meaning: pa.DataType) -> pa.Array:
-        """The array of a storage type whose values are those of the type `meaning`."""
+        """Return the array of a storage type whose values are those of the type `meaning`."""
         length, _, offset, n_buffers, n_children, buffers_at, children_at, dictionary, _, _ = _abi.ARROW_ARRAY.unpack(
             data
         )
@@ -215,7 +215,7 @@ class _Reader:
         return pa.Array.from_buffers(data_type, length, buffers, children=children or None)
 
     def type(self, data: bytes, depth: int) -> pa.DataType:
-        """The type that the guest inferred, from its schema."""
+        """Return the type that the guest inferred, from its schema."""
         format_at, _, metadata_at, _, n_children, children_at, dictionary, _, _ = _abi.ARROW_SCHEMA.unpack(data)
         text = self._text(format_at, _LONGEST_FORMAT)
         self._fields += max(n_children, 0)
@@ -237,7 +237,7 @@ class _Reader:
         return nested
 
     def _nested_type(self, text: str, fields: list[pa.Field]) -> pa.DataType | None:
-        """The type of a format with these fields, None when it is not one that is inferred."""
+        """Return the type of a format with these fields, None when it is not one that is inferred."""
         types = [field.type for field in fields]
         match text, types:
             case "+s", _:
@@ -252,7 +252,7 @@ class _Reader:
         return None
 
     def _extension(self, pointer: int) -> str:
-        """The extension type that metadata names; empty without any."""
+        """Return the extension type that metadata names; empty without any."""
         if not pointer:
             return ""
         for _, extension in INFERRED:
@@ -264,11 +264,11 @@ class _Reader:
         raise ProtocolError(msg)
 
     def pointers(self, pointer: int, count: int) -> tuple[int, ...]:
-        """So many pointers."""
+        """Read pointers."""
         return _pointers(count).unpack(self._memory.read(pointer, _abi.POINTER.size * count))
 
     def _text(self, pointer: int, longest: int) -> str:
-        """A C string of at most `longest` bytes."""
+        """Return a C string of at most `longest` bytes."""
         pointer &= 0xFFFF_FFFF
         size = max(min(longest + 1, self._memory.size - pointer), 0)
         text, end, _ = self._memory.read(pointer, size).partition(b"\0")

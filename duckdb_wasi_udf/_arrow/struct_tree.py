@@ -42,7 +42,7 @@ class Numbered(NamedTuple, Generic[_Tree]):
 
 
 def number(root: _Tree, numbered: list[Numbered[_Tree]]) -> int:
-    """Number a tree and all inside it, each before what is inside it.
+    """Give numbers to a tree and all inside it, each before what is inside it.
 
     Args:
         root: the tree.

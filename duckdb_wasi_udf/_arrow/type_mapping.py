@@ -17,7 +17,7 @@ class MismatchError(Exception):
 
 
 def labelled(arrived: pa.DataType, declared: pa.DataType | None, *, parse_json: bool) -> pa.DataType:
-    """What a column's values are, which the type they arrive as doesn't always say.
+    """Return what a column's values are; the type they arrive as doesn't always show it.
 
     Args:
         arrived: the type of the column.
@@ -48,7 +48,7 @@ _STORED_AS = {(pa.string(), pa.uuid()): UUID_TEXT, (pa.binary(), BIT): BIT}
 
 
 def _labelled_inside(arrived: pa.DataType, declared: pa.DataType | None, *, parse_json: bool) -> pa.DataType:
-    """`labelled` for what nests. The arguments of inline code aren't cast, so the declared type may nest otherwise."""
+    """Label what nests. The arguments of inline code aren't cast, so the declared type may nest otherwise."""
     types = pa.types
     if declared is not None and declared.id != arrived.id:
         declared = None
@@ -79,7 +79,7 @@ def _labelled_inside(arrived: pa.DataType, declared: pa.DataType | None, *, pars
 
 
 def result_type(data_type: pa.DataType) -> pa.DataType | None:
-    """The type the guest builds for results that DuckDB then casts to `data_type`; None when it can build none.
+    """Return the type the guest builds for results that DuckDB then casts to `data_type`; None when it can build none.
 
     Integers and floats are built wide and narrowed by DuckDB, which says so when a value doesn't fit; arrays are built
     as lists, and an ENUM's values as strings.

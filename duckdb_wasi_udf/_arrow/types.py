@@ -42,7 +42,7 @@ def with_small_offsets(data_type: pa.DataType) -> pa.DataType:
 
 
 def rebuilt(data_type: pa.DataType, replace: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """The type, with 32-bit offsets, and each part of it that has no fields replaced."""
+    """Return the type, with 32-bit offsets, and each part of it that has no fields replaced."""
     types = pa.types
 
     def field(old: pa.Field) -> pa.Field:

@@ -80,7 +80,7 @@ def check_bytes(data_type: pa.DataType, offsets: pa.Buffer, data: pa.Buffer) -> 
 
 
 def is_safe_as_variant(data_type: pa.DataType, *, union: bool = True, in_struct: bool = False) -> bool:
-    """Whether DuckDB 2.0.0 makes a VARIANT of the type without crashing.
+    """Return whether DuckDB 2.0.0 makes a VARIANT of the type without crashing.
 
     It does not where a UNION is inside another, in a list inside a STRUCT, or in a MAP's key:
     tests/arrow/test_nested.py.

@@ -32,7 +32,7 @@ class Guest:
     manifest: dict[str, Any]
 
     def read(self) -> bytes:
-        """The module's bytes, checked against the manifest.
+        """Return the module's bytes, checked against the manifest.
 
         Raises:
             ArtifactError: the file is missing or not the one the manifest describes.

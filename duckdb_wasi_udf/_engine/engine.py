@@ -90,7 +90,7 @@ class Engine:
         self._module = linker.instantiate_pre(module)
 
     def instantiate(self, memory_bytes: int) -> tuple[wasmtime.Store, wasmtime.Instance]:
-        """A fresh guest in a store of its own.
+        """Return a fresh guest in a store of its own.
 
         Args:
             memory_bytes: the most its linear memory may grow to.
@@ -104,7 +104,7 @@ class Engine:
         return store, self._module.instantiate(store)
 
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
-        """The compiled module, from the cache when its file is whole, else compiled and put there."""
+        """Return the compiled module, from the cache when its file is whole, else compiled and put there."""
         cache_files.make_private(directory)
         code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
         notes = code.with_suffix(".json")
@@ -138,7 +138,7 @@ def load_engine(
     counts_fuel: bool = False,
     coarse_clock: CoarseClock | None = None,
 ) -> Engine:
-    """A sandbox's engine; the first on a machine compiles the guest.
+    """Return a sandbox's engine; the first on a machine compiles the guest.
 
     Args:
         guest: the module.
@@ -162,7 +162,7 @@ def load_engine(
 
 
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
-    """Everything the machine code depends on. wasmtime itself refuses code of another CPU or other settings."""
+    """Return a hash of what the machine code depends on. wasmtime itself refuses code of another CPU or settings."""
     parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 

@@ -43,7 +43,7 @@ class Clock:
         self.stops = 0
 
     def ticks(self, seconds: float) -> int:
-        """The epochs that last at least `seconds`, which are at most the clock's timeout."""
+        """Return the epochs that last at least `seconds`, which are at most the clock's timeout."""
         return math.ceil(seconds / self._tick_seconds) + 1
 
     def tick(self, now: float) -> None:
@@ -60,6 +60,6 @@ class Clock:
                 self._engine.increment_epoch()
 
     def stopped_since(self, stops: int) -> bool:
-        """Whether `stop` was called since its count was `stops`; waits for a call that is under way."""
+        """Return whether `stop` was called since its count was `stops`; waits for a call that is under way."""
         with self._stopping:
             return self.stops != stops

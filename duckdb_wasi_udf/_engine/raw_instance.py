@@ -27,7 +27,7 @@ _short_calls = ctypes.PyDLL(None, handle=_ffi.dll._handle)
 
 
 def _prototype(library: ctypes.CDLL, name: str, restype: Any, *argtypes: Any) -> Any:
-    """A C function under our own prototype: pointers are plain integers, which cost no objects."""
+    """Return a C function under our own prototype: pointers are plain integers, which cost no objects."""
     function = library[name]
     function.restype = restype
     function.argtypes = argtypes
@@ -67,7 +67,7 @@ class ImportHandler(Protocol):
     """What answers the imports of an instance."""
 
     def answer(self, name: str, *arguments: int) -> int:
-        """What an import returns; whatever is raised ends the guest's call."""
+        """Return what an import returns. Whatever is raised ends the guest's call."""
 
     def raised(self, error: BaseException) -> None:
         """Take what `answer` raised, for whoever called the guest."""
@@ -79,7 +79,7 @@ _TRAP_MESSAGE = b"the host ended the call"
 
 
 def _callback(name: str, n_arguments: int) -> Any:
-    """The C function that an import is. No exception may leave it: ctypes could only print it."""
+    """Return the C function that an import is. No exception may leave it: ctypes could only print it."""
     values_type = ctypes.c_int32 * (_WORDS_PER_VALUE * n_arguments)
     stop = _WORDS_PER_VALUE * n_arguments
 
@@ -166,7 +166,7 @@ class RawInstance:
         return int(values[0])
 
     def _find(self, name: str, kind: Any) -> int:
-        """The address of an export's handle."""
+        """Return the address of an export's handle."""
         self._check_open()
         extern: Any = _bindings.wasmtime_extern_t()
         encoded = name.encode()
@@ -198,7 +198,7 @@ class RawInstance:
         raise wasmtime.Trap._from_ptr(trap)
 
     def memory(self) -> tuple[int, int]:
-        """The memory's address in this process and its size in bytes; both can change with any call."""
+        """Return the memory's address in this process and its size in bytes; both can change with any call."""
         self._check_open()
         return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
 

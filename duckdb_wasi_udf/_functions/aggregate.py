@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
-# What the guest is told of a piece of a group (wasm/python/_udf_aggregate.py).
+# What the first argument says of a piece of a group (wasm/python/_udf_aggregate.py).
 _FIRST, _LAST = 1, 2
 
 # Values of a group that arrive at once: as many Python objects exist at a time for a class with `step`.
@@ -79,7 +79,7 @@ class GroupFunction(ScalarFunction):
         return results[0] if len(results) == 1 else merge(results)
 
     def _lists(self, number: int, column: pa.Array) -> pa.ListArray:
-        """A column of lists without NULLs, which stand for empty groups."""
+        """Return a column of lists without NULLs, which stand for empty groups."""
         plain = pa.list_(pa.null()) if pa.types.is_null(column.type) else with_small_offsets(column.type)
         if plain != column.type:
             column = column.cast(plain)
@@ -122,7 +122,7 @@ class InlineAggregate(InlineFunction):
 
 
 def _calls(sizes: np.ndarray, n_bytes: int) -> Iterator[tuple[int, int]]:
-    """Ranges of groups that go into a guest with one call each.
+    """Return ranges of groups that go into a guest with one call each.
 
     Args:
         sizes: the values of each group.
@@ -142,7 +142,7 @@ def _calls(sizes: np.ndarray, n_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 def _lists_of(values: pa.Array, offsets: np.ndarray, data_type: pa.ListType) -> pa.ListArray:
-    """The lists that begin and end at these offsets, with the values between the first and the last."""
+    """Return the lists that begin and end at these offsets, with the values between the first and the last."""
     begin, end = int(offsets[0]), int(offsets[-1])
     return pa.ListArray.from_arrays(
         pa.array(offsets - begin, pa.int32()), values.slice(begin, end - begin), type=data_type
@@ -150,5 +150,5 @@ def _lists_of(values: pa.Array, offsets: np.ndarray, data_type: pa.ListType) -> 
 
 
 def _without_piece(signature: Signature) -> Signature:
-    """The signature as users see it."""
+    """Return the signature as users see it."""
     return replace(signature, parameters=signature.parameters[1:], required=signature.required - 1)

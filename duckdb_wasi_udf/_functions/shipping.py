@@ -41,7 +41,7 @@ def ship(
     by_batch: bool = False,
     modules: frozenset[str] = frozenset(),
 ) -> Definition:
-    """The definition of a function for the guest.
+    """Return the definition of a function for the guest.
 
     Args:
         function: source text (a lambda, or a module whose last function is meant), or a callable of this process: a
@@ -75,7 +75,7 @@ class _Shipment:
         self._alive: dict[int, object] = {}
 
     def units(self) -> tuple[Unit, ...]:
-        """The finished units."""
+        """Return the finished units."""
         numbers = {key: number for number, key in enumerate(self._units)}
         finished = []
         for unit in self._units.values():
@@ -148,7 +148,7 @@ class _Shipment:
     # ---- the code as written -------------------------------------------------------------------------------------
 
     def _source_of(self, value: types.FunctionType | type) -> tuple[str, _Node]:
-        """The text of the function or class alone, and its syntax tree.
+        """Return the text of the function or class alone, and its syntax tree.
 
         A function comes without its decorators: what they made of it is what is shipped. A class keeps them.
         """
@@ -192,19 +192,19 @@ def _is_source_of(value: types.FunctionType | type, node: _Node) -> bool:
 
 
 def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
-    """The line of its first decorator, or its own."""
+    """Return the line of its first decorator, or its own."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def _same_methods(value: type, node: ast.ClassDef) -> bool:
-    """Whether the class's methods are those of the node: a file may have several classes of one name."""
+    """Return whether the class's methods are those of the node: a file may have several classes of one name."""
     assert node.end_lineno is not None
     lines = range(node.lineno, node.end_lineno + 1)
     return all(method.__code__.co_firstlineno in lines for method in _methods(value))
 
 
 def _methods(value: type) -> list[types.FunctionType]:
-    """The methods written in a class, but not those it was given (as by `dataclass`)."""
+    """Return the methods written in a class, but not those it was given (as by `dataclass`)."""
     found: list[Any] = []
     for member in vars(value).values():
         if isinstance(member, property):
@@ -223,7 +223,7 @@ def _methods(value: type) -> list[types.FunctionType]:
 
 
 def _spans(body: ast.expr, code: types.CodeType) -> bool:
-    """Whether the body of a lambda spans all of the code: several may start on one line, the tightest is the one."""
+    """Return whether the body of a lambda spans all of the code; of several on one line, the tightest is the one."""
     start, stop = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
     positions = [position for position in code.co_positions() if None not in position and position[2:] != (0, 0)]
     return all(start <= (line, column) and (end, end_column) <= stop for line, end, column, end_column in positions)
@@ -233,7 +233,7 @@ def _spans(body: ast.expr, code: types.CodeType) -> bool:
 
 
 def _used(value: types.FunctionType | type, source: str, node: _Node) -> dict[str, Any]:
-    """The variables the code finds outside itself, by name; names that don't exist are left to the guest."""
+    """Return the variables the code finds outside itself, by name; names that don't exist are left to the guest."""
     if isinstance(value, type):
         functions = _methods(value)
         flags = __future__.annotations.compiler_flag
@@ -258,7 +258,7 @@ def _used(value: types.FunctionType | type, source: str, node: _Node) -> dict[st
 
 
 def _annotated(value: types.FunctionType | type, node: _Node) -> dict[str, Any]:
-    """The variables that annotations name, which the code itself needn't use."""
+    """Return the variables that annotations name, which the code itself needn't use."""
     if isinstance(node, ast.Lambda):
         return {}
     if isinstance(node, ast.ClassDef):
@@ -299,7 +299,7 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def _import_path(value: object, importable: frozenset[str]) -> str | None:
-    """How the guest can import the same object: `module`, `module:attribute`, or None."""
+    """Return how the guest can import the same object: `module`, `module:attribute`, or None."""
     if isinstance(value, types.ModuleType):
         return value.__name__
     module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
@@ -316,7 +316,7 @@ def _import_path(value: object, importable: frozenset[str]) -> str | None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether marshal carries the value exactly; asked itself, it would turn any buffer into bytes."""
+    """Return whether marshal carries the value exactly; asked itself, it would turn any buffer into bytes."""
     kind = type(value)
     if kind in _PLAIN_SCALARS:
         return True

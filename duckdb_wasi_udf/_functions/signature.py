@@ -129,11 +129,11 @@ class Signature:
             raise SignatureError(msg) from error
 
     def sees_null(self, position: int) -> bool:
-        """Whether NULL reaches the function as the argument at `position`; one too many is `bind`'s to refuse."""
+        """Return whether NULL reaches the function as the argument at `position`; `bind` refuses one too many."""
         return (position >= len(self.parameters) and self.rest is None) or self.parameter(position).sees_null
 
     def parameter(self, position: int) -> Parameter:
-        """The parameter that takes the argument at `position`, which `bind` has matched."""
+        """Return the parameter that takes the argument at `position`, which `bind` has matched."""
         if position < len(self.parameters):
             return self.parameters[position]
         assert self.rest is not None
@@ -185,12 +185,12 @@ def resolve(
 
 
 def reason(unknown: KeyError) -> str:
-    """Why DuckDB doesn't know a type, as far as it says."""
+    """Return why DuckDB doesn't know a type, as far as it says."""
     return f": {readable(str(unknown.__cause__))[:_SHOWN_CHARACTERS]}" if unknown.__cause__ else ""
 
 
 def built_type(label: str, sql_type: SqlType) -> pa.DataType:
-    """The Arrow type the guest builds for results of a SQL type.
+    """Return the Arrow type the guest builds for results of a SQL type.
 
     Raises:
         SignatureError: it builds none.
@@ -226,7 +226,7 @@ class _Describer:
         self._by_annotation = by_annotation
 
     def find(self, name: str, what: str) -> SqlType:
-        """The SQL type of a declared name."""
+        """Return the SQL type of a declared name."""
         try:
             return self._sql_type_of(name)
         except KeyError as error:
@@ -234,7 +234,7 @@ class _Describer:
             raise SignatureError(msg) from error
 
     def read(self, described: object, what: str) -> _Described:
-        """What the guest says of one annotation."""
+        """Return what the guest says of one annotation."""
         try:
             annotation, name, none, json, problem = (
                 described[key]  # type: ignore[index]
@@ -264,7 +264,7 @@ class _Describer:
 def _parameters(
     label: str, described: object, describer: _Describer, *, sees_null: bool
 ) -> tuple[list[Parameter], int, Parameter | None]:
-    """The positional parameters, how many of them are required, and the one that takes the rest."""
+    """Return the positional parameters, how many of them are required, and the one that takes the rest."""
     positional: list[Parameter] = []
     required = 0
     rest = None
@@ -294,7 +294,7 @@ def _parameters(
 def _declare(
     label: str, positional: list[Parameter], required: int, rest: Parameter | None, declared: Sequence[SqlType]
 ) -> tuple[list[Parameter], int, None]:
-    """The parameters under their declared types; `*args` takes as many as were declared."""
+    """Return the parameters under their declared types; `*args` takes as many as were declared."""
     if not required <= len(declared) or (len(declared) > len(positional) and rest is None):
         msg = f"{label}: {len(declared)} parameter type(s) declared, but the function takes {len(positional)}"
         raise SignatureError(msg)

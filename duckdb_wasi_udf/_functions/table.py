@@ -120,7 +120,7 @@ class TableFunction:
             column: the name of the column when rows aren't STRUCTs.
 
         Raises:
-            SignatureError: the arguments don't fit, the columns can't be told, or two have the same name.
+            SignatureError: the arguments don't fit, the columns can't be found, or two have the same name.
             GuestError: the function raised in the first batch, which was needed to infer the columns.
         """
         self.signature.bind([argument.type for argument in arguments])

@@ -1,4 +1,4 @@
-"""The columns of a table function that nobody declared: told by a function `schema`, or by the first rows."""
+"""The columns of a table function that nobody declared: from a function `schema`, or from the first rows."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Budget:
         self.usage = Usage()
 
     def begin(self, now: float) -> float:
-        """A call begins; the seconds it may take. `end` has to follow.
+        """Begin a call; return the seconds it may take. `end` has to follow.
 
         Args:
             now: a monotonic clock's seconds.
@@ -78,7 +78,7 @@ class Budget:
     def end(
         self, began: float, now: float, rows: int | None = 0, guest_seconds: float = 0.0, memory_bytes: int = 0
     ) -> None:
-        """A call has ended; what it did is counted here because the lock is taken anyway.
+        """End a call. What it did is counted here because the lock is taken anyway.
 
         Args:
             began: when it began.
@@ -109,7 +109,7 @@ class Budget:
         return self._running
 
     def exceeded(self) -> LimitExceeded:
-        """The error."""
+        """Return the error for a function whose budget is spent."""
         msg = (
             f"{self._label}: its batches together took more than budget_seconds={self._allowed:g}; make the function "
             "faster, or raise ResourceLimits.budget_seconds"

@@ -61,7 +61,7 @@ class PackageModules:
         self._engine: Engine | None = None
 
     def find(self, name: str) -> bytes | None:
-        """What a guest may have by a name, which can be anything.
+        """Return what a guest may have by a name, which can be anything.
 
         Args:
             name: below `ROOT`, the path of a file; of a directory, with a slash at its end; of a compiled module, with
@@ -111,7 +111,7 @@ class PackageModules:
         self._engine = None
 
     def _code(self, path: str, source: bytes) -> bytes:
-        """The compiled module."""
+        """Return the compiled module."""
         code = self._compiled.get(path)
         if code is None:
             with self._compiling:  # others that want the same module need not compile it too
@@ -121,7 +121,7 @@ class PackageModules:
         return code
 
     def _kept(self, path: str, source: bytes) -> bytes:
-        """The compiled module from the user's cache, where it is put if it isn't there."""
+        """Return the compiled module from the user's cache, where it is put if it isn't there."""
         directory = cache_files.directory() / "modules"
         cache_files.make_private(directory)
         parts = (self._guest.sha256, path, hashlib.sha256(source).hexdigest())
@@ -155,7 +155,7 @@ class PackageModules:
 
 
 def _folders(paths: Iterable[str]) -> Iterator[tuple[str, set[str]]]:
-    """Every directory that files are in, with a slash at its end, and the names in it; "" is that of all packages."""
+    """Return every directory with files, with a slash at its end, and the names in it; "" is that of all packages."""
     folders: dict[str, set[str]] = {}
     for path in paths:
         parts = path.split("/")

@@ -79,7 +79,7 @@ class ParameterReader:
         self.result = self._value("the result", returned, return_type)
 
     def _taken(self, signature: inspect.Signature, declared: int | None) -> list[inspect.Parameter]:
-        """The parameters that guests give, as many as types were declared."""
+        """Return the parameters that guests give, as many as types were declared."""
         taken: list[inspect.Parameter] = []
         rest = None
         for parameter in signature.parameters.values():
@@ -116,7 +116,7 @@ class ParameterReader:
     def _value(
         self, name: str, annotation: Any, declared: str | pa.DataType | None, default: str | None = None
     ) -> HostValue:
-        """One parameter, or the result."""
+        """Return the description of one parameter, or of the result."""
         as_array = self.batched and not _is_list(annotation)
         if annotation is inspect.Parameter.empty:
             if declared is None:
@@ -150,10 +150,10 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _is_column(annotation: Any) -> bool:
-    """Whether it is that of a column, in a function whose other annotations are too."""
+    """Return whether it is that of a column, in a function whose other annotations are too."""
     return _is_list(annotation) or annotation is Column or typing.get_origin(annotation) is Column
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether the guest can be told the value as Python code."""
+    """Return whether the guest can have the value as Python code."""
     return value is None or type(value) in (bool, int, str, bytes) or (type(value) is float and math.isfinite(value))

@@ -1,4 +1,4 @@
-"""The host functions of a sandbox: what guests are told of them, and how one is called with what a guest passed."""
+"""The host functions of a sandbox: how guests see them, and how one is called with what a guest passed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Granted:
         }
 
     def schemas(self, base: int) -> bytes:
-        """The types as Arrow schemas for the address `base`: a struct of the arguments, and the result."""
+        """Return the types as Arrow schemas for the address `base`: a struct of the arguments, and the result."""
         fields = zip(self.function.arguments, self.wire_types, strict=True)
         arguments = pa.struct([pa.field(argument.name, wire) for argument, wire in fields])
         return encode_schemas(base, [(arguments, True), (self._result_type, True)], None)[0]
@@ -144,7 +144,7 @@ class Granted:
 
 
 def _as_host_has_it(data_type: pa.DataType) -> pa.DataType:
-    """How a host function has the values of a type without fields."""
+    """Return the type that a host function's values have, for a type without fields."""
     if pa.types.is_dictionary(data_type):
         return data_type.value_type  # an ENUM's values are strings
     return pa.bool_() if data_type == pa.bool8() else data_type
@@ -185,7 +185,7 @@ class Grants:
         self._description = json.dumps([granted.description for granted in self.functions]).encode()
 
     def find(self, name: str, base: int) -> bytes | None:
-        """What guests find by name of host functions: see `imports.Finder`; schemas are for the address `base`."""
+        """Return what guests find by name of host functions. Schemas are for the address `base`."""
         if name == DESCRIPTION:
             return self._description
         number = name.removeprefix(TYPES)

@@ -199,7 +199,7 @@ class HostCalls:
         except StoppedError:
             record.outcome = "cancelled"
             return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
-        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, and the guest isn't told
+        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, of which the guest sees nothing
             record.outcome, status = _outcome(error)
             record.detail = _described(error)
             self._note(granted.name, record.outcome, error)
@@ -259,7 +259,7 @@ class HostCalls:
 
 
 def _described(error: BaseException) -> str:
-    """An error in a line of the record."""
+    """Return an error as a line of the record."""
     return printable(f"{type(error).__name__}: {error}"[:_RECORDED_CHARACTERS])
 
 
@@ -268,7 +268,7 @@ def _unsigned(integer: int) -> int:
 
 
 def _outcome(error: BaseException) -> tuple[str, int]:
-    """What the audit and the guest are told of an error."""
+    """Return how the audit and the guest see an error: the outcome and the status."""
     if isinstance(error, (RefusedError, AbandonedError)):
         return "refused", _abi.HOST_REFUSED
     if isinstance(error, TimeoutError):

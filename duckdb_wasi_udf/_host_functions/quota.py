@@ -47,7 +47,7 @@ class QueryUsage:
         self._last = float("-inf")
 
     def enter(self) -> None:
-        """A guest begins to run."""
+        """Count a guest that begins to run."""
         with self.lock:
             if not self._running and time.monotonic() - self._last >= QUERY_GAP_SECONDS:
                 for usage in self.usages:
@@ -55,7 +55,7 @@ class QueryUsage:
             self._running += 1
 
     def leave(self) -> None:
-        """It has ended."""
+        """Count a guest that has ended."""
         with self.lock:
             self._running -= 1
             self._last = time.monotonic()
@@ -84,18 +84,18 @@ class Meter:
             self._limits.append([(usage, getattr(limits, field), field) for usage, field in quotas])
 
     def begin(self) -> None:
-        """A batch begins."""
+        """Begin a batch."""
         for usage in self._usages:
             if usage.calls:
                 usage.clear()
         self._query.enter()
 
     def end(self) -> None:
-        """It has ended."""
+        """End a batch."""
         self._query.leave()
 
     def count_call(self, number: int) -> None:
-        """One more call of a function is to be made.
+        """Count one more call of a function, before it is made.
 
         Raises:
             LimitExceeded: there have been enough.
@@ -109,16 +109,16 @@ class Meter:
                     raise self._exceeded(number, field, "seconds", quota.seconds, usage.seconds)
 
     def bytes_left(self, number: int) -> int:
-        """The bytes that the next call of a function may pass."""
+        """Return the bytes that the next call of a function may pass."""
         return min([quota.bytes - usage.bytes for usage, quota, _ in self._limits[number]])
 
     def too_many_bytes(self, number: int, size: int) -> LimitExceeded:
-        """The error for a call of a function that would pass `size` bytes, more than are left."""
+        """Return the error for a call of a function that would pass `size` bytes, more than are left."""
         usage, quota, field = min(self._limits[number], key=lambda limit: limit[1].bytes - limit[0].bytes)
         return self._exceeded(number, field, "bytes", quota.bytes, usage.bytes + size)
 
     def count(self, number: int, size: int, seconds: float) -> None:
-        """A call of a function has passed `size` bytes, or part of one has, and taken so long.
+        """Count what a call of a function, or part of one, has passed and taken.
 
         Raises:
             LimitExceeded: that is more than is allowed.

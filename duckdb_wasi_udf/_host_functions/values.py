@@ -24,7 +24,7 @@ _INTEGERS = frozenset({int, type(None)})
 
 
 def wire_type(data_type: pa.DataType) -> pa.DataType | None:
-    """The type that guests build for values of a type; None when Arrow has no Python objects for them."""
+    """Return the type that guests build for values of a type; None when Arrow has no Python objects for them."""
     if _is_opaque(data_type) or not supports(data_type):
         return None
     return result_type(data_type)
@@ -41,7 +41,7 @@ def _has_maps(data_type: pa.DataType) -> bool:
 
 
 def given(argument: HostValue, data_type: pa.DataType) -> Callable[[pa.Array], Any]:
-    """What makes of a column, as the guest built it, what a function is given for a parameter of a type."""
+    """Return a converter from the guest's column to the value the host function receives."""
     wire = wire_type(data_type)
 
     def column(array: pa.Array) -> pa.Array:
@@ -62,7 +62,10 @@ def given(argument: HostValue, data_type: pa.DataType) -> Callable[[pa.Array], A
 
 
 def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[Any], pa.Array]:
-    """What makes a column of a type of what a function returned; raises ArrowException, TypeError or ValueError."""
+    """Return a converter from what a host function returned to a column.
+
+    The converter raises ArrowException, TypeError or ValueError.
+    """
     is_integer, is_float = pa.types.is_integer(data_type), pa.types.is_floating(data_type)
     storage = rebuilt(data_type, _storage)
     nests = result.convert is not None or _has_fields(data_type) or storage != _storage(data_type)
@@ -94,7 +97,7 @@ def returned(name: str, result: HostValue, data_type: pa.DataType) -> Callable[[
 
 
 def _array(values: Any) -> pa.Array | None:
-    """An Arrow column as one array; None for what is none."""
+    """Return an Arrow column as one array; None for what is none."""
     if isinstance(values, pa.ChunkedArray):
         return pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
     return values if isinstance(values, pa.Array) else None
@@ -111,7 +114,7 @@ def _storage(data_type: pa.DataType) -> pa.DataType:
 
 
 def _plain(value: Any) -> Any:
-    """A value with dicts in place of dataclass instances and named tuples, and bytes in place of UUIDs."""
+    """Return a value with dicts in place of dataclass instances and named tuples, and bytes in place of UUIDs."""
     if isinstance(value, UUID):
         return value.bytes
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import sys
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from duckdb_wasi_udf._errors import LimitExceeded, PackageError, WasiUdfError
@@ -106,7 +107,7 @@ def collect(items: Sequence[str | os.PathLike[str]], *, limit_bytes: int, python
 
 
 def _is_path(text: str) -> bool:
-    """Whether the text is meant as a path: what is on the disk doesn't decide it."""
+    """Return whether the text is meant as a path: what is on the disk doesn't decide it."""
     return "/" in text or os.sep in text or text.endswith((".whl", ".zip", ".py"))
 
 
@@ -177,7 +178,7 @@ class _Collector:
 
 
 def native_code(label: str, files: Sequence[str], why: str = "") -> PackageError:
-    """The error for a package that needs compiled code."""
+    """Return the error for a package that needs compiled code."""
     shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
     return PackageError(
         f"{label}: has native code ({shown}), which can't run in the sandbox{why}; use a package in pure Python, or do "
@@ -186,7 +187,7 @@ def native_code(label: str, files: Sequence[str], why: str = "") -> PackageError
 
 
 def _is_served(path: str) -> bool:
-    """Whether a file is part of what can be imported, a package's data included."""
+    """Return whether a file is part of what can be imported, a package's data included."""
     parts = path.split("/")
     if any(part in {"", "__pycache__"} or part.startswith(".") or not part.isprintable() for part in parts):
         return False
@@ -203,7 +204,7 @@ def _is_served(path: str) -> bool:
 
 
 def _files(path: Path) -> Iterator[_File]:
-    """The files of a wheel, zip, directory or module."""
+    """Return the files of a wheel, zip, directory or module."""
     if path.is_dir():
         return _directory_files(path)
     if not path.exists():
@@ -224,7 +225,7 @@ def _files(path: Path) -> Iterator[_File]:
 
 
 def _directory_files(directory: Path) -> Iterator[_File]:
-    """Those of a package, with its own name in front, or of a directory of packages and modules."""
+    """Return those of a package, with its own name in front, or of a directory of packages and modules."""
     directory = directory.resolve()
     base = directory.parent if (directory / "__init__.py").exists() else directory
     for folder, subfolders, names in os.walk(directory):
@@ -239,7 +240,7 @@ def _directory_files(directory: Path) -> Iterator[_File]:
 
 
 def _zip_files(path: Path) -> Iterator[_File]:
-    """Those of a wheel or of a zip of packages and modules."""
+    """Return those of a wheel or of a zip of packages and modules."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():
@@ -247,9 +248,9 @@ def _zip_files(path: Path) -> Iterator[_File]:
 
 
 def _installed_files(installed: Installed) -> Iterator[_File]:
-    """Those an installed distribution put where modules are."""
+    """Return those an installed distribution put where modules are."""
     distribution = installed.distribution
-    files = distribution.files
+    files = _listed(distribution)
     if files is None:
         msg = f"{installed.label}: there is no list of its files; give its directory or a wheel by its path"
         raise PackageError(msg)
@@ -258,11 +259,22 @@ def _installed_files(installed: Installed) -> Iterator[_File]:
         raise PackageError(msg)
     for path in files:
         located = Path(str(distribution.locate_file(path)))
-        yield _File(path.as_posix(), lambda located=located: located.open("rb"))  # type: ignore[misc]
+        yield _File(path, lambda located=located: located.open("rb"))  # type: ignore[misc]
+
+
+def _listed(distribution: importlib.metadata.Distribution) -> list[str] | None:
+    """Return the paths of a distribution's files; None without a list.
+
+    `Distribution.files` leaves out, since Python 3.12, those that are listed and gone.
+    """
+    if record := distribution.read_text("RECORD"):
+        return [PurePosixPath(row[0]).as_posix() for row in csv.reader(record.splitlines()) if row]
+    files = distribution.files
+    return None if files is None else [path.as_posix() for path in files]
 
 
 def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
-    """Whether only a pointer to its directory is installed.
+    """Return whether only a pointer to its directory is installed.
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """

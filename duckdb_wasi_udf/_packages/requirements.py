@@ -92,7 +92,7 @@ def _installed(requirement: Requirement, needed_by: str, python_version: str) ->
         msg = f"{requirement}{why} is installed as version {version}, which doesn't fit; pip install '{requirement}'"
         raise PackageError(msg)
     label = f"{requirement.name} {version}" + (f" (needed by {needed_by})" if needed_by else "")
-    pythons = distribution.metadata["Requires-Python"]
+    pythons = next(iter(distribution.metadata.get_all("Requires-Python") or ()), None)  # [...] warns without one
     try:
         fits = not pythons or SpecifierSet(pythons).contains(python_version)
     except ValueError as error:
@@ -108,7 +108,7 @@ def _unreadable(label: str, error: ValueError) -> PackageError:
 
 
 def _environment(python_version: str) -> dict[str, str]:
-    """What the markers of dependencies ask about (PEP 508), as the guest would answer."""
+    """Return what the markers of dependencies (PEP 508) are evaluated with: the guest's environment."""
     return {
         "implementation_name": "cpython",
         "implementation_version": python_version,

@@ -15,7 +15,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def directory() -> Path:
-    """Where compiled code is kept: `$DUCKDB_WASI_UDF_CACHE/compiled`, or in the user's cache directory."""
+    """Return where compiled code is kept: `$DUCKDB_WASI_UDF_CACHE/compiled`, or in the user's cache directory."""
     if chosen := os.environ.get("DUCKDB_WASI_UDF_CACHE"):
         return Path(chosen) / "compiled"
     if sys.platform == "win32":

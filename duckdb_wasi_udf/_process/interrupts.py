@@ -38,7 +38,7 @@ class InterruptWatch:
             signal.set_wakeup_fd(previous)
 
     def arrived(self) -> bool:
-        """Whether SIGINT arrived since the last call."""
+        """Return whether SIGINT arrived since the last call."""
         if self._sockets is None:
             return False
         try:

@@ -37,7 +37,7 @@ class Ticker:
         self.thread: threading.Thread | None = None
 
     def enter(self, clock: _Clock) -> None:
-        """A call into a guest begins."""
+        """Tick a clock while a call into a guest runs."""
         with self._lock:
             self._running[clock] = self._running.get(clock, 0) + 1
             if self.thread is None:
@@ -47,7 +47,7 @@ class Ticker:
                 self.thread = thread
 
     def leave(self, clock: _Clock) -> None:
-        """A call into a guest has ended."""
+        """Stop ticking a clock when its last call has ended."""
         with self._lock:
             running = self._running.get(clock, 0)
             if running > 1:

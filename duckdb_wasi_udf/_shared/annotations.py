@@ -96,7 +96,7 @@ _ANY = Meaning(None, none=True)
 
 
 def read(annotation: Any, namespace: dict[str, Any], depth: int = 0) -> Meaning:  # noqa: C901, PLR0912 - one case each
-    """The meaning of an annotation.
+    """Return the meaning of an annotation.
 
     Args:
         annotation: a type, or its text.
@@ -139,7 +139,7 @@ def read(annotation: Any, namespace: dict[str, Any], depth: int = 0) -> Meaning:
 
 
 def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
-    """The meaning of one row of what a table function gives: see `read`."""
+    """Return the meaning of one row of what a table function gives: see `read`."""
     annotation = evaluated(annotation, namespace)
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (None, typing.Any, object, tuple, *_ROWS) or (origin in _ROWS and not inner):
@@ -153,7 +153,7 @@ def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
 
 
 def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
-    """Tuples and dicts are rows, of whatever columns they have; Columns give many at once."""
+    """Return the meaning of a row: tuples and dicts have any columns, Columns hold many rows."""
     row = evaluated(row, namespace)
     origin, inner = typing.get_origin(row), typing.get_args(row)
     if origin is Columns:
@@ -169,7 +169,14 @@ def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
 
 
 def row_type(schema: Any) -> str:
-    """The SQL type of the rows that code describes: columns by name, or a type, each as SQL's text or a Python type."""
+    """Return the SQL type of the rows that code describes.
+
+    Args:
+        schema: columns by name, or the type of a row; each type as SQL's text or a Python type.
+
+    Raises:
+        TypeError: it is neither, or SQL has no such type.
+    """
     if isinstance(schema, str):
         return schema
     if not isinstance(schema, dict):
@@ -194,12 +201,12 @@ def _row_part(kind: Any, name: str) -> str:
 
 
 def _fields_text(types: dict[str, str]) -> str:
-    """The fields of a STRUCT, of names and SQL types."""
+    """Return the fields of a STRUCT, of names and SQL types."""
     return ", ".join(f"{quote_identifier(name)} {sql}" for name, sql in types.items())
 
 
 def evaluated(annotation: Any, namespace: dict[str, Any]) -> Any:
-    """What the text of a text says, and so on."""
+    """Return what an annotation evaluates to, repeatedly if that is text again."""
     try:
         for _ in range(_DEEPEST):
             if isinstance(annotation, typing.ForwardRef):
@@ -235,7 +242,7 @@ def _read_text(text: str, namespace: dict[str, Any], depth: int) -> Meaning:
 
 
 def read_batch(annotation: Any, namespace: dict[str, Any]) -> Meaning:
-    """The meaning of what a whole batch is returned as: that of the values in it."""
+    """Return the meaning of what a whole batch is returned as: that of the values in it."""
     meaning = read(annotation, namespace)
     if meaning.column or meaning.sql is None:
         return meaning
@@ -285,7 +292,7 @@ def _read_part(annotation: Any, namespace: dict[str, Any], depth: int) -> Meanin
 
 
 def _read_union(members: tuple[Any, ...], namespace: dict[str, Any], depth: int) -> Meaning:
-    """None makes the others optional; int and float together are numbers, other mixtures can be anything."""
+    """Return the meaning of a union: None makes the others optional, int and float together are numbers."""
     none = any(member is None or member is type(None) for member in members)
     meanings = [read(member, namespace, depth) for member in members if member is not None and member is not type(None)]
     if not meanings:
@@ -299,7 +306,7 @@ def _read_union(members: tuple[Any, ...], namespace: dict[str, Any], depth: int)
 
 
 def _read_class(cls: Any, depth: int) -> Meaning:
-    """A STRUCT of a TypedDict's keys, or of the fields of a named tuple or dataclass, which values then become."""
+    """Return the STRUCT of a TypedDict's keys, or of a named tuple's or dataclass's fields."""
     make: Any = cls
     if typing.is_typeddict(cls):
         fields, make = cls.__annotations__, dict

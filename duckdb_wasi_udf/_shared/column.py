@@ -33,10 +33,10 @@ class Column(Protocol[_Value]):
     nulls: bytes
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
 
     def __iter__(self) -> Iterator[_Value]:
-        """The values, one for each row."""
+        """Return an iterator over the values, one for each row."""
 
     @overload
     def __getitem__(self, row: int) -> _Value: ...
@@ -45,4 +45,4 @@ class Column(Protocol[_Value]):
     def __getitem__(self, row: slice) -> list[_Value]: ...
 
     def to_list(self) -> list[_Value]:
-        """The values as a list, which outlives the call."""
+        """Return the values as a list, which outlives the call."""

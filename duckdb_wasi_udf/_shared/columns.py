@@ -54,12 +54,12 @@ class Columns(Generic[_Row]):
         self.by_name: dict[str, Sequence[Any]] = {name: _sequence(name, values) for name, values in given.items()}
         lengths = {name: len(values) for name, values in self.by_name.items()}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} has {length:,} values" for name, length in lengths.items())
-            msg = f"the columns of Columns differ in length: {told}"
+            listed = ", ".join(f"{name} has {length:,} values" for name, length in lengths.items())
+            msg = f"the columns of Columns differ in length: {listed}"
             raise ValueError(msg)
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
         return len(next(iter(self.by_name.values())))
 
 

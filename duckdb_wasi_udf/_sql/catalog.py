@@ -77,7 +77,7 @@ _ARROW = {
 
 
 def _sql_type(columns: dict[str, str]) -> str:
-    """The SQL type of a table with these columns, in one value."""
+    """Return the SQL type of a table with these columns, in one value."""
     return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in columns.items())})[]"
 
 
@@ -275,7 +275,7 @@ class Catalog:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection in a transaction of its own."""
+        """Return a connection in a transaction of its own."""
         con = self._con()
         try:
             if con is None:
@@ -298,7 +298,7 @@ class Catalog:
                 raise
 
     def _present(self) -> set[str] | None:
-        """The names of the functions of the database, in lower case; None when they can't be read any more."""
+        """Return the names of the functions of the database, in lower case; None when they can't be read any more."""
         with contextlib.suppress(SignatureError), self._changing() as cursor:
             query = "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
             found = cursor.execute(f"{query} AND function_type = 'scalar'")  # a table function's macro may be left
@@ -334,7 +334,7 @@ class Catalog:
 
 
 def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """DuckDB would take a function of a name that is its own for one more overload; macros of ours may be left."""
+    """Refuse a name that is taken. DuckDB would take the function for one more overload; macros of ours may be left."""
     found = cursor.execute(
         "SELECT function_type, macro_definition FROM duckdb_functions() WHERE lower(function_name) = lower(?)", [name]
     )

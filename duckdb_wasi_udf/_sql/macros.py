@@ -33,7 +33,7 @@ def drop_macro(con: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
-    """Whether the current database is read-only, and has a macro of a table function's of that name."""
+    """Return whether the current database is read-only, and has a macro of a table function's of that name."""
     read_only, kept = con.execute(
         """
         SELECT
@@ -51,5 +51,5 @@ def _macro(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, bool]:
 
 
 def is_ours(definition: str | None) -> bool:
-    """Whether a macro is a table function's."""
+    """Return whether a macro is a table function's."""
     return definition is not None and definition.startswith("SELECT * FROM query(")

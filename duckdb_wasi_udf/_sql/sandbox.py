@@ -291,7 +291,7 @@ class Sandbox:
             return self._registry.map_batches(context, relation, function, schema)
 
     def failed_rows(self, name: str) -> int:
-        """How many rows of a function are NULL because it raised, under `exception_handling="return_null"`.
+        """Return how many rows are NULL because a function raised, under `exception_handling="return_null"`.
 
         Args:
             name: the SQL name it was last created with.

@@ -22,13 +22,16 @@ _COLUMNS = {
 
 
 def _table(cursor: duckdb.DuckDBPyConnection) -> str:
-    """The name of the table, whatever the search path; `USE` is of one connection, so it is the database as opened."""
+    """Return the name of the table, whatever the search path.
+
+    `USE` is of one connection, so the current database of a new one is the database as opened.
+    """
     (database,) = cursor.execute("SELECT current_database()").fetchall()[0]
     return f"{quote_identifier(database)}.{SCHEMA}.{TABLE}"
 
 
 def _exists(cursor: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there is the table: not a view, which would run a query of whoever made the file."""
+    """Return whether there is the table: not a view, which would run a query of whoever made the file."""
     query = (
         "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?"
     )
@@ -36,7 +39,7 @@ def _exists(cursor: duckdb.DuckDBPyConnection) -> bool:
 
 
 def read(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str | None, ...]]:
-    """The rows of the table; none without one.
+    """Return the rows of the table; none without one.
 
     Raises:
         duckdb.BinderException: it has other columns.

@@ -20,7 +20,7 @@ _MOST_BRACKETS = 500
 
 
 def type_name(function: str, value: Any) -> str:
-    """DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
+    """Return DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
     try:
         return str(DuckDBPyType(value))
     except (duckdb.Error, TypeError) as error:
@@ -29,7 +29,7 @@ def type_name(function: str, value: Any) -> str:
 
 
 def type_names(function: str, parameters: Any) -> list[str] | None:
-    """DuckDB's names of the types of parameters; None for None."""
+    """Return DuckDB's names of the types of parameters; None for None."""
     if parameters is None:
         return None
     if isinstance(parameters, str) or not isinstance(parameters, Iterable):
@@ -39,7 +39,7 @@ def type_names(function: str, parameters: Any) -> list[str] | None:
 
 
 def row_type(label: str, schema: Any) -> str:
-    """The SQL type of rows that are declared as a type, or as a dict of columns' names and types.
+    """Return the SQL type of rows that are declared as a type, or as a dict of columns' names and types.
 
     Raises:
         SignatureError: DuckDB knows no such type.
@@ -59,7 +59,7 @@ def row_type(label: str, schema: Any) -> str:
 
 @functools.cache
 def sql_type_of(text: str) -> SqlType:
-    """The SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name."""
+    """Return the SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name."""
     if len(text) > _LONGEST_TYPE or max(text.count("("), text.count("[")) > _MOST_BRACKETS:
         raise KeyError(text[:_LONGEST_TYPE])
     try:

@@ -58,7 +58,7 @@ class Origins:
         return ssl.create_default_context()
 
     def headers(self, url: httpx.URL) -> Mapping[str, str]:
-        """What is sent to the origin of a url.
+        """Return what is sent to the origin of a url.
 
         Raises:
             RefusedError: it isn't on the list.
@@ -76,12 +76,12 @@ class Origins:
             raise RefusedError(msg) from None
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Connections to these origins."""
+        """Open connections to these origins."""
         return _Transport(self)
 
 
 def _origin(url: httpx.URL) -> str:
-    """The origin of a url, written in one way."""
+    """Return the origin of a url, written in one way."""
     return f"{url.scheme}://{url.raw_host.decode().lower().rstrip('.')}:{url.port or _PORTS[url.scheme]}"
 
 
@@ -123,7 +123,7 @@ class _Transport(httpx.AsyncBaseTransport):
         raise problem
 
     async def _addresses(self, url: httpx.URL) -> list[_Address]:
-        """The addresses of a url's host that may be connected to.
+        """Return the addresses of a url's host that may be connected to.
 
         Raises:
             RefusedError: there is none.
@@ -145,7 +145,7 @@ class _Transport(httpx.AsyncBaseTransport):
         return allowed
 
     def _may_connect(self, address: _Address) -> bool:
-        """Whether an address is public, or in a network on the list."""
+        """Return whether an address is public, or in a network on the list."""
         inside = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
         if inside is not None and not self._may_connect(inside):
             return False
@@ -164,6 +164,6 @@ _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1:
 
 
 def _resolve(host: str) -> list[_Address]:
-    """The addresses of a host, each once."""
+    """Return the addresses of a host, each once."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(str(address[0])) for *_, address in dict.fromkeys(found)]

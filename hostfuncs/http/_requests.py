@@ -163,14 +163,14 @@ async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str,
 
 
 def _text(content: bytes, charset: str) -> str:
-    """A body as text; Unicode's notations for names aren't charsets, and take the square of its length."""
+    """Return a body as text; Unicode's notations for names aren't charsets, and take the square of its length."""
     if codecs.lookup(charset).name in {"idna", "punycode"}:
         raise LookupError(charset)
     return content.decode(charset)
 
 
 async def _read(response: httpx.Response, most_bytes: int) -> bytes:
-    """The body, decompressed piece by piece, so that no more than it may be is ever in memory."""
+    """Return the body, decompressed piece by piece, so that no more than it may be is ever in memory."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "deflate"}:
         msg = "the body is compressed in a way that wasn't asked for"

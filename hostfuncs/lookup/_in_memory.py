@@ -184,7 +184,7 @@ def from_duckdb(
 
 
 def _function(shape: Shape, find: Callable[..., pa.Array], options: Options) -> HostFunction:
-    """The host function over `find`."""
+    """Return the host function over `find`."""
 
     def lookup(*keys: pa.Array) -> pa.Array:
         """Look keys up; the default for one that is not there."""

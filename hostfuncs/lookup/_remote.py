@@ -119,7 +119,7 @@ def from_sql(
 
 
 def _column(values: list[Any], data_type: pa.DataType) -> pa.Array:
-    """The values as an array, none of them cut down: with a type of integers, Arrow takes 2.5 for 2."""
+    """Return the values as an array, none of them cut down: with a type of integers, Arrow takes 2.5 for 2."""
     return pa.array(values).cast(data_type) if pa.types.is_integer(data_type) else pa.array(values, data_type)
 
 

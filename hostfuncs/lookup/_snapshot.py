@@ -52,7 +52,7 @@ class Columns(NamedTuple):
 
     @classmethod
     def named(cls, key: str | Sequence[str], value: str | Sequence[str]) -> Columns:
-        """A name is that column; a list of names are several keys, or a STRUCT."""
+        """Return the columns that are meant: a name is one column, a list of names are several keys, or a STRUCT."""
         keys = (key,) if isinstance(key, str) else tuple(key)
         values = (value,) if isinstance(value, str) else tuple(value)
         if not keys or not values:
@@ -101,7 +101,7 @@ class Shape(NamedTuple):
 
     @classmethod
     def of_relation(cls, relation: duckdb.DuckDBPyRelation, columns: Columns, types: dict[str, str]) -> Shape:
-        """The shape of a relation.
+        """Return the shape of a relation.
 
         Args:
             relation: has the columns.
@@ -176,7 +176,7 @@ class Snapshot:
             self._few = None  # `index_in` always finds the first
 
     def find(self, *keys: pa.Array) -> pa.Array:
-        """The values of a batch of keys; a key that is not there, or is NULL, has the default.
+        """Return the values of a batch of keys; a key that is not there, or is NULL, has the default.
 
         Args:
             keys: one array for each key column, all of one length.
@@ -196,7 +196,7 @@ class Snapshot:
 
 
 def key_rows(columns: Sequence[pa.Array]) -> list[Any]:
-    """The key of each row: a value, or a tuple of several; None where one is NULL."""
+    """Return the key of each row: a value, or a tuple of several; None where one is NULL."""
     if len(columns) == 1:
         values: list[Any] = columns[0].to_pylist()
         return values
@@ -204,7 +204,7 @@ def key_rows(columns: Sequence[pa.Array]) -> list[Any]:
 
 
 def _columns(relation: duckdb.DuckDBPyRelation) -> list[pa.Array]:
-    """The columns of a relation, each as one array."""
+    """Return the columns of a relation, each as one array."""
     table = relation.to_arrow_table()
     types = [python_type(data_type) for data_type in table.schema.types]
     columns = [column.cast(data_type) for column, data_type in zip(table.columns, types, strict=True)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def engine(source: str | sqlalchemy.Engine | Callable[[], Any], dialect: str | None) -> sqlalchemy.Engine:
-    """The engine of a source; a connection that died is noticed before it is used again."""
+    """Return the engine of a source; a connection that died is noticed before it is used again."""
     if isinstance(source, sqlalchemy.Engine):
         return source
     if isinstance(source, str):
@@ -47,7 +47,7 @@ class Rows:
         self._query = sqlalchemy.select(*keys, *values).select_from(of)
 
     def read(self, keys: Sequence[Any]) -> dict[Any, Any]:
-        """The values of those of the keys that are there."""
+        """Return the values of those of the keys that are there."""
         found: dict[Any, Any] = {}
         if not keys:
             return found

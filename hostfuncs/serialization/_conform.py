@@ -13,7 +13,7 @@ Converter = Callable[[Any], Any]
 
 
 def converter(data_type: pa.DataType) -> Converter:
-    """A function that makes a value of a document one that `pyarrow.array` takes for a type without losing anything.
+    """Return a function that makes a document's value one that `pyarrow.array` takes for a type without loss.
 
     Integers stand for numbers of every type, and text, as in JSON, for dates, times and decimals. A struct takes
     the fields it has of a mapping.
@@ -47,7 +47,7 @@ def converter(data_type: pa.DataType) -> Converter:
 
 
 def _unless_none(read: Converter, accepted: Any, data_type: pa.DataType) -> Converter:
-    """`read` for values of the accepted classes; None stays None."""
+    """Return `read` for values of the accepted classes; None stays None."""
     allows_bool = accepted is bool
 
     def convert(value: Any) -> Any:
@@ -62,7 +62,7 @@ def _unless_none(read: Converter, accepted: Any, data_type: pa.DataType) -> Conv
 
 
 def _shown(value: Any) -> str:
-    """A value of a hostile document, in an error."""
+    """Return a value of a hostile document, in an error."""
     return f"{str(value)[:40]!r}" if isinstance(value, (str, float, bool)) else type(value).__name__
 
 
@@ -71,7 +71,7 @@ def _same(value: Any) -> Any:
 
 
 def _decimal(value: float | str | Decimal) -> Decimal:
-    """A float is the decimal it is written as."""
+    """Return the decimal that a float is written as."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 

@@ -43,12 +43,12 @@ class Format(NamedTuple):
 
 
 def documents(name: str) -> Format | None:
-    """The format of a name, None when there is none."""
+    """Return the format of a name, None when there is none."""
     return _FORMATS.get(name)
 
 
 def _plain(value: Any) -> Any:
-    """What has no form of its own in a format becomes text."""
+    """Return text for a value that has no form of its own in a format."""
     if isinstance(value, (Decimal, dt.timedelta)):
         return str(value)
     msg = f"the format has no {type(value).__name__}"
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON text."""
+    """Return a value as JSON text."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
@@ -98,7 +98,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """Makes plain values only, and no integer of more than 64 bits: as keys, those can be made to have one hash."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """PyYAML's own, checked."""
+        """Do as PyYAML does, with a check."""
         value: int = super().construct_yaml_int(node)
         if value.bit_length() > _YAML_INTEGER_BITS:
             msg = f"integers of more than {_YAML_INTEGER_BITS} bits aren't read"

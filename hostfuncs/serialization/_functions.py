@@ -146,7 +146,7 @@ def _function(
 
 
 def _each(values: Iterable[Any], convert: Callable[[Any], Any], *, tolerant: bool) -> Iterator[Any]:
-    """Each value converted; NULL is none, and so is what can't be where that is tolerated."""
+    """Convert each value; NULL is none, and so is what can't be where that is tolerated."""
     for row, value in enumerate(values):
         made = None
         if value is not None:
@@ -176,7 +176,7 @@ def _tolerant(errors: str) -> bool:
 
 
 def _reading(loads: Callable[[Any], Any], value_type: str, result: pa.DataType) -> Callable[[Any], Any]:
-    """Reads a document as what Arrow takes for the type."""
+    """Return a reader of documents, which returns what Arrow takes for the type."""
     if sql_type(value_type) == "JSON":
         to_json = _known("json").dumps
         return lambda document: to_json(loads(document))
@@ -185,7 +185,7 @@ def _reading(loads: Callable[[Any], Any], value_type: str, result: pa.DataType) 
 
 
 def _array(values: list[Any], result: pa.DataType, *, tolerant: bool) -> pa.Array:
-    """The values as one array; only this notices numbers beyond their type's range."""
+    """Return the values as one array; only this notices numbers beyond their type's range."""
     try:
         return pa.array(values, result)
     except (pa.ArrowException, OverflowError):
@@ -200,7 +200,7 @@ def _array(values: list[Any], result: pa.DataType, *, tolerant: bool) -> pa.Arra
 
 
 def _lists(values: list[pa.StructArray | None], result: pa.ListType) -> pa.Array:
-    """The rows of each document as a list."""
+    """Return the rows of each document as a list."""
     offsets = [0]
     for value in values:
         offsets.append(offsets[-1] + (0 if value is None else len(value)))

@@ -41,7 +41,7 @@ class Table(NamedTuple):
 
 
 def tables(name: str, value_type: str, most_bytes: int) -> Table | None:
-    """The format of a name for rows of a type, None when there is none.
+    """Return the format of a name for rows of a type, None when there is none.
 
     Args:
         name: "arrow" or "parquet".
@@ -68,7 +68,7 @@ def tables(name: str, value_type: str, most_bytes: int) -> Table | None:
 
 
 def _structs(table: pa.Table, rows: pa.StructType) -> pa.StructArray:
-    """The rows of a table with the columns of a struct type; a column that isn't there is NULL."""
+    """Return the rows of a table with the columns of a struct type; a column that isn't there is NULL."""
     columns = []
     for field in rows:
         if field.name in table.column_names:
@@ -80,7 +80,7 @@ def _structs(table: pa.Table, rows: pa.StructType) -> pa.StructArray:
 
 
 def _from_stream(document: bytes, rows: pa.StructType, most_bytes: int) -> pa.StructArray:
-    """The rows of an Arrow stream."""
+    """Return the rows of an Arrow stream."""
     for message in pa.ipc.MessageReader.open_stream(document):
         if message.type == "dictionary" or (message.type == "record batch" and _is_compressed(message.metadata)):
             msg = "a stream may not be compressed or hold dictionaries"
@@ -104,7 +104,7 @@ def _check_rows(count: int, columns: int, most_bytes: int) -> None:
 
 
 def _expands(data_type: pa.DataType) -> bool:
-    """Whether a type has values that refer to others, stand for several, or take no room at all."""
+    """Return whether a type has values that refer to others, stand for several, or take no room at all."""
     types = pa.types
     if types.is_nested(data_type) and not types.is_run_end_encoded(data_type):
         inside = [data_type.field(i).type for i in range(data_type.num_fields)]
@@ -121,7 +121,7 @@ def _expands(data_type: pa.DataType) -> bool:
 
 
 def _is_compressed(metadata: pa.Buffer) -> bool:
-    """Whether the flatbuffer of a record batch's message says that buffers are compressed.
+    """Return whether the flatbuffer of a record batch's message says that buffers are compressed.
 
     `Message.header` is field 2 and `RecordBatch.compression` field 3
     (https://github.com/apache/arrow/blob/main/format/Message.fbs); the layout of tables is
@@ -130,7 +130,7 @@ def _is_compressed(metadata: pa.Buffer) -> bool:
     data = metadata.to_pybytes()
 
     def field(table: int, number: int) -> int:
-        """Where a field of a table is, 0 for nowhere."""
+        """Return where a field of a table is, 0 for nowhere."""
         vtable = table - struct.unpack_from("<i", data, table)[0]
         size = struct.unpack_from("<H", data, vtable)[0]
         at = 4 + 2 * number
@@ -144,7 +144,7 @@ def _is_compressed(metadata: pa.Buffer) -> bool:
 
 
 def _to_stream(rows: pa.StructArray) -> bytes:
-    """The rows as an Arrow stream."""
+    """Return the rows as an Arrow stream."""
     sink = pa.BufferOutputStream()
     table = pa.Table.from_struct_array(rows)
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -154,7 +154,7 @@ def _to_stream(rows: pa.StructArray) -> bytes:
 
 
 def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, most_bytes: int) -> pa.StructArray:
-    """The rows of a Parquet file."""
+    """Return the rows of a Parquet file."""
     settings: dict[str, str | bool | int | float | list[str]]
     settings = {"memory_limit": f"{most_bytes}B", "threads": 1, "temp_directory": ""}
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=settings) as con:
@@ -182,7 +182,7 @@ def _from_parquet(document: bytes, casts: dict[str, str], rows: pa.StructType, m
 
 
 def _to_parquet(rows: pa.StructArray) -> bytes:
-    """The rows as a Parquet file."""
+    """Return the rows as a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_struct_array(rows), sink)
     data: bytes = sink.getvalue().to_pybytes()

@@ -314,6 +314,24 @@ def test_what_the_guest_makes_a_host_function_say_is_escaped_and_short(grant, ev
     assert all(record.detail.isprintable() and len(record.detail) < 1_000 for record in sandbox.audit())
 
 
+@pytest.mark.parametrize(
+    ("code", "has_cause"),
+    [
+        ("lambda x: host.fail(x)", True),
+        ("def f(x):\n try: host.fail(x)\n except Exception as error: raise ValueError('again') from error", True),
+        ("def f(x):\n try: host.fail(x)\n except Exception: raise ValueError('meanwhile')", True),
+        ("def f(x):\n try: host.fail(x)\n except Exception as error: raise ExceptionGroup('all', [error])", True),
+        ("def f(x):\n try: host.fail(x)\n except Exception: raise ValueError('HostError') from None", False),
+        ("def f(x):\n try: host.fail(x)\n except Exception: pass\n raise ValueError('HostError: fail failed')", False),
+        ("class HostError(Exception): pass\ndef f(x):\n raise HostError('fail failed')", False),
+    ],
+)
+def test_the_cause_is_on_the_host_when_a_host_function_is_behind_it(con, grant, code, has_cause):
+    sandbox = grant(HostFunction(raising(SecretError("inside")).function, name="fail", return_type="BIGINT"))
+    error = fails(sandbox, lambda: con.execute("SELECT py_udf($1, 1)", [f"import host\n{code}"]).fetchall())
+    assert isinstance(error.__cause__, SecretError) is has_cause
+
+
 def test_a_guest_may_go_on_after_a_host_error(con, grant):
     sandbox = grant(raising(SecretError("s3cret")), plus)
     code = """

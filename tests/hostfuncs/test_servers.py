@@ -1,6 +1,7 @@
 """Look-ups in SQLite, PostgreSQL and Redis: real servers on the loopback address."""
 
 import datetime as dt
+import gc
 import sqlite3
 import threading
 import uuid
@@ -132,8 +133,9 @@ def test_a_function_that_connects_and_an_engine_are_sources(sqlite_url):
     made = lookup.from_sql(
         lambda: sqlite3.connect(path, check_same_thread=False), "rates", "code", "rate", TYPES, dialect="sqlite"
     )
-    engine = lookup.from_sql(sqlalchemy.create_engine(sqlite_url), "rates", "code", "rate", TYPES)
-    assert ask(made, ["C4"]) == ask(engine, ["C4"]) == [2.0]
+    engine = sqlalchemy.create_engine(sqlite_url)
+    assert ask(made, ["C4"]) == ask(lookup.from_sql(engine, "rates", "code", "rate", TYPES), ["C4"]) == [2.0]
+    engine.dispose()
     with pytest.raises(ValueError, match="needs the dialect"):
         lookup.from_sql(lambda: None, "rates", "code", "rate", TYPES)
 
@@ -155,6 +157,31 @@ def test_mistakes_are_named(sqlite_url):
     absent = lookup.from_sql(sqlite_url, "absent", "code", "rate", TYPES)
     with pytest.raises(sqlalchemy.exc.OperationalError, match="absent"):
         ask(absent, ["C1"])
+
+
+def test_connections_close_with_the_function_that_opened_them(sqlite_url):
+    path = sqlite_url.removeprefix("sqlite:///")
+    closed = []
+
+    class Connection(sqlite3.Connection):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    def connect():
+        return sqlite3.connect(path, factory=Connection, check_same_thread=False)
+
+    function = lookup.from_sql(connect, "rates", "code", "rate", TYPES, dialect="sqlite")
+    assert ask(function, ["C4"]) == [2.0]
+    assert not closed
+    del function
+    gc.collect()
+    assert len(closed) == 1
+    engine = sqlalchemy.create_engine(sqlite_url)
+    assert ask(lookup.from_sql(engine, "rates", "code", "rate", TYPES), ["C4"]) == [2.0]
+    gc.collect()
+    assert engine.pool.checkedin() == 1  # yours stay open
+    engine.dispose()
 
 
 def test_threads_share_a_look_up(sqlite_url):

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tools import check_fresh
+from tests.tools import check_fresh
 
 MAKEFILE = """
 demo:

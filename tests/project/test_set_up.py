@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import set_up
+from tests.tools import set_up
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,63 +1,63 @@
 """The wheel, in an environment that has nothing else."""
 
-import subprocess
+import shutil
 import sys
-import venv
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-THREE_LINES = """
-import duckdb, duckdb_wasi_udf
-con = duckdb.connect(); duckdb_wasi_udf.install(con); con.sql("CREATE TABLE t AS SELECT 'ada lovelace' AS name")
-print(con.sql("SELECT py_udf('lambda s: s.title()', name) FROM t").fetchall())
-"""
+from tests.tools import wheels
 
-READY_MADE = """
-from hostfuncs import http, lookup, serialization
-assert lookup.from_dict({"a": 1}).batched and serialization.decode("parquet", "STRUCT(a BIGINT)[]").batched
-try:
-    http.fetch([])
-except ImportError as error:
-    print(error)
-"""
-
-
-def run(*command, cwd, **options):
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=True, **options).stdout
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT), cwd=folder)
-    (made,) = folder.iterdir()
-    return made
+    return wheels.build(tmp_path_factory.mktemp("dist"))
 
 
-@pytest.mark.timeout(300)
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    return wheels.install(wheel, tmp_path_factory.mktemp("fresh") / "venv")
+
+
 def test_the_wheel_carries_the_guest_and_runs_everywhere(wheel):
-    assert wheel.name.endswith("-py3-none-any.whl")
-    assert wheel.stat().st_size <= 15 * 2**20
-    names = zipfile.ZipFile(wheel).namelist()
-    for name in ("guest.wasm", "MANIFEST.json", "licences/python.txt"):
-        assert f"duckdb_wasi_udf/_artifact/{name}" in names
-    for folder in ("", "http/", "lookup/", "serialization/"):
-        assert f"hostfuncs/{folder}__init__.py" in names
-    assert not any(name.startswith(("tests/", "wasm/", "benchmarks/")) for name in names)
+    wheels.check_contents(wheel)
 
 
-@pytest.mark.timeout(600)
-def test_three_lines_work_in_a_fresh_environment(wheel, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--quiet", str(wheel), cwd=tmp_path)
-    assert run(python, "-c", THREE_LINES, cwd=tmp_path) == "[('Ada Lovelace',)]\n"
-    assert (
-        run(python, "-c", READY_MADE, cwd=tmp_path) == "anyio is not installed: pip install 'duckdb-wasi-udf[http]'\n"
-    )
-    report = run(python, "-m", "duckdb_wasi_udf", "doctor", cwd=tmp_path)
+def test_a_wheel_that_lacks_or_has_more_is_noticed(wheel, tmp_path):
+    changed = tmp_path / wheel.name
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            if name != "hostfuncs/py.typed":
+                new.writestr(name, old.read(name))
+        new.writestr("tests/test_x.py", "")
+    with pytest.raises(
+        wheels.WheelError, match=r"lacks hostfuncs/py.typed; has tests/test_x.py; has [\d,]+ bytes, more than"
+    ):
+        wheels.check_contents(changed)
+    with pytest.raises(wheels.WheelError, match=r"differ in hostfuncs/py.typed, tests/test_x.py$"):
+        wheels.check_same(wheel, changed)
+    wheels.check_same(wheel, wheel)
+
+
+def test_every_kind_of_function_works_in_a_fresh_environment(installed, tmp_path):
+    report = wheels.use(installed, tmp_path)
+    assert "anyio is not installed: pip install 'duckdb-wasi-udf[http]'\n" in report
     assert report.endswith("everything works\n")
-    assert str(ROOT) not in report
+
+
+def test_a_smoke_test_that_runs_from_the_source_tree_is_noticed(tmp_path):
+    with pytest.raises(wheels.WheelError, match="not the wheel ran"):
+        wheels.use(sys.executable, tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("mypy", path=sys.prefix + "/bin"), reason="mypy isn't installed")
+def test_the_types_of_both_packages_are_seen_by_users(installed, tmp_path):
+    wheels.check_types(installed, tmp_path)
+    for package in ("duckdb_wasi_udf", "hostfuncs"):
+        (marker,) = installed.parent.parent.rglob(f"site-packages/{package}/py.typed")
+        marker.unlink()
+        with pytest.raises(wheels.WheelError, match="mypy sees other types"):
+            wheels.check_types(installed, tmp_path)
+        marker.touch()

@@ -1,4 +1,4 @@
-"""Do what a fresh machine does: `python -m tools.check_fresh` clones HEAD and runs both commands of the README.
+"""Do what a fresh machine does: `python -m tests.tools.check_fresh` clones HEAD and runs both commands of the README.
 
 The clone, the caches and the environment are new; pip's configuration is the machine's, since it says how packages are
 reached. On success nothing is left.
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.set_up import ROOT, base_python
+from tests.tools.set_up import ROOT, base_python
 
 COMMANDS = ("demo", "test")
 

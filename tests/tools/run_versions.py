@@ -1,7 +1,7 @@
 """Run the tests with the newest or the oldest versions that pyproject.toml allows.
 
-`python -m tools.test_versions oldest` takes the lowest version of everything that users install, `newest` the highest
-of all. Each has an environment of its own, `.venv-oldest` and `.venv-newest`, of the Python that runs this.
+`python -m tests.tools.run_versions oldest` takes the lowest version of everything that users install, `newest` the
+highest of all. Each has an environment of its own, `.venv-oldest` and `.venv-newest`, of the Python that runs this.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import platform
 import subprocess
 import sys
 
-from tools import lock
-from tools.set_up import ROOT, SetUpError, interpreter, set_up
+from tests.tools import lock
+from tests.tools.set_up import ROOT, SetUpError, interpreter, set_up
 
 # Extras that users install. The others are tools of ours, of which the lowest version is nobody's concern.
 FOR_USERS = ("guest", "hostfuncs", "http", "packages", "redis", "serialization", "sql")

@@ -1,4 +1,4 @@
-"""Renew constraints.txt, the versions that `make setup` installs: `python -m tools.lock`.
+"""Renew constraints.txt, the versions that `make setup` installs: `python -m tests.tools.lock`.
 
 The newest versions within pyproject.toml's ranges, of all extras and build backends, for every supported system and
 Python. uv works them out; it is installed into an environment of its own.
@@ -12,7 +12,7 @@ import tomllib
 import venv
 from typing import TYPE_CHECKING
 
-from tools.set_up import LOCK, PROJECT, ROOT, interpreter
+from tests.tools.set_up import LOCK, PROJECT, ROOT, interpreter
 
 if TYPE_CHECKING:
     from pathlib import Path

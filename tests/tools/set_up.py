@@ -1,4 +1,7 @@
-"""Set up `.venv` from the lock: `python -m tools.set_up demo` has what the guest and the demo need, `dev` everything.
+"""Set up `.venv` from the lock.
+
+`python -m tests.tools.set_up demo` installs what the guest and the demo need, `dev` what tests need as well, and
+`release` also what only releases need.
 
 It runs on the Python that is to be used, before anything is installed, so it takes the standard library alone. A set-up
 that is complete costs a look at a file; one that isn't, or is of another Python, folder or lock, is made again.
@@ -17,12 +20,12 @@ import time
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "constraints.txt"
 PROJECT = ROOT / "pyproject.toml"
 STAMP = ".set-up.json"
-LEVELS = ("demo", "dev")  # each has all of the one before
-MEGABYTES = {"demo": 180, "dev": 330}
+LEVELS = ("demo", "dev", "release")  # each has all of the one before
+MEGABYTES = {"demo": 180, "dev": 330, "release": 340}
 
 
 class SetUpError(Exception):
@@ -156,7 +159,7 @@ def _install(python: Path, level: str, lock: Path) -> None:
         # Without what the package says it needs: of it, the demo reads the tables alone, with DuckDB.
         _pip(python, lock, "--no-deps", *project["project"]["optional-dependencies"]["demo"])
     else:
-        _pip(python, lock, "--editable", f"{ROOT}[dev]")
+        _pip(python, lock, "--editable", f"{ROOT}[{'dev' if level == 'dev' else 'dev,release'}]")
         # pip would do it on one core, and tests start Python some hundred times.
         _run([python, "-m", "compileall", "-q", "-j", "0", _packages(python)], "compiling the packages failed")
 

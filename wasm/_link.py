@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
 
-# Everything the guest may ask of its host: see docs/security.md. wasm/src/closed_wasi.c answers the rest of WASI.
+# Everything the guest may ask of its host: see docs/explanation/security.md. The rest of WASI is answered by
+# wasm/src/closed_wasi.c.
 WASI_MODULE = "wasi_snapshot_preview1"
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
 # Those of our own module (wasm/src/host.c), each with the number of its 32-bit arguments.

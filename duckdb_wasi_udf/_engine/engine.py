@@ -85,7 +85,8 @@ class Engine:
             define_imports(linker, CLOCK_MODULE, CLOCK_IMPORTS)
         memories = (export.type for export in module.exports if export.name == "memory")
         self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
-        # The module imports nothing else but a clock and a random source, which its build checks: see docs/security.md.
+        # The module imports nothing else but a clock and a random source, which its build checks:
+        # docs/explanation/security.md.
         self._module = linker.instantiate_pre(module)
 
     def instantiate(self, memory_bytes: int) -> tuple[wasmtime.Store, wasmtime.Instance]:

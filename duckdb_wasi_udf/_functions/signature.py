@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VARIANT = "VARIANT"
 
-_SEE = "docs/types.md lists what has a SQL type"
+_SEE = "docs/reference/types.md lists what has a SQL type"
 
 # Of what the guest says, as much as an honest one would: names, and sentences.
 _SHOWN_CHARACTERS = 200

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_SEE = "annotate it, or give `parameters` and `return_type`; docs/host-functions.md has the types"
+_SEE = "annotate it, or give `parameters` and `return_type`; docs/guide/host-functions.md has the types"
 
 
 @dataclass(frozen=True, slots=True)

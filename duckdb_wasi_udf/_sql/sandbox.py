@@ -65,7 +65,7 @@ class Sandbox:
                 "jinja2>=3", which take installed distributions with all they depend on. Pure Python only.
             isolation: "function": the instances of a function serve batch after batch, and what the code leaves in its
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
-                the snapshot, for under a millisecond each (docs/performance.md).
+                the snapshot, for under a millisecond each (docs/explanation/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
             clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to

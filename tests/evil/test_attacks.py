@@ -100,7 +100,7 @@ def memory_is_given_back(resident_before):
 
 
 def test_there_are_as_many_attacks_as_the_security_page_says():
-    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "security.md").read_text()
     counted = {group: int(count) for group, count in re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", page, re.MULTILINE)}
     assert counted == {group: len(attacks) for group, attacks in GROUPS.items()}
     assert len({param.id for param in ALL}) == len(ALL) == sum(counted.values())

@@ -68,9 +68,10 @@ def test_a_build_with_nothing_changed_does_nothing():
     reason="the guest's bytes were compared on Linux x86-64",
 )
 def test_the_guest_has_the_bytes_that_the_documents_name():
-    """After a change of the guest: put the sha256 that this shows into docs/security.md."""
+    """After a change of the guest: put the sha256 that this shows into docs/explanation/security.md."""
     module = _build.ARTIFACT / "guest.wasm"
-    (named,) = re.findall(r"^    ([0-9a-f]{64})$", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "explanation" / "security.md").read_text()
+    (named,) = re.findall(r"^    ([0-9a-f]{64})$", page, re.MULTILINE)
     assert hashlib.sha256(module.read_bytes()).hexdigest() == named
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "standard-library.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "standard-library.md"
 
 IMPORT_EVERYTHING = """
 import importlib, json, sys, warnings

@@ -9,14 +9,14 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_python_examples_run(page, tmp_path):
     """All blocks of a page, in order; an `assert` in one is a claim of the page."""
     script = tmp_path / "examples.py"
@@ -33,12 +33,6 @@ def test_make_targets_the_readme_names_exist():
 def test_ci_runs_a_command_of_the_readme():
     assert "make check" in (ROOT / ".ci" / "run").read_text()
     assert "make check" in (ROOT / "README.md").read_text()
-
-
-def test_links_inside_the_repository_lead_somewhere():
-    for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_flights_example_gives_what_duckdbs_own_functions_give():

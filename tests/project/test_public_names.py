@@ -2,7 +2,7 @@ from pathlib import Path
 
 import duckdb_wasi_udf
 
-API = Path(__file__).parents[2] / "docs" / "api.md"
+API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
 
 def test_public_names_are_sorted_and_exist():

@@ -1,4 +1,4 @@
-"""docs/versions.md says what is in the code, in pyproject.toml and in the lock."""
+"""docs/reference/versions.md says what is in the code, in pyproject.toml and in the lock."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import _abi
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "versions.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "versions.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -12,7 +12,7 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import DataLimits, ResourceLimits, Sandbox
 
-API = Path(__file__).parents[2] / "docs" / "api.md"
+API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
 # An ignored line is an error under --strict when there is nothing to ignore.
 TYPED = """

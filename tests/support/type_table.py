@@ -1,4 +1,4 @@
-"""The table of docs/types.md, made from what functions really get and may return.
+"""The table of docs/reference/types.md, made from what functions really get and may return.
 
 Usage: python -m tests.support.type_table, which writes it.
 """
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import duckdb_wasi_udf as wasi_udf
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "types.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 MARKS = ("<!-- types: written by python -m tests.support.type_table -->\n", "<!-- end of types -->\n")
 HEAD = (
     "| SQL type | Arrow type (with `arrow_lossless_conversion`) | arrives as | may be returned | limits |\n"

@@ -93,7 +93,7 @@ def _in_process(n: int, repetitions: int) -> float:
 
 
 def _held_seconds(sandbox: wasi_udf.Sandbox) -> float:
-    """What a batch of BIGINT holds the GIL for: a query's time a batch without the guest's and DuckDB's own."""
+    """Return the time that a batch of BIGINT holds the GIL: a query's, without the guest's and DuckDB's own."""
     batches = 400
     with duckdb.connect() as con:
         con.execute("SET threads = 1")

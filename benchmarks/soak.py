@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def _round(con: duckdb.DuckDBPyConnection, sandbox: wasi_udf.Sandbox, number: int) -> int:
-    """Some queries of every kind; the rows they called a function for."""
+    """Run queries of every kind. Return the number of rows they called a function for."""
     con.execute(f"SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM range({ROWS}) r(i)").fetchall()
     con.execute(f"SELECT count(py_udf('lambda s: s.upper()', 'n' || i)) FROM range({ROWS}) r(i)").fetchall()
     con.execute("SELECT count(py_udf($1, i)) FROM range(2000) r(i)", [f"lambda x: x + {number % 200}"]).fetchall()

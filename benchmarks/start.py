@@ -54,7 +54,7 @@ def measure(*, quick: bool) -> str:
 
 
 def _isolation_seconds(*, quick: bool) -> float:
-    """What a fresh instance for each batch costs, taken from queries of many batches."""
+    """Return the cost of a fresh instance for each batch, taken from queries of many batches."""
     batches = 50 if quick else 200
     seconds = []
     with duckdb.connect() as con:

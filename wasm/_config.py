@@ -151,7 +151,7 @@ def _place(fields: dict[str, Any]) -> Place:
 
 
 def workspace() -> Path:
-    """Where builds are kept: `$DUCKDB_WASI_UDF_CACHE/guest`, or in the user's cache directory."""
+    """Return the directory of builds: `$DUCKDB_WASI_UDF_CACHE/guest`, or in the user's cache directory."""
     chosen = os.environ.get("DUCKDB_WASI_UDF_CACHE")
     root = Path(chosen) if chosen else platformdirs.user_cache_path("duckdb-wasi-udf", appauthor=False)
     return root / "guest"

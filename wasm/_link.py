@@ -90,7 +90,7 @@ def link(
 
 
 def _nanoarrow_config(arrow: Path, include: Path, version: str) -> None:
-    """The header nanoarrow's own build would generate."""
+    """Write the header that nanoarrow's own build would generate."""
     text = (arrow / "nanoarrow" / "nanoarrow_config.h.in").read_text()
     major, minor, patch = version.split(".")
     values = {"VERSION_MAJOR": major, "VERSION_MINOR": minor, "VERSION_PATCH": patch, "VERSION": version}

@@ -88,7 +88,7 @@ class Layout(NamedTuple):
 
     @property
     def n_buffers(self) -> int:
-        """How many buffers an array of the type has."""
+        """Number of buffers of an array of the type."""
         return self.has_validity + self.has_offsets + bool(self.width) + self.has_bytes
 
 

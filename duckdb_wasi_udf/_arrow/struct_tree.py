@@ -17,11 +17,11 @@ class Tree(Protocol):
 
     @property
     def children(self) -> tuple[Self, ...]:
-        """Those inside it."""
+        """Nodes inside it."""
 
     @property
     def dictionary(self) -> tuple[Self, ...]:
-        """The one that its values are codes of, in a tuple of one, or an empty one."""
+        """Its dictionary in a tuple of one; an empty tuple if it has none."""
 
 
 _Tree = TypeVar("_Tree", bound=Tree)

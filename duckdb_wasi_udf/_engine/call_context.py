@@ -47,5 +47,5 @@ class CallContext:
 
     @property
     def stopped(self) -> bool:
-        """Whether the clock was stopped since the call came in. Waits for a stop that is under way."""
+        """True if the clock was stopped since the call came in. Waits for a stop that is under way."""
         return self.clock.stopped_since(self.stops)

@@ -63,7 +63,7 @@ class GroupFunction(ScalarFunction):
 
     @property
     def signature(self) -> Signature:
-        """What the SQL function takes and returns."""
+        """Parameters and result of the SQL function."""
         return self._signature
 
     def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> pa.Array:  # noqa: ARG002 - the lists' own

@@ -14,19 +14,19 @@ class RegisteredFunction(Protocol):
 
     @property
     def kind(self) -> str:
-        """What DuckDB would call it: "scalar", "aggregate" or "table"."""
+        """Kind in DuckDB's words: "scalar", "aggregate" or "table"."""
 
     @property
     def signature(self) -> Signature:
-        """What the SQL function takes and returns."""
+        """Parameters and result of the SQL function."""
 
     @property
     def source_hash(self) -> str:
-        """The hash of its code: see `Definition.source_hash`."""
+        """Hash of its code: see `Definition.source_hash`."""
 
     @property
     def usage(self) -> Usage:
-        """What it has done since it was created."""
+        """Counters since it was created."""
 
     @property
     def failed_rows(self) -> int:
@@ -34,7 +34,7 @@ class RegisteredFunction(Protocol):
 
     @property
     def instances(self) -> int:
-        """The live instances, idle and busy."""
+        """Number of live instances, idle and busy."""
 
     def retire(self) -> None:
         """Close the idle instances. Calls and scans under way go on."""

@@ -65,7 +65,7 @@ class ScalarFunction:
 
     @property
     def signature(self) -> Signature:
-        """What the SQL function takes and returns."""
+        """Parameters and result of the SQL function."""
         return self.guest_signature
 
     def __call__(self, context: CallContext, *chunks: pa.ChunkedArray) -> pa.Array:
@@ -111,12 +111,12 @@ class ScalarFunction:
 
     @property
     def usage(self) -> Usage:
-        """What it has done."""
+        """Counters of its calls."""
         return self._budget.usage
 
     @property
     def instances(self) -> int:
-        """The live instances, idle and busy."""
+        """Number of live instances, idle and busy."""
         return self._factory.idle + sum(pool.idle for pool in list(self._pools.values())) + self._budget.running
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class ScanRunner:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has an instance."""
+        """True while it has an instance."""
         return self._instance is not None
 
     def step(self, context: CallContext, run: Callable[[CallContext, GuestInstance], pa.Array]) -> pa.Array:

@@ -68,7 +68,7 @@ class Signature:
 
     @property
     def declared_types(self) -> list[str] | None:
-        """The SQL type of each parameter; None when some take any, or may be left out."""
+        """SQL type of each parameter; None if some take any type, or may be left out."""
         declared = [parameter.sql_type.name for parameter in self.parameters if parameter.sql_type]
         exact = len(declared) == len(self.parameters) == self.required and self.rest is None
         return declared if exact else None

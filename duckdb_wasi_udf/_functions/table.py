@@ -142,12 +142,12 @@ class TableFunction:
 
     @property
     def usage(self) -> Usage:
-        """What it has done, step by step."""
+        """Counters of its steps."""
         return self.budget.usage
 
     @property
     def instances(self) -> int:
-        """The live instances, idle and those of scans under way."""
+        """Number of live instances, idle and in scans."""
         idle = self._factory.idle + sum(map(len, list(self._idle.values())))
         return idle + sum(scan.is_open for scan in list(self._scans))
 

@@ -105,7 +105,7 @@ class Budget:
 
     @property
     def running(self) -> int:
-        """The calls under way."""
+        """Calls under way."""
         return self._running
 
     def exceeded(self) -> LimitExceeded:

@@ -86,12 +86,12 @@ class Definition:
 
     @property
     def is_text(self) -> bool:
-        """Whether the source text is all there is; a shipped callable comes with more."""
+        """True if there is nothing but source text. A shipped callable has more."""
         return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
 
     @property
     def source_hash(self) -> str:
-        """The SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
+        """SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
         return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
 
     def encode(self) -> bytes:

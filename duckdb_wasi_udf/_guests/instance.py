@@ -238,7 +238,7 @@ class GuestInstance:
 
     @property
     def guest_seconds(self) -> float:
-        """The time inside the guest, all calls together, without that of the host's answers."""
+        """Time inside the guest in all calls, without the host's answers."""
         return self._seconds_inside - self._deadline.host_seconds
 
     @property
@@ -248,7 +248,7 @@ class GuestInstance:
 
     @property
     def grown_bytes(self) -> int:
-        """The linear memory it has taken beyond the snapshot's."""
+        """Linear memory it has taken beyond the snapshot's."""
         return self.memory_bytes - self._engine.memory_bytes
 
     # ---- one run of the guest --------------------------------------------------------------------------------

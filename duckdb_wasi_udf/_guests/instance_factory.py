@@ -93,7 +93,7 @@ class InstanceFactory:
 
     @property
     def idle(self) -> int:
-        """The instances that are not bound yet."""
+        """Instances that are not bound yet."""
         return len(self._spare)
 
     def drop_idle(self) -> None:

@@ -39,7 +39,7 @@ class InstanceRegistry:
 
     @property
     def held_bytes(self) -> int:
-        """The memory they hold beyond the snapshot's, as of the end of the last call of each."""
+        """Memory they hold beyond the snapshot's, as of the end of the last call of each."""
         return self._bytes
 
     def take(self, idle: IdleList) -> GuestInstance | None:

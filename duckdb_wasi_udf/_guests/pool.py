@@ -89,7 +89,7 @@ class Pool:
 
     @property
     def idle(self) -> int:
-        """The instances that wait for a call."""
+        """Instances that wait for a call."""
         return len(self._idle)
 
     def close(self) -> None:

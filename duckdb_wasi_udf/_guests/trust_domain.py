@@ -119,7 +119,7 @@ class TrustDomain:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._closed
 
     def start(self, context: CallContext, definition: Definition) -> GuestInstance:

@@ -121,12 +121,12 @@ class HostFunction:
 
     @property
     def parameters(self) -> tuple[str | pa.DataType, ...]:
-        """The type of one value of each parameter."""
+        """Type of one value of each parameter."""
         return tuple([argument.type for argument in self.arguments])
 
     @property
     def return_type(self) -> str | pa.DataType:
-        """The type of one value of the result."""
+        """Type of one value of the result."""
         return self.result.type
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

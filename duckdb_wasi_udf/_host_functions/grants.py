@@ -76,7 +76,7 @@ class Granted:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the guest's module `host` makes the function of."""
+        """Description from which the guest's module `host` makes the function."""
         parameters = [
             {"name": argument.name, "type": str(argument.type), "default": argument.default}
             for argument in self.function.arguments

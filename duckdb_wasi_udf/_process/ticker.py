@@ -57,12 +57,12 @@ class Ticker:
 
     @property
     def running(self) -> bool:
-        """Whether any call into a guest is under way."""
+        """True while a call into a guest is under way."""
         return bool(self._running)
 
     @property
     def ran_lately(self) -> bool:
-        """Whether a call into a guest is under way or ended less than a second ago."""
+        """True if a call into a guest is under way or ended less than a second ago."""
         return self.thread is not None
 
     def after_fork(self) -> None:

@@ -99,22 +99,22 @@ class Sandbox:
 
     @property
     def limits(self) -> ResourceLimits:
-        """What each instance may use of the machine."""
+        """Limits of each instance on the machine's resources."""
         return self._domain.limits
 
     @property
     def data_limits(self) -> DataLimits:
-        """What a call may hand back."""
+        """Limits of what a call may return."""
         return self._domain.data_limits
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._domain.closed
 
     @property
     def last_error(self) -> WasiUdfError | None:
-        """The error behind the most recent failed query. DuckDB passes on only its text."""
+        """Error behind the most recent failed query. DuckDB passes on only its text."""
         return self._domain.last_error
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -95,7 +95,7 @@ class Shape(NamedTuple):
 
     @property
     def casts(self) -> str:
-        """The expressions that make sure of the types, over what `select` gave."""
+        """Expressions over the result of `select` that cast its columns."""
         parts = [f"k{i}::{key}" for i, key in enumerate(self.keys)]
         return ", ".join([*parts, f"value::{self.value}"])
 

@@ -46,7 +46,7 @@ class PackageImporter(_udf_importer.Importer):
         return super().load(name, code)
 
     def get_source(self, name):
-        """For tracebacks and `inspect`."""
+        """Return the source, for tracebacks and `inspect`."""
         spec = self.find_spec(name)
         if spec is None or not spec.has_location:
             return None
@@ -55,13 +55,13 @@ class PackageImporter(_udf_importer.Importer):
         return importlib.util.decode_source(self.get_data(spec.origin))
 
     def get_resource_reader(self, name):
-        """For `importlib.resources`."""
+        """Return a reader, for `importlib.resources`."""
         from _udf_packages import resources
 
         return resources.Reader(resources.Resource(self.read, name.replace(".", "/")))
 
     def find_distributions(self, context=None):
-        """For `importlib.metadata`."""
+        """Return distributions, for `importlib.metadata`."""
         from _udf_packages import metadata
 
         return metadata.distributions(self.read, context)

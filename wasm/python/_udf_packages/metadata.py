@@ -20,7 +20,7 @@ class PackageDistribution(importlib.metadata.Distribution):
 
 
 def distributions(read, context):
-    """Those of the name that `context` asks for; all when it has none. `read` is that of `Resource`."""
+    """Yield the distributions of the name that `context` asks for, all if it has none. `read` is that of `Resource`."""
     normalize = importlib.metadata.Prepared.normalize
     wanted = None if context is None or context.name is None else normalize(context.name)
     for name in (read("") or b"").decode().split("\n"):

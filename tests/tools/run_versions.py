@@ -30,8 +30,11 @@ def main() -> int:
     try:
         constraints.write_text(oldest() if options.which == "oldest" else newest(), encoding="utf-8")
         set_up(venv, "dev", constraints)
-    except (SetUpError, subprocess.CalledProcessError) as error:
-        print(f"\n{options.which} versions can't be installed: {error}", file=sys.stderr)
+    except subprocess.CalledProcessError:
+        print(f"\nthere are no {options.which} versions that go together; uv says why above", file=sys.stderr)
+        return 1
+    except SetUpError as error:
+        print(f"\nthe {options.which} versions can't be installed: {error}", file=sys.stderr)
         return 1
     python = interpreter(venv)
     print(f"the {options.which} versions, in {constraints}, on Python {platform.python_version()}", flush=True)

@@ -23,7 +23,7 @@ class CallContext:
     Attributes:
         clock: The clock of the sandbox's engine.
         stops: Number of the clock's stops when the call came in. A later stop ends the call.
-        budget_seconds: Time that the function has left. Set by whoever keeps the function's budget.
+        budget_seconds: Time that the function has left which is running. Set by whoever keeps its budget.
         rows_before: Number of rows that a scan has returned before this call, for errors. None for other calls.
     """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
-# What the first argument says of a piece of a group (wasm/python/_udf_aggregate.py).
+# What the first argument says of a piece of a group (wasm/python/_udf_functions/aggregate.py).
 _FIRST, _LAST = 1, 2
 
 # Values of a group that arrive at once: as many Python objects exist at a time for a class with `step`.
@@ -55,7 +55,7 @@ class GroupFunction(ScalarFunction):
             definition: the function over whole groups, or the class with `step` and `finish`.
             signature: makes the signature, whose first parameter says which piece of a group the others are.
         """
-        aggregate = replace(definition.wrapped("_udf_aggregate:over_groups"), hidden_arguments=1)
+        aggregate = replace(definition.wrapped("_udf_functions.aggregate:over_groups"), hidden_arguments=1)
         super().__init__(context, domain, aggregate, signature)
         self.source_hash = definition.source_hash
         self._signature = _without_piece(self.guest_signature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -79,6 +80,7 @@ class ScanRunner:
                 rows = len(result)
                 guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
             finally:
+                context.budget_seconds = math.inf  # it was this function's
                 self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
         if self._abandoned:
             self.abandon()

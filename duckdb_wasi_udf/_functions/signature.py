@@ -153,7 +153,7 @@ def resolve(
 
     Args:
         label: how errors name the function.
-        description: the guest's description of the function (`_udf_guest._describe`); it is not trusted.
+        description: the guest's description of the function (`_udf_guest.description.describe`); it is not trusted.
         sql_type_of: looks SQL types up.
         parameters: declared SQL type names, one for each argument; None to go by annotations.
         return_type: the declared SQL type name; None to go by the annotation.

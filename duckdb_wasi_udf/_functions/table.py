@@ -102,7 +102,9 @@ class TableFunction:
         self.signature, self._factory = InstanceFactory.define(
             domain, context, replace(definition, table=True), signature
         )
-        self._inferring_factory = InstanceFactory(domain, self._factory.definition.wrapped("_udf_table:with_columns"))
+        self._inferring_factory = InstanceFactory(
+            domain, self._factory.definition.wrapped("_udf_functions.table:with_columns")
+        )
         self._label = definition.label
         self.source_hash = definition.source_hash
         self.call_schema: CallSchema | None = None

@@ -125,8 +125,8 @@ class MapFunction:
 
 
 def _over_rows(definition: Definition, strict: tuple[int, ...], *, named: bool) -> Definition:
-    """Return the definition of what is called for each row, and at the end: see `_udf_map.over_rows`."""
-    return definition.wrapped("_udf_map:over_rows", strict=strict, named=named)
+    """Return the definition of what is called for each row, and at the end: see `_udf_functions.map.over_rows`."""
+    return definition.wrapped("_udf_functions.map:over_rows", strict=strict, named=named)
 
 
 class MapScan:

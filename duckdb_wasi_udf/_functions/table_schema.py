@@ -51,7 +51,7 @@ class CallSchema:
         self._function = ScalarFunction(
             context,
             domain,
-            definition.wrapped("_udf_table:schema_as_text"),
+            definition.wrapped("_udf_functions.table:schema_as_text"),
             lambda instance: resolve(
                 definition.label, instance.description, domain.sql_type_of, return_type="VARCHAR", sees_null=True
             ),

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
-# The guest bounds its own texts well below these (_udf_guest.py); beyond them it is not our guest that speaks.
+# The guest bounds its own texts well below this (wasm/python/_udf_guest/explanation.py). A longer one is not of our
+# guest.
 _MAX_TEXT_BYTES = 256 * 2**10
 
 # Where random numbers start when they are to be the same in every run.
@@ -53,7 +54,7 @@ class GuestInstance:
 
     Attributes:
         broken: After an error the guest's state may be damaged. It must not be used again; the pool drops it.
-        description: What the guest says of the function (`_udf_guest._describe`), which is not trusted.
+        description: What the guest says of the function (`_udf_guest.description.describe`), which is not trusted.
     """
 
     def __init__(

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.artifact import Guest
 
-# What the guest calls the directory of all packages, in questions, tracebacks and `__file__` (_udf_packages.py).
+# The guest's name for the directory of all packages, in questions, tracebacks and `__file__`
+# (wasm/python/_udf_packages/importer.py).
 ROOT = "/packages/"
 
-# What a guest runs that compiles (wasm/python/_udf_compiler.py).
-_COMPILER = Unit(source="_compile", name="compiler", imports={"_compile": "_udf_compiler:compile_module"})
+# What a guest runs that compiles (wasm/python/_udf_packages/compiler.py).
+_COMPILER = Unit(source="_compile", name="compiler", imports={"_compile": "_udf_packages.compiler:compile_module"})
 _NOT_COMPILED = b""
 
 # Of compiling one module. Six seconds and 240 MiB were measured for one of half a megabyte of nested literals.

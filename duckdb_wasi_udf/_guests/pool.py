@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ class Pool:
                 else:
                     self._instances.drop(instance)
         finally:
+            context.budget_seconds = math.inf  # it was this function's; a batch may run several
             self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
         return result
 

@@ -37,12 +37,17 @@ def close_at_exit(domain: Closable) -> None:
 @atexit.register
 def _leave() -> None:
     """End what runs on other threads: DuckDB aborts the process if one of its calls comes back to no interpreter."""
-    ticker = state.ticker
     domains: list[Closable] = list(state.open_domains)
     for domain in domains:
         domain.close()
-    if not ticker.ran_lately:
-        return
+    if state.ticker.ran_lately:
+        _wait_for_quiet(domains)
+    state.ticker.interrupts.close()
+
+
+def _wait_for_quiet(domains: list[Closable]) -> None:
+    """Stop what runs until nothing comes from DuckDB any more."""
+    ticker = state.ticker
     others = set(threading.enumerate()) - {threading.main_thread(), ticker.thread}
     quiet_seconds = _QUIET_SECONDS if others else _QUIET_SECONDS_ALONE
     last = now = time.monotonic()

@@ -39,11 +39,12 @@ class InterruptWatch:
 
     def arrived(self) -> bool:
         """Return whether SIGINT arrived since the last call."""
-        if self._sockets is None:
+        sockets = self._sockets
+        if sockets is None:
             return False
         try:
-            return signal.SIGINT in self._sockets[0].recv(4096)
-        except OSError:  # nothing there
+            return signal.SIGINT in sockets[0].recv(4096)
+        except OSError:  # nothing there, or closed at this moment
             return False
 
     def close(self) -> None:

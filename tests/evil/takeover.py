@@ -144,7 +144,8 @@ return day
     _forges(
         "a result's pointer into other memory",
         forges("not valid"),
-        "memory[pointer:pointer + 4] = struct.pack('<I', STACK + 4096)",
+        # What is there otherwise depends on the guest's layout, and may be text. The stack doesn't reach so far down.
+        "memory[4096:8192] = b'\\xff' * 4096; memory[pointer:pointer + 4] = struct.pack('<I', 4096)",
     ),
     _forges("a result's text that isn't UTF-8", forges("not valid"), "memory[at:at + 8] = b'\\xff' * 8"),
     _forges(

@@ -300,7 +300,7 @@ def test_an_error_shows_the_groups_values_and_leaves_no_state_behind(con, sandbo
     error = failing("SELECT py_agg($1, list(i)) FROM range(10) t(i)", [code], error=GuestError)
     assert "ValueError: five\n" in str(error)
     assert error.arguments == ("[4, 5, 6, 7]",)
-    assert "_udf_aggregate" not in error.guest_traceback
+    assert "_udf_functions" not in error.guest_traceback
     assert con.execute("SELECT py_agg($1, list(i)) FROM range(3) t(i)", [code]).fetchall() == [(3,)]
 
 

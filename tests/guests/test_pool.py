@@ -109,3 +109,18 @@ def test_without_reuse_each_call_has_an_instance_of_its_own():
         pool.run(CallContext(None), [], 1)
     assert [instance.calls for instance in started] == [1, 1, 1]
     assert all(instance.broken for instance in started)
+
+
+def test_a_functions_budget_ends_with_its_batch():
+    seen = []
+
+    class Noting(FakeInstance):
+        def call(self, context, columns, length):
+            seen.append(context.budget_seconds)
+            return super().call(context, columns, length)
+
+    pool, _ = make_pool(kind=Noting)
+    context = CallContext(None)
+    pool.run(context, [], 1)
+    assert 0 < seen[0] <= 60
+    assert context.budget_seconds == float("inf")

@@ -120,3 +120,11 @@ def test_a_process_ends_while_queries_are_running(code):
         [sys.executable, "-c", LEAVING, code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.returncode) == ("leaving\n", 0), done.stderr
+
+
+def test_the_end_of_a_process_leaves_nothing_open():
+    code = "import duckdb_wasi_udf as wasi_udf\nwasi_udf.Sandbox()"
+    command = [sys.executable, "-W", "default::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
+    assert "ResourceWarning" not in done.stderr

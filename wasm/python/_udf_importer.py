@@ -5,10 +5,10 @@ The zip is stored uncompressed (format: PKWARE APPNOTE.TXT 6.3, sections 4.3.7 a
 importing a module is one `marshal.loads` over a slice of memory.
 """
 
+import _frozen_importlib as _bootstrap
 import marshal
 import sys
 
-import _frozen_importlib as _bootstrap
 import _udf
 
 _PYC_HEADER = 16  # bytes before the code object (PEP 552)

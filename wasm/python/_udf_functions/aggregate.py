@@ -9,7 +9,7 @@ FIRST, LAST = 1, 2
 
 
 def over_groups(function):
-    """Make what is called with pieces of groups of a function over whole groups, or of a class with `step` and `finish`.
+    """Return a function over pieces of groups for one over whole groups, or for a class with `step` and `finish`.
 
     Args:
         function: takes a list of a group's values for each column; or a class, an instance of which gets the values row
@@ -33,7 +33,7 @@ def _whole(function):
         if piece & FIRST:
             group = lists
         else:
-            for values, more in zip(group, lists):
+            for values, more in zip(group, lists, strict=True):
                 values.extend(more)
         if piece & LAST:
             whole, group = group, []
@@ -70,7 +70,7 @@ def _stepping(kind):
         ]
         step = state.step
         if skipping:  # rows with a NULL where the annotation has no None
-            kept = [None not in row for row in zip(*skipping)]
+            kept = [None not in row for row in zip(*skipping, strict=True)]
             for keep, *row in zip(kept, *lists, strict=True):
                 if keep:
                     step(*row)
@@ -91,7 +91,7 @@ def _stepping(kind):
 
 
 def _means_json(annotation, namespace):
-    """Whether it is `list`, or one of Any, which is JSON elsewhere."""
+    """Return whether it is `list`, or one of Any. Both mean JSON elsewhere."""
     try:
         return annotation is not inspect.Parameter.empty and _annotations.read(annotation, namespace).json
     except _annotations.UnsupportedAnnotationError:
@@ -108,7 +108,7 @@ def _takes_none(parameter, namespace):
 
 
 def _list_of(annotation, namespace):
-    """The annotation of a list of such values."""
+    """Return the annotation of a list of such values."""
     if annotation is inspect.Parameter.empty:
         return annotation
     try:
@@ -120,7 +120,7 @@ def _list_of(annotation, namespace):
 
 
 def _described(aggregate, function, parameters, returned, name=None):
-    """The aggregate with the signature of what it calls, after the piece; its annotations are read where that is."""
+    """Give the aggregate the signature of what it calls, after the piece. Annotations are read in its globals."""
     piece = inspect.Parameter("_piece_of_group", inspect.Parameter.POSITIONAL_ONLY, annotation=int)
     aggregate.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
     aggregate.__wrapped__ = function

@@ -2,7 +2,7 @@
 
 import functools
 
-from _udf_table import name_columns
+from _udf_functions.table import name_columns
 
 
 def over_rows(function, strict, named):

@@ -1,10 +1,11 @@
 """Finds modules, and the files that belong to them, among the packages the host has for its guests.
 
 The host answers a question with bytes: a path below `/packages/` is a file, with `.pyc` for `.py` a module's marshalled
-code, and with a slash at its end a directory's names, one a line (duckdb_wasi_udf/_guests/package_modules.py). Nothing is asked before
-the standard library was found not to have a module.
+code, and with a slash at its end a directory's names, one a line (duckdb_wasi_udf/_guests/package_modules.py). Nothing
+is asked before the standard library was found not to have a module.
 """
 
+import _frozen_importlib as _bootstrap
 import builtins
 import functools
 import io
@@ -12,7 +13,6 @@ import os
 import posixpath
 import sys
 
-import _frozen_importlib as _bootstrap
 import _udf
 import _udf_importer
 
@@ -56,15 +56,15 @@ class PackageImporter(_udf_importer.Importer):
 
     def get_resource_reader(self, name):
         """For `importlib.resources`."""
-        import _udf_resources
+        from _udf_packages import resources
 
-        return _udf_resources.Reader(_udf_resources.Resource(self.read, name.replace(".", "/")))
+        return resources.Reader(resources.Resource(self.read, name.replace(".", "/")))
 
     def find_distributions(self, context=None):
         """For `importlib.metadata`."""
-        import _udf_metadata
+        from _udf_packages import metadata
 
-        return _udf_metadata.distributions(self.read, context)
+        return metadata.distributions(self.read, context)
 
 
 def _opening(open_file, read):
@@ -75,9 +75,9 @@ def _opening(open_file, read):
         path = posixpath.normpath(file) if isinstance(file, (str, os.PathLike)) else None
         if not isinstance(path, str) or not path.startswith(ROOT) or not {"r", "b", "t"}.issuperset(mode):
             return open_file(file, mode, buffering, encoding, errors, newline, *arguments, **keywords)
-        import _udf_resources
+        from _udf_packages import resources
 
-        resource = _udf_resources.Resource(read, path.removeprefix(ROOT))
+        resource = resources.Resource(read, path.removeprefix(ROOT))
         return resource.open("rb") if "b" in mode else resource.open("r", encoding, errors, newline)
 
     return opening

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 
-from _udf_resources import Resource
+from _udf_packages.resources import Resource
 
 
 class PackageDistribution(importlib.metadata.Distribution):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,6 +34,15 @@ def test_make_targets_the_readme_names_exist():
 def test_ci_runs_a_command_of_the_readme():
     assert "make check" in (ROOT / ".ci" / "run").read_text()
     assert "make check" in (ROOT / "README.md").read_text()
+
+
+def test_hooks_run_what_make_lint_runs_and_fetch_nothing():
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    hooks = {" ".join(hook["entry"].removeprefix(".venv/bin/").split()[:2]) for hook in repos[0]["hooks"]}
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    commands = re.findall(r"\$\(BIN\)/(\S+(?: (?:format|check))?)", lint)
+    assert {" ".join(command.split()) for command in commands} <= {hook.removesuffix(" -i") for hook in hooks}
 
 
 def test_the_flights_example_gives_what_duckdbs_own_functions_give():

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* The most columns inside a result that are inferred. The host has a higher bound (duckdb_wasi_udf/_arrow_memory.py). */
+/* The most columns inside a result that are inferred. The host has a higher bound: _MOST_FIELDS of
+ * duckdb_wasi_udf/_arrow/read_result.py. */
 #define MAX_INFERRED 3000
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */

@@ -50,7 +50,7 @@ int builder_fill_child(struct builder *builder, struct builder *child);
 
 /* Turns a column whose type was inferred into a UNION, of which what it was becomes the first member. Not inside another
  * one, in a list inside a STRUCT, or in a MAP's key: DuckDB 2.0.0 crashes when it makes a VARIANT of those. The host
- * refuses them too (duckdb_wasi_udf/_arrow_memory.py). */
+ * refuses them too (duckdb_wasi_udf/_arrow/value_checks.py). */
 int builder_become_union(struct builder *builder);
 
 /* To be called when the type has been inferred: room for the batch, and a placeholder for each NULL appended so far. */

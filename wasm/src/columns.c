@@ -2,7 +2,7 @@
 
 #include "encode.h"
 
-static PyTypeObject *columns_class; /* duckdb_wasi_udf.Columns (duckdb_wasi_udf/_columns.py) */
+static PyTypeObject *columns_class; /* duckdb_wasi_udf.Columns (duckdb_wasi_udf/_shared/columns.py) */
 
 int columns_prepare(void) {
   PyObject *module = PyImport_ImportModule("duckdb_wasi_udf");

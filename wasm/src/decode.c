@@ -215,7 +215,7 @@ static PyObject *with_attributes(PyObject *object, PyObject *name1, PyObject *va
   return object;
 }
 
-/* An Interval: see duckdb_wasi_udf/_interval.py. Microseconds, because DuckDB has no nanoseconds here. */
+/* An Interval: see duckdb_wasi_udf/_shared/interval.py. Microseconds, because DuckDB has no nanoseconds here. */
 static PyObject *get_interval(const void *data, int64_t i) {
   struct {
     int32_t months, days;

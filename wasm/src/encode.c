@@ -6,7 +6,7 @@
 #include "scalars.h"
 
 /* The most fields a STRUCT gets by inference, as many as rows of distinct keys would otherwise make, and the bytes of their
- * names, of which the host takes no longer ones (duckdb_wasi_udf/_arrow_memory.py). */
+ * names, of which the host takes no longer ones (duckdb_wasi_udf/_arrow/read_result.py). */
 #define MAX_INFERRED_FIELDS 1000
 #define MAX_NAME_BYTES 1000
 

@@ -212,8 +212,8 @@ static int read_part(PyObject *interval, PyObject *name, int32_t *part) {
   return overflow || (number == -1 && PyErr_Occurred()) ? -1 : 0;
 }
 
-/* Months, days and the rest apart, as an Interval has them (duckdb_wasi_udf/_interval.py); of a plain timedelta its days and
- * the rest. */
+/* Months, days and the rest apart, as an Interval has them (duckdb_wasi_udf/_shared/interval.py); of a plain timedelta
+ * its days and the rest. */
 int append_interval(struct builder *builder, PyObject *value) {
   if (!PyDelta_Check(value)) return wrong_type(builder, value);
   struct {

@@ -107,9 +107,9 @@ static PyObject *init_module(void) {
   return module;
 }
 
-/* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far more
- * than a megabyte of machine stack (_engine.py) holds: a level takes 200 bytes (hash of nested tuples) to 4000 (sort with
- * a Python __lt__). */
+/* How deep C code of the interpreter may recurse before it raises RecursionError. CPython's own 5000 for WASI is far
+ * more than a megabyte of machine stack (duckdb_wasi_udf/_process/stack.py) holds: a level takes 200 bytes (hash of
+ * nested tuples) to 4000 (sort with a Python __lt__). */
 #define C_RECURSION_LIMIT 400
 
 /* CPython without a file system: core first, then the importer that finds the rest of the library in `archive`, then

@@ -36,7 +36,7 @@ int types_prepare(void) {
 }
 
 /* Extension names: those of Arrow's canonical types, and "duckdb." with the type's name for what DuckDB hands over as
- * arrow.opaque. The host's side is duckdb_wasi_udf/_arrow_types.py. */
+ * arrow.opaque. The host's side is duckdb_wasi_udf/_arrow/layouts.py. */
 static const struct kind_facts facts[] = {
     [SQL_NULL] = {"NULL", "n", NULL, 0},
     [SQL_BOOLEAN] = {"BOOLEAN", "b", NULL, 0},

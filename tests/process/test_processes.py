@@ -122,9 +122,16 @@ def test_a_process_ends_while_queries_are_running(code):
     assert (done.stdout, done.returncode) == ("leaving\n", 0), done.stderr
 
 
+# A connection that is freed last, after the modules.
+KEPT = """
+import sys
+import duckdb, duckdb_wasi_udf as wasi_udf
+sys.connection = duckdb.connect()
+wasi_udf.install(sys.connection)
+"""
+
+
 def test_the_end_of_a_process_leaves_nothing_open():
-    code = "import duckdb_wasi_udf as wasi_udf\nwasi_udf.Sandbox()"
-    command = [sys.executable, "-W", "default::ResourceWarning", "-c", code]
+    command = [sys.executable, "-W", "default::ResourceWarning", "-c", KEPT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.stdout, done.returncode) == ("", 0), done.stderr
-    assert "ResourceWarning" not in done.stderr
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

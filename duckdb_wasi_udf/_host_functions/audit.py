@@ -22,7 +22,7 @@ class HostCallRecord(NamedTuple):
         bytes_in: of the arguments' buffers, each row counted as a byte more.
         bytes_out: of the result's buffers, likewise; 0 without one.
         seconds: what it took, with the check and the copy of what was passed.
-        outcome: "ok", "refused", "failed", "timed out", "cancelled" (while a time-out ran) or "over quota".
+        outcome: "ok", "refused", "failed", "timed out", "cancelled" (while a timeout ran) or "over quota".
         detail: the error, for the host's eyes only; None for "ok".
     """
 

@@ -90,7 +90,7 @@ class HostFunction:
 
         Raises:
             SignatureError: its name or its types can't be had.
-            ValueError: the time-out is not a positive number.
+            ValueError: the timeout is not a positive number.
         """
         if not callable(function):
             msg = f"a host function is made of a callable, got {function!r}"

@@ -44,6 +44,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror wasm/c/*.[ch] wasm/c/*/*.[ch]
 
 check: lint test
 

@@ -1,4 +1,4 @@
-"""The buffer protocol's names, version and struct layouts: the host's side of wasm/src/abi.h.
+"""The buffer protocol's names, version and struct layouts: the host's side of wasm/c/abi.h.
 
 Structs are those of the Arrow C data interface with 32-bit pointers
 (https://arrow.apache.org/docs/format/CDataInterface.html), little-endian, aligned as wasm32 C aligns them.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
 # exports
 VERSION = "udf_abi_version"

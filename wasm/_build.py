@@ -137,7 +137,7 @@ class _Build:
             *(code[name] for name in ("toolchain.py", "cpython.py")),
             _cpython.MAKEFILE,
         )
-        names = [path.name for path in _link.C_SOURCES]
+        names = [path.relative_to(HERE).as_posix() for path in _link.C_SOURCES]
         link_key = _steps.key(compile_key, sources["nanoarrow"], code["link.py"], names, *_link.C_SOURCES)
         names = [path.name for path in _library.GUEST_SOURCES]
         licences = {name: source.licence for name, source in config.sources.items()}
@@ -248,6 +248,6 @@ def _sha256(path: Path) -> str:
 
 def _abi_version() -> int:
     """Return the version the C sources speak."""
-    found = re.search(r"#define UDF_ABI_VERSION (\d+)", (HERE / "src" / "abi.h").read_text())
+    found = re.search(r"#define UDF_ABI_VERSION (\d+)", (HERE / "c" / "abi.h").read_text())
     assert found is not None
     return int(found[1])

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from wasm._steps import Log
     from wasm._toolchain import Toolchain
 
-C_SOURCES = sorted((HERE / "src").glob("*.[ch]"))
+C_SOURCES = sorted((HERE / "c").rglob("*.[ch]"))
 
 # Everything the guest may ask of its host: see docs/explanation/security.md. The rest of WASI is answered by
-# wasm/src/closed_wasi.c.
+# wasm/c/closed_wasi.c.
 WASI_MODULE = "wasi_snapshot_preview1"
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
-# Those of our own module (wasm/src/host.c), each with the number of its 32-bit arguments.
+# Those of our own module (wasm/c/host/host_call.c), each with the number of its 32-bit arguments.
 HOST_MODULE = "duckdb_udf"
 HOST_IMPORTS = {"host_import": 4, "host_call": 4, "host_take": 2}
 IMPORTS = frozenset(
@@ -54,16 +54,16 @@ def link(
     include = directory / "include"
     _nanoarrow_config(directory / arrow, include, config.sources["nanoarrow"].version)
     headers = relative(python / "Include", directory)
-    includes = [
+    system = [
         f"-isystem{path}"
         for path in ("include", arrow, arrow / "nanoarrow", relative(guest, directory), headers, headers / "internal")
     ]
-    flags = [*config.flags["guest"], config.flags["lto"], *includes]
-    sources = directory / "src"
-    shutil.copytree(HERE / "src", sources, dirs_exist_ok=True)  # so that their paths are the same in every clone
-    ours = [relative(path, directory) for path in sorted(sources.glob("*.c"))]
+    flags = [*config.flags["guest"], config.flags["lto"], *system]
+    sources = directory / "c"
+    shutil.copytree(HERE / "c", sources, dirs_exist_ok=True)  # so that their paths are the same in every clone
+    ours = [relative(path, directory) for path in sorted(sources.rglob("*.c"))]
     theirs = [arrow / "nanoarrow" / "common" / name for name in _NANOARROW_SOURCES]
-    strict = (*flags, "-std=c23", "-Wall", "-Wextra", "-Werror")
+    strict = (*flags, "-Ic", "-std=c23", "-Wall", "-Wextra", "-Werror")
     objects = toolchain.compile_for_guest(
         [*((path, strict) for path in ours), *((path, (*flags, "-w")) for path in theirs)], directory, log
     )
@@ -85,7 +85,7 @@ def link(
     )
     imported = _module.imports(_module.split(reactor.read_bytes()))
     if imported != IMPORTS:
-        msg = f"the guest imports {sorted(imported)}, not {sorted(IMPORTS)}: see wasm/src/closed_wasi.c"
+        msg = f"the guest imports {sorted(imported)}, not {sorted(IMPORTS)}: see wasm/c/closed_wasi.c"
         raise StepError(msg)
 
 

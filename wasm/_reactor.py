@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PAGE = 65_536
 
-# What wasm/src/start.c exports for the build alone; the snapshot has none of them.
+# What wasm/c/start.c exports for the build alone; the snapshot has none of them.
 BUILD_EXPORTS = (
     "_initialize",
     "__stack_pointer",

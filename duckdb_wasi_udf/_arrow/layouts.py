@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT
 
-# How deep types may nest: also MAX_DEPTH of wasm/src/types.h.
+# How deep types may nest: also MAX_DEPTH of wasm/c/codec/types.h.
 MAX_DEPTH = 32
 
 
@@ -48,7 +48,7 @@ _SCALARS: dict[pa.DataType, tuple[str, int]] = {
 _BYTES = {pa.string(): "u", pa.binary(): "z"}
 
 
-# Extension types by the names the guest has for them (wasm/src/types.c).
+# Extension types by the names the guest has for them (wasm/c/codec/types.c).
 _EXTENSIONS = {
     HUGEINT: "duckdb.hugeint",
     UHUGEINT: "duckdb.uhugeint",

@@ -211,7 +211,7 @@ class TableScan:
         self._types = types = tuple([argument.type for argument in arguments])
         self._row_type = row_type
         self._runner = function.runner(lambda context: function.take(context, types, row_type))
-        self._cursor: int | None = None
+        self._opened = False
         self._rows = 0
 
     def next(self, context: CallContext) -> pa.Array | None:
@@ -226,15 +226,16 @@ class TableScan:
         self._runner.finish(self._end)
 
     def _step(self, context: CallContext, instance: GuestInstance) -> pa.Array:
-        if self._cursor is None:
-            self._cursor = instance.open(context, self._arguments)
-        return instance.next(context, self._cursor)
+        if not self._opened:
+            instance.open(context, self._arguments)
+            self._opened = True
+        return instance.next(context)
 
     def _end(self, instance: GuestInstance) -> bool:
-        if self._cursor is not None:
+        if self._opened and not instance.broken:
             try:
                 with CallContext(self._function.domain.clock) as context:
-                    instance.close_cursor(context, self._cursor)
+                    instance.close_cursor(context)
             except WasiUdfError:  # the rows are all there
                 return False
         if instance.broken:

@@ -90,7 +90,6 @@ class GuestInstance:
         self._failures = Failures(definition, limits)
         self._context = context
         self._budgeted = False
-        self._handle = 0
         self._result_at = 0
         self._output_at: int | None = None
         self._arena = 0
@@ -124,9 +123,7 @@ class GuestInstance:
             self._call(_abi.FREEZE, _SEED)
         self._result_at = self._call(_abi.RESULT)
         text = definition.encode()
-        self._handle = self._call(_abi.DEFINE, self._write(text), len(text))
-        if self._handle < 0:
-            raise self._failure(-self._handle)
+        self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
         return {} if definition.described else self._json(_abi.DESCRIPTION)
 
     def compiled(self, definition: Definition) -> Definition:
@@ -160,7 +157,7 @@ class GuestInstance:
                 base = self._reserve(len(schemas))
                 schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
-            self._expect_ok(self._call(_abi.BIND, self._handle, base, result_at))
+            self._expect_ok(self._call(_abi.BIND, base, result_at))
         finally:
             self._end()
         self._result_type = result_type
@@ -185,49 +182,44 @@ class GuestInstance:
         """
         self._begin(context)
         try:
-            self._expect_ok(self._call(_abi.CALL, self._handle, self._write_batch(columns, length)))
+            self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
         finally:
             self._end()
         return self._read_result(range(length, length + 1))
 
-    def open(self, context: CallContext, arguments: Sequence[pa.Array]) -> int:
-        """Call the function once and start on what it yields.
+    def open(self, context: CallContext, arguments: Sequence[pa.Array]) -> None:
+        """Call the function once and start on what it yields, which `next` returns.
+
+        An instance has one cursor: `close_cursor` has to end it before the next call of the function.
 
         Args:
             context: as for `call`.
             arguments: arrays of one value each, of the types passed to `bind`.
-
-        Returns:
-            A cursor for `next` and `close_cursor`.
         """
         self._begin(context)
         try:
-            cursor = self._call(_abi.OPEN, self._handle, self._write_batch(arguments, 1))
-            if cursor < 0:
-                raise self._failure(-cursor)
+            self._expect_ok(self._call(_abi.OPEN, self._write_batch(arguments, 1)))
         finally:
             self._end()
-        return cursor
 
-    def next(self, context: CallContext, cursor: int) -> pa.Array:
-        """Return the next values of a cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
+    def next(self, context: CallContext) -> pa.Array:
+        """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
 
         Args:
             context: as for `call`.
-            cursor: what `open` returned.
         """
         self._begin(context)
         try:
-            self._expect_ok(self._call(_abi.NEXT, cursor))
+            self._expect_ok(self._call(_abi.NEXT))
         finally:
             self._end()
         return self._read_result(range(_abi.VECTOR_ROWS + 1))[0]
 
-    def close_cursor(self, context: CallContext, cursor: int) -> None:
-        """End a cursor, at whatever step it is."""
+    def close_cursor(self, context: CallContext) -> None:
+        """End the cursor, at whatever step it is."""
         self._begin(context)
         try:
-            self._expect_ok(self._call(_abi.CLOSE, cursor))
+            self._expect_ok(self._call(_abi.CLOSE))
         finally:
             self._end()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     _Result = TypeVar("_Result")
 
 # A guest's part. CPython's C code recurses up to 400 levels of some 2 KiB before it raises: C_RECURSION_LIMIT of
-# wasm/src/start.c.
+# wasm/c/start.c.
 WASM_STACK_BYTES = 2**20
 
 # What DuckDB, Python and wasmtime may have used before and need beside it.

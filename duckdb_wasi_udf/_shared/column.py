@@ -1,4 +1,4 @@
-"""The type that annotates functions of the batch shape; the real ones live in the guest (wasm/src/batch_column.c)."""
+"""The type that annotates functions of the batch shape; columns themselves are wasm/c/calls/batch_column.c."""
 
 from __future__ import annotations
 

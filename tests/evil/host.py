@@ -92,7 +92,7 @@ def _takes_over(name, end, body):
     return Attack(name, end, code)
 
 
-# Where the number of a host function is in its object: after the head of an object and four pointers (wasm/src/host.h).
+# The offset of `number` in `struct host_function` (wasm/c/host/host_call.h): after an object's head and four pointers.
 _NUMBER = 24
 
 ATTACKS = [

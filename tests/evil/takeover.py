@@ -22,6 +22,7 @@ def take_over():
 STACK = 8 * 2**20
 LARGE = bytes(2**20)
 SIZE = id(LARGE) + len(LARGE)
+OTHER = b'\\xff' * 4096
 
 def find(memory, data):
     # Wherever these bytes are in memory, except in the stack.
@@ -144,8 +145,7 @@ return day
     _forges(
         "a result's pointer into other memory",
         forges("not valid"),
-        # What is there otherwise depends on the guest's layout, and may be text. The stack doesn't reach so far down.
-        "memory[4096:8192] = b'\\xff' * 4096; memory[pointer:pointer + 4] = struct.pack('<I', 4096)",
+        "memory[pointer:pointer + 4] = struct.pack('<I', id(OTHER) + 64)",
     ),
     _forges("a result's text that isn't UTF-8", forges("not valid"), "memory[at:at + 8] = b'\\xff' * 8"),
     _forges(

@@ -2,6 +2,7 @@
 
 import gc
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -127,9 +128,15 @@ def call(instance, *arguments):
 
 
 def pull(instance, argument):
-    cursor = instance.open([pa.array([argument])])
-    rows = instance.next(cursor).to_pylist()
-    instance.close_cursor(cursor)
+    instance.open([pa.array([argument])])
+    try:
+        rows = instance.next().to_pylist()
+    except WasiUdfError:
+        if not instance.broken:  # as a scan ends that fails
+            with suppress(WasiUdfError):
+                instance.close_cursor()
+        raise
+    instance.close_cursor()
     return rows
 
 

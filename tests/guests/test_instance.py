@@ -438,9 +438,10 @@ def test_two_batches_see_the_same_module_state(start):
 # ---- cursors -------------------------------------------------------------------------------------------------------
 
 
-def pull(instance, cursor):
+def pull(instance, *arguments):
+    instance.open([pa.array([argument]) for argument in arguments])
     batches = []
-    while len(batch := instance.next(cursor)):
+    while len(batch := instance.next()):
         batches.append(batch.to_pylist())
     return batches
 
@@ -448,28 +449,49 @@ def pull(instance, cursor):
 @pytest.mark.parametrize("rows", [0, 1, 2047, 2048, 2049, 10_000])
 def test_a_cursor_gives_everything_a_generator_yields_in_batches(start, rows):
     instance = start("def f(n, s):\n    for i in range(n):\n        yield f'{s}{i}'", pa.int64(), pa.string())
-    cursor = instance.open([pa.array([rows]), pa.array(["ä"])])
-    batches = pull(instance, cursor)
+    batches = pull(instance, rows, "ä")
     assert [value for batch in batches for value in batch] == [f"ä{i}" for i in range(rows)]
     assert max(map(len, batches), default=0) <= 2048
-    assert len(instance.next(cursor)) == 0
-    instance.close_cursor(cursor)
+    assert len(instance.next()) == 0
+    instance.close_cursor()
 
 
 def test_anything_that_can_be_iterated_over_will_do(start):
     instance = start("lambda x: [x, None, x + 1]", pa.int64(), result=pa.int64())
-    assert pull(instance, instance.open([pa.array([7])])) == [[7, None, 8]]
+    assert pull(instance, 7) == [[7, None, 8]]
 
 
-def test_two_cursors_of_a_function_keep_apart_and_an_endless_one_is_only_pulled_from(start):
+def test_an_endless_cursor_is_only_pulled_from(start):
     instance = start("import itertools\nlambda x: itertools.count(x)", pa.int64())
-    first, second = instance.open([pa.array([0])]), instance.open([pa.array([10**6])])
-    assert instance.next(first)[0].as_py() == 0
-    assert instance.next(second)[0].as_py() == 10**6
-    assert instance.next(first)[0].as_py() == 2048
-    instance.close_cursor(first)
-    assert instance.open([pa.array([5])]) == first
-    assert instance.next(second)[0].as_py() == 10**6 + 2048
+    instance.open([pa.array([10**6])])
+    assert instance.next()[0].as_py() == 10**6
+    assert instance.next()[0].as_py() == 10**6 + 2048
+
+
+def test_a_second_cursor_is_refused_and_the_first_goes_on(start):
+    instance = start("import itertools\nlambda x: itertools.count(x)", pa.int64())
+    instance.open([pa.array([0])])
+    assert instance.next()[0].as_py() == 0
+    with pytest.raises(GuestError, match="a cursor is open already"):
+        instance.open([pa.array([5])])
+    assert instance.next()[0].as_py() == 2048
+    instance.close_cursor()
+    instance.open([pa.array([5])])
+    assert instance.next()[0].as_py() == 5
+
+
+def test_columns_that_a_cursor_has_left_are_gone_when_it_is_closed(start):
+    source = """
+        from duckdb_wasi_udf import Columns
+
+        def f(x):
+            yield Columns(a=list(range(x)))
+    """
+    instance = start(source, pa.int64())
+    instance.open([pa.array([5000])])
+    assert len(instance.next()) == 2048
+    instance.close_cursor()
+    assert pull(instance, 1) == [[{"a": 0}]]
 
 
 def test_closing_a_cursor_runs_the_generators_finally(start):
@@ -484,17 +506,18 @@ def test_closing_a_cursor_runs_the_generators_finally(start):
                 closed.append(x)
     """
     instance = start(source, pa.int64())
-    cursor = instance.open([pa.array([0])])
-    instance.close_cursor(cursor)  # before its first step: nothing to run
-    cursor = instance.open([pa.array([0])])
-    instance.next(cursor)
-    instance.close_cursor(cursor)
-    assert pull(instance, instance.open([pa.array([0])])) == [[1, 1]]
+    instance.open([pa.array([0])])
+    instance.close_cursor()  # before its first step: nothing to run
+    instance.open([pa.array([0])])
+    instance.next()
+    instance.close_cursor()
+    assert pull(instance, 0) == [[1, 1]]
 
 
 def test_a_null_that_the_function_does_not_want_gives_no_rows(start):
     instance = start("lambda x: [x]", pa.int64(), sees_null=False)
-    assert pull(instance, instance.open([pa.array([None], pa.int64())])) == []
+    instance.open([pa.array([None], pa.int64())])
+    assert len(instance.next()) == 0
 
 
 @pytest.mark.parametrize(
@@ -509,23 +532,26 @@ def test_a_null_that_the_function_does_not_want_gives_no_rows(start):
 def test_an_error_of_a_generator_is_an_error_of_its_step(start, source, message, row):
     instance = start(source, pa.int64())
     with pytest.raises(GuestError, match=message) as raised:
-        pull(instance, instance.open([pa.array([1])]))
+        pull(instance, 1)
     assert raised.value.row == row
     assert not instance.broken
 
 
-@pytest.mark.parametrize("cursor", [-1, 0, 63, 64, 2**31 - 1])
-def test_a_cursor_that_is_not_open_is_refused(start, cursor):
+def test_steps_without_an_open_cursor_are_refused(start):
     instance = start("lambda x: [x]", pa.int64())
     for step in (instance.next, instance.close_cursor):
-        with pytest.raises(GuestError, match="no such cursor"):
-            step(cursor)
+        with pytest.raises(GuestError, match="no cursor is open"):
+            step()
+    assert pull(instance, 1) == [[1]]
+    instance.close_cursor()
+    with pytest.raises(GuestError, match="no cursor is open"):
+        instance.next()
 
 
-def test_cursors_are_limited(start):
-    instance = start("lambda x: [x]", pa.int64())
-    opened = [instance.open([pa.array([1])]) for _ in range(64)]
-    with pytest.raises(GuestError, match="too many open cursors"):
-        instance.open([pa.array([1])])
-    instance.close_cursor(opened[3])
-    assert instance.open([pa.array([1])]) == opened[3]
+def test_an_instance_takes_one_definition_and_one_binding(start):
+    instance = start("lambda x: x + 1", pa.int64())
+    with pytest.raises(GuestError, match="has a function already"):
+        instance.define(Definition.from_source("lambda x: x", "g"))
+    with pytest.raises(GuestError, match="bound already"):
+        instance.bind([(pa.int64(), False)], None)
+    assert instance.call([pa.array([1])], 1)[0].to_pylist() == [2]

@@ -27,19 +27,28 @@ class Direct:
         with CallContext(self._clock) as context:
             return self._instance.call(context, columns, length)
 
+    def define(self, definition):
+        """Define a second function, which an instance never does by itself."""
+        with CallContext(self._clock) as context:
+            self._instance._begin(context)
+            try:
+                return self._instance._define(definition)
+            finally:
+                self._instance._end()
+
     def open(self, arguments):
         with CallContext(self._clock) as context:
             context.rows_before = 0
-            return self._instance.open(context, arguments)
+            self._instance.open(context, arguments)
 
-    def next(self, cursor, rows_before=0):
+    def next(self, rows_before=0):
         with CallContext(self._clock) as context:
             context.rows_before = rows_before
-            return self._instance.next(context, cursor)
+            return self._instance.next(context)
 
-    def close_cursor(self, cursor):
+    def close_cursor(self):
         with CallContext(self._clock) as context:
-            self._instance.close_cursor(context, cursor)
+            self._instance.close_cursor(context)
 
 
 def make(engine, definition, limits=None, data_limits=None, finders=(), grants=None):

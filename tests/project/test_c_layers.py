@@ -1,0 +1,77 @@
+"""The layers of the guest's C: an #include points down only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+C = ROOT / "wasm" / "c"
+
+# From the top down. A module is a .c file and its header, if it has both.
+LAYERS = [
+    "start",
+    "cursors",
+    "exports",
+    "failures",
+    "host/host_function",
+    "host/awaiting",
+    "host/call_round",
+    "host/pending_call",
+    "host/host_call",
+    "calls/yielded_columns",
+    "calls/argument_rows",
+    "calls/append_many",
+    "calls/batch_column",
+    "codec/encode",
+    "codec/encode_times",
+    "codec/encode_scalars",
+    "codec/infer",
+    "codec/builder",
+    "codec/decode",
+    "codec/decode_variant",
+    "codec/decode_scalars",
+    "codec/calendar",
+    "codec/types",
+    "closed_wasi",
+    "abi",
+]
+FILES = sorted(C.rglob("*.[ch]"))
+
+
+def module_of(path):
+    return path.relative_to(C).with_suffix("").as_posix()
+
+
+def included_modules(path):
+    for name in re.findall(r'^#include "([^"]+)\.h"', path.read_text(), re.MULTILINE):
+        if (C / f"{name}.h").exists():  # not a header of nanoarrow's or CPython's
+            yield name
+
+
+def test_every_c_module_has_a_layer():
+    assert {module_of(path) for path in FILES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(C).as_posix())
+def test_includes_point_down(path):
+    module = module_of(path)
+    for included in included_modules(path):
+        assert included == module or LAYERS.index(included) > LAYERS.index(module), f"{module} includes {included}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(C).as_posix())
+def test_includes_name_the_folder(path):
+    for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+        assert not (path.parent / name).exists() or path.parent == C, f"{path}: write the path from wasm/c"
+
+
+def test_c_files_have_names_of_their_own():
+    """The linker's step puts all objects into one folder."""
+    stems = [path.stem for path in C.rglob("*.c")]
+    assert len(set(stems)) == len(stems)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(C).as_posix())
+def test_c_files_stay_readable(path):
+    assert len(path.read_text().splitlines()) <= 400

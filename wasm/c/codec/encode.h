@@ -1,0 +1,10 @@
+/* Python objects to a column. */
+#ifndef UDF_ENCODE_H
+#define UDF_ENCODE_H
+
+#include "codec/builder.h"
+
+/* Append a value, None as NULL. Returns 0, or -1 with an exception; then the builder holds the rows before it. */
+int builder_append(struct builder *builder, PyObject *value);
+
+#endif

@@ -1,0 +1,119 @@
+#include "codec/infer.h"
+
+#include <datetime.h>
+#include <string.h>
+
+int infer_prepare(void) {
+  PyDateTime_IMPORT;
+  return PyDateTimeAPI == NULL ? -1 : 0;
+}
+
+bool is_a(PyObject *value, PyObject *class) { return PyObject_TypeCheck(value, (PyTypeObject *)class); }
+
+bool is_aware(PyObject *value) { return ((PyDateTime_DateTime *)value)->hastzinfo; }
+
+bool is_aware_time(PyObject *value) { return ((PyDateTime_Time *)value)->hastzinfo; }
+
+/* Return whether the class of a value has an attribute. The instance's own attributes don't count. */
+static bool class_has(PyObject *value, const char *name) {
+  int found = PyObject_HasAttrStringWithError((PyObject *)Py_TYPE(value), name);
+  if (found < 0) PyErr_Clear();
+  return found > 0;
+}
+
+bool is_named_tuple(PyObject *value) {
+  return PyTuple_Check(value) && !PyTuple_CheckExact(value) && class_has(value, "_fields");
+}
+
+/* Return the kind of a dict: STRUCT if its first key is a name, else MAP. */
+static enum sql_kind kind_of_dict(PyObject *value) {
+  PyObject *key, *ignored;
+  Py_ssize_t position = 0;
+  return !PyDict_Next(value, &position, &key, &ignored) || PyUnicode_Check(key) ? SQL_STRUCT : SQL_MAP;
+}
+
+enum sql_kind kind_of_value(PyObject *value) {
+  if (PyBool_Check(value)) return SQL_BOOLEAN;
+  if (PyLong_Check(value)) return SQL_BIGINT;
+  if (PyFloat_Check(value)) return SQL_DOUBLE;
+  if (PyUnicode_Check(value)) return SQL_VARCHAR;
+  if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)) return SQL_BLOB;
+  if (PyDateTime_Check(value)) return is_aware(value) ? SQL_TIMESTAMPTZ : SQL_TIMESTAMP;
+  if (PyDate_Check(value)) return SQL_DATE;
+  if (PyTime_Check(value)) return is_aware_time(value) ? SQL_TIMETZ : SQL_TIME;
+  if (PyDict_Check(value)) return kind_of_dict(value);
+  if (is_named_tuple(value)) return SQL_STRUCT;
+  if (PyList_Check(value) || PyTuple_Check(value)) return SQL_LIST;
+  if (is_a(value, decimal_class)) return SQL_DECIMAL;
+  if (PyDelta_Check(value)) return SQL_INTERVAL;
+  if (is_a(value, uuid_class)) return SQL_UUID;
+  if (!PyType_Check(value) && class_has(value, "__dataclass_fields__")) return SQL_STRUCT;
+  return SQL_NULL;
+}
+
+int wrong_type(struct builder *builder, PyObject *value) {
+  const char *type = Py_TYPE(value)->tp_name;
+  if (builder->declared) {
+    PyErr_Format(PyExc_TypeError, "the function returned %.100s where its result type %s was declared", type,
+                 kind_facts(builder->type.kind)->name);
+  } else {
+    PyErr_Format(PyExc_TypeError,
+                 "the function returned %.100s; a result must be bool, int, float, Decimal, str, bytes, date, time, "
+                 "datetime, timedelta, UUID, list, tuple, dict, a dataclass instance or None",
+                 type);
+  }
+  return -1;
+}
+
+enum sql_kind widened(enum sql_kind kind, enum sql_kind value) {
+  if (kind == value || kind == SQL_NULL) return value;
+  if ((kind == SQL_DOUBLE || kind == SQL_HUGEINT) && value == SQL_BIGINT) return kind;
+  if ((kind == SQL_BIGINT || kind == SQL_HUGEINT) && value == SQL_DOUBLE) return SQL_DOUBLE;
+  return SQL_NULL;
+}
+
+__int128 load_hugeint(const uint8_t *at) {
+  __int128 value;
+  memcpy(&value, at, 16);
+  return value;
+}
+
+static void integers_to_doubles(struct builder *builder) {
+  uint8_t *data = builder->data.data;
+  for (int64_t i = 0; i < builder->length; i++) {
+    double number =
+        builder->type.kind == SQL_BIGINT ? (double)((int64_t *)data)[i] : (double)load_hugeint(data + i * 16);
+    ((double *)data)[i] = number; /* no wider than what it replaces */
+  }
+}
+
+/* Decide the type of a column that has only NULLs yet. */
+static int settle(struct builder *builder, enum sql_kind kind) {
+  builder->type.kind = kind;
+  builder->type.unit = NANOARROW_TIME_UNIT_MICRO;
+  builder->type.precision = 38; /* DECIMAL: the scale follows the values */
+  builder->type.scale = 0;
+  if (kind == SQL_LIST && builder_add_child(builder) == NULL) return -1;
+  if (kind == SQL_MAP) {
+    struct builder *entries = builder_add_child(builder);
+    if (entries == NULL || builder_add_child(entries) == NULL || builder_add_child(entries) == NULL) return -1;
+    entries->declared = true;
+    entries->type.kind = SQL_STRUCT;
+    entries->children[0]->no_union = true;
+  }
+  return builder_settle(builder);
+}
+
+int infer(struct builder *builder, PyObject *value) {
+  if (builder->type.kind == SQL_UNION) return 0;
+  enum sql_kind kind = kind_of_value(value);
+  if (kind == SQL_NULL) return wrong_type(builder, value);
+  if (builder->type.kind == SQL_MAP && PyDict_Check(value) && PyDict_GET_SIZE(value) == 0) return 0;
+  enum sql_kind wide = widened(builder->type.kind, kind);
+  if (wide == SQL_NULL) return builder_become_union(builder);
+  if (wide == builder->type.kind) return 0;
+  if (builder->type.kind == SQL_NULL) return settle(builder, wide);
+  integers_to_doubles(builder);
+  builder->type.kind = wide;
+  return 0;
+}

@@ -7,18 +7,28 @@ else
   BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
+SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: setup guest guest-debug demo test lint check bench clean
+.PHONY: python setup setup-demo guest guest-debug guest-verify demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
+.NOTPARALLEL:
 
-setup: $(VENV)/.installed
+python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || { \
+	  echo "$(PYTHON) is no Python 3.11 or newer: install one, or name it, as in make PYTHON=python3.12" >&2; exit 1; }
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# Everything; the guest and the demo need less, which is there sooner.
+setup: python
+	@$(SET_UP) dev
 
-guest: setup
+setup-demo: python
+	@$(SET_UP) demo
+
+guest: setup-demo
 	$(RUN) -m wasm build
+
+# Builds the guest a second time in another place and compares.
+guest-verify: guest
+	$(RUN) -m wasm verify
 
 # A guest with symbols and assertions in build/guest-debug: see docs/contributing/debugging-the-guest.md.
 guest-debug: setup
@@ -27,8 +37,12 @@ guest-debug: setup
 demo: guest
 	$(RUN) sql/run_example.py flights
 
-test: guest
+test: setup guest
 	$(RUN) -m pytest --numprocesses auto
+
+# The same with the highest and the lowest versions that pyproject.toml allows.
+test-newest test-oldest: python
+	$(PYTHON) -m tests.tools.run_versions $(@:test-%=%)
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -38,10 +52,23 @@ lint: setup
 
 check: lint test
 
-bench: guest
+# What a fresh machine does, timed: a new clone with empty caches; WITHOUT=www.python.org,zlib.net makes these unreachable.
+check-fresh: python
+	$(PYTHON) -m tests.tools.check_fresh --without "$(WITHOUT)"
+
+# Wheel and source distribution, used with each Python; MISSING=allow goes on without one that isn't installed.
+release-check: guest
+	@$(SET_UP) release
+	$(RUN) -m tests.tools.release_check $(if $(filter allow,$(MISSING)),--allow-missing)
+
+bench: setup guest
 	$(RUN) -m benchmarks
 
-# The virtual environment and the built guest; the next target makes both again.
+# The newest versions that pyproject.toml allows become those that setup installs.
+lock: python
+	$(PYTHON) -m tests.tools.lock
+
+# The virtual environments and the built guest; the next target makes both again.
 clean:
-	[ ! -x $(RUN) ] || $(RUN) -m wasm clean
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	[ ! -x $(RUN) ] || $(RUN) -m wasm clean || echo "$(VENV) is not complete: the built guest stays in the cache" >&2
+	rm -rf $(VENV) $(VENV)-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Measures everything in one run and writes the tables of docs/performance.md.
+"""Measures everything in one run and writes the tables of docs/explanation/performance.md.
 
 Usage: python -m benchmarks [--quick] [--write]
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import calls, host, packages, rows, scaling, start, types
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- measured: make bench -->\n", "<!-- end of measured -->\n"
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     """Run the benchmarks; the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions: to try, not to report")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/explanation/performance.md")
     options = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > 0.5:

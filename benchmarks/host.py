@@ -25,7 +25,7 @@ _IN_TURN = "def f(k: str) -> float:\n    for _ in range(1000): host.look_up(k)\n
 
 @wasi_udf.host_function
 def look_up(key: list[str]) -> list[float | None]:
-    """The value of a key."""
+    """Return the value of a key."""
     return [VALUES.get(k) for k in key]
 
 

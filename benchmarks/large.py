@@ -47,7 +47,7 @@ MAY_GROW_MIB = 32
 
 
 def resident_mib() -> int:
-    """What the process holds in memory."""
+    """Return the memory of the process, in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 

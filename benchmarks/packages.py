@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import median, table
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._guests.definition import Definition
+
+if TYPE_CHECKING:
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 # Requirements, and the modules that are imported.
 IMPORTS = {
@@ -43,15 +48,20 @@ def measure(*, quick: bool) -> str:
     return "## Importing packages in a fresh instance\n\n" + table(heads, lines)
 
 
+def _start(domain: TrustDomain, definition: Definition) -> None:
+    with CallContext(domain.clock) as context:
+        domain.start(context, definition)
+
+
 def _seconds(requirement: str, module: str, repetitions: int) -> list[str]:
     plain = Definition.from_source("lambda x: x", "f")
     imports = Definition.from_source(f"import {module}\nlambda x: x", "f")
     first = []
     for _ in range(2):  # compiled, then from the cache
-        sandbox = wasi_udf.Sandbox(packages=[requirement])
-        sandbox.start(plain)
-        first.append(median(lambda sandbox=sandbox: sandbox.start(imports), 1))  # type: ignore[misc]
-    again = median(lambda: sandbox.start(imports), repetitions) - median(lambda: sandbox.start(plain), repetitions)
+        domain = wasi_udf.Sandbox(packages=[requirement])._domain
+        _start(domain, plain)
+        first.append(median(lambda domain=domain: _start(domain, imports), 1))  # type: ignore[misc]
+    again = median(lambda: _start(domain, imports), repetitions) - median(lambda: _start(domain, plain), repetitions)
     script = HOST.format(module)
     importlib.import_module(module)  # its compiled files are there
     done = [
@@ -59,7 +69,7 @@ def _seconds(requirement: str, module: str, repetitions: int) -> list[str]:
     ]
     host = sorted(float(process.stdout) for process in done)[2]
     return [
-        str(len(sandbox.modules._compiled)),
+        str(len(domain.modules._compiled)),
         f"{first[0]:.2f}",
         *(f"{seconds * 1e3:.1f}" for seconds in (first[1], again, host)),
     ]

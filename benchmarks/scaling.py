@@ -15,7 +15,8 @@ import duckdb_wasi_udf as wasi_udf
 from benchmarks.rows import CASES
 from benchmarks.timing import ROW_GROUP, best, table
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._guests.definition import Definition
 
 ROWS = 2048
 CORES = 64
@@ -92,7 +93,7 @@ def _in_process(n: int, repetitions: int) -> float:
 
 
 def _held_seconds(sandbox: wasi_udf.Sandbox) -> float:
-    """What a batch of BIGINT holds the GIL for: a query's time a batch without the guest's and DuckDB's own."""
+    """Return the time that a batch of BIGINT holds the GIL: a query's, without the guest's and DuckDB's own."""
     batches = 400
     with duckdb.connect() as con:
         con.execute("SET threads = 1")
@@ -101,9 +102,11 @@ def _held_seconds(sandbox: wasi_udf.Sandbox) -> float:
         sandbox.create_function(con, "never_run", "lambda x: x", ["BIGINT"], "BIGINT")
         whole = best(lambda: con.execute("SELECT count(never_run(x)) FROM t").fetchall(), 20)
         engine = best(lambda: con.execute("SELECT count(x + 1) FROM t").fetchall(), 20)
-    instance = sandbox.start(Definition.from_source("lambda x: x", "f"))
-    instance.bind([(pa.int64(), False)], pa.int64())
-    instance.call([pa.nulls(ROWS, pa.int64())], ROWS)
-    raw = instance._raw
-    inside = best(lambda: raw.call(_abi.CALL, instance._arena), 1000)
+    domain = sandbox._domain
+    with CallContext(domain.clock) as context:
+        instance = domain.start(context, Definition.from_source("lambda x: x", "f"))
+        instance.bind(context, [(pa.int64(), False)], pa.int64())
+        instance.call(context, [pa.nulls(ROWS, pa.int64())], ROWS)
+        raw = instance._raw
+        inside = best(lambda: raw.call_export(_abi.CALL, instance._arena), 1000)
     return (whole - engine) / batches - inside

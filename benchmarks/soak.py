@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def _round(con: duckdb.DuckDBPyConnection, sandbox: wasi_udf.Sandbox, number: int) -> int:
-    """Some queries of every kind; the rows they called a function for."""
+    """Run queries of every kind. Return the number of rows they called a function for."""
     con.execute(f"SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM range({ROWS}) r(i)").fetchall()
     con.execute(f"SELECT count(py_udf('lambda s: s.upper()', 'n' || i)) FROM range({ROWS}) r(i)").fetchall()
     con.execute("SELECT count(py_udf($1, i)) FROM range(2000) r(i)", [f"lambda x: x + {number % 200}"]).fetchall()
@@ -105,7 +105,12 @@ def _look(minutes: float, rows: int, sandbox: wasi_udf.Sandbox) -> Sample:
     (kib,) = (int(field[1]) for field in fields if field[0] == "Private_Dirty:")
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     return Sample(
-        round(minutes, 2), rows, round(kib / 2**10, 1), descriptors, threading.active_count(), len(sandbox.roster)
+        round(minutes, 2),
+        rows,
+        round(kib / 2**10, 1),
+        descriptors,
+        threading.active_count(),
+        len(sandbox._domain.instances),
     )
 
 

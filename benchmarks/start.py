@@ -9,8 +9,10 @@ import duckdb
 
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.timing import best, median, table
-from duckdb_wasi_udf import _engine, _guest
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.engine import load_engine
+from duckdb_wasi_udf._guests.definition import Definition
 
 # Imports are timed apart: they are DuckDB's and pyarrow's.
 FIRST_QUERY = """
@@ -28,11 +30,12 @@ print(time.perf_counter() - started)
 def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     repetitions = 20 if quick else 200
-    sandbox = wasi_udf.Sandbox()
-    engine = _engine.load(_guest.find(), timeout_seconds=sandbox.limits.timeout_seconds)
+    domain = wasi_udf.Sandbox()._domain
+    engine = load_engine(artifact.find(), timeout_seconds=domain.limits.timeout_seconds)
     definition = Definition.from_source("def f(x):\n    return x + 1\n", "f")
-    instantiate = median(lambda: engine.instantiate(sandbox.limits.memory_bytes), repetitions)
-    define = median(lambda: sandbox.start(definition), repetitions)
+    instantiate = median(lambda: engine.instantiate(domain.limits.memory_bytes), repetitions)
+    with CallContext(domain.clock) as context:
+        define = median(lambda: domain.start(context, definition), repetitions)
     apart = _isolation_seconds(quick=quick)
     processes = [_first_query() for _ in range(3 if quick else 9)]
     return "## Start\n\n" + table(
@@ -51,7 +54,7 @@ def measure(*, quick: bool) -> str:
 
 
 def _isolation_seconds(*, quick: bool) -> float:
-    """What a fresh instance for each batch costs, taken from queries of many batches."""
+    """Return the cost of a fresh instance for each batch, taken from queries of many batches."""
     batches = 50 if quick else 200
     seconds = []
     with duckdb.connect() as con:

@@ -14,7 +14,7 @@ ROW_GROUP = 122_880
 
 
 def best(action: Callable[[], object], repetitions: int) -> float:
-    """Seconds of the fastest of `repetitions` runs."""
+    """Return the seconds of the fastest of `repetitions` runs."""
     fastest = float("inf")
     for _ in range(repetitions):
         started = time.perf_counter()
@@ -24,7 +24,7 @@ def best(action: Callable[[], object], repetitions: int) -> float:
 
 
 def median(action: Callable[[], object], repetitions: int) -> float:
-    """Seconds of the median run: for things that happen once, where the usual case counts; freeing them isn't timed."""
+    """Return the seconds of the median run: for what happens once. Freeing the result isn't timed."""
     seconds = []
     for _ in range(repetitions):
         started = time.perf_counter()
@@ -35,6 +35,6 @@ def median(action: Callable[[], object], repetitions: int) -> float:
 
 
 def table(header: list[str], lines: list[list[str]]) -> str:
-    """A Markdown table; columns but the first are right-aligned."""
+    """Return a Markdown table. Columns but the first are right-aligned."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"

@@ -2,8 +2,6 @@
 hard limits.
 """
 
-from duckdb_wasi_udf._column import Column
-from duckdb_wasi_udf._columns import Columns
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -16,11 +14,14 @@ from duckdb_wasi_udf._errors import (
     SignatureError,
     WasiUdfError,
 )
-from duckdb_wasi_udf._host import HostCall, HostFunction, host_function
-from duckdb_wasi_udf._host_audit import HostCallRecord
-from duckdb_wasi_udf._install import Sandbox, install
-from duckdb_wasi_udf._interval import Interval
+from duckdb_wasi_udf._host_functions.audit import HostCallRecord
+from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf._shared.column import Column
+from duckdb_wasi_udf._shared.columns import Columns
+from duckdb_wasi_udf._shared.interval import Interval
+from duckdb_wasi_udf._sql.sandbox import Sandbox, install
+from duckdb_wasi_udf._version import __version__
 
 __all__ = [
     "ArtifactError",
@@ -43,6 +44,7 @@ __all__ = [
     "Sandbox",
     "SignatureError",
     "WasiUdfError",
+    "__version__",
     "host_function",
     "install",
 ]

@@ -58,7 +58,9 @@ ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
 # udf_result: array, schema, failed_rows
 RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "q")
 
-CURSOR_ROWS = 2048  # the most one step of a cursor gives
+# DuckDB's vector, the most rows of a batch and of one step of a cursor:
+# https://duckdb.org/docs/stable/clients/c/vector
+VECTOR_ROWS = 2048
 
 FLAG_NULLABLE = 2
 
@@ -67,10 +69,10 @@ NOT_RELEASED = 1
 
 
 def align(offset: int) -> int:
-    """The next multiple of `ALIGNMENT` at or after `offset`."""
+    """Return the next multiple of `ALIGNMENT` at or after `offset`."""
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 def bitmap_bytes(bits: int) -> int:
-    """Bytes that hold `bits` bits."""
+    """Return the number of bytes that hold `bits` bits."""
     return (bits + 7) // 8

@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from duckdb_wasi_udf import _cache, _engine, _guest
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._errors import WasiUdfError
-from duckdb_wasi_udf._install import Sandbox
-from duckdb_wasi_udf._instance import Definition
+from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
+from duckdb_wasi_udf._process import cache_files
+from duckdb_wasi_udf._sql.sandbox import Sandbox
+from duckdb_wasi_udf._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PACKAGES = ("duckdb-wasi-udf", "duckdb", "wasmtime", "pyarrow")
+_PACKAGES = ("duckdb", "wasmtime", "pyarrow")
 _FRESH_INSTANCES = 20
 
 
 def run() -> int:
     """Print the report; 0 when every check passed, else 1."""
     print(f"python {platform.python_version()} on {platform.platform()}")
+    print(f"duckdb-wasi-udf {__version__}")
     for package in _PACKAGES:
         print(f"{package} {importlib.metadata.version(package)}")
     try:
@@ -39,25 +44,26 @@ def run() -> int:
 
 
 def _report_guest() -> None:
-    guest = _guest.find()
+    guest = artifact.find()
     print(f"guest: CPython {guest.manifest['versions']['python']}, ABI {guest.manifest['abi_version']}")
     print(f"  {guest.module_path}")
     print(f"  sha256 {guest.sha256}")
     started = time.perf_counter()
-    engine = _engine.load(guest, timeout_seconds=10)
+    engine = load_engine(guest, timeout_seconds=10)
     seconds = time.perf_counter() - started
-    where = "compiled now" if engine.compiled_now else f"loaded from {_cache.directory()}"
+    where = "compiled now" if engine.compiled_now else f"loaded from {cache_files.directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
-    sandbox = Sandbox()
+    domain = Sandbox()._domain
     definition = Definition.from_source("lambda x: x", "doctor")
     instantiate, define = [], []
     for _ in range(_FRESH_INSTANCES):
         started = time.perf_counter()
-        instance = engine.instantiate(sandbox.limits.memory_bytes)
+        instance = engine.instantiate(domain.limits.memory_bytes)
         instantiate.append(time.perf_counter() - started)
         del instance
         started = time.perf_counter()
-        sandbox.start(definition)
+        with CallContext(domain.clock) as context:
+            domain.start(context, definition)
         define.append(time.perf_counter() - started)
     print(
         f"fresh instance: {sorted(instantiate)[_FRESH_INSTANCES // 2] * 1e3:.2f} ms, "
@@ -76,7 +82,7 @@ def _passes(name: str, check: Callable[[], bool]) -> bool:
 
 
 def _query(code: str, *, timeout_seconds: float = 10.0) -> str | None:
-    """What `code` gives when called with 1 in a sandbox of its own, or the name of the error it ends in."""
+    """Return what `code` returns for 1 in a sandbox of its own, or the name of the error it ends in."""
     with (
         duckdb.connect() as con,
         Sandbox(limits=ResourceLimits(timeout_seconds=timeout_seconds)).install(con) as sandbox,

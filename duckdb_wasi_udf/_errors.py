@@ -86,13 +86,3 @@ class ProtocolError(WasiUdfError):
 
 class ClosedError(WasiUdfError):
     """The sandbox was closed before the call."""
-
-
-def readable(told: object) -> str:
-    """What the guest told, as text that a terminal can't act on and any encoding takes, the rest as Python escapes."""
-    if not isinstance(told, str):  # not even shown: the text of nested lists could be any length and any depth
-        return f"<not text but {type(told).__name__}>"
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
-        for character in told
-    )

@@ -8,6 +8,10 @@ from duckdb_wasi_udf._abi import OUTPUT_BYTES
 
 MIB = 2**20
 
+# Batches that follow each other after a shorter pause than this count as one query: DuckDB doesn't say which query
+# calls a function.
+QUERY_GAP_SECONDS = 1.0
+
 
 def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
     for field in fields(limits):
@@ -61,10 +65,10 @@ class ResourceLimits:
         budget_seconds: the time one function's batches may take together, in which any thread runs one. DuckDB doesn't
             tell which query calls a function: batches with pauses of less than a second between them count as one
             query. Six hours are longer than most loads take.
-        instances: live instances of a sandbox. Idle ones give way, least recently used first; when all are busy, a call
-            waits for `timeout_seconds`. 256 is more than most machines have threads.
+        instances: live instances of a sandbox. Idle ones are evicted, least recently used first; when all are busy, a
+            call waits for `timeout_seconds`. 256 is more than most machines have threads.
         total_memory_bytes: what all instances of a sandbox may hold together beyond the snapshot they share, as of the
-            end of the last call of each. Idle ones give way, as above. 4 GiB is 16 of the largest.
+            end of the last call of each. Idle ones are evicted, as above. 4 GiB is 16 of the largest.
         recycle_memory_bytes: an instance that has grown by more than this is not used again, since linear memory never
             shrinks. 128 MiB is far more than a batch takes.
         output_bytes: what is kept of what one batch prints, at most 64 KiB: the newest. 8 KiB is four screens.
@@ -127,3 +131,9 @@ class DataLimits:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+
+
+def changed_limits(limits: ResourceLimits | DataLimits) -> list[str]:
+    """Return the limits that differ from the default, as they are passed."""
+    values = [(field, getattr(limits, field.name)) for field in fields(limits)]
+    return [f"{field.name}={value!r}" for field, value in values if value != field.default]

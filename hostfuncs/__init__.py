@@ -1,4 +1,4 @@
-"""Ready-made host functions for duckdb_wasi_udf sandboxes: docs/hostfuncs.md.
+"""Ready-made host functions for duckdb_wasi_udf sandboxes: docs/guide/ready-made.md.
 
 They are written on the public API alone; a sandbox has those it is given: `Sandbox(host_functions=[...])`.
 """

@@ -17,7 +17,7 @@ class Options(TypedDict, total=False):
         name: what guests call the function by.
         doc: what `help` shows in the guest.
         gate: may refuse a call before it runs.
-        timeout_seconds: a time-out of the whole call.
+        timeout_seconds: a timeout of the whole call.
     """
 
     name: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sql_type(text: str) -> str:
-    """DuckDB's own name of a type.
+    """Return DuckDB's own name of a type.
 
     Args:
         text: the type, such as "VARCHAR" or "STRUCT(a BIGINT)[]".
@@ -31,7 +31,7 @@ def sql_type(text: str) -> str:
 
 @functools.cache
 def arrow_type(text: str) -> pa.DataType:
-    """The Arrow type DuckDB has for values of a SQL type.
+    """Return the Arrow type DuckDB has for values of a SQL type.
 
     Raises:
         ValueError: DuckDB knows no such type.
@@ -42,12 +42,12 @@ def arrow_type(text: str) -> pa.DataType:
 
 
 def connect() -> DuckDBPyConnection:
-    """A database of its own, whose UUIDs are UUIDs in Arrow too; it has no tables."""
+    """Return a database of its own, whose UUIDs are UUIDs in Arrow too; it has no tables."""
     return duckdb.connect(config={"arrow_lossless_conversion": True})
 
 
 def python_type(data_type: pa.DataType) -> pa.DataType:
-    """The type with Arrow's own booleans, which Python's become at any depth, in place of `arrow.bool8`."""
+    """Return the type with Arrow's own booleans, which Python's become at any depth, in place of `arrow.bool8`."""
     types = pa.types
     if data_type == pa.bool8():
         return pa.bool_()
@@ -63,5 +63,5 @@ def python_type(data_type: pa.DataType) -> pa.DataType:
 
 
 def quoted(identifier: str) -> str:
-    """An identifier as DuckDB takes it whatever is in it."""
+    """Return an identifier as DuckDB takes it whatever is in it."""
     return '"' + identifier.replace('"', '""') + '"'

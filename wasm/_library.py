@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from wasm._reactor import Module
 
 # What the guest and the package share.
-SHARED = [PACKAGE / name for name in ("_annotations.py", "_columns.py", "_interval.py")]
+_SHARED = PACKAGE / "_shared"
+SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "identifiers.py", "interval.py")]
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 
 # An unchecked hash-based .pyc of CPython 3.13 (PEP 552): its magic number (Lib/importlib/_bootstrap_external.py), the

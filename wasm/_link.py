@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 C_SOURCES = sorted((HERE / "c").rglob("*.[ch]"))
 
-# Everything the guest may ask of its host: see docs/security.md. wasm/c/closed_wasi.c answers the rest of WASI.
+# Everything the guest may ask of its host: see docs/explanation/security.md. The rest of WASI is answered by
+# wasm/c/closed_wasi.c.
 WASI_MODULE = "wasi_snapshot_preview1"
 WASI_IMPORTS = frozenset({"clock_res_get", "clock_time_get", "random_get"})
 # Those of our own module (wasm/c/host/host_call.c), each with the number of its 32-bit arguments.
@@ -62,7 +63,7 @@ def link(
     Raises:
         StepError: It doesn't compile, or imports more than `IMPORTS`.
     """
-    arrow = relative(nanoarrow / "subprojects" / "arrow-nanoarrow" / "src", directory)
+    arrow = relative(nanoarrow / "src", directory)
     include = directory / "include"
     _nanoarrow_config(directory / arrow, include, config.sources["nanoarrow"].version)
     headers = relative(python / "Include", directory)
@@ -102,7 +103,7 @@ def link(
 
 
 def _nanoarrow_config(arrow: Path, include: Path, version: str) -> None:
-    """The header nanoarrow's own build would generate."""
+    """Write the header that nanoarrow's own build would generate."""
     text = (arrow / "nanoarrow" / "nanoarrow_config.h.in").read_text()
     major, minor, patch = version.split(".")
     values = {"VERSION_MAJOR": major, "VERSION_MINOR": minor, "VERSION_PATCH": patch, "VERSION": version}

@@ -45,7 +45,7 @@ class Reader:
         return self.data[self.position - 1]
 
     def unsigned(self) -> int:
-        """An unsigned LEB128 integer."""
+        """Read an unsigned LEB128 integer."""
         value = shift = 0
         while True:
             byte = self.byte()
@@ -55,12 +55,12 @@ class Reader:
                 return value
 
     def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
+        """Read the next `size` bytes."""
         self.position += size
         return self.data[self.position - size : self.position]
 
     def name(self) -> str:
-        """A length-prefixed UTF-8 name."""
+        """Read a length-prefixed UTF-8 name."""
         return self.take(self.unsigned()).decode()
 
 
@@ -87,7 +87,7 @@ def signed(value: int) -> bytes:
 
 
 def split(module: bytes) -> list[Section]:
-    """The sections of a module, in order.
+    """Return the sections of a module, in order.
 
     Raises:
         ValueError: the bytes are no WebAssembly module of version 1.
@@ -105,12 +105,12 @@ def split(module: bytes) -> list[Section]:
 
 
 def join(sections: list[Section]) -> bytes:
-    """The module made of these sections."""
+    """Return the module made of these sections."""
     return MAGIC + b"".join(bytes([s.id]) + unsigned(len(s.body)) + s.body for s in sections)
 
 
 def imports(sections: list[Section]) -> set[str]:
-    """The functions a module imports, as `module.name`.
+    """Return the functions a module imports, as `module.name`.
 
     Raises:
         ValueError: the module imports something other than functions.

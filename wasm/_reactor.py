@@ -75,7 +75,7 @@ class Reactor:
 
     @property
     def stack_pointer(self) -> int:
-        """The first address above the stack, which is the first thing in memory."""
+        """First address above the stack, which is the first thing in memory."""
         value = self._stack_pointer.value(self._store)
         assert isinstance(value, int)
         return value

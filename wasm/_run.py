@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import wasmtime
 
-from duckdb_wasi_udf import DataLimits, ResourceLimits, WasiUdfError, _engine, _guest
-from duckdb_wasi_udf._instance import Definition, GuestInstance
+from duckdb_wasi_udf import DataLimits, ResourceLimits, WasiUdfError
+from duckdb_wasi_udf._engine.artifact import find
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.engine import load_engine
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance import GuestInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,15 +54,18 @@ def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = F
 def _results(file: Path, columns: list[pa.Array], artifact: Path, *, table: bool) -> Iterator[Any]:
     definition = Definition.from_source(file.read_text(encoding="utf-8"), file.stem, table=table)
     limits = ResourceLimits()
-    engine = _engine.load(_guest.find(artifact), timeout_seconds=limits.timeout_seconds)
-    instance = GuestInstance(engine, definition, limits, DataLimits())
-    instance.bind([(column.type, True) for column in columns], None)
-    if not table:
-        yield instance.call(columns, 1)[0][0].as_py()
-        return
-    instance.open(columns)
-    while len(rows := instance.next()):
-        yield from rows.to_pylist()
+    engine = load_engine(find(artifact), timeout_seconds=limits.timeout_seconds)
+    with CallContext(engine.clock) as context:
+        instance = GuestInstance(context, engine, definition, limits, DataLimits())
+        instance.bind(context, [(column.type, True) for column in columns], None)
+        if not table:
+            yield instance.call(context, columns, 1)[0][0].as_py()
+            return
+        context.rows_before = before = 0
+        instance.open(context, columns)
+        while len(rows := instance.next(context)):
+            context.rows_before = before = before + len(rows)
+            yield from rows.to_pylist()
 
 
 def _value(argument: str) -> Any:

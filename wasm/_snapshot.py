@@ -87,7 +87,7 @@ def _memory(body: bytes, pages: int) -> bytes:
 
 
 def _check_globals(body: bytes) -> None:
-    """The stack pointer is the only state outside memory."""
+    """Check that the stack pointer is the only state outside memory."""
     if _module.Reader(body).unsigned() != 1:
         msg = "the module has globals besides the stack pointer; their values would have to be written back"
         raise SnapshotError(msg)
@@ -116,7 +116,7 @@ def _data(image: bytes) -> bytes:
 
 
 def _used(image: bytes) -> Iterator[tuple[int, int]]:
-    """Runs of memory that hold something, in whole blocks."""
+    """Yield the runs of memory that hold something, in whole blocks."""
     zero = bytes(_GAP)
     start = None
     for position in range(0, len(image), _GAP):

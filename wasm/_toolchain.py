@@ -31,6 +31,7 @@ class Toolchain:
         ar: Makes archives.
         ranlib: Indexes them.
         python: Stands for the Python that configure wants, and only knows its version.
+        lib: The directory with zig's libraries in source form.
         environment: Variables that zig and the archives' time stamps depend on.
     """
 
@@ -38,6 +39,7 @@ class Toolchain:
     ar: Path
     ranlib: Path
     python: Path
+    lib: Path
     environment: dict[str, str]
 
     def compile_for_guest(self, sources: Sequence[tuple[Path, Sequence[str]]], directory: Path, log: Log) -> list[Path]:
@@ -89,7 +91,8 @@ def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
             f"the guest is built with ziglang {version}, installed is {installed}; run: pip install ziglang=={version}"
         )
         raise StepError(msg)
-    zig = shlex.quote(str(Path(spec.origin).parent / "zig"))
+    package = Path(spec.origin).parent
+    zig = shlex.quote(str(package / "zig"))
     directory.mkdir(parents=True, exist_ok=True)
     drop = f'for a; do shift; [ "$a" = {_DROPPED} ] || set -- "$@" "$a"; done'
     return Toolchain(
@@ -97,7 +100,8 @@ def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
         ar=_script(directory / "ar", f'exec {zig} ar "$@"'),
         ranlib=_script(directory / "ranlib", f'exec {zig} ranlib "$@"'),
         python=_script(directory / "python", f"echo {python}"),
-        # Without a time of its own each object would hold the time of its build: https://reproducible-builds.org/specs/source-date-epoch/
+        lib=package / "lib",
+        # Else objects have the time of their build: https://reproducible-builds.org/specs/source-date-epoch/
         environment={"ZIG_GLOBAL_CACHE_DIR": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1767225600"},
     )
 

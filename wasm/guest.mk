@@ -11,7 +11,7 @@ $(PARSER_OBJS): PY_CORE_CFLAGS += -fno-lto
 Modules/cjkcodecs/%.o Modules/posixmodule.o Modules/pyexpat.o Modules/_elementtree.o Modules/unicodedata.o: \
   PY_BUILTIN_MODULE_CFLAGS += -fno-lto
 
-# Not in the library: the frozen modules and the search for files, in whose place wasm/src/start.c stands.
+# Not in the library: the frozen modules and the search for files, in whose place wasm/c/start.c stands.
 # The list has libraries of CPython's own too, which are linked beside it.
 libguest.a: $(LIBRARY_OBJS_OMIT_FROZEN)
 	rm -f $@

@@ -9,10 +9,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class GuestHook(BuildHookInterface[Any]):
-    """Runs before the wheel's files are collected."""
+    """Hook that runs before the wheel's files are collected."""
 
     def dependencies(self) -> list[str]:
-        """What building the guest takes, unless it is in the cache."""
+        """Return what building the guest needs, unless it is in the cache."""
         return list(self._build().requirements())
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ FROM numbered GROUP BY host, visit ORDER BY host, begun
 
 
 def write_log(path: Path) -> None:
-    """A log of one day, the same in every run."""
+    """Return a log of one day, the same in every run."""
     chance = random.Random(20261122)  # noqa: S311 - a made-up log
     lines = []
     for second in sorted(chance.choices(range(86_400), k=REQUESTS)):

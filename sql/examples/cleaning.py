@@ -58,7 +58,7 @@ def clean(name: str, phone: str, born: str) -> Contact:
 
 
 def make_contacts(con: duckdb.DuckDBPyConnection) -> None:
-    """The table `typed`, and what it should become: `contacts`."""
+    """Make the table `typed`, and what it should become: `contacts`."""
     chance = random.Random(20261122)  # noqa: S311 - made-up contacts
     con.execute("CREATE TABLE contacts (id INTEGER, name VARCHAR, phone VARCHAR, born DATE)")
     con.execute("CREATE TABLE typed (id INTEGER, name VARCHAR, phone VARCHAR, born VARCHAR)")

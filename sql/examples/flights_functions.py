@@ -17,7 +17,7 @@ def great_circle_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float
 
 
 def delay_class(departure: int | None, arrival: int | None) -> str:
-    """What became of a flight, by its delays in minutes."""
+    """Return what became of a flight, by its delays in minutes."""
     if departure is None:
         return "cancelled"
     if arrival is None:

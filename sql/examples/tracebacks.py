@@ -59,7 +59,7 @@ class Records:
 
 
 def write_log() -> tuple[str, list[tuple[str, str, int, str, str | None, int]]]:
-    """The log's text, and the records in it."""
+    """Return the log's text, and the records in it."""
     chance = random.Random(20261122)  # noqa: S311 - a made-up log
     text = io.StringIO()
     handler = logging.StreamHandler(text)

@@ -1,0 +1,1 @@
+"""Hostile guest programs, and the end each must have."""

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError, _arrow_types, _install
-from duckdb_wasi_udf._host_grants import Grants
-from duckdb_wasi_udf._instance import Definition
-from tests import guests
+from duckdb_wasi_udf import GuestError, LimitExceeded, ResourceLimits, WasiUdfError
+from duckdb_wasi_udf._arrow.type_mapping import result_type
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._host_functions.grants import Grants
+from duckdb_wasi_udf._sql.types import sql_type_of
 from tests.evil import collisions, cpu, escape, host, lies, memory, output, reentrancy, stack, takeover
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
+from tests.support import guests
 
 MIB = 2**20
 MEMORY_BYTES = 64 * MIB
@@ -99,7 +101,7 @@ def memory_is_given_back(resident_before):
 
 
 def test_there_are_as_many_attacks_as_the_security_page_says():
-    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "security.md").read_text()
     counted = {group: int(count) for group, count in re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", page, re.MULTILINE)}
     assert counted == {group: len(attacks) for group, attacks in GROUPS.items()}
     assert len({param.id for param in ALL}) == len(ALL) == sum(counted.values())
@@ -109,9 +111,7 @@ def test_there_are_as_many_attacks_as_the_security_page_says():
 
 
 def start(source, attack):
-    declared = (
-        None if attack.result is None else _arrow_types.result_type(_install._sql_type_of(attack.result).arrow_type)
-    )
+    declared = None if attack.result is None else result_type(sql_type_of(attack.result).arrow_type)
     definition = Definition.from_source(source, "f", return_null=attack.return_null)
     limits = limits_for(attack)
     return guests.start(
@@ -120,7 +120,7 @@ def start(source, attack):
 
 
 def host_grants():
-    return Grants(host.GRANTED, lambda name: _install._sql_type_of(name).arrow_type)
+    return Grants(host.GRANTED, sql_type_of)
 
 
 def call(instance, *arguments):

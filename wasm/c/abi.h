@@ -60,7 +60,8 @@ enum udf_status {
   UDF_NO_MEMORY = 2, /* memory ran out; the instance must not be called again */
 };
 
-/* Besides a clock and a random source, the guest imports three functions of the module "duckdb_udf" (host/host_call.c):
+/* Besides a clock and a random source, the guest imports three functions of the module "duckdb_udf". They are declared
+ * in wasm/c/host/host_call.c:
  *
  * int32_t host_import(name, name_length, out, out_length)
  *     Look up a name. Returns the size of what the host has under it, and writes the bytes to `out` if they fit.

@@ -65,7 +65,7 @@ static void common_config(PyConfig *config) {
   config->write_bytecode = 0;
   config->pathconfig_warnings = 0;
   config->buffered_stdio = 0;
-  /* One snapshot, one secret: see docs/security.md. Fixed so that the same inputs build the same guest. */
+  /* One snapshot, one secret: see docs/explanation/security.md. Fixed so that the same inputs build the same guest. */
   config->use_hash_seed = 1;
   config->hash_seed = 20260101;
   config->_init_main = 0;

@@ -5,10 +5,10 @@ The zip is stored uncompressed (format: PKWARE APPNOTE.TXT 6.3, sections 4.3.7 a
 importing a module is one `marshal.loads` over a slice of memory.
 """
 
+import _frozen_importlib as _bootstrap
 import marshal
 import sys
 
-import _frozen_importlib as _bootstrap
 import _udf
 
 _PYC_HEADER = 16  # bytes before the code object (PEP 552)
@@ -28,11 +28,11 @@ class Importer:
         return f"<importer of {self.root}>"
 
     def read(self, path):
-        """The file, or None when there is none."""
+        """Return the file's bytes, or None if there is none."""
         raise NotImplementedError
 
     def _find(self, name):
-        """(its path, its marshalled code) of a module; a package's path ends in `/__init__.pyc`."""
+        """Return (path, marshalled code) of a module. A package's path ends in `/__init__.pyc`."""
         stem = name.replace(".", "/")
         for path in (stem + "/__init__.pyc", stem + ".pyc"):
             code = self.read(path)
@@ -77,7 +77,7 @@ class Importer:
         return None
 
     def get_data(self, path):
-        """A file: OSError when there is none."""
+        """Return a file's bytes. Raises OSError if there is none."""
         data = self.read(path.removeprefix(self.root)) if path.startswith(self.root) else None
         if data is None:
             raise FileNotFoundError(2, "there is no such file in the sandbox", path)
@@ -89,7 +89,7 @@ def _number(data, offset, size):
 
 
 def _directory(archive):
-    """Where each member's bytes are: {name: (start, stop)}."""
+    """Return the place of each member's bytes: {name: (start, stop)}."""
     end = bytes(archive[-22:])
     if end[:4] != b"PK\x05\x06":
         raise ImportError("the standard library's zip has no end record")

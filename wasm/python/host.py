@@ -1,7 +1,7 @@
 """The functions of the host's that the sandbox was given.
 
-`host.name(x)` calls one, in an async function `await host.name(x)`; `host.name.batch(xs)` calls it for many values at once;
-`dir(host)` lists them, `help(host.name)` describes one.
+`host.name(x)` calls one, in an async function `await host.name(x)`. `host.name.batch(xs)` calls it for many values at
+once. `dir(host)` lists them, `help(host.name)` describes one.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from _udf import HostError
 _NOTHING = "the sandbox was given no host functions: Sandbox(host_functions=[...]) grants them"
 
 
-class gather:
+class gather:  # noqa: N801 - asyncio's name
     """Await several calls, or coroutines, at once; gives the list of their results, in order.
 
     Args:
@@ -64,7 +64,7 @@ def _load():
 
 
 def _function(number, name, doc, parameters, returns):
-    """A host function, described as one of Python's."""
+    """Make a host function, described as one of Python's."""
     signature = ", ".join(
         parameter["name"] + (f"={parameter['default']}" if parameter["default"] is not None else "")
         for parameter in parameters
@@ -83,14 +83,14 @@ def _function(number, name, doc, parameters, returns):
 
 
 def _missing(name):
-    """What to say when code asks for a function that was not granted."""
+    """Return the message for a function that was not granted."""
     granted = ", ".join(_granted)
     return f"there is no host function {name!r}; {f'there are: {granted}' if granted else _NOTHING}"
 
 
 _granted = _load()
 
-__all__ = ["HostError", "gather", *_granted]
+__all__ = ["HostError", "gather", *_granted]  # noqa: PLE0604 - names, made above
 
 
 def __dir__():

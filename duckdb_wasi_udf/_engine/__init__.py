@@ -1,0 +1,1 @@
+"""wasmtime: the artifact, its machine code, raw calls, clocks and deadlines."""

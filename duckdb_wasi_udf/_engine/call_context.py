@@ -1,0 +1,51 @@
+"""One call into a sandbox: made where it comes in, and passed down to the guest that serves it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf._process import state
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from duckdb_wasi_udf._engine.epoch_clock import Clock
+
+
+class CallContext:
+    """What everything below the edge has to know of the call it works for.
+
+    A context manager. The clock runs between enter and exit, and only there: deadlines pass, and a stop reaches the
+    guests of the call. No guest runs outside of one.
+
+    Attributes:
+        clock: The clock of the sandbox's engine.
+        stops: Number of the clock's stops when the call came in. A later stop ends the call.
+        budget_seconds: Time that the function has left which is running. Set by whoever keeps its budget.
+        rows_before: Number of rows that a scan has returned before this call, for errors. None for other calls.
+    """
+
+    __slots__ = ("budget_seconds", "clock", "rows_before", "stops")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.stops = 0
+        self.budget_seconds = math.inf
+        self.rows_before: int | None = None
+
+    def __enter__(self) -> Self:
+        state.ticker.enter(self.clock)
+        self.stops = self.clock.stops
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        state.ticker.leave(self.clock)
+
+    @property
+    def stopped(self) -> bool:
+        """True if the clock was stopped since the call came in. Waits for a stop that is under way."""
+        return self.clock.stopped_since(self.stops)

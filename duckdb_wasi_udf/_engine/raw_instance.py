@@ -1,0 +1,228 @@
+"""The few calls of wasmtime's C API that its Python package makes slow or leaves out.
+
+The only module that touches `wasmtime._bindings`, which is private: pyproject.toml keeps wasmtime's range narrow, and
+tests/engine/test_raw_instance.py checks the symbols. A call through `wasmtime.Func` looks up its type and converts each
+argument, some 25 microseconds; the unchecked entry costs about 2 (`make bench` measures it).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, Protocol
+
+import wasmtime
+from wasmtime import _bindings, _ffi
+
+from duckdb_wasi_udf._process import state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
+_MAX_ARGUMENTS = 4
+
+
+# The same library, for calls so short that releasing the GIL around them would only make this thread wait for it.
+_short_calls = ctypes.PyDLL(None, handle=_ffi.dll._handle)
+
+
+def _prototype(library: ctypes.CDLL, name: str, restype: Any, *argtypes: Any) -> Any:
+    """Return a C function under our own prototype: pointers are plain integers, which cost no objects."""
+    function = library[name]
+    function.restype = restype
+    function.argtypes = argtypes
+    return function
+
+
+_POINTER = ctypes.c_void_p
+_call_unchecked = _prototype(
+    _ffi.dll, "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
+)
+_export_get = _prototype(
+    _short_calls,
+    "wasmtime_instance_export_get",
+    ctypes.c_bool,
+    _POINTER,
+    _POINTER,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    _POINTER,
+)
+_memory_data = _prototype(_short_calls, "wasmtime_memory_data", ctypes.c_size_t, _POINTER, _POINTER)
+_memory_data_size = _prototype(_short_calls, "wasmtime_memory_data_size", ctypes.c_size_t, _POINTER, _POINTER)
+_set_fuel = _prototype(_short_calls, "wasmtime_context_set_fuel", ctypes.c_size_t, _POINTER, ctypes.c_uint64)
+_set_epoch_deadline = _prototype(_short_calls, "wasmtime_context_set_epoch_deadline", None, _POINTER, ctypes.c_uint64)
+_define_func = _prototype(
+    _short_calls,
+    "wasmtime_linker_define_func_unchecked",
+    _POINTER,
+    *(_POINTER, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t),  # linker, module, name
+    *(_POINTER, _POINTER, _POINTER, _POINTER),  # type, callback, its data, their finalizer
+)
+_caller_context = _prototype(_short_calls, "wasmtime_caller_context", ctypes.c_size_t, _POINTER)
+_new_trap = _prototype(_short_calls, "wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+
+
+class ImportHandler(Protocol):
+    """What answers the imports of an instance."""
+
+    def answer(self, name: str, *arguments: int) -> int:
+        """Return what an import returns. Whatever is raised ends the guest's call."""
+
+    def raised(self, error: BaseException) -> None:
+        """Take what `answer` raised, for whoever called the guest."""
+
+
+# Returns the address of a trap, or 0.
+_Callback = ctypes.CFUNCTYPE(ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t)
+_TRAP_MESSAGE = b"the host ended the call"
+
+
+def _callback(name: str, n_arguments: int) -> Any:
+    """Return the C function that an import is. No exception may leave it: ctypes could only print it."""
+    values_type = ctypes.c_int32 * (_WORDS_PER_VALUE * n_arguments)
+    stop = _WORDS_PER_VALUE * n_arguments
+
+    def run(_data: int, caller: int, values_at: int, _count: int) -> int:
+        handler = None
+        try:
+            handler = state.import_handlers[_caller_context(caller)]
+            values = values_type.from_address(values_at)
+            values[0] = handler.answer(name, *values[0:stop:_WORDS_PER_VALUE])
+        except BaseException as error:  # noqa: BLE001 - kept, for whoever called the guest
+            if handler is not None:
+                handler.raised(error)
+            return int(_new_trap(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+        return 0
+
+    return _Callback(run)
+
+
+_VALUE_TYPES = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+
+
+def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, Sequence[str]]) -> None:
+    """Define functions of integers that return one of 32 bits, which the instance's `ImportHandler` answers.
+
+    Args:
+        linker: where.
+        module: the module that they are imported from.
+        imports: their names, each with the types of its parameters, "i32" or "i64", of which 32 bits are passed on.
+    """
+    known = state.import_callbacks
+    for name, parameters in imports.items():
+        callback = known.get(name) or known.setdefault(name, _callback(name, len(parameters)))
+        types = [_VALUE_TYPES[parameter]() for parameter in parameters]
+        function_type = wasmtime.FuncType(types, [wasmtime.ValType.i32()])
+        names = (module.encode(), len(module), name.encode(), len(name))
+        error = _define_func(linker.ptr(), *names, function_type.ptr(), ctypes.cast(callback, _POINTER), None, None)
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t)))
+
+
+class RawInstance:
+    """A module instance reduced to what a batch needs: calls with integers, and the address of its memory.
+
+    Serves one thread at a time. A call releases the GIL.
+    """
+
+    def __init__(
+        self, store: wasmtime.Store, instance: wasmtime.Instance, handler: ImportHandler | None = None
+    ) -> None:
+        self._store = store
+        self._context = int(ctypes.cast(store._context(), _POINTER).value or 0)
+        self._instance = instance._instance
+        self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
+        self._addresses: dict[str, int] = {}  # of functions
+        self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
+        if handler is not None:
+            state.import_handlers[self._context] = handler
+        self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
+        self._values_at = ctypes.addressof(self._values)
+        self._trap = ctypes.c_void_p()
+        self._trap_at = ctypes.addressof(self._trap)
+
+    def call_export(self, name: str, *arguments: int) -> int:
+        """Call an export that takes and returns 32-bit integers.
+
+        Args:
+            name: the export.
+            arguments: at most four integers; how many the function takes isn't checked.
+
+        Returns:
+            What it returned, as a signed integer.
+
+        Raises:
+            wasmtime.Trap: the guest trapped; the instance must not be called again.
+            wasmtime.WasmtimeError: wasmtime couldn't make the call, or the host ended it.
+        """
+        values = self._values
+        for position, argument in enumerate(arguments):
+            values[position * _WORDS_PER_VALUE] = argument
+        function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
+        if error or self._trap.value:
+            self._raise(error)
+        return int(values[0])
+
+    def _find(self, name: str, kind: Any) -> int:
+        """Return the address of an export's handle."""
+        self._check_open()
+        extern: Any = _bindings.wasmtime_extern_t()
+        encoded = name.encode()
+        instance_at = ctypes.addressof(self._instance)
+        if not _export_get(self._context, instance_at, encoded, len(encoded), ctypes.addressof(extern)):
+            msg = f"the module exports no {name!r}"
+            raise KeyError(msg)
+        if extern.kind != kind.value:
+            msg = f"the module's export {name!r} is of another kind"
+            raise TypeError(msg)
+        self._exports[name] = extern
+        address = ctypes.addressof(extern.of)
+        if extern.kind == _ffi.WASMTIME_EXTERN_FUNC.value:
+            self._addresses[name] = address
+        return address
+
+    def _check_open(self) -> None:
+        """Refuse to pass the address of what is freed."""
+        if not self._context:
+            msg = "the instance was closed"
+            raise RuntimeError(msg)
+
+    def _raise(self, error: int) -> None:
+        if error:
+            pointer = ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t))
+            raise wasmtime.WasmtimeError._from_ptr(pointer)
+        trap = ctypes.cast(self._trap, ctypes.POINTER(_bindings.wasm_trap_t))
+        self._trap.value = None
+        raise wasmtime.Trap._from_ptr(trap)
+
+    def memory(self) -> tuple[int, int]:
+        """Return the memory's address in this process and its size in bytes; both can change with any call."""
+        self._check_open()
+        return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+
+    def close(self) -> None:
+        """Free the memory now, whoever still refers to this object: a traceback, say. Later uses raise RuntimeError."""
+        if not self._context:
+            return
+        self._addresses.clear()
+        state.import_handlers.pop(self._context, None)
+        self._context = 0
+        self._store.close()
+
+    def set_epoch_deadline(self, ticks: int) -> None:
+        """Let the guest run for `ticks` epochs from now."""
+        self._check_open()
+        _set_epoch_deadline(self._context, ticks)
+
+    def set_fuel(self, fuel: int) -> None:
+        """Let the guest execute about `fuel` instructions from now.
+
+        Raises:
+            wasmtime.WasmtimeError: the engine doesn't count them.
+        """
+        self._check_open()
+        error = _set_fuel(self._context, fuel)
+        if error:
+            self._raise(error)

@@ -1,0 +1,1 @@
+"""A user's function over Arrow arrays: its signature, how it is shipped and how it is called."""

@@ -1,0 +1,105 @@
+"""A call of a table function, as an object that exports an Arrow stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
+from duckdb_wasi_udf._functions.signature import VARIANT
+from duckdb_wasi_udf._guests.trust_domain import IncomingCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from duckdb_wasi_udf._functions.scan import Scan
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+
+
+class ArrowStream:
+    """A call of a table function in a query, as an object that exports Arrow: each scan of it calls the function anew.
+
+    https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
+
+    Attributes:
+        declared: The SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
+        schema: The columns as the guest builds them.
+    """
+
+    def __init__(
+        self,
+        domain: TrustDomain,
+        label: str,
+        declared: str,
+        row_type: pa.DataType,
+        column: str,
+        scan: Callable[[], Scan],
+    ) -> None:
+        """Name the columns.
+
+        Args:
+            domain: what the function belongs to.
+            label: the function's name in errors.
+            declared: the SQL type of its rows; VARIANT if nobody declared one.
+            row_type: the type the guest builds.
+            column: the name of the column when rows aren't STRUCTs.
+            scan: begins a scan.
+
+        Raises:
+            SignatureError: two columns have the same name.
+        """
+        self._domain = domain
+        self.declared = declared
+        self._scan = scan
+        if _has_columns(row_type):
+            self.schema = pa.schema(list(row_type))
+        else:
+            self.schema = pa.schema([pa.field(column, row_type)])
+        names = [name.casefold() for name in self.schema.names]
+        if len(set(names)) < len(names):
+            msg = f"{label}: SQL doesn't tell these columns apart: {', '.join(self.schema.names)}"
+            raise SignatureError(msg)
+
+    def __arrow_c_schema__(self) -> object:
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self.schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        scan = self._scan()
+        try:
+            while True:
+                with IncomingCall(self._domain) as context:
+                    rows = scan.next(context)
+                if rows is None:
+                    return
+                columns = rows.flatten() if _has_columns(rows.type) else [rows]
+                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        except WasiUdfError as error:
+            # pyarrow adds the traceback to the text, which is the one thing that DuckDB passes on.
+            raise self._explained(error).with_traceback(None) from None
+        finally:
+            scan.close()
+
+    def _explained(self, error: WasiUdfError) -> WasiUdfError:
+        """Return the error, with what it takes to see why a row doesn't fit columns that nobody declared."""
+        inferred = self.declared == VARIANT
+        if not inferred or not isinstance(error, GuestError) or "\n" in error.guest_traceback:  # the code itself raised
+            return error
+        columns = ", ".join(f"{field.name} {field.type}" for field in self.schema)
+        explained = GuestError(
+            f"{error}\nthe columns were inferred from the first rows: {columns}; declare a schema that fits all",
+            type_name=error.type_name,
+            guest_traceback=error.guest_traceback,
+            row=error.row,
+            arguments=error.arguments,
+        )
+        self._domain.report(explained)
+        return explained
+
+
+def _has_columns(row_type: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(row_type))

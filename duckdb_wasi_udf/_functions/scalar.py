@@ -1,0 +1,142 @@
+"""Scalar functions: what DuckDB calls with a chunk of columns."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from duckdb_wasi_udf._arrow.types import with_small_offsets
+from duckdb_wasi_udf._functions.batch_split import merge_rows, rows_without_nulls
+from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+from duckdb_wasi_udf._guests.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._functions.signature import Signature
+    from duckdb_wasi_udf._guests.budget import Usage
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance import GuestInstance
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+
+
+class ScalarFunction:
+    """A function with its signature, called with Arrow columns. It has a pool of instances for each set of types.
+
+    Attributes:
+        kind: what DuckDB would call it.
+        guest_signature: what the guest's function takes and returns.
+        source_hash: see `Definition.source_hash`.
+        failed_rows: number of rows that are NULL because the function raised.
+    """
+
+    kind = "scalar"
+
+    def __init__(
+        self,
+        context: CallContext,
+        domain: TrustDomain,
+        definition: Definition,
+        signature: Callable[[GuestInstance], Signature],
+    ) -> None:
+        """Define the function in a first instance, so that its mistakes show now.
+
+        Args:
+            context: the call that needs it.
+            domain: whose engine and limits apply.
+            definition: the function.
+            signature: makes its signature from the instance it was defined in.
+
+        Raises:
+            GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
+            SignatureError: its annotations don't fit.
+        """
+        self._domain = domain
+        self.guest_signature, self._factory = InstanceFactory.define(domain, context, definition, signature)
+        self._budget = Budget(definition.label, domain.limits.budget_seconds)
+        self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
+        self.source_hash = definition.source_hash
+        self.failed_rows = 0
+        self._lock = threading.Lock()
+
+    @property
+    def signature(self) -> Signature:
+        """Parameters and result of the SQL function."""
+        return self.guest_signature
+
+    def __call__(self, context: CallContext, *chunks: pa.ChunkedArray) -> pa.Array:
+        """Run one batch.
+
+        Args:
+            context: the call that the batch belongs to.
+            chunks: the arguments, of equal length.
+
+        Returns:
+            The results, one for each row.
+        """
+        columns = [chunk.chunk(0) for chunk in chunks]
+        return self.run(context, columns, len(columns[0]) if columns else 1)
+
+    def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> pa.Array:
+        """Run one batch of plain arrays: see `__call__`."""
+        if self.guest_signature.by_batch:
+            unseen = [column for i, column in enumerate(columns) if not self.guest_signature.sees_null(i)]
+            rows = rows_without_nulls(unseen)
+            if rows is not None:
+                seen = (
+                    self._run(context, [column.take(rows) for column in columns], len(rows))
+                    if len(rows)
+                    else pa.nulls(0)
+                )
+                return merge_rows([(rows, seen)], length, self.guest_signature.label)
+        return self._run(context, columns, length)
+
+    def _run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> pa.Array:
+        types = tuple([column.type for column in columns])
+        pool = self._pools.get(types)
+        if pool is None:
+            plain = [with_small_offsets(data_type) for data_type in types]
+            if list(types) != plain:
+                return self._run(context, [column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
+            pool = self._pools.setdefault(types, self._make_pool(types))
+        results, failed_rows = pool.run(context, columns, length)
+        if failed_rows:
+            with self._lock:
+                self.failed_rows += failed_rows
+        return results
+
+    @property
+    def usage(self) -> Usage:
+        """Counters of its calls."""
+        return self._budget.usage
+
+    @property
+    def instances(self) -> int:
+        """Number of live instances, idle and busy."""
+        return self._factory.idle + sum(pool.idle for pool in list(self._pools.values())) + self._budget.running
+
+    def close(self) -> None:
+        """Close the idle instances now, and those that are running when their call is done."""
+        self._factory.drop_idle()
+        for pool in list(self._pools.values()):
+            pool.close()
+
+    def retire(self) -> None:
+        """Close the idle instances. Calls under way go on."""
+        self.close()
+
+    def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
+        """Return a pool for arguments of these types, which are checked here, once."""
+        arguments = self.guest_signature.bind(types)
+        return Pool(
+            self._factory,
+            arguments,
+            self.guest_signature.result_type,
+            self._domain.instances,
+            self._budget,
+            reuse=self._domain.isolation == "function",
+        )

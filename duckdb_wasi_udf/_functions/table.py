@@ -1,0 +1,243 @@
+"""Table functions: what a query scans is a stream of Arrow batches, each pulled from a guest when it is wanted."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._errors import WasiUdfError
+from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
+from duckdb_wasi_udf._functions.scan import ScanRunner
+from duckdb_wasi_udf._functions.signature import VARIANT, built_type, resolve
+from duckdb_wasi_udf._functions.table_schema import CallSchema, beside, inferred_row_type
+from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._functions.signature import Signature
+    from duckdb_wasi_udf._guests.budget import Usage
+    from duckdb_wasi_udf._guests.instance import GuestInstance
+    from duckdb_wasi_udf._guests.instance_registry import IdleList
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+
+
+def define_table(
+    context: CallContext, domain: TrustDomain, definition: Definition, declared: str | Definition | None
+) -> TableFunction:
+    """Return a table function.
+
+    Args:
+        context: the call that needs it.
+        domain: whose engine and limits apply.
+        definition: the function.
+        declared: the SQL type of its rows, or a function that returns the columns of each call; None to go by a
+            function `schema` beside it or by its annotation.
+
+    Raises:
+        GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
+        SignatureError: its annotations don't fit.
+    """
+    by_call = declared if isinstance(declared, Definition) else None
+
+    def signature(instance: GuestInstance) -> Signature:
+        nonlocal by_call
+        if declared is None and instance.description.get("schema") and definition.is_text:
+            by_call = beside(definition)
+        return_type = VARIANT if by_call is not None else declared
+        assert not isinstance(return_type, Definition)
+        return resolve(definition.label, instance.description, domain.sql_type_of, return_type=return_type)
+
+    function = TableFunction(context, domain, definition, signature)
+    if by_call is not None:
+        try:
+            function.call_schema = CallSchema(context, domain, by_call)
+        except BaseException:
+            function.close()
+            raise
+    return function
+
+
+class TableFunction:
+    """A function that returns rows, with its signature. It keeps the instances its scans run on.
+
+    Attributes:
+        kind: what DuckDB would call it.
+        signature: what it takes and returns. Its result is one row; VARIANT when the arguments or the rows say which
+            columns there are.
+        source_hash: see `Definition.source_hash`.
+        failed_rows: 0, since an exception always fails the query.
+        call_schema: says the columns of each call; None when `signature` does, or the rows do.
+    """
+
+    kind = "table"
+    failed_rows = 0
+
+    def __init__(
+        self,
+        context: CallContext,
+        domain: TrustDomain,
+        definition: Definition,
+        signature: Callable[[GuestInstance], Signature],
+    ) -> None:
+        """Define the function in a first instance, so that its mistakes show now.
+
+        Args:
+            context: the call that needs it.
+            domain: whose engine and limits apply.
+            definition: the function.
+            signature: makes its signature, whose result is one row, from the instance it was defined in.
+
+        Raises:
+            GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
+            SignatureError: its annotations don't fit.
+        """
+        self.domain = domain
+        self.signature, self._factory = InstanceFactory.define(
+            domain, context, replace(definition, table=True), signature
+        )
+        self._inferring_factory = InstanceFactory(
+            domain, self._factory.definition.wrapped("_udf_functions.table:with_columns")
+        )
+        self._label = definition.label
+        self.source_hash = definition.source_hash
+        self.call_schema: CallSchema | None = None
+        self._reuse = domain.isolation == "function"
+        self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
+        self.budget = Budget(definition.label, domain.limits.budget_seconds)
+        self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
+
+    def stream(self, context: CallContext, arguments: Sequence[pa.Array], column: str) -> ArrowStream:
+        """Return a call of the function.
+
+        Args:
+            context: the call that binds the query.
+            arguments: arrays of one value each.
+            column: the name of the column when rows aren't STRUCTs.
+
+        Raises:
+            SignatureError: the arguments don't fit, the columns can't be found, or two have the same name.
+            GuestError: the function raised in the first batch, which was needed to infer the columns.
+        """
+        self.signature.bind([argument.type for argument in arguments])
+        declared, row_type = self.signature.return_type, self.signature.result_type
+        if self.call_schema is not None:
+            described = self.call_schema(context, arguments)
+            declared, row_type = described.name, built_type(self._label, described)
+        if row_type is None:
+            scan = TableScan(self, arguments, None)
+            try:
+                row_type = inferred_row_type(self._label, scan.next(context))
+            finally:
+                scan.close()
+        return ArrowStream(
+            self.domain, self._label, declared, row_type, column, lambda: TableScan(self, arguments, row_type)
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """Counters of its steps."""
+        return self.budget.usage
+
+    @property
+    def instances(self) -> int:
+        """Number of live instances, idle and in scans."""
+        idle = self._factory.idle + sum(map(len, list(self._idle.values())))
+        return idle + sum(scan.is_open for scan in list(self._scans))
+
+    def close(self) -> None:
+        """Close the instances; scans under way fail at their next step."""
+        self.retire()
+        for scan in list(self._scans):
+            scan.abandon()
+
+    def retire(self) -> None:
+        """Close the idle instances now, and those of scans under way when these are done."""
+        self._reuse = False
+        if self.call_schema is not None:
+            self.call_schema.close()
+        self._factory.drop_idle()
+        for idle in self._idle.values():
+            self.domain.instances.drop_idle(idle)
+
+    # ---- for its scans ---------------------------------------------------------------------------------------------
+
+    def runner(self, start: Callable[[CallContext], GuestInstance]) -> ScanRunner:
+        """Return the runner of a scan: see `ScanRunner`."""
+        runner = ScanRunner(self.domain.instances, self.budget, start)
+        self._scans.add(runner)
+        return runner
+
+    def take(
+        self, context: CallContext, argument_types: tuple[pa.DataType, ...], row_type: pa.DataType | None
+    ) -> GuestInstance:
+        """Return an instance that is bound to these types; None infers the rows'."""
+        if row_type is None:
+            return self._inferring_factory.start(context, self.signature.bind(argument_types), None)
+        idle = self._idle.setdefault((*argument_types, row_type), [])
+        return self.domain.instances.take(idle) or self._factory.start(
+            context, self.signature.bind(argument_types), row_type
+        )
+
+    def release(
+        self, instance: GuestInstance, argument_types: tuple[pa.DataType, ...], row_type: pa.DataType | None
+    ) -> bool:
+        """Keep a sound instance for the next scan, if it can be used again; whether it is."""
+        if not self._reuse or row_type is None:
+            return False
+        self.domain.instances.release(self._idle[*argument_types, row_type], instance)
+        return True
+
+
+class TableScan:
+    """One call of a table function: see `Scan`."""
+
+    def __init__(self, function: TableFunction, arguments: Sequence[pa.Array], row_type: pa.DataType | None) -> None:
+        """Prepare the call.
+
+        Args:
+            function: the function.
+            arguments: arrays of one value each.
+            row_type: the type its rows must fit; None to infer it batch by batch.
+        """
+        self._function = function
+        self._arguments = arguments
+        self._types = types = tuple([argument.type for argument in arguments])
+        self._row_type = row_type
+        self._runner = function.runner(lambda context: function.take(context, types, row_type))
+        self._opened = False
+        self._rows = 0
+
+    def next(self, context: CallContext) -> pa.Array | None:
+        """Return the next rows: see `Scan.next`."""
+        context.rows_before = self._rows
+        rows = self._runner.step(context, self._step)
+        self._rows += len(rows)
+        return rows if len(rows) else None
+
+    def close(self) -> None:
+        """End the call, at whatever step it is; a generator's `finally` runs now, and what it raises is lost."""
+        self._runner.finish(self._end)
+
+    def _step(self, context: CallContext, instance: GuestInstance) -> pa.Array:
+        if not self._opened:
+            instance.open(context, self._arguments)
+            self._opened = True
+        return instance.next(context)
+
+    def _end(self, instance: GuestInstance) -> bool:
+        if self._opened and not instance.broken:
+            try:
+                with CallContext(self._function.domain.clock) as context:
+                    instance.close_cursor(context)
+            except WasiUdfError:  # the rows are all there
+                return False
+        if instance.broken:
+            return False
+        return self._function.release(instance, self._types, self._row_type)

@@ -1,0 +1,101 @@
+"""What the guest needs to build a function: pieces of code, and how it is to be called."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import marshal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+# Version 2 of the marshal format: read alike by every Python since 2.5, floats exact.
+_MARSHAL_VERSION = 2
+
+
+def encode_values(values: dict[str, Any]) -> str:
+    """Return values as `Unit.captured` has them."""
+    return base64.b64encode(marshal.dumps(values, _MARSHAL_VERSION)).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A piece of code with a namespace of its own.
+
+    Attributes:
+        source: Python code that makes a function or class.
+        name: the file name of the code in tracebacks, without its angle brackets.
+        entry: the name of what it makes; None for the last function it defines, or the value of its last expression.
+        captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
+        imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
+        links: what it finds as globals from other units: {global name: number of the unit}.
+        code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
+    """
+
+    source: str
+    name: str
+    entry: str | None = None
+    captured: str | None = None
+    imports: dict[str, str] = field(default_factory=dict)
+    links: dict[str, int] = field(default_factory=dict)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What the guest needs to build a function.
+
+    Attributes:
+        label: how errors name the function.
+        units: its code; the last unit makes the function.
+        return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
+        by_batch: it is called once a batch with columns, whatever its annotations say.
+        table: it gives rows; the description of its result is that of one.
+        hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
+        described: an instance has described it already, and found nothing that every instance has to know.
+    """
+
+    label: str
+    units: tuple[Unit, ...]
+    return_null: bool = False
+    by_batch: bool = False
+    table: bool = False
+    hidden_arguments: int = 0
+    described: bool = False
+
+    @classmethod
+    def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
+        """Return the definition of a function that is all in one text; `name` is its file name in tracebacks."""
+        return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
+
+    def wrapped(self, by: str, **values: Any) -> Definition:
+        """Return the definition of what a function of the guest's makes of this one.
+
+        Args:
+            by: "module:function" in wasm/python. It is called with the function.
+            values: further arguments: values that marshal carries.
+        """
+        unit = Unit(
+            source=f"_wrap(_function, {''.join(f'{name}={name}, ' for name in values)})",
+            name=by.rpartition(":")[2],
+            captured=encode_values(values) if values else None,
+            imports={"_wrap": by},
+            links={"_function": len(self.units) - 1},
+        )
+        return replace(self, units=(*self.units, unit))
+
+    @property
+    def is_text(self) -> bool:
+        """True if there is nothing but source text. A shipped callable has more."""
+        return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
+
+    @property
+    def source_hash(self) -> str:
+        """SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
+        return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
+
+    def encode(self) -> bytes:
+        """Return the JSON that `udf_define` takes."""
+        units = [asdict(unit) for unit in self.units]
+        flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
+        return json.dumps({"units": units, "described": self.described} | flags).encode()

@@ -1,0 +1,382 @@
+"""One running guest: a wasmtime store with a Python interpreter in it that holds one function."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import wasmtime
+
+from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
+from duckdb_wasi_udf._arrow.read_result import read_result, read_text
+from duckdb_wasi_udf._arrow.write_batch import Batch
+from duckdb_wasi_udf._arrow.write_schema import encode_schemas
+from duckdb_wasi_udf._engine.deadline import Deadline
+from duckdb_wasi_udf._engine.raw_instance import RawInstance
+from duckdb_wasi_udf._errors import ProtocolError
+from duckdb_wasi_udf._guests.failures import Failures
+from duckdb_wasi_udf._guests.output import deliver
+from duckdb_wasi_udf._host_functions.imports import HostCalls
+from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
+from duckdb_wasi_udf._process import stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._engine.engine import Engine
+    from duckdb_wasi_udf._errors import WasiUdfError
+    from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._host_functions.grants import Grants
+    from duckdb_wasi_udf._host_functions.imports import Finder
+    from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+
+# The guest bounds its own texts well below this (wasm/python/_udf_guest/explanation.py). A longer one is not of our
+# guest.
+_MAX_TEXT_BYTES = 256 * 2**10
+
+# Where random numbers start when they are to be the same in every run.
+_SEED = 20_260_101
+
+# One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
+_MIN_ARENA_BYTES = 64 * 2**10
+
+
+class GuestInstance:
+    """A guest with one function defined and, after `bind`, its types fixed.
+
+    Serves one thread at a time. Each method that runs the guest takes the context of the call it is for, entered.
+
+    Attributes:
+        broken: After an error the guest's state may be damaged. It must not be used again; the pool drops it.
+        description: What the guest says of the function (`_udf_guest.description.describe`), which is not trusted.
+    """
+
+    def __init__(
+        self,
+        context: CallContext,
+        engine: Engine,
+        definition: Definition,
+        limits: ResourceLimits,
+        data_limits: DataLimits,
+        finders: tuple[Finder, ...] = (),
+        grants: Grants | None = None,
+    ) -> None:
+        """Start a guest and define the function.
+
+        Args:
+            context: the call that needs it.
+            engine: the compiled guest.
+            definition: the function.
+            limits: what it may use.
+            data_limits: what it may hand back.
+            finders: asked in turn for what the guest wants by name.
+            grants: the host functions it may call.
+
+        Raises:
+            GuestError: the code doesn't compile, or raised while it was loaded.
+            LimitExceeded: it ran out of time or memory meanwhile.
+            Cancelled: the call was stopped.
+        """
+        self._engine = engine
+        self._limits = limits
+        self._data_limits = data_limits
+        self._label = definition.label
+        self._failures = Failures(definition, limits)
+        self._context = context
+        self._budgeted = False
+        self._result_at = 0
+        self._output_at: int | None = None
+        self._arena = 0
+        self._arena_size = 0
+        self._result_type: pa.DataType | None = None
+        self._seconds_inside = 0.0  # calls of exports, all together
+        self.broken = False
+        self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
+        try:
+            self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
+        except wasmtime.WasmtimeError as error:
+            raise self._failures.too_little_memory(engine.memory_bytes, error) from error
+        self._deadline = Deadline(self._raw, engine.clock)
+        self._host.attach(self._raw, self._deadline)
+        try:
+            self._begin(context)
+            try:
+                self.description = self._define(definition)
+            finally:
+                self._end()
+        except BaseException:
+            self.close()
+            raise
+
+    def _define(self, definition: Definition) -> dict[str, Any]:
+        version = self._call(_abi.VERSION)
+        if version != _abi.ABI_VERSION:
+            raise self._failures.other_abi(version, _abi.ABI_VERSION)
+        self._output_at = self._call(_abi.OUTPUT)
+        if self._engine.deterministic:
+            self._call(_abi.FREEZE, _SEED)
+        self._result_at = self._call(_abi.RESULT)
+        text = definition.encode()
+        self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
+        return {} if definition.described else self._json(_abi.DESCRIPTION)
+
+    def compiled(self, definition: Definition) -> Definition:
+        """Return the definition it was made from, with what spares other instances compiling and describing it.
+
+        That comes from the guest and goes to guests of the same function only, and was made before it saw any data.
+        """
+        codes = self.description.get("codes")
+        if not isinstance(codes, list) or len(codes) != len(definition.units):
+            return definition  # too long
+        units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
+        by_batch = bool(self.description.get("by_batch"))
+        plain = bool(self.description.get("plain"))
+        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain)
+
+    def bind(
+        self, context: CallContext, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None
+    ) -> None:
+        """Fix the types of the batches to come.
+
+        Args:
+            context: the call that needs it.
+            arguments: each argument's type, and whether the function sees its NULLs as None.
+            result_type: the type its results must fit; None to infer it batch by batch.
+        """
+        self._begin(context)
+        try:
+            base = self._reserve(_MIN_ARENA_BYTES)
+            schemas, result_at = encode_schemas(base, arguments, result_type)
+            if len(schemas) > self._arena_size:
+                base = self._reserve(len(schemas))
+                schemas, result_at = encode_schemas(base, arguments, result_type)
+            self._memory().write(base, schemas)
+            self._expect_ok(self._call(_abi.BIND, base, result_at))
+        finally:
+            self._end()
+        self._result_type = result_type
+
+    def call(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+        """Run the function on one batch.
+
+        Args:
+            context: the call that the batch belongs to.
+            columns: the arguments, of the types passed to `bind`, each of `length` values.
+            length: the number of rows.
+
+        Returns:
+            (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
+
+        Raises:
+            GuestError: the function raised, or returned what its type can't hold.
+            LimitExceeded: it ran out of time or memory, or returned too much.
+            Cancelled: it was stopped.
+            GuestTrap: the guest crashed.
+            ProtocolError: what it handed back is not what it claims to be.
+        """
+        self._begin(context)
+        try:
+            self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
+        finally:
+            self._end()
+        return self._read_result(range(length, length + 1))
+
+    def open(self, context: CallContext, arguments: Sequence[pa.Array]) -> None:
+        """Call the function once and start on what it yields, which `next` returns.
+
+        An instance has one cursor: `close_cursor` has to end it before the next call of the function.
+
+        Args:
+            context: as for `call`.
+            arguments: arrays of one value each, of the types passed to `bind`.
+        """
+        self._begin(context)
+        try:
+            self._expect_ok(self._call(_abi.OPEN, self._write_batch(arguments, 1)))
+        finally:
+            self._end()
+
+    def next(self, context: CallContext) -> pa.Array:
+        """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
+
+        Args:
+            context: as for `call`.
+        """
+        self._begin(context)
+        try:
+            self._expect_ok(self._call(_abi.NEXT))
+        finally:
+            self._end()
+        return self._read_result(range(_abi.VECTOR_ROWS + 1))[0]
+
+    def close_cursor(self, context: CallContext) -> None:
+        """End the cursor, at whatever step it is."""
+        self._begin(context)
+        try:
+            self._expect_ok(self._call(_abi.CLOSE))
+        finally:
+            self._end()
+
+    def close(self) -> None:
+        """Free its memory. Using it afterwards raises RuntimeError."""
+        self.broken = True
+        self._raw.close()
+
+    @property
+    def guest_seconds(self) -> float:
+        """Time inside the guest in all calls, without the host's answers."""
+        return self._seconds_inside - self._deadline.host_seconds
+
+    @property
+    def memory_bytes(self) -> int:
+        """Its linear memory, which never shrinks."""
+        return self._raw.memory()[1]
+
+    @property
+    def grown_bytes(self) -> int:
+        """Linear memory it has taken beyond the snapshot's."""
+        return self.memory_bytes - self._engine.memory_bytes
+
+    # ---- one run of the guest --------------------------------------------------------------------------------
+
+    def _begin(self, context: CallContext) -> None:
+        """Let the guest run until its deadline; `_end` has to follow.
+
+        Raises:
+            Cancelled: the call was stopped before.
+            WasiUdfError: the thread is inside a host function.
+        """
+        if self.broken:
+            msg = f"{self._label}: the instance was closed"
+            raise RuntimeError(msg)
+        check_no_reentry(self._label)
+        self._context = context
+        limits = self._limits
+        self._budgeted = context.budget_seconds < limits.timeout_seconds
+        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds)
+        if context.clock.stops != context.stops:  # now that no later stop is missed: it passes the deadline that is set
+            raise self._failures.cancelled()
+        if limits.fuel is not None:
+            self._raw.set_fuel(limits.fuel)
+        self._host.begin(context)
+
+    def _end(self) -> None:
+        self._host.end()
+        self._take_output()
+        if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
+            self.close()
+
+    def _take_output(self) -> str:
+        """Return what the guest has printed since last time, after handing it to `logging`."""
+        if self._output_at is None:
+            return ""
+        memory = self._memory()
+        try:
+            start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(self._output_at, _abi.OUTPUT_STRUCT.size))
+            if not total:
+                return ""
+            kept = min(length, self._limits.output_bytes)
+            text = memory.read(start + length - kept, kept).decode(errors="replace")
+            memory.write(self._output_at & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+        except ProtocolError:  # nobody asked for it: the call's own result decides
+            self.broken = True
+            return ""
+        deliver(self._label, text, total - kept)
+        return text
+
+    # ---- the guest's exports ---------------------------------------------------------------------------------
+
+    def _call(self, export: str, *arguments: int) -> int:
+        began = time.perf_counter()
+        try:
+            return stack.call_with_room(self._raw.call_export, export, *arguments)
+        except wasmtime.Trap as trap:
+            self.broken = True
+            raise self._trapped(trap) from trap
+        except wasmtime.WasmtimeError as error:
+            self.broken = True
+            if self._host.error is not None:
+                raise self._host.error from self._host.error.__cause__
+            raise self._failures.uncallable(error) from error
+        finally:
+            self._seconds_inside += time.perf_counter() - began
+
+    def _trapped(self, trap: wasmtime.Trap) -> WasiUdfError:
+        """Return the error that a trap stands for."""
+        if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
+            if self._context.stopped:
+                return self._failures.cancelled()
+            return self._failures.out_of_time(budgeted=self._budgeted)
+        if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+            return self._failures.out_of_fuel()
+        return self._failures.crashed(trap, self._take_output().strip())
+
+    def _expect_ok(self, status: int) -> None:
+        if status != _abi.OK:
+            raise self._failure(status)
+
+    def _failure(self, status: int) -> WasiUdfError:
+        """Return the error that a status other than OK stands for."""
+        if status == _abi.NO_MEMORY:
+            self.broken = True
+            return self._failures.out_of_memory()
+        if status != _abi.FAILED:
+            self.broken = True
+            return self._failures.unknown_status(status)
+        described = self._json(_abi.ERROR)
+        error = self._failures.raised(described, self._context.rows_before)
+        if described.get("host_error") is True:
+            error.__cause__ = self._host.failure  # which the guest doesn't know
+        return error
+
+    def _json(self, export: str) -> dict[str, Any]:
+        try:
+            described = json.loads(read_text(self._memory(), self._call(export), _MAX_TEXT_BYTES))
+        except (ProtocolError, ValueError, RecursionError) as error:
+            self.broken = True
+            raise self._failures.unreadable(export, error) from error
+        if not isinstance(described, dict):
+            self.broken = True
+            raise self._failures.no_object(export)
+        return described
+
+    # ---- linear memory ---------------------------------------------------------------------------------------
+
+    def _memory(self) -> LinearMemory:
+        return LinearMemory(*self._raw.memory())
+
+    def _write_batch(self, columns: Sequence[pa.Array], length: int) -> int:
+        batch = Batch(columns, length)
+        base = self._reserve(batch.size(self._arena))
+        batch.write(self._memory(), base)
+        return base
+
+    def _read_result(self, expected_rows: range) -> tuple[pa.Array, int]:
+        try:
+            return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
+        except BaseException:
+            self.close()
+            raise
+
+    def _write(self, data: bytes) -> int:
+        base = self._reserve(len(data))
+        self._memory().write(base, data)
+        return base
+
+    def _reserve(self, size: int) -> int:
+        """Return where in the arena `size` bytes may be written."""
+        if size > self._arena_size:
+            if size > self._limits.memory_bytes:
+                raise self._failure(_abi.NO_MEMORY)
+            wanted = max(size, _MIN_ARENA_BYTES)
+            self._arena = self._call(_abi.ARENA, wanted) & 0xFFFF_FFFF
+            if self._arena == 0:
+                raise self._failure(_abi.NO_MEMORY)
+            self._arena_size = wanted
+        return self._arena

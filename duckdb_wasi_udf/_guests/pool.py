@@ -1,0 +1,98 @@
+"""Instances of one function for arguments of certain types, each serving one call at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf._errors import GuestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._guests.budget import Budget
+    from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+    from duckdb_wasi_udf._guests.instance_registry import IdleList, InstanceRegistry
+
+
+class Pool:
+    """As many instances as calls run at once, the last used first.
+
+    Safe for use by many threads. DuckDB rebuilds thread-local storage between calls on its worker threads, so instances
+    belong to calls, not to threads.
+    """
+
+    def __init__(
+        self,
+        factory: InstanceFactory,
+        arguments: Sequence[tuple[pa.DataType, bool]],
+        result_type: pa.DataType | None,
+        instances: InstanceRegistry,
+        budget: Budget,
+        *,
+        reuse: bool = True,
+    ) -> None:
+        """Create an empty pool.
+
+        Args:
+            factory: starts instances of the function.
+            arguments: each argument's type, and whether the function sees its NULLs.
+            result_type: the type of results; None to infer it batch by batch.
+            instances: the sandbox's instances.
+            budget: the time of the function.
+            reuse: an instance serves many calls; otherwise each call gets a fresh one.
+        """
+        self._factory = factory
+        self._arguments = arguments
+        self._result_type = result_type
+        self._instances = instances
+        self._budget = budget
+        self._reuse = reuse
+        self._idle: IdleList = []
+
+    def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
+        """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
+        began = time.monotonic()
+        context.budget_seconds = self._budget.begin(began)
+        rows = None
+        guest_seconds, memory_bytes = 0.0, 0
+        try:
+            instance = self._instances.take(self._idle) or self._factory.start(
+                context, self._arguments, self._result_type
+            )
+            sound = False
+            before = instance.guest_seconds
+            try:
+                result = instance.call(context, columns, length)
+                sound = True
+                rows = length
+            except GuestError:
+                # The user's code raised: the interpreter is as sound as after any exception. After anything else (a
+                # trap, a limit, Ctrl-C between two steps) the instance is dropped.
+                sound = not instance.broken
+                raise
+            finally:
+                if sound:  # any other may be gone already, and its memory with it
+                    guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
+                if sound and self._reuse:
+                    self._instances.release(self._idle, instance)
+                else:
+                    self._instances.drop(instance)
+        finally:
+            context.budget_seconds = math.inf  # it was this function's; a batch may run several
+            self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
+        return result
+
+    @property
+    def idle(self) -> int:
+        """Instances that wait for a call."""
+        return len(self._idle)
+
+    def close(self) -> None:
+        """Close the idle instances now, and those that are running when their call is done."""
+        self._reuse = False
+        self._instances.drop_idle(self._idle)

@@ -1,0 +1,1 @@
+"""What a guest may call of the host: described, checked, counted and recorded."""

@@ -1,0 +1,104 @@
+"""The record of the calls that guests make of host functions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import deque
+from typing import NamedTuple
+
+# Some megabytes: a record is an object of ten small ones.
+RECORDS = 10_000
+
+
+class HostCallRecord(NamedTuple):
+    """One call of a host function by a guest.
+
+    Attributes:
+        called_at: when it began, in UTC.
+        host_function: the function.
+        called_by: the name of the sandboxed function, as errors have it.
+        rows: how many calls it was for the function: the rows of a batch.
+        bytes_in: of the arguments' buffers, each row counted as a byte more.
+        bytes_out: of the result's buffers, likewise; 0 without one.
+        seconds: what it took, with the check and the copy of what was passed.
+        outcome: "ok", "refused", "failed", "timed out", "cancelled" (while a timeout ran) or "over quota".
+        detail: the error, for the host's eyes only; None for "ok".
+    """
+
+    called_at: dt.datetime
+    host_function: str
+    called_by: str
+    rows: int
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    outcome: str
+    detail: str | None
+
+
+class PendingRecord:
+    """A call that is under way: what `HostCallRecord` says, filled in as it becomes known."""
+
+    __slots__ = (
+        "_began",
+        "bytes_in",
+        "bytes_out",
+        "called_at",
+        "called_by",
+        "detail",
+        "host_function",
+        "outcome",
+        "rows",
+        "seconds",
+    )
+
+    def __init__(self, host_function: str, called_by: str) -> None:
+        """Begin the record of a call.
+
+        Args:
+            host_function: the name of the function.
+            called_by: the name of the sandboxed function.
+        """
+        self.host_function = host_function
+        self.called_by = called_by
+        self.called_at = time.time()  # seconds since 1970
+        self._began = time.perf_counter()
+        self.rows = self.bytes_in = self.bytes_out = 0
+        self.seconds = 0.0
+        self.outcome = "over quota"
+        self.detail: str | None = None
+
+    def elapsed(self) -> float:
+        """Return the seconds since the call began."""
+        return time.perf_counter() - self._began
+
+    def finished(self) -> HostCallRecord:
+        """Return the record as users see it."""
+        return HostCallRecord(
+            called_at=dt.datetime.fromtimestamp(self.called_at, dt.UTC),
+            host_function=self.host_function,
+            called_by=self.called_by,
+            rows=self.rows,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            seconds=self.seconds,
+            outcome=self.outcome,
+            detail=self.detail,
+        )
+
+
+class Audit:
+    """The newest records of a sandbox; safe for use by many threads."""
+
+    def __init__(self) -> None:
+        self._kept: deque[PendingRecord] = deque(maxlen=RECORDS)
+
+    def add(self, record: PendingRecord) -> None:
+        """Take the record of a call that has ended."""
+        record.seconds = record.elapsed()
+        self._kept.append(record)
+
+    def records(self) -> list[HostCallRecord]:
+        """Return the records, oldest first."""
+        return [record.finished() for record in self._kept.copy()]

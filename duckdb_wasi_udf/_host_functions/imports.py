@@ -1,0 +1,276 @@
+"""What one guest asks of its host: the imports of the module `duckdb_udf`, answered while the guest waits.
+
+Numbers, names, pointers and lengths come from the guest and are checked before use, as what it returns is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
+from duckdb_wasi_udf._arrow.read_result import read_arguments
+from duckdb_wasi_udf._arrow.write_batch import Batch
+from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS
+from duckdb_wasi_udf._errors import LimitExceeded
+from duckdb_wasi_udf._host_functions.audit import PendingRecord
+from duckdb_wasi_udf._host_functions.grants import RefusedError
+from duckdb_wasi_udf._host_functions.quota import Meter
+from duckdb_wasi_udf._host_functions.reentry import run_host_function
+from duckdb_wasi_udf._process.abandonable_calls import AbandonedError, StoppedError
+from duckdb_wasi_udf._text import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
+    from duckdb_wasi_udf._engine.deadline import Deadline
+    from duckdb_wasi_udf._engine.raw_instance import RawInstance
+    from duckdb_wasi_udf._host_functions.grants import Granted, Grants
+    from duckdb_wasi_udf._limits import ResourceLimits
+
+logger = logging.getLogger("duckdb_wasi_udf.host")
+
+# Looks up what the guest may have by name: its bytes, or None.
+Finder = Callable[[str], bytes | None]
+
+_MAX_NAME_BYTES = 1_000
+
+# Of what a host function raised, as much as is logged and recorded.
+_LOGGED_CHARACTERS = 8_000
+_RECORDED_CHARACTERS = 500
+
+
+class HostCalls:
+    """Answers the imports of one instance, on the thread that called the guest.
+
+    Attributes:
+        error: what ended the guest's call, if an answer did.
+        failure: what the first host function raised that failed in the guest's call; the guest doesn't know it.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        limits: ResourceLimits,
+        finders: tuple[Finder, ...] = (),
+        grants: Grants | None = None,
+        clock: CoarseClock | None = None,
+    ) -> None:
+        """Prepare to answer.
+
+        Args:
+            label: the name of the sandboxed function.
+            limits: what it may ask for.
+            finders: asked in turn for what the guest wants by name.
+            grants: the host functions it may call.
+            clock: answers for the clocks, if they aren't the host's own.
+        """
+        self._coarse_clock = clock
+        self._label = label
+        self._finders = finders
+        self._grants = grants
+        self._meter = None
+        if grants is not None:
+            self._meter = Meter(label, [granted.name for granted in grants.functions], limits, grants.query)
+        self.error: BaseException | None = None
+        self.failure: BaseException | None = None
+        self._waiting: Batch | None = None  # a response that the guest had no room for
+        self._answers: dict[str, Callable[..., int]] = {
+            _abi.HOST_IMPORT: self._import,
+            _abi.HOST_CALL: self._call,
+            _abi.HOST_TAKE: self._take,
+        }
+
+    def attach(self, raw: RawInstance, deadline: Deadline) -> None:
+        """Take the instance whose imports are answered."""
+        self._raw = raw
+        self._deadline = deadline
+
+    def begin(self, context: CallContext) -> None:
+        """Prepare for a call of the guest; `end` has to follow.
+
+        Args:
+            context: the call that the guest works for.
+        """
+        self._context = context
+        self.failure = None
+        if self._meter is not None:
+            self._meter.begin()
+
+    def end(self) -> None:
+        """Report the end of the guest's call."""
+        self._waiting = None
+        if self._meter is not None:
+            self._meter.end()
+
+    def answer(self, name: str, *arguments: int) -> int:
+        """Answer an import: see `raw_instance.ImportHandler`."""
+        if self._coarse_clock is not None and name in CLOCK_IMPORTS:  # no work to stop the guest's time for
+            return self._coarse_clock.answer(LinearMemory(*self._raw.memory()).write, name, *arguments)
+        self._deadline.pause()
+        try:
+            return self._answers[name](*arguments)
+        finally:
+            self._deadline.resume(self._context)
+
+    def raised(self, error: BaseException) -> None:
+        """Keep what ended the guest's call."""
+        self.error = error
+
+    # ---- things by name ------------------------------------------------------------------------------------------
+
+    def _import(self, name_at: int, name_size: int, out: int, out_size: int) -> int:
+        """Write what there is of a name, if there is room for it; its size, or `_abi.ABSENT`."""
+        memory = LinearMemory(*self._raw.memory())
+        if not 0 <= name_size <= _MAX_NAME_BYTES:
+            return _abi.ABSENT
+        try:
+            name = memory.read(name_at, name_size).decode()
+        except UnicodeDecodeError:
+            return _abi.ABSENT
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
+        grants = self._grants
+        found = grants.find(name, 0) if grants is not None else None
+        if grants is not None and found is not None and len(found) <= out_size:
+            found = grants.find(name, out)  # its pointers are for where it will be
+        if found is None:
+            found = next((found for find in self._finders if (found := find(name)) is not None), None)
+        if found is None or len(found) > _abi.MOST_BYTES:
+            return _abi.ABSENT
+        if len(found) <= out_size:
+            began = time.perf_counter()
+            memory.write(out, found)
+            self._deadline.charge(time.perf_counter() - began)  # the guest asks in no time for more than memory holds
+        return len(found)
+
+    # ---- host functions ------------------------------------------------------------------------------------------
+
+    def _call(self, number: int, arguments_at: int, out: int, out_size: int) -> int:
+        """Call a host function; the size of its response, which is written if there is room, or a status."""
+        self._waiting = None
+        memory = LinearMemory(*self._raw.memory())  # which stays as it is while the guest waits
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
+        grants, meter = self._grants, self._meter
+        if grants is None or meter is None or not 0 <= number < len(grants.functions):
+            return _abi.ABSENT
+        record = PendingRecord(grants.functions[number].name, self._label)
+        try:
+            response = self._serve(grants, meter, number, memory, arguments_at, record)
+        except LimitExceeded as error:
+            record.detail = _described(error)
+            raise
+        except BaseException as error:
+            record.outcome, record.detail = "failed", _described(error)
+            raise
+        finally:
+            grants.audit.add(record)
+        return response if isinstance(response, int) else self._respond(response, memory, out, out_size)
+
+    def _serve(
+        self, grants: Grants, meter: Meter, number: int, memory: LinearMemory, arguments_at: int, record: PendingRecord
+    ) -> Batch | int:
+        """Return the response to a call, or the status that tells the guest why there is none.
+
+        Raises:
+            LimitExceeded: the guest asks for more than its quotas allow.
+            ProtocolError: its arguments are not what they claim to be.
+        """
+        granted = grants.functions[number]
+        meter.count_call(number)
+        columns, record.rows, record.bytes_in = read_arguments(
+            memory,
+            arguments_at,
+            granted.wire_types,
+            meter.bytes_left(number),
+            lambda size: meter.too_many_bytes(number, size),
+        )
+        try:
+            response = Batch([self._run(grants, granted, columns, record)], record.rows)
+        except KeyboardInterrupt:
+            raise
+        except StoppedError:
+            record.outcome = "cancelled"
+            return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
+        except BaseException as error:  # noqa: BLE001 - a host function may raise anything, of which the guest sees nothing
+            record.outcome, status = _outcome(error)
+            record.detail = _described(error)
+            self._note(granted.name, record.outcome, error)
+            meter.count(number, record.bytes_in, record.elapsed())
+            return status
+        record.bytes_out = response.size(0) + record.rows
+        meter.count(number, record.bytes_in + record.bytes_out, record.elapsed())
+        record.outcome = "ok"
+        return response
+
+    def _run(self, grants: Grants, granted: Granted, columns: list[pa.Array], record: PendingRecord) -> pa.Array:
+        """Call a host function if its gate lets it; no guest may be called from either."""
+
+        def checked() -> pa.Array:
+            granted.check(columns, record.rows, record.bytes_in)
+            return granted.run(columns, record.rows)
+
+        def run() -> pa.Array:
+            return run_host_function(granted.name, checked)
+
+        timeout_seconds = granted.function.timeout_seconds
+        if timeout_seconds is None:
+            return run()
+        context = self._context
+        return grants.calls.call_with_timeout(run, timeout_seconds, lambda: context.stopped)
+
+    def _note(self, name: str, outcome: str, error: BaseException) -> None:
+        """Keep what went wrong for the host; in the log, once for each call of the guest.
+
+        Its text may be the guest's: it gets marked lines and no control characters, so that it can't look like records.
+        """
+        if self.failure is None:
+            self.failure = error
+            shown = "".join(traceback.format_exception(error))[-_LOGGED_CHARACTERS:].rstrip("\n").split("\n")
+            lines = "\n".join(f"  | {printable(line)}" for line in shown)
+            logger.warning("%s: the host function %s %s:\n%s", self._label, name, outcome, lines)
+
+    # ---- responses -----------------------------------------------------------------------------------------------
+
+    def _take(self, out: int, out_size: int) -> int:
+        """Write the response that there was no room for."""
+        memory = LinearMemory(*self._raw.memory())
+        out, out_size = _unsigned(out), _unsigned(out_size)
+        memory.check_room(out, out_size)
+        response, self._waiting = self._waiting, None
+        return _abi.ABSENT if response is None else self._respond(response, memory, out, out_size)
+
+    def _respond(self, response: Batch, memory: LinearMemory, out: int, out_size: int) -> int:
+        size = response.size(0)
+        if size > _abi.MOST_BYTES:
+            return _abi.HOST_FAILED
+        if size <= out_size:
+            response.write(memory, out)
+        else:
+            self._waiting = response
+        return size
+
+
+def _described(error: BaseException) -> str:
+    """Return an error as a line of the record."""
+    return printable(f"{type(error).__name__}: {error}"[:_RECORDED_CHARACTERS])
+
+
+def _unsigned(integer: int) -> int:
+    return integer & 0xFFFF_FFFF
+
+
+def _outcome(error: BaseException) -> tuple[str, int]:
+    """Return how the audit and the guest see an error: the outcome and the status."""
+    if isinstance(error, (RefusedError, AbandonedError)):
+        return "refused", _abi.HOST_REFUSED
+    if isinstance(error, TimeoutError):
+        return "timed out", _abi.HOST_TIMED_OUT
+    return "failed", _abi.HOST_FAILED

@@ -1,0 +1,1 @@
+"""Pure-Python packages for guests, collected on the host."""

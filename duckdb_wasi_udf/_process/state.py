@@ -1,0 +1,77 @@
+"""Everything that lives as long as the process: the one place for it, so that it can be seen as a whole.
+
+Besides this there are only loggers, and caches of functions by their arguments (`functools.cache`). A child process
+that was forked gets locks and a ticker of its own; its sandboxes refuse to run (`TrustDomain.check_open`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from duckdb_wasi_udf._process.thread_states import ThreadStates
+from duckdb_wasi_udf._process.ticker import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# ---- DuckDB ------------------------------------------------------------------------------------------------------
+
+# Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
+# then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
+# small once its sandbox is closed. To be dropped when that issue is fixed.
+registered_functions: list[Callable[..., Any]] = []
+
+# The last catalog that was installed through each connection (`catalog.Catalog`).
+catalogs: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+# Python's state of DuckDB's threads.
+thread_states = ThreadStates()
+
+# ---- sandboxes and guests ----------------------------------------------------------------------------------------
+
+# The trust domains that the end of the process closes (`shutdown`).
+open_domains: weakref.WeakSet[Any] = weakref.WeakSet()
+
+# Ticks the clocks of running guests, and notices Ctrl-C.
+ticker = Ticker()
+
+# The names of the host functions that are running, by the thread each runs on (`reentry`).
+running_host_functions: dict[int, str] = {}
+
+# ---- wasmtime ----------------------------------------------------------------------------------------------------
+
+# Held while an engine is loaded, so that the guest is compiled once.
+engine_loading = threading.Lock()
+
+# Hashes of files that haven't changed since this process read them, which takes 25 ms a sandbox otherwise.
+file_hashes: dict[tuple[str, int, int, int], str] = {}
+
+# What answers an instance's imports, by the address of its store's context. An engine has one function for an import,
+# which serves all its instances, on all threads (`raw_instance`).
+import_handlers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+# The C functions that the imports are, by name: engines may live as long as the process.
+import_callbacks: dict[str, Any] = {}
+
+# ---- stacks ------------------------------------------------------------------------------------------------------
+
+# Whether a thread's stack is large enough for a guest. Keyed by both of its identities, because the OS reuses either.
+sufficient_stacks: dict[tuple[int, int], bool] = {}
+
+# Held while a thread is started with a stack of another size than usual, which Python sets for all threads.
+thread_starting = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
+    global engine_loading, thread_starting  # noqa: PLW0603
+    engine_loading = threading.Lock()
+    thread_starting = threading.Lock()
+    ticker.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""Modules that are part of the guest too: they run on both sides of the sandbox."""

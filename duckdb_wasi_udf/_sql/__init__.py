@@ -1,0 +1,1 @@
+"""What knows DuckDB: registering, naming, listing and storing functions."""

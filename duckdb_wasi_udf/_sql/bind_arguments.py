@@ -1,0 +1,62 @@
+"""Arguments of table functions: constants, known when a query is bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, with_small_offsets
+from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._sql.types import row_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb_wasi_udf._functions.signature import Signature
+
+
+def constant(name: str, chunk: pa.ChunkedArray) -> pa.Array:
+    """Return the one value of an argument, as a type the guest has a codec for."""
+    if len(chunk) != 1:
+        msg = f"{name} is a table function: call it in FROM, with arguments that don't differ from row to row"
+        raise SignatureError(msg)
+    value = chunk.chunk(0)
+    plain = with_small_offsets(value.type)
+    return value if value.type == plain else value.cast(plain)
+
+
+def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
+    """Return the one value of an argument that is text."""
+    text = constant(name, chunk)[0].as_py()
+    if not isinstance(text, str):
+        msg = f"{name}: the {what} is {text!r}; pass it as VARCHAR"
+        raise SignatureError(msg)
+    return text
+
+
+def constant_row_type(name: str, schema: pa.ChunkedArray | None) -> str | None:
+    """Return the SQL type of rows that the argument `schema` declares; None when it is NULL or left out."""
+    declared = None if schema is None else constant(name, schema)[0].as_py()
+    return None if declared is None else row_type(name, declared)
+
+
+def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[pa.Array]:
+    """Return the arguments of a call in order, from a STRUCT of them."""
+    if given is None or given[0].as_py() is None:
+        return []
+    if not pa.types.is_struct(given.type) or given.type == ARROW_VARIANT:
+        msg = f"{signature.label}: args is a STRUCT of arguments by name, as in {{'n': 10}}, not {given.type}"
+        raise SignatureError(msg)
+    values = dict(zip([field.name for field in given.type], given.flatten(), strict=True))
+    names = [parameter.name for parameter in signature.parameters]
+    rest = [name for name in values if name not in names]
+    unknown = [] if signature.rest is not None else rest
+    positions = [names.index(name) + 1 for name in values if name in names]
+    wanted = names[: len(names) if rest else max(signature.required, *positions, 0)]
+    missing = [name for name in wanted if name not in values]
+    if unknown or missing:
+        problem = f"it has no {unknown[0]!r}" if unknown else f"args lacks {missing[0]!r}"
+        msg = f"{signature.label}: the function takes ({', '.join(names)}); {problem}"
+        raise SignatureError(msg)
+    return [values[name] for name in wanted + rest]

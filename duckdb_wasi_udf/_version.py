@@ -1,0 +1,3 @@
+"""The version, which the wheel's metadata is made from."""
+
+__version__ = "0.1.0"

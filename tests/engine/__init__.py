@@ -1,0 +1,1 @@
+"""Tests of `_engine`: the artifact, machine code, raw calls and clocks."""

@@ -1,0 +1,1 @@
+"""Tests of `_functions`: signatures, shipped callables, scalar and aggregate functions."""

@@ -1,0 +1,1 @@
+"""Tests of the guest's build in wasm/."""

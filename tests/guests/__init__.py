@@ -1,0 +1,1 @@
+"""Tests of `_guests`: instances, pools, limits, packages, isolation and cancellation."""

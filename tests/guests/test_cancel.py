@@ -1,0 +1,223 @@
+"""Stopping guests that run: `Sandbox.cancel`, Ctrl-C, and what `interrupt` of a connection does."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+import duckdb_wasi_udf as wasi_udf
+from duckdb_wasi_udf import Cancelled, ResourceLimits
+from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._process.interrupts import InterruptWatch
+from duckdb_wasi_udf._process.state import ticker
+from tests.support import guests
+
+ENDLESS = "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
+LIMITS = ResourceLimits(timeout_seconds=60)
+
+
+def once_running(sandbox, action):
+    """A thread that acts when a guest of the sandbox has begun to run."""
+
+    def act():
+        while sandbox._domain.clock not in ticker._running:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        action()
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100_000])
+def test_cancel_stops_running_queries_and_the_next_one_works(con, rows):
+    with wasi_udf.Sandbox(limits=LIMITS).install(con) as sandbox:
+        started = time.monotonic()
+        thread = once_running(sandbox, sandbox.cancel)
+        with pytest.raises(duckdb.Error):
+            con.execute(f"SELECT count(py_udf($1, i)) FROM range({rows}) r(i)", [ENDLESS]).fetchall()
+        thread.join()
+        assert time.monotonic() - started < LIMITS.timeout_seconds / 2
+        assert isinstance(sandbox.last_error, Cancelled)
+        assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+
+
+def test_cancel_stops_code_that_is_being_loaded():
+    with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
+        thread = once_running(sandbox, sandbox.cancel)
+        with pytest.raises(Cancelled, match="f: stopped by Sandbox.cancel"):
+            guests.start_in(sandbox, Definition.from_source("while True: pass\nlambda x: x", "f"))
+        thread.join()
+
+
+def test_cancel_stops_no_other_sandbox():
+    slow = Definition.from_source("def f(n):\n    for i in range(n): pass\n    return n", "f")
+    with wasi_udf.Sandbox(limits=LIMITS) as ours, wasi_udf.Sandbox(limits=LIMITS) as other:
+        instance = guests.start_in(ours, slow)
+        instance.bind([(pa.int64(), False)], pa.int64())
+        done = threading.Event()
+
+        def keep_cancelling():
+            while not done.wait(0.001):
+                other.cancel()
+
+        thread = threading.Thread(target=keep_cancelling, daemon=True)
+        thread.start()
+        try:
+            assert instance.call([pa.array([10**6])], 1)[0].to_pylist() == [10**6]
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_a_call_that_began_before_the_cancellation_never_reaches_the_guest():
+    with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
+        instance = guests.start_in(sandbox, Definition.from_source("lambda x: x", "f"))
+        instance.bind([(pa.int64(), False)], pa.int64())
+        with CallContext(sandbox._domain.clock) as context:
+            sandbox.cancel()
+            with pytest.raises(Cancelled):
+                instance._instance.call(context, [pa.array([1])], 1)
+
+
+def test_interrupting_the_connection_takes_effect_between_batches(con):
+    con.execute("SET threads = 2")
+    with wasi_udf.Sandbox(limits=LIMITS).install(con) as sandbox:
+        thread = once_running(sandbox, con.interrupt)
+        query = (
+            "SELECT count(py_udf_bigint('def f(x):\n  for _ in range(50): pass\n  return x', i)) FROM range($1) r(i)"
+        )
+        with pytest.raises(duckdb.InterruptException):
+            con.execute(query, [10**8]).fetchall()
+        thread.join()
+        assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+
+
+# Rounds, because DuckDB decides which thread runs the guest: the main one, or another while the main one waits.
+CTRL_C = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+import duckdb, duckdb_wasi_udf as wasi_udf
+from tests.guests.test_cancel import ENDLESS, LIMITS, once_running
+
+con = duckdb.connect()
+con.execute("SET threads = 4")
+sandbox = wasi_udf.Sandbox(limits=LIMITS).install(con)
+own_thread = sys.argv[1] == "on a thread"
+rounds = []
+finished = threading.Event()
+
+def query():
+    try:
+        con.execute(f"SELECT count(py_udf_bigint($1, i)) FROM range(10) r(i)", [ENDLESS]).fetchall()
+    except duckdb.Error as error:
+        assert "KeyboardInterrupt" in str(error) or "Cancelled" in str(error), error
+    except RuntimeError as error:
+        assert type(error) is RuntimeError, error  # DuckDB noticed it first
+    finally:
+        finished.set()
+
+for _ in range(5):
+    started = time.monotonic()
+    killer = once_running(sandbox, lambda: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        if own_thread:
+            finished.clear()
+            threading.Thread(target=query).start()
+            while not finished.is_set():
+                try:
+                    finished.wait()
+                except KeyboardInterrupt:
+                    pass
+        else:
+            query()
+        killer.join()
+        time.sleep(0)
+    except KeyboardInterrupt:
+        pass
+    while killer.is_alive():
+        try:
+            killer.join()
+        except KeyboardInterrupt:
+            pass
+    rounds.append(time.monotonic() - started < LIMITS.timeout_seconds / 2)
+    assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print(rounds)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process can't send itself a Ctrl-C there")
+@pytest.mark.parametrize("where", ["on the main thread", "on a thread"])
+def test_ctrl_c_stops_guests_on_whichever_thread_they_run(where):
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C, where], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.stdout, done.returncode) == (f"{[True] * 5}\n", 0), done.stderr
+
+
+def test_a_signal_is_noticed_once_and_only_the_interrupt_counts():
+    watch = InterruptWatch()
+    signal.set_wakeup_fd(-1)
+    watch.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        assert not watch.arrived()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert watch.arrived()
+        assert not watch.arrived()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        watch.close()
+        ticker.interrupts.start()
+
+
+def test_a_thread_that_looks_while_listening_begins_is_not_made_to_wait(monkeypatch):
+    """The ticker's once waited in a socket that was still being prepared, and no deadline passed any more."""
+    watch = InterruptWatch()
+
+    class End(socket.socket):
+        def settimeout(self, seconds):
+            watch.arrived()
+            super().settimeout(seconds)
+
+        def setblocking(self, flag):
+            watch.arrived()
+            super().setblocking(flag)
+
+        def recv(self, size):
+            assert not self.getblocking()
+            return super().recv(size)
+
+    pair = [End(fileno=end.detach()) for end in socket.socketpair()]
+    monkeypatch.setattr(socket, "socketpair", lambda: pair)
+    signal.set_wakeup_fd(-1)
+    try:
+        watch.start()
+        assert not watch.arrived()
+    finally:
+        watch.close()
+        ticker.interrupts.start()
+
+
+def test_somebody_elses_wakeup_descriptor_is_left_alone():
+    other, watch = InterruptWatch(), InterruptWatch()
+    signal.set_wakeup_fd(-1)
+    other.start()
+    try:
+        watch.start()
+        current = signal.set_wakeup_fd(-1)
+        assert current == other._sockets[1].fileno()
+    finally:
+        watch.close()
+        other.close()
+        ticker.interrupts.start()

@@ -1,0 +1,1 @@
+"""Tests of `_host_functions`: what guests call of the host."""

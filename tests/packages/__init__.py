@@ -1,0 +1,1 @@
+"""Tests of `_packages`: collecting pure-Python packages."""

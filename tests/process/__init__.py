@@ -1,0 +1,1 @@
+"""Tests of `_process`: stacks, threads, processes and cache files."""

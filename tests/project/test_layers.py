@@ -1,0 +1,136 @@
+"""The folders of CONTRIBUTING.md: imports point down only."""
+
+import ast
+import importlib
+import threading
+import weakref
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+import duckdb_wasi_udf
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "duckdb_wasi_udf"
+
+# A module imports from its own folder and from those after it. What is no folder is a module beside the folders.
+ORDER = [
+    "__main__",
+    "_doctor",
+    "__init__",
+    "_sql",
+    "_functions",
+    "_guests",
+    "_host_functions",
+    "_engine",
+    "_packages",
+    "_arrow",
+    "_process",
+    "_shared",
+    "_text",
+    "_limits",
+    "_abi",
+    "_errors",
+    "_version",
+]
+MODULES = {
+    str(path.relative_to(PACKAGE).with_suffix("")).replace("\\", "/"): path for path in sorted(PACKAGE.rglob("*.py"))
+}
+READY_MADE = sorted((ROOT / "hostfuncs").rglob("*.py"))
+MOST_LINES = 400
+
+
+def folder(module):
+    return module.partition("/")[0]
+
+
+def imported_modules(path):
+    """The modules of the package that a file imports, as paths below it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "duckdb_wasi_udf":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}".removeprefix("duckdb_wasi_udf.").replace(".", "/")
+                yield name if name in MODULES else name.rpartition("/")[0] or name
+
+
+def test_every_module_has_a_place():
+    assert {folder(module) for module in MODULES} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    for imported in imported_modules(MODULES[module]):
+        assert ORDER.index(folder(imported)) >= ORDER.index(folder(module)), f"{module} imports {imported}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    below = {module: set(imported_modules(path)) & set(MODULES) - {module} for module, path in MODULES.items()}
+    while below:
+        leaves = {module for module, imported in below.items() if not imported & set(below)}
+        assert leaves, f"a circle among {sorted(below)}"
+        below = {module: imported for module, imported in below.items() if module not in leaves}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"_engine/raw_instance"}))
+def test_only_one_module_touches_wasmtimes_private_bindings(module):
+    text = MODULES[module].read_text()
+    assert "_bindings" not in text
+    assert "_ffi" not in text
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if folder(module) in ORDER[ORDER.index("_sql") + 1 :]])
+def test_only_the_sql_folder_knows_duckdb(module):
+    tree = ast.parse(MODULES[module].read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not any(str(name).partition(".")[0] == "duckdb" for name in imported)
+
+
+# Of what is mutable: what a module has of it lives as long as the process.
+MUTABLE = (list, dict, set, bytearray, deque, weakref.WeakSet, weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
+MUTABLE += (type(threading.Lock()), type(threading.RLock()), threading.local, threading.Event, threading.Condition)
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"_process/state", "__main__"}))
+def test_what_lives_as_long_as_the_process_is_in_one_module(module):
+    """Names in capitals are constants, and `functools.cache` remembers what a function returns anyway."""
+    path = MODULES[module]
+    assigned = {
+        target.id
+        for node in ast.parse(path.read_text()).body
+        for target in (node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)])
+        if isinstance(target, ast.Name) and not target.id.isupper() and not target.id.startswith("__")
+    }
+    name = f"duckdb_wasi_udf/{module}".removesuffix("/__init__").replace("/", ".")
+    imported = importlib.import_module(name)
+    assert not [name for name in assigned if isinstance(vars(imported).get(name), MUTABLE)]
+    assert "register_at_fork" not in path.read_text()
+
+
+def test_a_folder_says_what_it_holds_and_nothing_else():
+    for path in PACKAGE.glob("*/__init__.py"):
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), path
+        assert len(tree.body) == 1, path
+
+
+def test_the_map_of_the_code_has_every_folder():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    mapped = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `_") and "/`" in line]
+    assert [name.rstrip("/") for name in mapped] == [name for name in ORDER if (PACKAGE / name).is_dir()]
+
+
+def test_modules_stay_readable():
+    for path in [*MODULES.values(), *READY_MADE]:
+        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+
+
+@pytest.mark.parametrize("path", READY_MADE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_ready_made_host_functions_import_the_public_api_only(path):
+    assert set(imported_modules(path)) <= set(duckdb_wasi_udf.__all__)
+    assert "import duckdb_wasi_udf" not in path.read_text()
+
+
+def test_nothing_in_the_package_imports_the_ready_made_host_functions():
+    assert not any("hostfuncs" in path.read_text() for path in MODULES.values())

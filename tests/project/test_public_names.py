@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import duckdb_wasi_udf
+
+API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
+
+
+def test_public_names_are_sorted_and_exist():
+    assert sorted(duckdb_wasi_udf.__all__) == duckdb_wasi_udf.__all__
+    assert all(hasattr(duckdb_wasi_udf, name) for name in duckdb_wasi_udf.__all__)
+
+
+def test_the_api_page_documents_every_public_name_and_no_other():
+    documented = [line.split("`")[1] for line in API.read_text().splitlines() if line.startswith("### `")]
+    assert sorted(documented) == duckdb_wasi_udf.__all__
+
+
+def test_public_names_have_docstrings():
+    for name in duckdb_wasi_udf.__all__:
+        assert getattr(duckdb_wasi_udf, name).__doc__, name

@@ -1,0 +1,1 @@
+"""Tests of `_shared`: annotations and columns, on both sides of the sandbox."""

@@ -1,0 +1,1 @@
+"""Tests of `_sql`: what queries and connections see."""

@@ -1,0 +1,1 @@
+"""Guests, servers and installed distributions for tests."""

@@ -1,0 +1,1 @@
+"""What wraps a function that is called for groups or returns rows."""

@@ -1,0 +1,21 @@
+"""The Python half of the guest: turns a definition into a function, and an exception into text.
+
+It is imported once, while the snapshot is made, together with the modules that functions use most. They are part of
+every instance from its first instruction.
+"""
+
+# For the snapshot alone.
+import _udf_functions.aggregate
+import _udf_functions.map
+import _udf_functions.table  # noqa: F401
+import _udf_packages  # noqa: F401
+
+from _udf_guest import preloaded  # noqa: F401
+from _udf_guest.definition import define
+from _udf_guest.explanation import explain
+from _udf_guest.row_driver import driver
+from _udf_guest.warm_up import warm_up
+
+__all__ = ["define", "driver", "explain"]
+
+warm_up()

@@ -1,0 +1,73 @@
+"""Descriptions: what the host has to know of a function to bind its types."""
+
+import inspect
+
+from duckdb_wasi_udf._shared import annotations as _annotations
+
+# Bounds of a function's description.
+NAME_CHARACTERS = 200
+_ANNOTATION_CHARACTERS = 200
+
+
+def describe(function, namespace, *, by_batch, table):
+    """Describe a function for the host.
+
+    Args:
+        function: The function.
+        namespace: The globals of its code.
+        by_batch: It takes columns, whatever its annotations say.
+        table: It returns rows. "returns" then describes one of them.
+
+    Returns:
+        ({"name", "by_batch", "parameters", "returns"}, converters). A parameter is {"name", "kind", "required"} with
+        the keys of `_meaning`; "parameters" is None if the function can't be inspected. "returns" has the keys of
+        `_meaning` for the result. There is a converter for each positional parameter, None for most. `define` adds
+        "schema".
+    """
+    name = str(getattr(function, "__name__", type(function).__name__))[:NAME_CHARACTERS]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # builtins such as str.upper may have none
+        returns = _meaning(inspect.Signature.empty, namespace)[0]
+        return {"name": name, "by_batch": by_batch, "parameters": None, "returns": returns}, []
+    namespace = getattr(inspect.unwrap(function), "__globals__", namespace)
+    parameters, converters = [], []
+    found = [_meaning(parameter.annotation, namespace) for parameter in signature.parameters.values()]
+    columns = {meaning["column"] for meaning, _ in found if meaning["annotation"] is not None}
+    if columns == {True, False}:
+        raise TypeError("some parameters are annotated with Column and others not; a function takes columns or values")
+    by_batch = by_batch or columns == {True}
+    if by_batch and table:
+        raise TypeError(
+            "a table function is called once, with values; give its parameters other annotations than Column"
+        )
+    for parameter, (meaning, convert) in zip(signature.parameters.values(), found, strict=True):
+        required = parameter.default is parameter.empty
+        parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            converters.append(None if by_batch else convert)
+    read = _annotations.read
+    if by_batch or table:
+        read = _annotations.read_batch if by_batch else _annotations.read_rows
+    returns = _meaning(signature.return_annotation, namespace, read)[0]
+    return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
+
+
+def _meaning(annotation, namespace, read=_annotations.read):
+    """Read an annotation.
+
+    Returns:
+        ({"annotation": its text, "problem": why it has no meaning, and "sql", "none", "json", "column": see Meaning},
+        converter).
+    """
+    nothing = {"sql": None, "none": False, "json": False, "column": False}
+    if annotation is inspect.Signature.empty:
+        return {"annotation": None, "problem": None} | nothing, None
+    text = annotation if isinstance(annotation, str) else str(getattr(annotation, "__name__", annotation))
+    described = {"annotation": text[:_ANNOTATION_CHARACTERS], "problem": None}
+    try:
+        meaning = read(annotation, namespace)
+    except (_annotations.UnsupportedAnnotationError, RecursionError, TypeError) as error:
+        return described | nothing | {"problem": str(error)[:_ANNOTATION_CHARACTERS]}, None
+    said = {"sql": meaning.sql, "none": meaning.none, "json": meaning.json, "column": meaning.column}
+    return described | said, meaning.convert

@@ -1,0 +1,45 @@
+"""Modules of the standard library that are part of the snapshot because functions use them.
+
+Not `random`, nor what imports it: its state would be the same in every instance.
+"""
+
+import _strptime
+import bisect
+import builtins
+import calendar
+import collections
+import copy
+import csv
+import dataclasses
+import datetime  # noqa: ICN001 - under this name
+import decimal
+import difflib
+import enum
+import fractions
+import functools
+import hashlib
+import heapq
+import html
+import io
+import itertools
+import math
+import operator
+import re
+import string
+import struct
+import time
+import typing
+import unicodedata
+import urllib.parse
+import uuid
+import zoneinfo
+
+
+def _help(thing):
+    """Print what pydoc says of a thing. Without `site` there is no `help`, and pydoc's own wants a terminal."""
+    import pydoc
+
+    print(pydoc.render_doc(thing, "Help on %s", renderer=pydoc.plaintext))
+
+
+builtins.help = _help

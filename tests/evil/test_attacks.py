@@ -159,7 +159,8 @@ def strike_an_instance(attack):
     if instance is not None:
         assert instance.broken == (error is not None and not isinstance(error, GuestError))
     if attack.moment is not Moment.LOAD:
-        if not instance.broken and attack.end is not ANYTHING:
+        # On a busy machine, loading may already take longer than a near deadline allows.
+        if instance is not None and not instance.broken and attack.end is not ANYTHING:
             assert harmless(attack, instance)
         assert harmless(attack, start(attack.source, attack))
     assert call(guests.start("lambda x: x + 1", pa.int64()), 41) == [42]

@@ -62,6 +62,12 @@ def unpack(archive: Path, source: Source, place: Place, directory: Path) -> None
         raise MismatchError(msg)
 
 
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def files_sha256(hashes: dict[str, str]) -> str:
     """Hash the names and contents of files.
 

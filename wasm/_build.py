@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from wasm import _config, _cpython, _fetch, _library, _link, _reactor, _sbom, _snapshot, _steps, _toolchain
+from wasm._archive import file_sha256
 from wasm._config import HERE, PACKAGE
 from wasm._steps import StepError
 
@@ -49,7 +51,7 @@ def build(*, debug: bool = False) -> Path:
         manifest = (made / MANIFEST).read_bytes()
         if (target / MANIFEST).exists() and (target / MANIFEST).read_bytes() == manifest:
             return target
-        if _sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
+        if file_sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
             _steps.say(f"guest: {made} is damaged; making it again")
             shutil.rmtree(made)
             made = _Build(workspace, debug=debug).artifact()
@@ -69,13 +71,13 @@ def verify() -> str:
         StepError: They differ, or a step failed.
         SnapshotError: The interpreter didn't start.
     """
-    first = _sha256(build() / MODULE)
+    first = file_sha256(build() / MODULE)
     workspace = Path(tempfile.mkdtemp(prefix="guest-verify-"))
     (workspace / "sources").mkdir()
     for archive in (_config.workspace() / "sources").glob("*"):  # spares downloads; their hashes are checked again
         if archive.is_file():
             shutil.copyfile(archive, workspace / "sources" / archive.name)
-    second = _sha256(_Build(workspace, ask=True).artifact() / MODULE)
+    second = file_sha256(_Build(workspace, ask=True).artifact() / MODULE)
     if first != second:
         msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {workspace} {second}"
         raise StepError(msg)
@@ -99,10 +101,11 @@ def record_answers() -> Path:
 
 
 def requirements() -> list[str]:
-    """Return the packages a build takes beyond those the cache takes; none when the artifact is in the cache."""
+    """Return the packages that a build needs, the extra `guest`; none if the artifact is in the cache."""
     if _Build(_config.workspace()).cached():
         return []
-    return ["cyclonedx-python-lib>=11", "pip", "rich>=14", f"ziglang=={_config.load().ziglang}"]
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return list(project["optional-dependencies"]["guest"])
 
 
 @contextlib.contextmanager
@@ -254,11 +257,6 @@ class _Build:
         }
         (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         _steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _abi_version() -> int:

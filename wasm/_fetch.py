@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -114,7 +113,7 @@ def _from_place(place: Place, directory: Path) -> Path:
             archive = _pypi.fetch(place.pypi, place.sha256, place.backend, directory)
         case DebianPlace():
             archive = _debian.fetch(place.debian, place.file, place.sha256, directory)
-    found = _sha256(archive)
+    found = _archive.file_sha256(archive)
     if place.sha256 not in {None, found}:
         msg = f"another archive is there: its sha256 is {found}, pinned is {place.sha256}"
         raise MismatchError(msg)
@@ -125,7 +124,7 @@ def _from_local(path: Path, variable: str, source: Source, temporary: Path) -> P
     """Unpack an archive that has the files as the archive of any of the places has them."""
     advice = f"name a tar archive of {source.name} {source.version}, or unset {variable} to have it fetched"
     try:
-        found = _sha256(path)
+        found = _archive.file_sha256(path)
     except OSError as error:
         msg = f"{variable} names {path}, which can't be read: {error.strerror}; {advice}"
         raise StepError(msg) from error
@@ -149,13 +148,8 @@ def _kept(place: Place, directory: Path) -> Path | None:
     kept = directory / place.sha256
     if not kept.exists():
         return None
-    if _sha256(kept) != place.sha256:
+    if _archive.file_sha256(kept) != place.sha256:
         say(f"guest: {kept} is damaged; it is fetched again")
         kept.unlink(missing_ok=True)
         return None
     return kept
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,11 +5,10 @@ Format: CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/). Licences are SPDX 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from wasm._archive import files_sha256
+from wasm._archive import file_sha256, files_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +75,4 @@ def sbom(config: Config, python: Path, zig: Path, module_sha256: str) -> str:
 
 def _tree_sha256(directory: Path) -> str:
     files = (path for path in directory.rglob("*") if path.is_file())
-    return files_sha256(
-        {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    )
+    return files_sha256({path.relative_to(directory).as_posix(): file_sha256(path) for path in files})

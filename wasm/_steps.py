@@ -63,9 +63,8 @@ class Log:
             StepError: It failed; the message ends with the log's last lines.
         """
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | (env or {})
-        tail: collections.deque[str] = collections.deque(
-            maxlen=_LOG_LINES_SHOWN
-        )  # the log may have others' lines between
+        # Lines of this command: the log may have those of others between them.
+        tail: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_SHOWN)
         with self.path.open("a", encoding="utf-8", buffering=1) as file:
             file.write(f"\n$ {' '.join(map(str, command))}\n")
             try:

@@ -37,7 +37,7 @@ class CallContext:
 
     def __enter__(self) -> Self:
         state.ticker.enter(self.clock)
-        self.stops = self.clock.stops
+        self.stops = self.clock.settled_stops()
         return self
 
     def __exit__(

@@ -59,7 +59,14 @@ class Clock:
             for _ in range(_MAX_TICKS + 2):
                 self._engine.increment_epoch()
 
-    def stopped_since(self, stops: int) -> bool:
-        """Return whether `stop` was called since its count was `stops`; waits for a call that is under way."""
+    def settled_stops(self) -> int:
+        """Return the number of stops; waits for one that is under way.
+
+        Whose deadlines are set after this is not stopped by what was stopped before.
+        """
         with self._stopping:
-            return self.stops != stops
+            return self.stops
+
+    def stopped_since(self, stops: int) -> bool:
+        """Return whether `stop` was called since its count was `stops`; waits for one that is under way."""
+        return self.settled_stops() != stops

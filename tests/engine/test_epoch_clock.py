@@ -83,3 +83,33 @@ def test_stops_are_counted():
     assert not clock.stopped_since(stops)
     clock.stop()
     assert clock.stopped_since(stops)
+
+
+def test_a_call_that_comes_in_during_a_stop_is_either_left_alone_or_stopped_and_knows_it():
+    class Engine(CountingEngine):
+        """Lets a call come in as soon as a stop has passed the first deadlines."""
+
+        def increment_epoch(self):
+            super().increment_epoch()
+            if self.epochs == 1:
+                call.start()
+                call.join(timeout=0.2)  # it may wait for the end of the stop
+
+    engine = Engine()
+    clock = Clock(engine, 20)
+    seen = []
+
+    def come_in():
+        context = CallContext(clock)
+        with context:
+            deadline = engine.epochs + clock.ticks(20)
+            stopping.join()
+            seen.append((engine.epochs >= deadline, context.stopped))
+
+    call = threading.Thread(target=come_in)
+    stopping = threading.Thread(target=clock.stop)
+    stopping.start()
+    stopping.join()
+    call.join()
+    [(passed, stopped)] = seen
+    assert passed == stopped

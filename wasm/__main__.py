@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from wasm import _build, _config, _fetch
-from wasm._reactor import SnapshotError
-from wasm._steps import StepError
+from wasm.build import config, fetch, pipeline
+from wasm.build.reactor import SnapshotError
+from wasm.build.steps import StepError
 
 _COMMANDS = {
     "build": "make the guest, or take it from the cache, and put it into the package",
@@ -44,24 +44,24 @@ def main() -> int:
     try:
         match options.command:
             case "build":
-                print(_build.build())
+                print(pipeline.build())
             case "debug":
-                print(_build.build(debug=True))
+                print(pipeline.build(debug=True))
             case "verify":
-                print(f"guest: two builds agree, sha256 {_build.verify()}")
+                print(f"guest: two builds agree, sha256 {pipeline.verify()}")
             case "run":
-                from wasm import _run  # noqa: PLC0415 - the package's libraries, which a build does without
+                from wasm.build import run  # noqa: PLC0415 - the package's libraries, which a build does without
 
-                artifact = _build.build(debug=options.debug)
-                return _run.run(options.file, options.arguments, artifact, table=options.table)
+                artifact = pipeline.build(debug=options.debug)
+                return run.run(options.file, options.arguments, artifact, table=options.table)
             case "answers":
-                print(_build.record_answers())
+                print(pipeline.record_answers())
             case "check-sources":
                 return _check_sources()
             case _:
-                shutil.rmtree(_config.workspace(), ignore_errors=True)
-                shutil.rmtree(_build.ARTIFACT, ignore_errors=True)
-                shutil.rmtree(_build.DEBUG_ARTIFACT, ignore_errors=True)
+                shutil.rmtree(config.workspace(), ignore_errors=True)
+                shutil.rmtree(pipeline.ARTIFACT, ignore_errors=True)
+                shutil.rmtree(pipeline.DEBUG_ARTIFACT, ignore_errors=True)
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1
@@ -73,9 +73,9 @@ def main() -> int:
 
 def _check_sources() -> int:
     failures = 0
-    for source in _config.load().sources.values():
+    for source in config.load().sources.values():
         for place in source.places:
-            failure = _fetch.check(source, place)
+            failure = fetch.check(source, place)
             failures += failure is not None
             print(f"{source.name} {source.version}, {place.name}: {failure or 'ok'}", flush=True)
     return 1 if failures else 0

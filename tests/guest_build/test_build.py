@@ -16,15 +16,15 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasm import _build, _config, _module, _snapshot, _steps
-from wasm._reactor import Module
+from wasm.build import config, pipeline, sections, snapshot, steps
+from wasm.build.reactor import Module
 
 ROOT = Path(__file__).parents[2]
 
 
 @given(st.integers(0, 2**64))
 def test_unsigned_integers_survive_their_encoding(value):
-    reader = _module.Reader(_module.unsigned(value) + b"\xff")
+    reader = sections.Reader(sections.unsigned(value) + b"\xff")
     assert reader.unsigned() == value
     assert reader.byte() == 0xFF
 
@@ -44,25 +44,25 @@ def test_unsigned_integers_survive_their_encoding(value):
     ],
 )
 def test_signed_integers_are_encoded_as_specified(value, encoded):
-    assert _module.signed(value).hex() == encoded
+    assert sections.signed(value).hex() == encoded
 
 
 def test_a_module_is_split_and_joined_without_change():
-    module = _build.ARTIFACT.joinpath("guest.wasm").read_bytes()
-    assert _module.join(_module.split(module)) == module
+    module = pipeline.ARTIFACT.joinpath("guest.wasm").read_bytes()
+    assert sections.join(sections.split(module)) == module
     with pytest.raises(ValueError, match="not a WebAssembly"):
-        _module.split(b"\x7fELF")
+        sections.split(b"\x7fELF")
 
 
 def test_a_build_with_nothing_changed_does_nothing():
-    manifest = _build.ARTIFACT / "MANIFEST.json"
+    manifest = pipeline.ARTIFACT / "MANIFEST.json"
     before = manifest.stat().st_mtime_ns
     done = subprocess.run(
         [sys.executable, "-m", "wasm", "build"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stderr == ""
     assert manifest.stat().st_mtime_ns == before
-    assert _build.requirements() == []
+    assert pipeline.requirements() == []
 
 
 @pytest.mark.skipif(
@@ -71,19 +71,19 @@ def test_a_build_with_nothing_changed_does_nothing():
 )
 def test_the_guest_has_the_bytes_that_the_documents_name():
     """After a change of the guest: put the sha256 that this shows into docs/explanation/security.md."""
-    module = _build.ARTIFACT / "guest.wasm"
+    module = pipeline.ARTIFACT / "guest.wasm"
     page = (ROOT / "docs" / "explanation" / "security.md").read_text()
     (named,) = re.findall(r"^    ([0-9a-f]{64})$", page, re.MULTILINE)
     assert hashlib.sha256(module.read_bytes()).hexdigest() == named
 
 
 def test_a_damaged_artifact_in_the_package_is_put_right(tmp_path, monkeypatch):
-    monkeypatch.setattr(_build, "ARTIFACT", tmp_path / "_artifact")
-    _build.build()
+    monkeypatch.setattr(pipeline, "ARTIFACT", tmp_path / "_artifact")
+    pipeline.build()
     whole = (tmp_path / "_artifact" / "guest.wasm").read_bytes()
     (tmp_path / "_artifact" / "MANIFEST.json").unlink()
     (tmp_path / "_artifact" / "guest.wasm").write_bytes(b"half a copy")
-    _build.build()
+    pipeline.build()
     assert (tmp_path / "_artifact" / "guest.wasm").read_bytes() == whole
     assert hashlib.sha256(whole).hexdigest() in (tmp_path / "_artifact" / "MANIFEST.json").read_text()
 
@@ -93,7 +93,7 @@ def step(tmp_path):
     """Run a step in the same directory each time."""
 
     def run(action, name="try"):
-        return _steps.step(name, tmp_path / "try-1", action, tmp_path / "logs", _steps.Progress([name]))
+        return steps.step(name, tmp_path / "try-1", action, tmp_path / "logs", steps.Progress([name]))
 
     return run
 
@@ -112,22 +112,22 @@ def test_a_damaged_artifact_in_the_cache_is_made_again(tmp_path, monkeypatch):
                 (made / "MANIFEST.json").write_text(json.dumps({"guest_sha256": hashlib.sha256(b"whole").hexdigest()}))
             return made
 
-    monkeypatch.setattr(_config, "workspace", lambda: tmp_path / "guest")
-    monkeypatch.setattr(_build, "ARTIFACT", tmp_path / "_artifact")
-    monkeypatch.setattr(_build, "_Build", Build)
+    monkeypatch.setattr(config, "workspace", lambda: tmp_path / "guest")
+    monkeypatch.setattr(pipeline, "ARTIFACT", tmp_path / "_artifact")
+    monkeypatch.setattr(pipeline, "_Build", Build)
     (tmp_path / "guest").mkdir()
     Build(None).artifact().joinpath("guest.wasm").write_bytes(b"who")
-    assert (_build.build() / "guest.wasm").read_bytes() == b"whole"
+    assert (pipeline.build() / "guest.wasm").read_bytes() == b"whole"
 
 
 def test_a_second_build_waits_for_the_first_and_says_so(tmp_path, capsys):
     order = []
 
     def second():
-        with _build._alone(tmp_path):
+        with pipeline._alone(tmp_path):
             order.append("second")
 
-    with _build._alone(tmp_path):
+    with pipeline._alone(tmp_path):
         thread = threading.Thread(target=second)
         thread.start()
         while "another build works in" not in (printed := capsys.readouterr().err):
@@ -161,9 +161,9 @@ def test_an_interrupted_step_starts_clean(step):
 
 
 def test_each_step_says_how_long_it_took_and_what_is_left(step, tmp_path, capsys):
-    progress = _steps.Progress(["first", "then"])
+    progress = steps.Progress(["first", "then"])
     for name in ("first", "then"):
-        _steps.step(name, tmp_path / name, lambda to, log: None, tmp_path / "logs", progress)
+        steps.step(name, tmp_path / name, lambda to, log: None, tmp_path / "logs", progress)
     first, first_done, then, then_done = capsys.readouterr().err.splitlines()
     assert first == f"guest: first ... (log: {tmp_path / 'logs' / 'first.log'})"
     assert first_done == "guest: first took 0 s, 0 s in all; to do: then"
@@ -175,30 +175,30 @@ def test_a_full_disk_is_named_with_what_to_do(step, tmp_path):
     def fill(to, log):
         raise OSError(errno.ENOSPC, "no room", str(to / "file"))
 
-    with pytest.raises(_steps.StepError, match=f"disk that holds {tmp_path} is full; .* DUCKDB_WASI_UDF_CACHE"):
+    with pytest.raises(steps.StepError, match=f"disk that holds {tmp_path} is full; .* DUCKDB_WASI_UDF_CACHE"):
         step(fill)
 
 
 def test_a_command_that_fails_on_a_full_disk_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(_steps.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
-    with pytest.raises(_steps.StepError, match="is full"):
-        _steps.Log(tmp_path / "step.log").run(sys.executable, "-c", "raise SystemExit(1)", cwd=tmp_path)
+    monkeypatch.setattr(steps.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(steps.StepError, match="is full"):
+        steps.Log(tmp_path / "step.log").run(sys.executable, "-c", "raise SystemExit(1)", cwd=tmp_path)
 
 
 def test_a_program_that_is_missing_is_named(tmp_path):
-    with pytest.raises(_steps.StepError, match="needs the program 'no-such-program', which isn't on PATH"):
-        _steps.Log(tmp_path / "step.log").run("no-such-program", cwd=tmp_path)
+    with pytest.raises(steps.StepError, match="needs the program 'no-such-program', which isn't on PATH"):
+        steps.Log(tmp_path / "step.log").run("no-such-program", cwd=tmp_path)
 
 
 def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path):
-    log = _steps.Log(tmp_path / "step.log")
-    with pytest.raises(_steps.StepError, match=r"failed with status 3; the end of .*step.log:\n(.*\n)*the reason"):
+    log = steps.Log(tmp_path / "step.log")
+    with pytest.raises(steps.StepError, match=r"failed with status 3; the end of .*step.log:\n(.*\n)*the reason"):
         log.run(sys.executable, "-c", "import sys; print('the reason'); sys.exit(3)", cwd=tmp_path)
 
 
 def test_a_build_does_not_see_the_callers_flags(tmp_path, monkeypatch):
     monkeypatch.setenv("CFLAGS", "-mine")
-    log = _steps.Log(tmp_path / "step.log")
+    log = steps.Log(tmp_path / "step.log")
     log.run(sys.executable, "-c", "import os; print(os.environ.get('CFLAGS'))", cwd=tmp_path)
     assert log.path.read_text().splitlines()[-1] == "None"
 
@@ -206,15 +206,15 @@ def test_a_build_does_not_see_the_callers_flags(tmp_path, monkeypatch):
 def test_a_key_changes_with_every_input(tmp_path):
     file = tmp_path / "file"
     file.write_text("a")
-    first = _steps.key(["x"], file)
-    assert _steps.key(["x"], file) == first
-    assert _steps.key(["y"], file) != first
+    first = steps.key(["x"], file)
+    assert steps.key(["x"], file) == first
+    assert steps.key(["y"], file) != first
     file.write_text("b")
-    assert _steps.key(["x"], file) != first
+    assert steps.key(["x"], file) != first
 
 
 def test_the_pins_agree():
-    assert f"ziglang=={_config.load().ziglang}" in (ROOT / "pyproject.toml").read_text()
+    assert f"ziglang=={config.load().ziglang}" in (ROOT / "pyproject.toml").read_text()
 
 
 # ---- debugging the guest -------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
           (func $freeze (export "udf_frozen_module") (param i32 i32 i32) (result i32) (i32.const 0))
           (func $start (export "udf_prepare") (param i32 i32) (result i32) (i32.const 0)))
     """)
-    taken = _snapshot.take(Module(bytes(linked)), b"zip", {"importer": b"code"}, debug=debug)
-    assert any(section.id == _module.SectionId.CUSTOM for section in _module.split(taken)) is debug
+    taken = snapshot.take(Module(bytes(linked)), b"zip", {"importer": b"code"}, debug=debug)
+    assert any(section.id == sections.SectionId.CUSTOM for section in sections.split(taken)) is debug
     assert (b"freeze" in taken) is debug
     wasmtime.Module(wasmtime.Engine(), taken)  # it is valid

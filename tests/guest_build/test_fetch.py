@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from wasm import _archive, _config, _debian, _download, _fetch, _places, _steps
 from wasm.__main__ import main
+from wasm.build import archive, config, debian, download, fetch, places, steps
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,7 @@ def no_settings(monkeypatch):
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name.startswith("DUCKDB_WASI_UDF_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(_download, "network", _download.Network())
+    monkeypatch.setattr(download, "network", download.Network())
 
 
 def tar(files, *, top="thing-1", form="w:gz", mode=0o644, mtime=0):
@@ -118,7 +118,7 @@ def sha256(data):
 def pinned(*places, files=FILES, named=("LICENCE", "configure", "src")):
     """A source with `files`, whose hash is written down as sha256sum would do it."""
     listing = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files))
-    return _config.Source(
+    return config.Source(
         name="thing",
         version="1",
         licence="LICENCE",
@@ -132,14 +132,14 @@ def pinned(*places, files=FILES, named=("LICENCE", "configure", "src")):
 def at(web, path, data, **fields):
     """A place that has an archive."""
     web.pages[path] = data
-    return _config.UrlPlace(url=web.url(path), **{"sha256": sha256(data)} | fields)
+    return config.UrlPlace(url=web.url(path), **{"sha256": sha256(data)} | fields)
 
 
 def nobody():
     """A place where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    return _config.UrlPlace(url=f"http://127.0.0.1:{port}/thing.tar", sha256="0" * 64)
+    return config.UrlPlace(url=f"http://127.0.0.1:{port}/thing.tar", sha256="0" * 64)
 
 
 def seen(directory):
@@ -152,14 +152,14 @@ def seen(directory):
 
 
 def failure(source, directory):
-    with pytest.raises(_steps.StepError) as raised:
-        _fetch.fetch(source, directory)
+    with pytest.raises(steps.StepError) as raised:
+        fetch.fetch(source, directory)
     return str(raised.value)
 
 
 def test_a_source_has_the_files_that_are_pinned_and_no_others(web, tmp_path, capsys):
     source = pinned(at(web, "/thing.tar.gz", tar(FILES | UNUSED)))
-    fetched = _fetch.fetch(source, tmp_path)
+    fetched = fetch.fetch(source, tmp_path)
     assert {name: data for name, (data, _, _) in seen(fetched).items()} == FILES
     assert {name: oct(mode) for name, (_, mode, _) in seen(fetched).items() if mode != 0o644} == {"configure": "0o755"}
     assert capsys.readouterr().err == f"guest: fetched thing 1 from {web.url('/thing.tar.gz')}\n"
@@ -172,7 +172,7 @@ def test_the_hash_is_the_one_that_a_shell_computes(tmp_path):
     tool = "sha256sum" if shutil.which("sha256sum") else "shasum -a 256"
     command = f"{tool} $(find . -type f | sed 's,^./,,' | LC_ALL=C sort) | {tool}"
     printed = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert printed.split()[0] == _archive.files_sha256({name: sha256(data) for name, data in FILES.items()})
+    assert printed.split()[0] == archive.files_sha256({name: sha256(data) for name, data in FILES.items()})
 
 
 def test_every_place_gives_the_same_directory(web, tmp_path):
@@ -188,40 +188,40 @@ def test_every_place_gives_the_same_directory(web, tmp_path):
             moved={"LICENSES/thing.txt": "LICENCE"},
         ),
     ]
-    found = [seen(_fetch.fetch(pinned(place), tmp_path / place.url[-1])) for place in archives]
+    found = [seen(fetch.fetch(pinned(place), tmp_path / place.url[-1])) for place in archives]
     assert found[0] == found[1] == found[2]
 
 
 def test_places_are_tried_in_order_until_one_has_it(web, tmp_path, capsys):
-    missing = _config.UrlPlace(url=web.url("/missing"), sha256="0" * 64)
+    missing = config.UrlPlace(url=web.url("/missing"), sha256="0" * 64)
     third, fourth = (at(web, path, tar(FILES)) for path in ("/third", "/fourth"))
-    _fetch.fetch(pinned(nobody(), missing, third, fourth), tmp_path)
+    fetch.fetch(pinned(nobody(), missing, third, fourth), tmp_path)
     assert web.asked == ["/missing", "/third"]
     assert capsys.readouterr().err == f"guest: fetched thing 1 from {third.url}\n"
 
 
 def test_what_was_fetched_is_not_asked_for_again(web, tmp_path, capsys):
     source = pinned(at(web, "/thing.tar.gz", tar(FILES)))
-    first = _fetch.fetch(source, tmp_path)
+    first = fetch.fetch(source, tmp_path)
     capsys.readouterr()
-    assert _fetch.fetch(source, tmp_path) == first
+    assert fetch.fetch(source, tmp_path) == first
     assert web.asked == ["/thing.tar.gz"]
     assert capsys.readouterr().err == ""
 
 
 def test_a_kept_archive_serves_a_changed_list_of_files(web, tmp_path):
     place = at(web, "/thing.tar.gz", tar(FILES | UNUSED))
-    _fetch.fetch(pinned(place), tmp_path)
+    fetch.fetch(pinned(place), tmp_path)
     more = FILES | {"README": UNUSED["README"]}
     changed = pinned(nobody(), place, files=more, named=("LICENCE", "README", "configure", "src"))
-    assert set(seen(_fetch.fetch(changed, tmp_path))) == set(more)
+    assert set(seen(fetch.fetch(changed, tmp_path))) == set(more)
     assert web.asked == ["/thing.tar.gz"]
 
 
 def test_a_damaged_archive_in_the_cache_is_fetched_again(web, tmp_path, capsys):
     place = at(web, "/thing.tar.gz", tar(FILES))
     (tmp_path / place.sha256).write_bytes(web.pages["/thing.tar.gz"][:-5])
-    assert set(seen(_fetch.fetch(pinned(place), tmp_path))) == set(FILES)
+    assert set(seen(fetch.fetch(pinned(place), tmp_path))) == set(FILES)
     assert "is damaged; it is fetched again\n" in capsys.readouterr().err
     assert (tmp_path / place.sha256).read_bytes() == web.pages["/thing.tar.gz"]
 
@@ -239,8 +239,8 @@ def test_a_source_that_nobody_has_says_why_and_what_to_do(web, tmp_path, capsys)
     files = at(web, "/files", tar({"LICENCE": b"mine"}), sha256=None)
     damaged = at(web, "/damaged", tar(FILES)[:100])
     text = at(web, "/text", b"<html>Please log in", sha256=None)
-    short, missing = (_config.UrlPlace(url=web.url(path), sha256="0" * 64) for path in ("/short", "/missing"))
-    unknown = _config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
+    short, missing = (config.UrlPlace(url=web.url(path), sha256="0" * 64) for path in ("/short", "/missing"))
+    unknown = config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
     places = (nobody(), unknown, missing, short, other, files, damaged, text)
     first, *lines = failure(pinned(*places), tmp_path).splitlines()
     assert "any of its 8 places" in first
@@ -277,12 +277,12 @@ def test_links_are_not_unpacked(web, tmp_path):
         link = tarfile.TarInfo("thing-1/src/c.c")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    fetched = _fetch.fetch(pinned(at(web, "/x", packed.getvalue())), tmp_path)
+    fetched = fetch.fetch(pinned(at(web, "/x", packed.getvalue())), tmp_path)
     assert set(seen(fetched)) == set(FILES)
 
 
 def test_a_server_that_falls_silent_is_given_up(web, tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "_SILENCE_SECONDS", 0.2)
     ended = threading.Event()
 
     def stall(handler):
@@ -291,7 +291,7 @@ def test_a_server_that_falls_silent_is_given_up(web, tmp_path, monkeypatch):
 
     web.pages["/stalls"] = stall
     web.pages["/says-nothing"] = lambda handler: ended.wait(60)
-    places = [_config.UrlPlace(url=web.url(path), sha256="0" * 64) for path in ("/stalls", "/says-nothing")]
+    places = [config.UrlPlace(url=web.url(path), sha256="0" * 64) for path in ("/stalls", "/says-nothing")]
     try:
         assert failure(pinned(*places), tmp_path).count("silent for ") == 2
     finally:
@@ -299,8 +299,8 @@ def test_a_server_that_falls_silent_is_given_up(web, tmp_path, monkeypatch):
 
 
 def test_hosts_that_never_answer_cost_seconds_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "_REACH_SECONDS", 2)
-    monkeypatch.setattr(_download, "_IMPATIENT_REACH_SECONDS", 0.1)
+    monkeypatch.setattr(download, "_REACH_SECONDS", 2)
+    monkeypatch.setattr(download, "_IMPATIENT_REACH_SECONDS", 0.1)
     asked = []
     ended = threading.Event()
 
@@ -311,14 +311,14 @@ def test_hosts_that_never_answer_cost_seconds_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     hosts = ["one.test", "two.test", "three.test", "four.test"]
-    places = [_config.UrlPlace(url=f"https://{host}/x", sha256="0" * 64) for host in hosts]
+    places = [config.UrlPlace(url=f"https://{host}/x", sha256="0" * 64) for host in hosts]
     started = time.monotonic()
     try:
         for _ in range(3):
             assert failure(pinned(*places, *places), tmp_path).count("no answer from ") == 8
         assert time.monotonic() - started < 5
         assert asked == hosts
-        assert _download.network.seems_absent
+        assert download.network.seems_absent
     finally:
         ended.set()
 
@@ -331,7 +331,7 @@ def refuse(code):
 def test_a_proxy_that_refuses_is_named_without_its_password(scheme, code, web, tmp_path, monkeypatch):
     web.pages |= {"CONNECT": refuse(code), "http://nowhere.invalid/x": refuse(code)}
     monkeypatch.setenv(f"{scheme}_proxy", web.url().replace("://", "://me:secret@"))
-    place = _config.UrlPlace(url=f"{scheme}://nowhere.invalid/x", sha256="0" * 64)
+    place = config.UrlPlace(url=f"{scheme}://nowhere.invalid/x", sha256="0" * 64)
     reason = failure(pinned(place), tmp_path)
     assert f"refused through the proxy {web.url().removeprefix('http://')} (" in reason
     assert str(code) in reason
@@ -343,19 +343,19 @@ def test_a_proxy_is_asked_instead_of_the_server(web, tmp_path, monkeypatch):
     place = at(web, "http://nowhere.invalid/x", tar(FILES))
     monkeypatch.setenv("http_proxy", web.url())
     source = pinned(dataclasses.replace(place, url="http://nowhere.invalid/x"))
-    assert set(seen(_fetch.fetch(source, tmp_path))) == set(FILES)
+    assert set(seen(fetch.fetch(source, tmp_path))) == set(FILES)
 
 
 def test_a_proxy_that_is_not_there_is_the_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", nobody().url.rpartition("/")[0])
-    place = _config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
+    place = config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
     assert "the proxy can't be used: 127.0.0.1, port " in failure(pinned(place), tmp_path)
 
 
 @pytest.mark.parametrize("proxy", ["http://:3128", "http://proxy.test:port"])
 def test_a_proxy_without_a_proper_address_is_the_reason(proxy, tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", proxy)
-    place = _config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
+    place = config.UrlPlace(url="https://nowhere.invalid/x", sha256="0" * 64)
     assert "in http_proxy or https_proxy, has no host or no valid port" in failure(pinned(place), tmp_path)
 
 
@@ -367,7 +367,7 @@ def test_a_local_archive_comes_first(web, tmp_path, monkeypatch, capsys):
     local.write_bytes(tar(FILES))
     monkeypatch.setenv(VARIABLE, str(local))
     source = pinned(at(web, "/thing.tar.gz", tar(FILES)))
-    assert set(seen(_fetch.fetch(source, tmp_path / "cache"))) == set(FILES)
+    assert set(seen(fetch.fetch(source, tmp_path / "cache"))) == set(FILES)
     assert web.asked == []
     assert capsys.readouterr().err == f"guest: fetched thing 1 from {local} ({VARIABLE})\n"
     assert local.exists()
@@ -378,7 +378,7 @@ def test_a_local_archive_may_be_that_of_any_place(web, tmp_path, monkeypatch):
     (tmp_path / "local").write_bytes(tar({f"vendored/{name}": data for name, data in FILES.items()}))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "local"))
     places = nobody(), dataclasses.replace(nobody(), root="vendored")
-    assert set(seen(_fetch.fetch(pinned(*places), tmp_path / "cache"))) == set(FILES)
+    assert set(seen(fetch.fetch(pinned(*places), tmp_path / "cache"))) == set(FILES)
 
 
 def _loop(path):
@@ -435,9 +435,9 @@ def test_a_cache_that_cannot_be_written_is_a_clear_error(web, tmp_path):
 def fetching(source, directory, before=""):
     """A program that fetches a source in a process of its own."""
     program = (
-        f"import pathlib\n{before}\nfrom wasm import _fetch, _steps\nfrom wasm._config import *\n"
-        f"try:\n    print(_fetch.fetch({source!r}, pathlib.Path({str(directory)!r})))\n"
-        "except _steps.StepError as error:\n    print(error)"
+        f"import pathlib\n{before}\nfrom wasm.build import fetch, steps\nfrom wasm.build.config import *\n"
+        f"try:\n    print(fetch.fetch({source!r}, pathlib.Path({str(directory)!r})))\n"
+        "except steps.StepError as error:\n    print(error)"
     )
     return [sys.executable, "-c", program]
 
@@ -461,7 +461,7 @@ def test_a_write_that_fails_says_where_and_what_to_do(most, web, tmp_path):
 def test_a_tool_that_finds_the_disk_full_is_told_apart(tmp_path):
     program = "import errno, os; raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))"
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        _places.run_tool(sys.executable, "-c", program, cwd=tmp_path, explain=str)
+        places.run_tool(sys.executable, "-c", program, cwd=tmp_path, explain=str)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as POSIX does it")
@@ -488,7 +488,7 @@ def test_after_ctrl_c_the_next_fetch_starts_clean(web, tmp_path):
             process.kill()
     assert list(tmp_path.iterdir()) == []
     web.pages["/x"] = whole
-    assert set(seen(_fetch.fetch(source, tmp_path))) == set(FILES)
+    assert set(seen(fetch.fetch(source, tmp_path))) == set(FILES)
 
 
 def test_two_fetches_at_once_do_not_disturb_each_other(web, tmp_path):
@@ -504,7 +504,7 @@ def test_two_fetches_at_once_do_not_disturb_each_other(web, tmp_path):
 
     web.pages["/x"] = wait
     with ThreadPoolExecutor(2) as threads:
-        found = list(threads.map(lambda _: _fetch.fetch(source, tmp_path), range(2)))
+        found = list(threads.map(lambda _: fetch.fetch(source, tmp_path), range(2)))
     assert found[0] == found[1]
     assert set(seen(found[0])) == set(FILES)
     assert {path.name for path in tmp_path.iterdir()} == {found[0].name, source.places[0].sha256}
@@ -530,7 +530,7 @@ def index(web, monkeypatch):
         data = tar(files, top="thing-1.0")
         web.pages["/simple/thing/"] = b'<a href="/thing-1.0.tar.gz">thing-1.0.tar.gz</a>'
         web.pages["/thing-1.0.tar.gz"] = data
-        return _config.PypiPlace(pypi="thing==1.0", backend=backend, **{"sha256": sha256(data)} | fields)
+        return config.PypiPlace(pypi="thing==1.0", backend=backend, **{"sha256": sha256(data)} | fields)
 
     return publish
 
@@ -542,7 +542,7 @@ def index(web, monkeypatch):
 )
 def test_a_source_distribution_is_had_without_running_it(build_system, backend, index, tmp_path, capsys):
     place = index(build_system, backend)
-    assert set(seen(_fetch.fetch(pinned(place), tmp_path))) == set(FILES)
+    assert set(seen(fetch.fetch(pinned(place), tmp_path))) == set(FILES)
     assert capsys.readouterr().err == "guest: fetched thing 1 from PyPI, thing==1.0\n"
 
 
@@ -634,14 +634,14 @@ def apt(tmp_path, monkeypatch):
     (home / "dpkg").chmod(0o755)
     monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
     (home / "keyring").touch()
-    monkeypatch.setattr(_debian, "_KEYRING", home / "keyring")
+    monkeypatch.setattr(debian, "_KEYRING", home / "keyring")
 
     def say(mirror, lists, *, gone=(), **said):
         (home / FILE).write_bytes(ORIG)
         lists = {f"{mirror} {suite}": files for suite, files in lists.items()}
         targets = f"{mirror} bookworm main\n{mirror} bookworm-updates main"
         (home / "said.json").write_text(json.dumps({"targets": targets, "lists": lists, "gone": gone} | said))
-        return _config.DebianPlace(debian="thing", file=FILE, sha256=sha256(ORIG))
+        return config.DebianPlace(debian="thing", file=FILE, sha256=sha256(ORIG))
 
     say.called = lambda: (home / "called").read_text().splitlines()
     say.home = home
@@ -659,7 +659,7 @@ def revisions(apt):
 
 def test_debian_gives_the_newest_revision_with_the_file(apt, web, tmp_path, capsys):
     lists = {"trixie": {"1-1": WANTED, "1-3": WANTED, "1-2": WANTED, "1-4": CHANGED, "2-1": OTHER}, "sid": {}}
-    fetched = _fetch.fetch(pinned(apt(web.url("/debian"), lists)), tmp_path / "cache")
+    fetched = fetch.fetch(pinned(apt(web.url("/debian"), lists)), tmp_path / "cache")
     assert set(seen(fetched)) == set(FILES)
     assert revisions(apt) == ["1-3"]
     assert capsys.readouterr().err == f"guest: fetched thing 1 from Debian, {FILE} of the source package thing\n"
@@ -667,14 +667,14 @@ def test_debian_gives_the_newest_revision_with_the_file(apt, web, tmp_path, caps
 
 def test_debian_revisions_whose_files_are_gone_are_passed(apt, web, tmp_path):
     lists = {"trixie": {"1-1": WANTED, "1-2": WANTED, "1-3": WANTED}}
-    _fetch.fetch(pinned(apt(web.url("/debian"), lists, gone=["1-3", "1-2"])), tmp_path / "cache")
+    fetch.fetch(pinned(apt(web.url("/debian"), lists, gone=["1-3", "1-2"])), tmp_path / "cache")
     assert revisions(apt) == ["1-3", "1-2", "1-1"]
 
 
 @pytest.mark.parametrize("trixie", [{}, {"trixie": {"2-1": OTHER}}, {"trixie": {"1-1": WANTED}}])
 def test_debian_suites_do_not_stop_each_other(trixie, apt, web, tmp_path):
     place = apt(web.url("/debian"), trixie | {"sid": {"1-2": WANTED}}, gone=["1-1"])
-    assert set(seen(_fetch.fetch(pinned(place), tmp_path / "cache"))) == set(FILES)
+    assert set(seen(fetch.fetch(pinned(place), tmp_path / "cache"))) == set(FILES)
     assert revisions(apt)[-1] == "1-2"
 
 
@@ -688,7 +688,7 @@ def test_debian_mirrors_that_fail_are_passed(apt, web, tmp_path):
         f"{good} bookworm main",
     ]
     place = apt(good, {"trixie": {"1-1": WANTED}}, targets="\n".join(targets))
-    _fetch.fetch(pinned(place), tmp_path / "cache")
+    fetch.fetch(pinned(place), tmp_path / "cache")
     assert apt.called().count("apt-get update") == 3  # two suites of the empty one, one of the good one
 
 
@@ -704,12 +704,12 @@ def test_apt_with_a_proxy_of_its_own_is_left_alone(apt, tmp_path):
     lists = {"trixie": {"1-1": WANTED}}
     assert "can't be reached" in failure(pinned(apt(unreachable, lists)), tmp_path / "cache")
     place = apt(unreachable, lists, settings='Acquire::http::Proxy "http://proxy.test:3142";')
-    assert set(seen(_fetch.fetch(pinned(place), tmp_path / "cache"))) == set(FILES)
+    assert set(seen(fetch.fetch(pinned(place), tmp_path / "cache"))) == set(FILES)
 
 
 def test_a_system_without_debian_is_the_reason(apt, web, tmp_path, monkeypatch):
     place = apt(web.url("/debian"), {"trixie": {"1-1": WANTED}}, targets="https://apt.test/ubuntu noble main")
-    monkeypatch.setattr(_debian, "_own_release", lambda: None)
+    monkeypatch.setattr(debian, "_own_release", lambda: None)
     assert "name no Debian mirror" in failure(pinned(place), tmp_path / "cache")
     (apt.home / "keyring").unlink()
     assert "install the package debian-archive-keyring" in failure(pinned(place), tmp_path / "cache")
@@ -741,18 +741,16 @@ def test_the_real_apt_reads_both_forms_of_sources(tmp_path, monkeypatch):
         """)
     )
     monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    found = [mirror.rstrip("/") for mirror in _debian._mirrors(tmp_path)]
+    found = [mirror.rstrip("/") for mirror in debian._mirrors(tmp_path)]
     assert found == ["http://one.test/debian", "https://two.test/debian", "http://three.test/pub/debian"]
 
 
 # What config.toml pins
 
 
-@pytest.mark.parametrize("source", _config.load().sources.values(), ids=lambda source: source.name)
+@pytest.mark.parametrize("source", config.load().sources.values(), ids=lambda source: source.name)
 def test_each_source_has_three_independent_places(source):
-    names = [
-        place.name.split("/")[2] if isinstance(place, _config.UrlPlace) else type(place) for place in source.places
-    ]
+    names = [place.name.split("/")[2] if isinstance(place, config.UrlPlace) else type(place) for place in source.places]
     assert len(set(names)) >= 3
     assert len(names) == len(set(names))
     for place in source.places:
@@ -762,13 +760,13 @@ def test_each_source_has_three_independent_places(source):
 
 def test_places_can_be_checked_one_by_one(web, monkeypatch, capsys):
     good = at(web, "/good", tar(FILES))
-    config = dataclasses.replace(_config.load(), sources={"thing": pinned(good)})
-    monkeypatch.setattr(_config, "load", lambda: config)
+    changed = dataclasses.replace(config.load(), sources={"thing": pinned(good)})
+    monkeypatch.setattr(config, "load", lambda: changed)
     monkeypatch.setattr(sys, "argv", ["wasm", "check-sources"])
     assert main() == 0
     assert capsys.readouterr().out == f"thing 1, {good.url}: ok\n"
     missing = dataclasses.replace(good, url=web.url("/missing"))
-    config.sources["thing"] = pinned(missing, good)
+    changed.sources["thing"] = pinned(missing, good)
     assert main() == 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"thing 1, {missing.url}: the server answers 404")

@@ -5,17 +5,17 @@ import json
 
 from cyclonedx.model.bom import Bom
 
-from wasm import _build, _config, _sbom
+from wasm.build import config, pipeline, sbom
 
 
 def document():
-    return json.loads((_build.ARTIFACT / _build.COMPONENTS).read_text())
+    return json.loads((pipeline.ARTIFACT / pipeline.COMPONENTS).read_text())
 
 
 def test_every_component_has_version_licence_and_hash():
     bom = Bom.from_json(document())
     found = {component.name: component for component in bom.components}
-    components = _config.load().components
+    components = config.load().components
     assert set(found) == set(components["licences"])
     assert set(found) > {"python", "zlib", "nanoarrow", "expat", "mpdecimal", "musl", "wasi-libc"}
     for component in found.values():
@@ -26,7 +26,7 @@ def test_every_component_has_version_licence_and_hash():
 
 def test_the_document_describes_the_guest_beside_it():
     (value,) = Bom.from_json(document()).metadata.component.hashes
-    assert value.content == hashlib.sha256((_build.ARTIFACT / _build.MODULE).read_bytes()).hexdigest()
+    assert value.content == hashlib.sha256((pipeline.ARTIFACT / pipeline.MODULE).read_bytes()).hexdigest()
 
 
 def test_the_document_has_nothing_of_its_time():
@@ -40,4 +40,4 @@ def test_a_tree_is_hashed_by_names_and_contents(tmp_path):
     (tmp_path / "c.h").write_bytes(b"")
     # sha256sum a/b.c c.h | sha256sum
     lines = [f"{hashlib.sha256(b'int x;').hexdigest()}  a/b.c\n", f"{hashlib.sha256(b'').hexdigest()}  c.h\n"]
-    assert _sbom._tree_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert sbom._tree_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -7,8 +7,8 @@ import wasmtime
 
 from duckdb_wasi_udf import GuestError, GuestTrap, _abi
 from duckdb_wasi_udf._engine import artifact
-from wasm import _link, _module, _snapshot
-from wasm._reactor import Module, SnapshotError
+from wasm.build import link, sections, snapshot
+from wasm.build.reactor import Module, SnapshotError
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def evaluate(con, sandbox):
 
 
 def test_the_module_imports_a_clock_a_random_source_and_what_the_host_answers_and_nothing_else():
-    sections = _module.split(artifact.find().read())
-    assert _module.imports(sections) == _link.IMPORTS
-    assert {"clock_res_get", "clock_time_get", "random_get"} == _link.WASI_IMPORTS
-    assert _link.HOST_MODULE == _abi.HOST_MODULE
-    assert {name: len(parameters) for name, parameters in _abi.HOST_IMPORTS.items()} == _link.HOST_IMPORTS
+    found = sections.split(artifact.find().read())
+    assert sections.imports(found) == link.IMPORTS
+    assert {"clock_res_get", "clock_time_get", "random_get"} == link.WASI_IMPORTS
+    assert link.HOST_MODULE == _abi.HOST_MODULE
+    assert {name: len(parameters) for name, parameters in _abi.HOST_IMPORTS.items()} == link.HOST_IMPORTS
 
 
 def test_there_are_no_arguments_and_no_environment(evaluate, monkeypatch):
@@ -92,8 +92,8 @@ def test_the_snapshot_is_mapped_not_copied():
 
     https://docs.wasmtime.dev/api/wasmtime/struct.Config.html#method.memory_guaranteed_dense_image_size
     """
-    (data,) = [section for section in _module.split(artifact.find().read()) if section.id == _module.SectionId.DATA]
-    reader = _module.Reader(data.body)
+    (data,) = [section for section in sections.split(artifact.find().read()) if section.id == sections.SectionId.DATA]
+    reader = sections.Reader(data.body)
     segments = []
     for _ in range(reader.unsigned()):
         assert reader.take(2) == b"\0\x41"
@@ -122,4 +122,4 @@ def test_a_snapshot_of_a_guest_that_does_not_start_shows_what_it_printed():
           (func (export "udf_output") (result i32) (i32.const 2048)))
     """)
     with pytest.raises(SnapshotError, match=r"udf_prepare failed \(1\); the guest printed:\nno wa"):
-        _snapshot.take(Module(bytes(reactor)), b"zip", {"importer": b"code"})
+        snapshot.take(Module(bytes(reactor)), b"zip", {"importer": b"code"})

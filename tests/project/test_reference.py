@@ -63,11 +63,11 @@ def test_every_logger_is_listed():
 
 # Where the name of a variable is no literal: what it is there.
 COMPUTED = {
-    "wasm/_fetch.py": {
+    "wasm/build/fetch.py": {
         f"DUCKDB_WASI_UDF_{name.upper()}_SOURCE"
         for name in tomllib.loads((ROOT / "wasm" / "config.toml").read_text())["sources"]
     },
-    "wasm/_steps.py": set(),  # those it passes on; the page has them in its text
+    "wasm/build/steps.py": set(),  # those it passes on; the page has them in its text
 }
 
 
@@ -122,7 +122,7 @@ def test_what_the_library_reads_is_read():
 def test_a_build_passes_on_what_the_page_says():
     (kept,) = (
         ast.literal_eval(node.value)
-        for node in ast.parse((ROOT / "wasm" / "_steps.py").read_text()).body
+        for node in ast.parse((ROOT / "wasm" / "build" / "steps.py").read_text()).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_KEPT_VARIABLES"
     )
     text = " ".join(page("environment-variables.md").split())

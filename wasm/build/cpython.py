@@ -9,13 +9,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasm._config import HERE
-from wasm._steps import relative
+from wasm.build.config import HERE
+from wasm.build.steps import relative
 
 if TYPE_CHECKING:
-    from wasm._config import Config
-    from wasm._steps import Log
-    from wasm._toolchain import Toolchain
+    from wasm.build.config import Config
+    from wasm.build.steps import Log
+    from wasm.build.toolchain import Toolchain
 
 MAKEFILE = HERE / "guest.mk"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from wasm import _link
+from wasm.build import link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,10 +61,10 @@ class Reactor:
     def __init__(self, module: Module, *parts: bytes) -> None:
         self._store = store = wasmtime.Store(module.engine)
         linker = wasmtime.Linker(module.engine)
-        for name, parameters in _link.HOST_IMPORTS.items():  # there is nothing to ask for yet
-            linker.define_func(_link.HOST_MODULE, name, wasmtime.FuncType([_I32] * parameters, [_I32]), _nothing)
+        for name, parameters in link.HOST_IMPORTS.items():  # there is nothing to ask for yet
+            linker.define_func(link.HOST_MODULE, name, wasmtime.FuncType([_I32] * parameters, [_I32]), _nothing)
         for name, (types, function) in _WASI.items():
-            linker.define_func(_link.WASI_MODULE, name, wasmtime.FuncType(types, [_I32]), function, access_caller=True)
+            linker.define_func(link.WASI_MODULE, name, wasmtime.FuncType(types, [_I32]), function, access_caller=True)
         self._exports = linker.instantiate(store, module.compiled).exports(store)
         memory, stack_pointer = self._exports["memory"], self._exports["__stack_pointer"]
         assert isinstance(memory, wasmtime.Memory)

@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
 
-from wasm._places import UnavailableError
+from wasm.build.places import UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path

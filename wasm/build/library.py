@@ -6,14 +6,14 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
-from wasm._config import HERE, PACKAGE
-from wasm._reactor import Reactor
+from wasm.build.config import HERE, PACKAGE
+from wasm.build.reactor import Reactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wasm._reactor import Module
+    from wasm.build.reactor import Module
 
 # What the guest and the package share.
 _SHARED = PACKAGE / "_shared"

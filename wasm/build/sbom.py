@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from wasm._archive import file_sha256, files_sha256
+from wasm.build.archive import file_sha256, files_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasm._config import Config
+    from wasm.build.config import Config
 
 # Where CPython lists the libraries that it carries (SPDX 2.3, https://spdx.github.io/spdx-spec/v2.3/).
 _CARRIED = "Misc/sbom.spdx.json"

@@ -9,8 +9,8 @@ import shutil
 import urllib.parse
 from pathlib import Path
 
-from wasm import _download
-from wasm._places import UnavailableError, run_tool
+from wasm.build import download
+from wasm.build.places import UnavailableError, run_tool
 
 # A stable release keeps its archives for years, and its lists are shorter.
 _SUITES = ("trixie", "sid")
@@ -95,7 +95,7 @@ def _check_mirror(mirror: str, directory: Path) -> None:
         return
     settings = run_tool("apt-config", "dump", "--no-empty", cwd=directory, explain=_explain)
     if not re.search("^Acquire::https?::Proxy", settings, re.MULTILINE | re.IGNORECASE):
-        _download.network.check_reachable(mirror)
+        download.network.check_reachable(mirror)
 
 
 class _Lists:

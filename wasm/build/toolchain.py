@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasm._steps import StepError
+from wasm.build.steps import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wasm._steps import Log
+    from wasm.build.steps import Log
 
 # Refused by zig's linker, and its default anyway: the stack comes first in memory.
 _DROPPED = "-Wl,--stack-first"

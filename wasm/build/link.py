@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from wasm import _cpython, _module
-from wasm._config import HERE
-from wasm._steps import StepError, relative
+from wasm.build import cpython, sections
+from wasm.build.config import HERE
+from wasm.build.steps import StepError, relative
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasm._config import Config
-    from wasm._steps import Log
-    from wasm._toolchain import Toolchain
+    from wasm.build.config import Config
+    from wasm.build.steps import Log
+    from wasm.build.toolchain import Toolchain
 
 C_SOURCES = sorted((HERE / "c").rglob("*.[ch]"))
 
@@ -86,7 +86,7 @@ def link(
         *config.flags["guest"],
         "-mexec-model=reactor",
         *objects,
-        *(relative(path, directory) for path in _cpython.guest_archives(guest)),
+        *(relative(path, directory) for path in cpython.guest_archives(guest)),
         *_WASI_EMULATIONS,
         "-Wl,--export=__stack_pointer",
         f"-Wl,-z,stack-size={config.flags['stack_bytes']}",
@@ -96,7 +96,7 @@ def link(
         cwd=directory,
         env=toolchain.environment,
     )
-    imported = _module.imports(_module.split(reactor.read_bytes()))
+    imported = sections.imports(sections.split(reactor.read_bytes()))
     if imported != IMPORTS:
         msg = f"the guest imports {sorted(imported)}, not {sorted(IMPORTS)}: see wasm/c/closed_wasi.c"
         raise StepError(msg)

@@ -13,18 +13,18 @@ class GuestHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return what building the guest needs, unless it is in the cache."""
-        return list(self._build().requirements())
+        return list(self._pipeline().requirements())
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make the guest for a real wheel; an editable install uses what `make guest` leaves."""
         del build_data
         if version != "editable":
-            self._build().build()
+            self._pipeline().build()
 
-    def _build(self) -> Any:
+    def _pipeline(self) -> Any:
         sys.path.insert(0, self.root)
         try:
-            from wasm import _build  # noqa: PLC0415 - found only now
+            from wasm.build import pipeline  # noqa: PLC0415 - found only now
         finally:
             sys.path.remove(self.root)
-        return _build
+        return pipeline

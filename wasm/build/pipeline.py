@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from wasm import _config, _cpython, _fetch, _library, _link, _reactor, _sbom, _snapshot, _steps, _toolchain
-from wasm._archive import file_sha256
-from wasm._config import HERE, PACKAGE
-from wasm._steps import StepError
+from wasm.build import cpython, fetch, library, link, sbom, snapshot, steps, toolchain
+from wasm.build.archive import file_sha256
+from wasm.build.config import HERE, PACKAGE, load, workspace
+from wasm.build.reactor import Module
+from wasm.build.steps import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,17 +45,17 @@ def build(*, debug: bool = False) -> Path:
         StepError: A step failed; what was finished before is kept.
         SnapshotError: The interpreter didn't start.
     """
-    workspace = _config.workspace()
+    place = workspace()
     target = DEBUG_ARTIFACT if debug else ARTIFACT
-    with _alone(workspace):
-        made = _Build(workspace, debug=debug).artifact()
+    with _alone(place):
+        made = _Build(place, debug=debug).artifact()
         manifest = (made / MANIFEST).read_bytes()
         if (target / MANIFEST).exists() and (target / MANIFEST).read_bytes() == manifest:
             return target
         if file_sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
-            _steps.say(f"guest: {made} is damaged; making it again")
+            steps.say(f"guest: {made} is damaged; making it again")
             shutil.rmtree(made)
-            made = _Build(workspace, debug=debug).artifact()
+            made = _Build(place, debug=debug).artifact()
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(made, target, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
         (target / MANIFEST).write_bytes(manifest)  # last: without it there is no artifact
@@ -72,16 +73,16 @@ def verify() -> str:
         SnapshotError: The interpreter didn't start.
     """
     first = file_sha256(build() / MODULE)
-    workspace = Path(tempfile.mkdtemp(prefix="guest-verify-"))
-    (workspace / "sources").mkdir()
-    for archive in (_config.workspace() / "sources").glob("*"):  # spares downloads; their hashes are checked again
+    place = Path(tempfile.mkdtemp(prefix="guest-verify-"))
+    (place / "sources").mkdir()
+    for archive in (workspace() / "sources").glob("*"):  # spares downloads; their hashes are checked again
         if archive.is_file():
-            shutil.copyfile(archive, workspace / "sources" / archive.name)
-    second = file_sha256(_Build(workspace, ask=True).artifact() / MODULE)
+            shutil.copyfile(archive, place / "sources" / archive.name)
+    second = file_sha256(_Build(place, ask=True).artifact() / MODULE)
     if first != second:
-        msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {workspace} {second}"
+        msg = f"two builds differ: {ARTIFACT / MODULE} has the sha256 {first}, the one left in {place} {second}"
         raise StepError(msg)
-    shutil.rmtree(workspace)
+    shutil.rmtree(place)
     return first
 
 
@@ -96,13 +97,13 @@ def record_answers() -> Path:
     """
     with tempfile.TemporaryDirectory() as temporary:
         build = _Build(Path(temporary), ask=True)
-        _cpython.record_answers(build.config, build.compiled())
-    return _cpython.ANSWERS
+        cpython.record_answers(build.config, build.compiled())
+    return cpython.ANSWERS
 
 
 def requirements() -> list[str]:
     """Return the packages that a build needs, the extra `guest`; none if the artifact is in the cache."""
-    if _Build(_config.workspace()).cached():
+    if _Build(workspace()).cached():
         return []
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return list(project["optional-dependencies"]["guest"])
@@ -116,7 +117,7 @@ def _alone(workspace: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except filelock.Timeout:
-        _steps.say(f"guest: another build works in {workspace}; waiting for it")
+        steps.say(f"guest: another build works in {workspace}; waiting for it")
         lock.acquire()
     try:
         yield
@@ -132,32 +133,32 @@ class _Build:
         self._ask = ask
         self._debug = debug
         self._logs = workspace / "logs"
-        self.config = config = _config.load()
+        self.config = config = load()
         sources = {name: source.files_sha256 for name, source in config.sources.items()}
-        code = {path.name.strip("_"): path for path in HERE.glob("_*.py")}
-        answers = _cpython.ANSWERS.read_text()
-        compile_key = _steps.key(
+        code = {path.stem: path for path in Path(__file__).parent.glob("*.py")}
+        answers = cpython.ANSWERS.read_text()
+        compile_key = steps.key(
             sources["python"],
             sources["zlib"],
             config.ziglang,
             config.flags,
             config.configure,
             answers,
-            *(code[name] for name in ("toolchain.py", "cpython.py")),
-            _cpython.MAKEFILE,
+            *(code[name] for name in ("toolchain", "cpython")),
+            cpython.MAKEFILE,
         )
-        names = [path.relative_to(HERE).as_posix() for path in _link.C_SOURCES]
-        link_key = _steps.key(compile_key, sources["nanoarrow"], code["link.py"], names, *_link.C_SOURCES)
-        names = [path.name for path in _library.GUEST_SOURCES]
+        names = [path.relative_to(HERE).as_posix() for path in link.C_SOURCES]
+        link_key = steps.key(compile_key, sources["nanoarrow"], code["link"], names, *link.C_SOURCES)
+        names = [path.name for path in library.GUEST_SOURCES]
         licences = {name: source.licence for name, source in config.sources.items()}
-        self._artifact_key = _steps.key(
+        self._artifact_key = steps.key(
             link_key,
             config.library,
             licences,
             config.components,
-            *(code[name] for name in ("build.py", "library.py", "module.py", "reactor.py", "sbom.py", "snapshot.py")),
+            *(code[name] for name in ("pipeline", "library", "sections", "reactor", "sbom", "snapshot")),
             names,
-            *_library.GUEST_SOURCES,
+            *library.GUEST_SOURCES,
         )
         kind = "debug-" if debug else ""  # the keys are those of the same inputs
         self._directories = {
@@ -165,13 +166,13 @@ class _Build:
             "link": workspace / f"{kind}link-{link_key}",
             "snapshot": workspace / f"{kind}artifact-{self._artifact_key}",
         }
-        self._progress = _steps.Progress(
-            [name for name, directory in self._directories.items() if not _steps.is_complete(directory)]
+        self._progress = steps.Progress(
+            [name for name, directory in self._directories.items() if not steps.is_complete(directory)]
         )
 
     def cached(self) -> bool:
         """Return whether there is nothing to do."""
-        return _steps.is_complete(self._directories["snapshot"])
+        return steps.is_complete(self._directories["snapshot"])
 
     def artifact(self) -> Path:
         """Run every step whose result isn't there.
@@ -188,7 +189,7 @@ class _Build:
         compiled = self.compiled()
         linked = self._step(
             "link",
-            lambda to, log: _link.link(
+            lambda to, log: link.link(
                 self._source("python"),
                 compiled,
                 self._source("nanoarrow"),
@@ -214,28 +215,28 @@ class _Build:
             python, zlib, _ = pool.map(self._source, ("python", "zlib", "nanoarrow"))
         return self._step(
             "compile",
-            lambda to, log: _cpython.build_guest(python, zlib, self.config, self._toolchain(), to, log, ask=self._ask),
+            lambda to, log: cpython.build_guest(python, zlib, self.config, self._toolchain(), to, log, ask=self._ask),
         )
 
-    def _step(self, name: str, action: _steps.Action) -> Path:
-        return _steps.step(name, self._directories[name], action, self._logs, self._progress)
+    def _step(self, name: str, action: steps.Action) -> Path:
+        return steps.step(name, self._directories[name], action, self._logs, self._progress)
 
-    def _toolchain(self) -> _toolchain.Toolchain:
+    def _toolchain(self) -> toolchain.Toolchain:
         config = self.config
         python = config.sources["python"].version.rpartition(".")[0]
-        return _toolchain.make(config.ziglang, config.flags["target"], python, self._workspace / "zig")
+        return toolchain.make(config.ziglang, config.flags["target"], python, self._workspace / "zig")
 
     def _source(self, name: str) -> Path:
-        return _fetch.fetch(self.config.sources[name], self._workspace / "sources")
+        return fetch.fetch(self.config.sources[name], self._workspace / "sources")
 
     def _package(self, linked: Path, directory: Path) -> None:
         """Make the artifact: the module, what it is made of, and the licences of that."""
-        reactor = _reactor.Module((linked / "reactor.wasm").read_bytes())
-        library, frozen = _library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
-        module = _snapshot.take(reactor, library, frozen, debug=self._debug)
+        reactor = Module((linked / "reactor.wasm").read_bytes())
+        packed, frozen = library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
+        module = snapshot.take(reactor, packed, frozen, debug=self._debug)
         (directory / MODULE).write_bytes(module)
         sha256 = hashlib.sha256(module).hexdigest()
-        components = _sbom.sbom(self.config, self._source("python"), self._toolchain().lib, sha256)
+        components = sbom.sbom(self.config, self._source("python"), self._toolchain().lib, sha256)
         (directory / COMPONENTS).write_text(components, encoding="utf-8")
         (directory / "licences").mkdir()
         for name, source in self.config.sources.items():
@@ -252,11 +253,11 @@ class _Build:
             },
             "sources": {name: source.files_sha256 for name, source in self.config.sources.items()},
             "flags": self.config.flags,
-            "imports": sorted(_link.IMPORTS),
+            "imports": sorted(link.IMPORTS),
             **({"debug": True} if self._debug else {}),
         }
         (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        _steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")
+        steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")
 
 
 def _abi_version() -> int:

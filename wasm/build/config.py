@@ -10,7 +10,7 @@ from typing import Any
 
 import platformdirs
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
 PACKAGE = HERE.parent / "duckdb_wasi_udf"
 
 
@@ -97,7 +97,7 @@ class Source:
         licence: the file that holds the licence.
         files: the files and directories that the build uses.
         without: what of them it doesn't use.
-        files_sha256: the hash over names and contents of the files; see `wasm._archive.files_sha256`.
+        files_sha256: the hash over names and contents of the files; see `wasm.build.archive.files_sha256`.
         places: where to get it, in order.
     """
 

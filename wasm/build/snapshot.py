@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasm import _module
-from wasm._module import SectionId
-from wasm._reactor import BUILD_EXPORTS, PAGE, Reactor, SnapshotError
+from wasm.build import sections
+from wasm.build.reactor import BUILD_EXPORTS, PAGE, Reactor, SnapshotError
+from wasm.build.sections import SectionId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wasm._reactor import Module
+    from wasm.build.reactor import Module
 
 # Zero runs shorter than this stay inside a segment: a segment costs some ten bytes and a copy at compile time.
 _GAP = 4_096
@@ -56,7 +56,7 @@ def take(module: Module, library: bytes, frozen: dict[str, bytes], *, debug: boo
 
 def _rewrite(reactor: bytes, image: bytes, *, debug: bool) -> bytes:
     rewritten = []
-    for section in _module.split(reactor):
+    for section in sections.split(reactor):
         match section.id:
             case SectionId.MEMORY:
                 body = _memory(section.body, len(image) // PAGE)
@@ -73,29 +73,29 @@ def _rewrite(reactor: bytes, image: bytes, *, debug: bool) -> bytes:
                 continue  # names and debug information; these count addresses from the start of the code, which stays
             case _:
                 body = section.body
-        rewritten.append(_module.Section(section.id, body))
-    return _module.join(rewritten)
+        rewritten.append(sections.Section(section.id, body))
+    return sections.join(rewritten)
 
 
 def _memory(body: bytes, pages: int) -> bytes:
-    reader = _module.Reader(body)
+    reader = sections.Reader(body)
     count, flags = reader.unsigned(), reader.byte()
     if count != 1 or flags != 0:
         msg = "expected one memory without a maximum"
         raise SnapshotError(msg)
-    return _module.unsigned(1) + bytes([flags]) + _module.unsigned(pages)
+    return sections.unsigned(1) + bytes([flags]) + sections.unsigned(pages)
 
 
 def _check_globals(body: bytes) -> None:
     """Check that the stack pointer is the only state outside memory."""
-    if _module.Reader(body).unsigned() != 1:
+    if sections.Reader(body).unsigned() != 1:
         msg = "the module has globals besides the stack pointer; their values would have to be written back"
         raise SnapshotError(msg)
 
 
 def _exports(body: bytes) -> bytes:
     """Return the export section without what only the build needs."""
-    reader = _module.Reader(body)
+    reader = sections.Reader(body)
     kept = []
     for _ in range(reader.unsigned()):
         start = reader.position
@@ -104,15 +104,15 @@ def _exports(body: bytes) -> bytes:
         reader.unsigned()
         if name not in BUILD_EXPORTS:
             kept.append(body[start : reader.position])
-    return _module.unsigned(len(kept)) + b"".join(kept)
+    return sections.unsigned(len(kept)) + b"".join(kept)
 
 
 def _data(image: bytes) -> bytes:
     segments = [
-        b"\0\x41" + _module.signed(start) + b"\x0b" + _module.unsigned(stop - start) + image[start:stop]
+        b"\0\x41" + sections.signed(start) + b"\x0b" + sections.unsigned(stop - start) + image[start:stop]
         for start, stop in _used(image)
     ]
-    return _module.unsigned(len(segments)) + b"".join(segments)
+    return sections.unsigned(len(segments)) + b"".join(segments)
 
 
 def _used(image: bytes) -> Iterator[tuple[int, int]]:

@@ -11,12 +11,12 @@ import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from wasm._places import MismatchError, UnavailableError
+from wasm.build.places import MismatchError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasm._config import Place, Source
+    from wasm.build.config import Place, Source
 
 # Archives of one version have different dates, and make looks at them: all files get this one, 1 January 2000.
 _TIME = 946_684_800

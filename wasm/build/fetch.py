@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wasm import _archive, _debian, _download, _pypi
-from wasm._config import DebianPlace, PypiPlace, UrlPlace
-from wasm._places import MismatchError, UnavailableError
-from wasm._steps import StepError, say
+from wasm.build import debian, download, pypi
+from wasm.build.archive import file_sha256, unpack
+from wasm.build.config import DebianPlace, PypiPlace, UrlPlace
+from wasm.build.places import MismatchError, UnavailableError
+from wasm.build.steps import StepError, say
 
 if TYPE_CHECKING:
-    from wasm._config import Place, Source
+    from wasm.build.config import Place, Source
 
 
 def fetch(source: Source, directory: Path) -> Path:
@@ -66,7 +67,7 @@ def check(source: Source, place: Place) -> str | None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         try:
             archive = _from_place(place, Path(temporary, "work"))
-            _archive.unpack(archive, source, place, Path(temporary, "unpacked"))
+            unpack(archive, source, place, Path(temporary, "unpacked"))
         except (UnavailableError, OSError) as error:
             return str(error)
     return None
@@ -84,7 +85,7 @@ def _get(source: Source, directory: Path, temporary: Path) -> tuple[Path, str]:
         attempt = temporary / str(number)
         try:
             archive = kept or _from_place(place, attempt / "work")
-            _archive.unpack(archive, source, place, attempt / "unpacked")
+            unpack(archive, source, place, attempt / "unpacked")
         except UnavailableError as error:
             reasons.append(f"  {place.name}: {error}")
             if isinstance(error, MismatchError):
@@ -108,12 +109,12 @@ def _from_place(place: Place, directory: Path) -> Path:
     match place:
         case UrlPlace():
             archive = directory / "archive"
-            _download.download(place.url, archive)
+            download.download(place.url, archive)
         case PypiPlace():
-            archive = _pypi.fetch(place.pypi, place.sha256, place.backend, directory)
+            archive = pypi.fetch(place.pypi, place.sha256, place.backend, directory)
         case DebianPlace():
-            archive = _debian.fetch(place.debian, place.file, place.sha256, directory)
-    found = _archive.file_sha256(archive)
+            archive = debian.fetch(place.debian, place.file, place.sha256, directory)
+    found = file_sha256(archive)
     if place.sha256 not in {None, found}:
         msg = f"another archive is there: its sha256 is {found}, pinned is {place.sha256}"
         raise MismatchError(msg)
@@ -124,7 +125,7 @@ def _from_local(path: Path, variable: str, source: Source, temporary: Path) -> P
     """Unpack an archive that has the files as the archive of any of the places has them."""
     advice = f"name a tar archive of {source.name} {source.version}, or unset {variable} to have it fetched"
     try:
-        found = _archive.file_sha256(path)
+        found = file_sha256(path)
     except OSError as error:
         msg = f"{variable} names {path}, which can't be read: {error.strerror}; {advice}"
         raise StepError(msg) from error
@@ -132,7 +133,7 @@ def _from_local(path: Path, variable: str, source: Source, temporary: Path) -> P
     # An archive that is made on demand may have any hash; then the hash over its files decides.
     for number, place in enumerate(sorted(source.places, key=lambda place: place.sha256 != found)):
         try:
-            _archive.unpack(path, source, place, temporary / str(number))
+            unpack(path, source, place, temporary / str(number))
         except UnavailableError as error:
             reasons.append(str(error))
         else:
@@ -148,7 +149,7 @@ def _kept(place: Place, directory: Path) -> Path | None:
     kept = directory / place.sha256
     if not kept.exists():
         return None
-    if _archive.file_sha256(kept) != place.sha256:
+    if file_sha256(kept) != place.sha256:
         say(f"guest: {kept} is damaged; it is fetched again")
         kept.unlink(missing_ok=True)
         return None

@@ -7,8 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from wasm import _download
-from wasm._places import UnavailableError, run_tool
+from wasm.build import download
+from wasm.build.places import UnavailableError, run_tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +60,13 @@ def fetch(requirement: str, sha256: str, backend: str, directory: Path) -> Path:
     if importlib.util.find_spec("pip") is None:
         msg = f"{sys.executable} has no pip; install it, for instance with: {sys.executable} -m ensurepip"
         raise UnavailableError(msg)
-    if _download.network.index_failure:
-        raise UnavailableError(_download.network.index_failure)
+    if download.network.index_failure:
+        raise UnavailableError(download.network.index_failure)
     _write_backend(requirement, backend, directory / "backend")
     requirements = directory / "requirements.txt"
     requirements.write_text(f"{requirement} --hash=sha256:{sha256}\n")
     (directory / "found").mkdir()
-    silence = _IMPATIENT_SILENCE_SECONDS if _download.network.seems_absent else _SILENCE_SECONDS
+    silence = _IMPATIENT_SILENCE_SECONDS if download.network.seems_absent else _SILENCE_SECONDS
     run_tool(
         sys.executable,
         *("-m", "pip", "download", *_OPTIONS, "--retries=1", f"--timeout={silence}"),
@@ -96,7 +96,7 @@ def _explain(text: str) -> str:
     hint = "`pip config list` shows which index and proxy it uses"
     if lost := re.search(r"connection broken by '(.*)': /", text):
         failure = f"pip can't reach its index: {re.sub('<[^<>]*>[:,]? ?', '', lost[1])}; {hint}"
-        _download.network.index_failure = failure
+        download.network.index_failure = failure
         return failure
     lines = text.splitlines() or ["no reason given"]
     # A line of its own stands above a traceback, whose last line has the reason.

@@ -1,5 +1,6 @@
 """The pages use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
 
+import ast
 import re
 
 import pytest
@@ -52,3 +53,15 @@ def test_headings_are_words_that_people_search_for():
 def test_code_spans_are_not_prose():
     assert list(prose("a `told` b")) == ["a   b"]
     assert code_spans(MARKDOWN.parse("a `told` b")[1]) == ["told"]
+
+
+def test_a_tests_name_has_at_most_60_characters():
+    names = [
+        node.name
+        for file in files(".py")
+        if file.startswith("tests/")
+        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert names
+    assert [name for name in names if len(name) > 60] == []

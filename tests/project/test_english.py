@@ -1,7 +1,9 @@
-"""The pages use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
+"""Pages and comments use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
 
 import ast
+import io
 import re
+import tokenize
 
 import pytest
 
@@ -28,6 +30,28 @@ def prose(text):
 @pytest.mark.parametrize("page", [page for page in PAGES if page != STYLE])
 def test_pages_use_the_words_of_the_style_page(page):
     found = [match[0] for line in prose((ROOT / page).read_text()) for match in AVOIDED.finditer(line)]
+    assert found == []
+
+
+def comments(name):
+    """The comments and docstrings of a Python file; the whole of a C file."""
+    text = (ROOT / name).read_text()
+    if not name.endswith(".py"):
+        yield text
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+@pytest.mark.parametrize("folder", ["duckdb_wasi_udf", "hostfuncs", "wasm", "benchmarks", "tests"])
+def test_comments_use_the_words_of_the_style_page(folder):
+    sources = [name for name in files(".py", ".c", ".h") if name.startswith(f"{folder}/")]
+    assert sources
+    found = [(name, match[0]) for name in sources for text in comments(name) for match in AVOIDED.finditer(text)]
     assert found == []
 
 

@@ -169,7 +169,7 @@ def test_a_column_of_any_type_has_the_value_of_the_same_literal(con, sandbox, sq
     ]
 
 
-# ---- columns that the code tells ------------------------------------------------------------------------------------
+# ---- columns that the code names ------------------------------------------------------------------------------------
 
 WIDE = """
 def schema(n: int, prefix: str = "c"):
@@ -346,7 +346,7 @@ def test_arguments_keep_their_types(con, counted):
         ("py_table('lambda: [None]')", "all of them are None"),
         ("py_table('lambda: [(1,), (''a'',)]')", "col0 holds values of several types"),
         ("py_table('import decimal\nlambda: [decimal.Decimal(1)]')", "holds Decimal, of which later ones"),
-        ("py_table('lambda: [{''a'': 1, ''A'': 2}]')", "doesn't tell these columns apart: a, A"),
+        ("py_table('lambda: [{''a'': 1, ''A'': 2}]')", "doesn't distinguish these columns: a, A"),
         ("(SELECT py_table(code) AS x FROM (VALUES ('lambda: [1]'), ('lambda: [2]')) t(code))", "call it in FROM"),
     ],
 )

@@ -34,6 +34,11 @@ LAYERS = [
     "codec/calendar",
     "codec/types",
     "closed_wasi",
+    "libc/wcsftime",
+    "libc/setlocale",
+    "libc/time",
+    "libc/libm",
+    "libc/strings",
     "abi",
 ]
 FILES = sorted(C.rglob("*.[ch]"))

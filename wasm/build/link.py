@@ -33,6 +33,10 @@ IMPORTS = frozenset(
 # behaviour is undefined. zig checks that when it optimises less, and reports it by functions that aren't linked here.
 _DEBUG_FLAGS = ("-g", "-Og", "-UNDEBUG", "-DNANOARROW_DEBUG", "-fno-lto", "-fsanitize-trap=undefined")
 
+# The C library's functions of ours: no link-time optimisation, which would recognise their loops and make calls of
+# themselves of them, and vectors, which all WebAssembly engines of today have.
+_LIBC_FLAGS = ("-fno-lto", "-fno-builtin", "-msimd128", "-D_GNU_SOURCE", "-D_WASI_EMULATED_PROCESS_CLOCKS")
+
 _NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
 _WASI_EMULATIONS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks")
 
@@ -77,8 +81,14 @@ def link(
     ours = [relative(path, directory) for path in sorted(sources.rglob("*.c"))]
     theirs = [arrow / "nanoarrow" / "common" / name for name in _NANOARROW_SOURCES]
     strict = (*flags, "-Ic", "-std=c23", "-Wall", "-Wextra", "-Werror")
+    libc = (*strict, *_LIBC_FLAGS)
     objects = toolchain.compile_for_guest(
-        [*((path, strict) for path in ours), *((path, (*flags, "-w")) for path in theirs)], directory, log
+        [
+            *((path, libc if path.parent.name == "libc" else strict) for path in ours),
+            *((path, (*flags, "-w")) for path in theirs),
+        ],
+        directory,
+        log,
     )
     reactor = directory / "reactor.wasm"
     log.run(

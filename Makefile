@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-debug guest-verify demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -33,6 +33,10 @@ guest-verify: guest
 # A guest with symbols and assertions in build/guest-debug: see docs/contributing/debugging-the-guest.md.
 guest-debug: setup
 	$(RUN) -m wasm debug
+
+# CPython's own tests in the guest, against tests/cpython/expected.toml; MODULES="test_json test_re" runs some of them.
+guest-test: setup guest
+	$(RUN) -m tests.cpython $(MODULES)
 
 demo: guest
 	$(RUN) sql/run_example.py flights

@@ -30,8 +30,8 @@ double udf_cos(double x) { return checked(x, cos(x)); }
 
 /* ---- logarithms -------------------------------------------------------------------------------------------------- */
 
-/* zig's (lib/compiler_rt/log2.zig and log10.zig, 0.17.1) scale a subnormal number, but go on with its old low half.
- * This is the algorithm of FreeBSD's e_log2.c and e_log10.c, which theirs is as well:
+/* zig's (compiler_rt, 0.17.1) scale a subnormal number, but go on with its old low half.
+ * This is the algorithm of FreeBSD's msun, which theirs is as well:
  *
  *   Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved.
  *   Developed at SunSoft, a Sun Microsystems, Inc. business.

@@ -1,5 +1,5 @@
-/* The string functions that CPython uses most, in the place of zig's (lib/c/string.zig and lib/compiler_rt, 0.17.1),
- * which are weak symbols.
+/* The string functions that CPython uses most, in the place of zig's (0.17.1), which are weak
+ * symbols.
  *
  * Those read byte by byte, and those that look for a character measure the whole text before: CPython's tokenizer looks
  * for the end of each line, so that compiling took time quadratic in the length of the source.

@@ -1,4 +1,4 @@
-/* Functions of time.h for Python's time module. */
+/* Times, for the time module of Python. */
 #include <time.h>
 
 struct tm *__gmtime_r(const time_t *restrict seconds, struct tm *restrict result); /* musl's own name of it */

@@ -413,6 +413,23 @@ def f(x):
     assert in_guest(source) > 5000
 
 
+def test_characters_are_found_at_every_offset_and_length(in_guest):
+    source = """
+def f(x):
+    checked = 0
+    for first in ("a", "\u00e9", "\u4e00", "\U0001f600"):  # one, one, two and four bytes a character
+        for length in range(1, 70):
+            text = first + "".join(chr(ord(first) + i % 5 + 1) for i in range(length))
+            for wanted in (text[-1], text[length // 2], first, "z", "\U0001f9ff"):
+                where = [i for i, character in enumerate(text) if character == wanted] or [-1]
+                assert (text.find(wanted), text.rfind(wanted)) == (where[0], where[-1])
+                assert (wanted in text) == (where != [-1]) and text.count(wanted) == len(where) - (where == [-1])
+                checked += 1
+    return checked
+"""
+    assert in_guest(source) == 4 * 69 * 5
+
+
 def test_source_lines_of_every_length_compile(in_guest):
     source = """
 def f(x):

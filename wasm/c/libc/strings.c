@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <wasm_simd128.h>
+#include <wchar.h>
 
 #define LANES 16
 
@@ -132,6 +133,19 @@ void *memrchr(const void *data, int wanted, size_t length) {
   }
   while (length-- > 0) {
     if (bytes[length] == (uint8_t)wanted) return (void *)(bytes + length);
+  }
+  return NULL;
+}
+
+/* For texts of four bytes a character, which is how Python keeps those with an emoji. */
+wchar_t *wmemchr(const wchar_t *data, wchar_t wanted, size_t length) {
+  const v128_t one = wasm_i32x4_splat((int32_t)wanted);
+  for (; length >= LANES / sizeof *data; data += LANES / sizeof *data, length -= LANES / sizeof *data) {
+    uint32_t found = wasm_i32x4_bitmask(wasm_i32x4_eq(wasm_v128_load(data), one));
+    if (found) return (wchar_t *)data + first_of(found);
+  }
+  for (; length > 0; data++, length--) {
+    if (*data == wanted) return (wchar_t *)data;
   }
   return NULL;
 }

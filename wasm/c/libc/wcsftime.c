@@ -77,21 +77,26 @@ static int64_t iso_week_days(int64_t year_day, int64_t week_day) {
   return year_day - first_week_start + 4 - 1;
 }
 
-/* The year that an ISO week belongs to, and the week's number. */
-static void iso_week(const struct tm *time, int64_t *year, int64_t *week) {
-  *year = time->tm_year + 1900LL;
+/* An ISO week: the year that it belongs to, and its number. */
+struct iso_week {
+  int64_t year;
+  int64_t number;
+};
+
+static struct iso_week iso_week_of(const struct tm *time) {
+  int64_t year = time->tm_year + 1900LL;
   int64_t passed = iso_week_days(time->tm_yday, time->tm_wday);
   if (passed < 0) {
-    (*year)--;
-    passed = iso_week_days(time->tm_yday + 365 + is_leap(*year), time->tm_wday);
+    year--;
+    passed = iso_week_days(time->tm_yday + 365 + is_leap(year), time->tm_wday);
   } else {
-    int64_t next = iso_week_days(time->tm_yday - (365 + is_leap(*year)), time->tm_wday);
+    int64_t next = iso_week_days(time->tm_yday - (365 + is_leap(year)), time->tm_wday);
     if (next >= 0) {
-      (*year)++;
+      year++;
       passed = next;
     }
   }
-  *week = passed / 7 + 1;
+  return (struct iso_week){year, passed / 7 + 1};
 }
 
 static int64_t seconds_since_epoch(const struct tm *time) {
@@ -101,9 +106,8 @@ static int64_t seconds_since_epoch(const struct tm *time) {
 
 /* The number that a letter stands for. Returns whether it stands for one. */
 static bool number_of(wchar_t letter, const struct tm *time, struct number *number) {
-  int64_t year = time->tm_year + 1900LL, iso_year, week;
+  int64_t year = time->tm_year + 1900LL;
   int hour = time->tm_hour, hour12 = hour == 0 ? 12 : hour > 12 ? hour - 12 : hour;
-  iso_week(time, &iso_year, &week);
   switch (letter) {
     case 'C':
       *number = (struct number){year / 100 - (year % 100 < 0), 1, false};
@@ -115,10 +119,10 @@ static bool number_of(wchar_t letter, const struct tm *time, struct number *numb
       *number = (struct number){time->tm_mday, 2, true};
       return true;
     case 'g':
-      *number = (struct number){floor_modulo(iso_year, 100), 2, false};
+      *number = (struct number){floor_modulo(iso_week_of(time).year, 100), 2, false};
       return true;
     case 'G':
-      *number = (struct number){iso_year, 1, false};
+      *number = (struct number){iso_week_of(time).year, 1, false};
       return true;
     case 'H':
       *number = (struct number){hour, 2, false};
@@ -154,7 +158,7 @@ static bool number_of(wchar_t letter, const struct tm *time, struct number *numb
       *number = (struct number){(time->tm_yday - time->tm_wday + 7) / 7, 2, false};
       return true;
     case 'V':
-      *number = (struct number){week, 2, false};
+      *number = (struct number){iso_week_of(time).number, 2, false};
       return true;
     case 'w':
       *number = (struct number){time->tm_wday, 1, false};

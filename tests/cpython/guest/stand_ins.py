@@ -34,6 +34,9 @@ class Missing:
     def __mro_entries__(self, bases):
         return ()
 
+    def __mul__(self, other):
+        raise unittest.SkipTest(f"needs {self.name}")
+
 
 class MissingModule(types.ModuleType):
     """A module of which every attribute is missing."""

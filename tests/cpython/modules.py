@@ -125,7 +125,7 @@ FAST = (
     *("test_json", "test_csv", "test_re", "test_base64", "test_struct", "test_datetime", "test_time", "test_strptime"),
     *("test_strftime", "test_locale", "test__locale", "test_calendar", "test_math", "test_cmath", "test_float"),
     *("test_complex", "test_strtod", "test_string_literals", "test_dataclasses", "test_functools", "test_contextlib"),
-    *("test_list", "test_dict", "test_hashlib", "test_tokenize"),
+    *("test_list", "test_dict", "test_hashlib", "test_tokenize", "test_str", "test_bytes", "test_collections"),
 )
 
 

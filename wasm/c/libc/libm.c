@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 double udf_acosh(double x);
 double udf_fma(double x, double y, double z);
@@ -46,17 +45,13 @@ static const double Lg1 = 6.666666666666735130e-01, Lg2 = 3.999999999940941908e-
                     Lg4 = 2.222219843214978396e-01, Lg5 = 1.818357216161805012e-01, Lg6 = 1.531383769920937332e-01,
                     Lg7 = 1.479819860511658591e-01;
 
-static uint64_t bits_of(double x) {
+union number {
+  double value;
   uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
+};
 
-static double double_of(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+static uint64_t bits_of(double x) { return (union number){.value = x}.bits; }
+static double double_of(uint64_t bits) { return (union number){.bits = bits}.value; }
 
 /* Split the logarithm of a positive finite number: it is k * log(2) + hi + lo, with 2**k scaling x into
  * [sqrt(2) / 2, sqrt(2)]. */

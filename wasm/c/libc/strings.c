@@ -153,13 +153,13 @@ wchar_t *wmemchr(const wchar_t *data, wchar_t wanted, size_t length) {
 /* The number that a text of 4 or 8 bytes is when its first byte counts most, so that numbers compare as texts do. */
 static uint32_t number4(const uint8_t *bytes) {
   uint32_t number;
-  memcpy(&number, bytes, sizeof number);
+  __builtin_memcpy(&number, bytes, sizeof number); /* a load; memcpy() would be a call with -fno-builtin */
   return __builtin_bswap32(number);
 }
 
 static uint64_t number8(const uint8_t *bytes) {
   uint64_t number;
-  memcpy(&number, bytes, sizeof number);
+  __builtin_memcpy(&number, bytes, sizeof number);
   return __builtin_bswap64(number);
 }
 

@@ -2,7 +2,7 @@
 
 An event is a list:
 
-- ["plan", count]: so many tests were loaded, numbered from 0;
+- ["plan", count]: the number of tests that were loaded; they are numbered from 0;
 - ["start", number, id];
 - ["end", number, id, outcome, detail]: outcome is "ok", "fail", "error", "skip", "expected failure" or "unexpected
   success"; detail is the end of the traceback, or the reason for skipping;
@@ -178,7 +178,7 @@ def prepare(module, support):
 
 
 def number_tests(suite, start, count=0):
-    """Give each test its number, and leave out those before `start`; return how many there are."""
+    """Give each test its number, and leave out those before `start`; return their number."""
     kept = []
     for test in suite._tests:
         if isinstance(test, unittest.TestSuite):

@@ -190,5 +190,5 @@ int memcmp(const void *a, const void *b, size_t length) {
   return compare_short(left, right, length);
 }
 
-/* Only tells equal from different. clang calls it for a memcmp() of which nothing else is asked. */
+/* Only distinguishes equal from different. clang calls it for a memcmp() of which nothing else is asked. */
 int bcmp(const void *left, const void *right, size_t length) { return memcmp(left, right, length); }

@@ -30,7 +30,7 @@ from duckdb_wasi_udf._functions.refusal import (
     kind_of,
     module_refused,
 )
-from duckdb_wasi_udf._functions.source import SourceFinder, SourceNotFoundError
+from duckdb_wasi_udf._functions.source import SourceNotFoundError, find_source
 from duckdb_wasi_udf._guests.definition import Unit
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class Shipment:
         self._importable = importable
         self._limit_bytes = limit_bytes
         self._is_trial = trial_of is not None
-        self._sources: SourceFinder = SourceFinder() if trial_of is None else trial_of._sources
         self._shippable: dict[int, bool] = {} if trial_of is None else trial_of._shippable  # by ids: see `_alive`
         self._alive: list[object] = [] if trial_of is None else trial_of._alive
         self._units: list[Unit] = []
@@ -155,7 +154,7 @@ class Shipment:
         if any(folder in code.co_filename for folder in ("site-packages", "dist-packages")) and is_compiled(package):
             raise RefusedError(function, compiled_package(package), INSIDE)
         try:
-            source = self._sources.find(function)
+            source = find_source(function)
         except SourceNotFoundError as error:
             why = f"the source of {function.__qualname__} {error}"
             raise RefusedError(function, why, "pass the source as text, or put it into a module") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dis
+import functools
 import inspect
 import linecache
 import re
@@ -40,46 +41,38 @@ class Source:
     inside: str | None
 
 
-class SourceFinder:
-    """Finds the source of functions. It reads each file once."""
+def find_source(function: types.FunctionType) -> Source:
+    """Return the source of a function.
 
-    def __init__(self) -> None:
-        self._parsed: dict[str, _Parsed | None] = {}
-
-    def find(self, function: types.FunctionType) -> Source:
-        """Return the source of a function.
-
-        Raises:
-            SourceNotFoundError: there is none, or it isn't that of the function any more.
-        """
-        code = function.__code__
-        try:
-            lines, _ = inspect.findsource(code)  # of the code: a function may say that it wraps another
-        except (OSError, TypeError, IndexError):
-            lines = []
-        parsed = self._parse("".join(lines))
-        found = None
-        if parsed is not None:
-            found = parsed.same(code)
-            found = parsed.at_its_line(code) if found is None else found
-            if found is None:
-                msg = "is not where it was when it was run: the file has changed since"
-                raise SourceNotFoundError(msg)
+    Raises:
+        SourceNotFoundError: there is none, or it isn't that of the function any more.
+    """
+    code = function.__code__
+    try:
+        lines, _ = inspect.findsource(code)  # of the code: a function may say that it wraps another
+    except (OSError, TypeError, IndexError):
+        lines = []
+    parsed = _parse("".join(lines))
+    if parsed is not None:
+        found = parsed.same(code) or parsed.at_its_line(code)
+        if found is None:
+            msg = "is not where it was when it was run: the file has changed since"
+            raise SourceNotFoundError(msg)
+        return parsed.source(found)
+    for text in _cells():
+        parsed = _parse(text)
+        if parsed is not None and (found := parsed.same(code)) is not None:
             return parsed.source(found)
-        for text in _cells():
-            parsed = self._parse(text)
-            if parsed is not None and (found := parsed.same(code)) is not None:
-                return parsed.source(found)
-        msg = f"can't be found: it was made of text that wasn't kept ({code.co_filename})"
-        raise SourceNotFoundError(msg)
+    msg = f"can't be found: it was made of text that wasn't kept ({code.co_filename})"
+    raise SourceNotFoundError(msg)
 
-    def _parse(self, text: str) -> _Parsed | None:
-        if text not in self._parsed:
-            self._parsed[text] = None
-            if text.strip():
-                with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                    self._parsed[text] = _Parsed(text)
-        return self._parsed[text]
+
+@functools.lru_cache(maxsize=8)  # a file with many functions is parsed once
+def _parse(text: str) -> _Parsed | None:
+    if text.strip():
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            return _Parsed(text)
+    return None
 
 
 def _cells() -> Iterator[str]:

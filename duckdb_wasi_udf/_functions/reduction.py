@@ -106,6 +106,11 @@ def single_dispatch(make: Any, function: Any) -> Reduction:
     return GuestMethod("single_dispatch"), (make, function.registry[object], others)
 
 
+def _cached(value: Any) -> Reduction:
+    own = {name: each for name, each in vars(value).items() if not name.startswith("__")}
+    return GuestMethod("lru_cache"), (value.__wrapped__, value.cache_parameters()), own or None
+
+
 def _cached_property(value: Any) -> Reduction:
     return functools.cached_property, (value.func,), {"attrname": value.attrname}
 
@@ -121,7 +126,7 @@ _SPECIAL: dict[type, Any] = {
     classmethod: lambda value: (classmethod, (value.__func__,)),
     functools.singledispatchmethod: lambda value: single_dispatch(functools.singledispatchmethod, value.dispatcher),
     functools.cached_property: _cached_property,
-    CachedFunction: lambda value: (GuestMethod("lru_cache"), (value.__wrapped__, value.cache_parameters())),
+    CachedFunction: _cached,
     typing.TypeVar: _type_variable,
     typing.ParamSpec: lambda value: (typing.ParamSpec, (value.__name__,)),
     typing.TypeVarTuple: lambda value: (typing.TypeVarTuple, (value.__name__,)),

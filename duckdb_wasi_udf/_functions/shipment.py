@@ -334,7 +334,7 @@ def _globals_of(kind: type) -> dict[str, Any]:
         if (
             isinstance(value, types.FunctionType)
             and value.__module__ == kind.__module__
-            and value.__code__.co_filename[:1] != "<"
+            and value.__code__.co_filename != "<string>"
         ):
             return value.__globals__
     return vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else {}

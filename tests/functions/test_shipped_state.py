@@ -199,11 +199,14 @@ def fibonacci(n):
     return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
 
+fibonacci.of = "rabbits"
+
+
 def test_decorated_functions():
     assert same(greet, 1)
     assert same(lambda: (greet.__name__, greet.__doc__, greet.__wrapped__(2)))
     assert same(lambda x: kind_of([x, [x], "x"]), 1)
-    assert same(fibonacci, 50)
+    assert same(lambda x: (fibonacci(x), fibonacci.of, fibonacci.__name__), 50)
     assert same(functools.partial(greet, 5))
 
     def within(x):

@@ -78,6 +78,8 @@ class ResourceLimits:
             aren't counted; counting slows code by up to a third.
         package_bytes: what the files of a sandbox's packages may take together, unpacked; they are held in the host's
             memory. 64 MiB holds the largest packages there are in pure Python.
+        shipped_bytes: how large a Python callable may be with all the values it uses, pickled; each of its instances
+            holds them. 16 MiB is a dictionary of some 300,000 entries.
         host_batch: what the code may ask of all host functions together in one batch, or while it is loaded. 100,000
             calls are 48 a row; 64 MiB and 30 seconds are what a batch may return, and more than it may take.
         host_query: the same for all batches of the sandbox, until none has run for a second, as for `budget_seconds`:
@@ -98,6 +100,7 @@ class ResourceLimits:
     output_bytes: int = 8 * 2**10
     fuel: int | None = None
     package_bytes: int = 64 * MIB
+    shipped_bytes: int = 16 * MIB
     host_batch: HostQuota = _HOST_BATCH
     host_query: HostQuota = _HOST_QUERY
     host_function_batch: HostQuota = _HOST_BATCH

@@ -7,7 +7,7 @@ import hashlib
 import json
 import marshal
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 # Version 2 of the marshal format: read alike by every Python since 2.5, floats exact.
 _MARSHAL_VERSION = 2
@@ -30,6 +30,10 @@ class Unit:
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
         links: what it finds as globals from other units: {global name: number of the unit}.
         code: what an instance compiled it to, for others of the same function: `GuestInstance.compiled`.
+        kind: "module": the source is run. "function": it is that of one function of a callable that was shipped.
+            "values": it is the callable itself, pickled and base64-encoded: see `_functions.shipment`.
+        free: of a function, the names of the variables it has of functions around it.
+        inside: of a function, the class it is written in; None without one.
     """
 
     source: str
@@ -39,6 +43,9 @@ class Unit:
     imports: dict[str, str] = field(default_factory=dict)
     links: dict[str, int] = field(default_factory=dict)
     code: str | None = None
+    kind: Literal["module", "function", "values"] = "module"
+    free: tuple[str, ...] = ()
+    inside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +94,7 @@ class Definition:
     @property
     def is_text(self) -> bool:
         """True if there is nothing but source text. A shipped callable has more."""
-        return len(self.units) == 1 and not self.units[0].captured and not self.units[0].imports
+        return len(self.units) == 1 and self.units[0].kind == "module" and not self.units[0].imports
 
     @property
     def source_hash(self) -> str:

@@ -175,8 +175,14 @@ class FunctionRegistry:
         self, function: Callable[..., Any] | str, name: str, *, return_null: bool = False, by_batch: bool = False
     ) -> Definition:
         """Return the definition of a function that may use the sandbox's packages: see `shipping.ship`."""
-        modules = self.domain.modules.names
-        return shipping.ship(function, name, return_null=return_null, by_batch=by_batch, modules=modules)
+        return shipping.ship(
+            function,
+            name,
+            return_null=return_null,
+            by_batch=by_batch,
+            modules=self.domain.modules.names,
+            limit_bytes=self.domain.limits.shipped_bytes,
+        )
 
     def _add(
         self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False

@@ -161,8 +161,7 @@ class Sandbox:
         Args:
             con: the connection to register with; every connection of the database sees the function.
             name: its SQL name.
-            function: a callable, which is shipped as source with the functions, classes and plain values it uses, or
-                source text.
+            function: a callable, which is shipped with the functions, classes and values it uses, or source text.
             parameters: the SQL type of each parameter, as str, `DuckDBPyType` or Python type; None to go by
                 annotations, where a parameter without one takes any type.
             return_type: the SQL type of the result, likewise; None to go by the annotation, and without one to infer
@@ -247,7 +246,7 @@ class Sandbox:
                 one is open; of a read-only database only this one, others write `FROM query(name(...))`.
             name: its SQL name, for a table macro in the current schema, which a database file keeps, and for the scalar
                 function behind it.
-            function: a callable, which is shipped as source, or source text: see `create_function`.
+            function: a callable, which is shipped, or source text: see `create_function`.
             schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
                 "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. Or a def or
                 lambda that returns either for the arguments of a call, in the sandbox while a query is bound. None to
@@ -277,7 +276,7 @@ class Sandbox:
                 committed or parameters.
             function: called for each row with the columns as arguments, in order; gives an iterable of rows, or None.
                 Or a class: an object of it is made for each scan, whose `process` is called for each row, and then its
-                `finish`, if it has one. A callable or class is shipped as source, or source text.
+                `finish`, if it has one. A callable or class is shipped; or source text.
             schema: the columns of the result: see `create_table_function`.
 
         Returns:

@@ -343,7 +343,7 @@ def test_mistakes_are_told(con, sandbox, query, message):
         (("lambda xs: 1", ["BIGINT", "BIGINT"]), "declared, but the function takes"),
         (("lambda xs: 1", None, "NONSENSE"), "'NONSENSE' is not a type DuckDB knows"),
         (("def f(xs: Nonsense): return 1",), "the annotation 'Nonsense' of parameter 'xs'"),
-        ((threading.Lock(),), "this is a lock, which can't be shipped"),
+        ((threading.Lock(),), "this is a lock, which can't be called"),
     ],
 )
 def test_contradictions_are_refused_at_registration(con, sandbox, arguments, message):

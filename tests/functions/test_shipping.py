@@ -4,7 +4,8 @@ import functools
 import linecache
 import math
 import math as m
-import operator
+import sqlite3
+import threading
 import types
 from collections import Counter
 from datetime import datetime
@@ -119,49 +120,19 @@ def test_a_decorator_that_changes_nothing_is_not_shipped():
     assert same_as_here(decorated, 1)
 
 
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (len, "this is a builtin_function_or_method, which can't be shipped"),
-        (operator.itemgetter(1), "this is a itemgetter, which can't be shipped"),
-        (Counter().update, "this is a method, which can't be shipped"),
-        (int, "the source of int can't be found"),
-        (eval("lambda x: x"), "the source of <lambda> (can't be found|is not where it was when it was run)"),
-    ],
-)
-def test_what_cannot_be_shipped_is_refused_with_the_reason(function, message):
-    with pytest.raises(SignatureError, match=message):
-        ship(function, "f", return_null=False)
-
-
-class Thing:
-    pass
-
-
-@pytest.mark.parametrize("value", [Thing(), pa.array([1]), memoryview(b"x"), bytearray(b"x"), object()])
-def test_a_value_that_cannot_be_shipped_is_refused_by_name(value):
-    def uses(x):
-        return value
-
-    with pytest.raises(SignatureError, match=f"f: the variable 'value' is a {type(value).__name__}, which can't be"):
-        ship(uses, "f", return_null=False)
-
-
-def test_a_value_hidden_in_a_container_is_refused_as_well():
-    hidden = {"a": [1, {"b": Thing()}]}
-
-    def uses(x):
-        return hidden
-
-    with pytest.raises(SignatureError, match="'hidden' is a dict"):
-        ship(uses, "f", return_null=False)
-
-
 def test_a_module_the_guest_lacks_is_refused_at_registration():
     def uses(x):
         return duckdb.__name__
 
-    with pytest.raises(GuestError, match="No module named 'duckdb'"):
+    with pytest.raises(SignatureError, match="f: the variable 'duckdb' is the module duckdb, which can't be shipped"):
+        ship(uses, "f", return_null=False)
+
+
+def test_a_standard_module_the_guest_lacks_is_named():
+    def uses(x):
+        return sqlite3.sqlite_version
+
+    with pytest.raises(GuestError, match="No module named '_sqlite3'; the variable 'sqlite3' needs it"):
         in_guest(uses, 1)
 
 
@@ -284,12 +255,12 @@ def test_two_globals_of_the_same_name_in_two_modules_keep_apart():
 
 
 def test_a_helper_that_cannot_be_shipped_is_named():
-    hidden = Thing()
+    hidden = threading.Lock()
 
     def inner(x):
         return hidden
 
-    with pytest.raises(SignatureError, match="f: the variable 'hidden' is a Thing"):
+    with pytest.raises(SignatureError, match="f: the variable 'hidden' is a lock"):
         ship(lambda x: inner(x), "f", return_null=False)
 
 

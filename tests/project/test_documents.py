@@ -9,6 +9,8 @@ import duckdb
 import pytest
 import yaml
 
+from tests.support import notebook
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -23,6 +25,14 @@ def test_python_examples_run(page, tmp_path):
     script = tmp_path / "examples.py"
     script.write_text("\n".join(blocks(page, "python")))
     subprocess.run([sys.executable, "-W", "error", script], cwd=ROOT, check=True, timeout=100)
+
+
+def test_python_examples_run_in_a_notebook(tmp_path):
+    """The same, each block pasted into a cell."""
+    pytest.importorskip("IPython", reason="IPython is not installed: pip install 'duckdb-wasi-udf[dev]'")
+    cells = {page.relative_to(ROOT).as_posix(): blocks(page, "python") for page in PAGES}
+    failures = notebook.run(cells, tmp_path, ROOT)
+    assert {name: error for name, error in failures.items() if error} == {}
 
 
 def test_make_targets_the_readme_names_exist():

@@ -2,6 +2,8 @@
 
 import inspect
 
+from _udf_guest.description import globals_of
+
 from duckdb_wasi_udf._shared import annotations as _annotations
 
 # What the first argument says of a piece: it is the first of its group, the last, or both.
@@ -44,7 +46,7 @@ def _whole(function):
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins such as max may have none
         signature = inspect.Signature([inspect.Parameter("lists", inspect.Parameter.VAR_POSITIONAL)])
-    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    namespace = globals_of(function, {})
     parameters = [
         parameter.replace(annotation=parameter.empty) if _means_json(parameter.annotation, namespace) else parameter
         for parameter in signature.parameters.values()

@@ -17,10 +17,10 @@ import types
 
 import _udf
 
+from _udf_guest import shipped
 from _udf_guest.description import describe
 from _udf_guest.explanation import argument_repr
-
-MODULE_NAME = "__udf__"
+from _udf_guest.shipped import MODULE_NAME
 
 # Bounds of what goes to the host.
 _DESCRIPTION_BYTES = 100_000
@@ -45,6 +45,7 @@ def define(text):
             "captured": Values the code finds as globals, a base64-encoded marshal dictionary, or null.
             "imports": Globals by import, {name: "module" or "module:attribute"}.
             "links": Globals from other units, {name: number of the unit}.
+            "kind": "module", "function" or "values": see `Unit`. If it is missing, "module".
 
     Returns:
         (function, return_null, by_batch, is_async, description). With `is_async` the function returns coroutines.
@@ -57,8 +58,13 @@ def define(text):
     namespaces = []
     made = {}
     for number, unit in enumerate(units):
-        last = number == len(units) - 1
-        module = types.ModuleType(MODULE_NAME if last else f"{MODULE_NAME}.{number}")
+        kind = unit.get("kind", "module")
+        if kind != "module":
+            if kind == "values":
+                made[number], namespace = shipped.load(unit["source"], units)
+            namespaces.append(namespace if kind == "values" else {})
+            continue
+        module = types.ModuleType(f"{MODULE_NAME}.wrapper{number}" if unit["links"] else MODULE_NAME)
         sys.modules[module.__name__] = module
         namespace = module.__dict__
         namespaces.append(namespace)
@@ -66,24 +72,22 @@ def define(text):
             namespace.update(marshal.loads(base64.b64decode(unit["captured"])))
         for name, imported in unit["imports"].items():
             namespace[name] = pkgutil.resolve_name(imported)
-        namespace.update({name: made[link] for name, link in unit["links"].items() if link in made})
-        made[number], unit["code"] = _load(unit, namespace, definition["table"])
-    for namespace, unit in zip(namespaces, units, strict=True):  # units that use each other, or themselves
         namespace.update({name: made[link] for name, link in unit["links"].items()})
+        made[number], unit["code"] = _load(unit, namespace, definition["table"])
     function = made[len(units) - 1]
     by_batch, converters, description = definition["by_batch"], [], b"{}"
     if not definition["described"]:
         described, converters = describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
         by_batch = described["by_batch"]
         described["plain"] = not any(converters)
-        described["schema"] = definition["table"] and _has_schema(namespaces[0], made[0])
+        described["schema"] = definition["table"] and _has_schema(namespaces[0], made.get(0))
         description = json.dumps(described).encode()
         if len(description) > _DESCRIPTION_BYTES:
             raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
-        codes = [unit["code"] for unit in units]
+        codes = [unit["code"] or "" for unit in units]
         if sum(map(len, codes)) <= _CODE_CHARACTERS:
             description = json.dumps(described | {"codes": codes}).encode()
-    is_async = inspect.iscoroutinefunction(function)
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
     if is_async and by_batch:
         raise TypeError("a function of the batch shape can't be async")
     if is_async and definition["table"]:
@@ -108,7 +112,7 @@ def _load(unit, namespace, table):
     lines = [line + "\n" for line in source.splitlines()]
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
     code = unit["code"]
-    if code is None:
+    if not code:
         compiled = _compile(source, filename, unit["entry"], table)
         code = base64.b64encode(marshal.dumps(compiled)).decode()
     else:

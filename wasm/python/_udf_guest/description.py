@@ -1,5 +1,6 @@
 """Descriptions: what the host has to know of a function to bind its types."""
 
+import functools
 import inspect
 
 from duckdb_wasi_udf._shared import annotations as _annotations
@@ -7,6 +8,8 @@ from duckdb_wasi_udf._shared import annotations as _annotations
 # Bounds of a function's description.
 NAME_CHARACTERS = 200
 _ANNOTATION_CHARACTERS = 200
+# Number of partial functions, decorators and the like around a function that are looked into.
+_WRAPPERS = 100
 
 
 def describe(function, namespace, *, by_batch, table):
@@ -30,7 +33,7 @@ def describe(function, namespace, *, by_batch, table):
     except (TypeError, ValueError):  # builtins such as str.upper may have none
         returns = _meaning(inspect.Signature.empty, namespace)[0]
         return {"name": name, "by_batch": by_batch, "parameters": None, "returns": returns}, []
-    namespace = getattr(inspect.unwrap(function), "__globals__", namespace)
+    namespace = globals_of(function, namespace)
     parameters, converters = [], []
     found = [_meaning(parameter.annotation, namespace) for parameter in signature.parameters.values()]
     columns = {meaning["column"] for meaning, _ in found if meaning["annotation"] is not None}
@@ -51,6 +54,26 @@ def describe(function, namespace, *, by_batch, table):
         read = _annotations.read_batch if by_batch else _annotations.read_rows
     returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
+
+
+def globals_of(function, otherwise):
+    """Return the globals of the code behind a callable, in which its annotations are read.
+
+    Args:
+        function: Any callable.
+        otherwise: What is returned for builtins.
+    """
+    for _ in range(_WRAPPERS):
+        function = inspect.unwrap(function)
+        if isinstance(function, (functools.partial, functools.partialmethod)):
+            function = function.func
+        elif isinstance(function, type):
+            function = function.__init__
+        elif hasattr(function, "__globals__"):  # methods have that of their functions
+            return function.__globals__
+        else:
+            function = type(function).__call__
+    return otherwise
 
 
 def _meaning(annotation, namespace, read=_annotations.read):

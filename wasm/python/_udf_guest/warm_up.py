@@ -1,5 +1,6 @@
 """The last step of the snapshot: work that each instance would do again."""
 
+import base64
 import gc
 import json
 import linecache
@@ -8,6 +9,12 @@ import sys
 from _udf_guest.definition import MODULE_NAME, define
 from _udf_guest.explanation import explain
 from _udf_guest.row_driver import driver
+
+_SOURCE = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
+_SHIPPED_SOURCE = "def f(x: int) -> float:\n    return x + K\n"
+# A shipment as `duckdb_wasi_udf._functions.shipment` makes them, in the oldest protocol of pickle, which is text: the
+# function of the first unit, and its global K, which is 1.
+_VALUES = b"Pfunction\n(I0\nI0\nVf\nVf\n(dtR.(Vglobal\nI0\nVK\nt.I1\n.N."
 
 # Number of new objects after which the collector looks at them. CPython's 2000 are fewer than a batch of async rows has
 # coroutines, none of which is garbage.
@@ -20,19 +27,12 @@ def warm_up():
     The interpreter specializes code it has run a few times, and the allocators have pages ready then. So a fresh
     instance writes to fewer pages, each of which it has to copy. A frozen collector leaves old objects' pages alone.
     """
-    source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
-    unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
-    flags = {"return_null": False, "by_batch": False, "table": False}
-    code = None
-    for _ in range(100):  # from the source and from what that was compiled to, in turns
-        text = json.dumps({"units": [unit | {"code": code}], "described": code is not None} | flags)
-        function, *_, description = define(text)
-        code = json.loads(description)["codes"][0] if code is None else None
-        function(1)
-        try:
-            function("1")
-        except TypeError as error:
-            explain(error, 0, ("1",))
+    nothing = {"name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}, "code": None}
+    text = nothing | {"source": _SOURCE, "kind": "module"}
+    function = nothing | {"source": _SHIPPED_SOURCE, "kind": "function", "entry": "f", "free": [], "inside": None}
+    values = nothing | {"source": base64.b64encode(_VALUES).decode(), "kind": "values"}
+    for units in ([text], [function, values]):
+        _define_often(units)
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)
     linecache.clearcache()
@@ -41,3 +41,18 @@ def warm_up():
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
+
+
+def _define_often(units):
+    """Define a function from its source and from what that was compiled to, in turns, and call it."""
+    flags = {"return_null": False, "by_batch": False, "table": False}
+    codes = None
+    for _ in range(100):
+        given = units if codes is None else [unit | {"code": code} for unit, code in zip(units, codes, strict=True)]
+        function, *_, description = define(json.dumps({"units": given, "described": codes is not None} | flags))
+        codes = json.loads(description)["codes"] if codes is None else None
+        function(1)
+        try:
+            function("1")
+        except TypeError as error:
+            explain(error, 0, ("1",))

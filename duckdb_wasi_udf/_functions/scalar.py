@@ -32,6 +32,7 @@ class ScalarFunction:
         guest_signature: what the guest's function takes and returns.
         source_hash: see `Definition.source_hash`.
         failed_rows: number of rows that are NULL because the function raised.
+        inline: it is the code of a query.
     """
 
     kind = "scalar"
@@ -61,7 +62,9 @@ class ScalarFunction:
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self.source_hash = definition.source_hash
         self.failed_rows = 0
+        self.inline = definition.inline
         self._lock = threading.Lock()
+        domain.counters.add(self, self._budget)
 
     @property
     def signature(self) -> Signature:

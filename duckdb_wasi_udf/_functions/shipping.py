@@ -40,17 +40,19 @@ def ship(
     return_null: bool,
     by_batch: bool = False,
     modules: frozenset[str] = frozenset(),
+    entry: str | None = None,
 ) -> Definition:
     """Return the definition of a function for the guest.
 
     Args:
-        function: source text (a lambda, or a module whose last function is meant), or a callable of this process: a
-            lambda or def, decorated or not, a `functools.partial` or `functools.cache` of one.
+        function: source text (a lambda or a module), or a callable of this process: a lambda or def, decorated or not,
+            a `functools.partial` or `functools.cache` of one.
         name: how errors and tracebacks call it.
         return_null: an exception makes its row NULL instead of failing the query.
         by_batch: it takes columns, whatever its annotations say.
         modules: what the guest can import beside the standard library, by its top-level names; what a callable uses of
             these is imported there, not shipped.
+        entry: the name of the function that is meant in source text; None to go by the rule of `_udf_guest.entry`.
 
     Returns:
         What `GuestInstance` takes.
@@ -59,7 +61,11 @@ def ship(
         SignatureError: the callable, or something it uses, can't be shipped; the message names it.
     """
     if isinstance(function, str):
-        return Definition.from_source(function, name, return_null=return_null, by_batch=by_batch)
+        options = {"return_null": return_null, "by_batch": by_batch}
+        return Definition.from_source(function, name, entry=entry, preferred=name, **options)
+    if entry is not None:
+        msg = f"{name}: entry={entry!r} names a function in source text; leave it out with a callable"
+        raise SignatureError(msg)
     shipment = _Shipment(name, sys.stdlib_module_names | modules)
     shipment.add(function, None)
     return Definition(label=name, units=shipment.units(), return_null=return_null, by_batch=by_batch)

@@ -73,6 +73,7 @@ class TableFunction:
             columns there are.
         source_hash: see `Definition.source_hash`.
         failed_rows: 0, since an exception always fails the query.
+        inline: it is the code of a query.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
     """
 
@@ -112,6 +113,8 @@ class TableFunction:
         self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
         self.budget = Budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
+        self.inline = definition.inline
+        domain.counters.add(self, self.budget)
 
     def stream(self, context: CallContext, arguments: Sequence[pa.Array], column: str) -> ArrowStream:
         """Return a call of the function.

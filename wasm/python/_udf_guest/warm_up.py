@@ -21,7 +21,8 @@ def warm_up():
     instance writes to fewer pages, each of which it has to copy. A frozen collector leaves old objects' pages alone.
     """
     source = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
-    unit = {"source": source, "name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}}
+    unit = {"source": source, "name": "warm-up", "entry": None, "preferred": None, "captured": None}
+    unit |= {"imports": {}, "links": {}}
     flags = {"return_null": False, "by_batch": False, "table": False}
     code = None
     for _ in range(100):  # from the source and from what that was compiled to, in turns

@@ -61,8 +61,9 @@ def ship(
         SignatureError: the callable, or something it uses, can't be shipped; the message names it.
     """
     if isinstance(function, str):
-        options = {"return_null": return_null, "by_batch": by_batch}
-        return Definition.from_source(function, name, entry=entry, preferred=name, **options)
+        return Definition.from_source(
+            function, name, entry=entry, preferred=name, return_null=return_null, by_batch=by_batch
+        )
     if entry is not None:
         msg = f"{name}: entry={entry!r} names a function in source text; leave it out with a callable"
         raise SignatureError(msg)

@@ -18,7 +18,7 @@ from duckdb_wasi_udf._engine.deadline import Deadline
 from duckdb_wasi_udf._engine.raw_instance import RawInstance
 from duckdb_wasi_udf._errors import ProtocolError
 from duckdb_wasi_udf._guests.failures import Failures
-from duckdb_wasi_udf._guests.output import Output, shown_output
+from duckdb_wasi_udf._guests.output import Output, shown_output, take_output
 from duckdb_wasi_udf._guests.progress import Progress, read_progress
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
@@ -282,21 +282,16 @@ class GuestInstance:
             self.close()
 
     def _take_output(self) -> str:
-        """Return what the guest has printed since last time, after handing it to `logging`."""
+        """Return what the guest has printed since last time, after passing it on."""
         if self._output_at is None:
             return ""
-        memory = self._memory()
         try:
-            start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(self._output_at, _abi.OUTPUT_STRUCT.size))
-            if not total:
-                return ""
-            kept = min(length, self._limits.output_bytes)
-            text = memory.read(start + length - kept, kept).decode(errors="replace")
-            memory.write(self._output_at & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+            text, dropped_bytes = take_output(self._memory(), self._output_at, self._limits.output_bytes)
         except ProtocolError:  # nobody asked for it: the call's own result decides
             self.broken = True
             return ""
-        self._output.deliver(self._label, text, total - kept)
+        if text:
+            self._output.deliver(self._label, text, dropped_bytes)
         return text
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
@@ -321,16 +316,12 @@ class GuestInstance:
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
             if self._context.stopped:
                 return self._failures.cancelled()
-            reached, seconds = self._progress(), time.perf_counter() - began
-            error: WasiUdfError = self._failures.out_of_time(reached, seconds, budgeted=self._budgeted)
-        elif trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
-            error = self._failures.out_of_fuel(self._progress())
-        else:
-            output = self._take_output()
-            error = self._failures.crashed(trap, output.strip())
-            error.output = shown_output(output)
-            return error
-        return self._printed(error)
+            seconds = time.perf_counter() - began
+            return self._printed(self._failures.out_of_time(self._progress(), seconds, budgeted=self._budgeted))
+        if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+            return self._printed(self._failures.out_of_fuel(self._progress()))
+        output = self._take_output()
+        return self._printed(self._failures.crashed(trap, output.strip()), output)
 
     def _progress(self) -> Progress:
         """Return how far the call came that has ended in a trap."""
@@ -356,9 +347,9 @@ class GuestInstance:
             error.__cause__ = self._host.failure  # which the guest doesn't know
         return self._printed(error)
 
-    def _printed(self, error: WasiUdfError) -> WasiUdfError:
-        """Return an error with what the call has printed."""
-        error.output = shown_output(self._take_output())
+    def _printed(self, error: WasiUdfError, taken: str = "") -> WasiUdfError:
+        """Return an error with what the call has printed, of which some may be taken already."""
+        error.output = shown_output(taken + self._take_output())
         return error
 
     def _json(self, export: str) -> dict[str, Any]:

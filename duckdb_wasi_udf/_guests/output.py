@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._text import printable, readable
+
+if TYPE_CHECKING:
+    from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 
 LOGGER = logging.getLogger("duckdb_wasi_udf.guest")
 
@@ -18,6 +22,26 @@ _SHOWN_CHARACTERS = 8_000
 def shown_output(text: str) -> str:
     """Return the end of what a guest printed, as errors have it: nothing in it that a terminal acts on."""
     return readable(text[-_SHOWN_CHARACTERS:])[-_SHOWN_CHARACTERS:]
+
+
+def take_output(memory: LinearMemory, pointer: int, most_bytes: int) -> tuple[str, int]:
+    """Return what a guest has printed since last time, or the end of it, and how many bytes came before.
+
+    Args:
+        memory: the guest's memory.
+        pointer: where the guest says its `udf_output` is.
+        most_bytes: `ResourceLimits.output_bytes`.
+
+    Raises:
+        ProtocolError: it isn't inside the memory.
+    """
+    start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(pointer, _abi.OUTPUT_STRUCT.size))
+    if not total:
+        return "", 0
+    kept = min(length, most_bytes)
+    text = memory.read(start + length - kept, kept).decode(errors="replace")
+    memory.write(pointer & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+    return text, total - kept
 
 
 class Output:

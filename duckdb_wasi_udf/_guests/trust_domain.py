@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.call_context import CallContext
@@ -101,7 +101,7 @@ class TrustDomain:
         self.grants = Grants(host_functions, sql_type_of) if host_functions else None
         self.errors = RecentErrors()
         self.output = Output(output)
-        self.counters = Counters()
+        self.counters: Counters[Any] = Counters()
         self.instances = InstanceRegistry(limits)
         guest = artifact.find()
         self._engine: Engine | None = load_engine(

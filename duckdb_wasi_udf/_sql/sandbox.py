@@ -195,20 +195,10 @@ class Sandbox:
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
+        options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
+        options |= {"side_effects": side_effects, "entry": entry}
         with CreatingCall(self._domain) as context:
-            self._registry.create_scalar(
-                context,
-                con,
-                name,
-                function,
-                parameters,
-                return_type,
-                type=type,
-                null_handling=null_handling,
-                exception_handling=exception_handling,
-                side_effects=side_effects,
-                entry=entry,
-            )
+            self._registry.create_scalar(context, con, name, function, parameters, return_type, **options)
         return con
 
     def create_aggregate_function(
@@ -354,19 +344,11 @@ class Sandbox:
         Returns:
             A decorator that leaves the def as it is.
         """
+        options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
 
         def register(function: _Function) -> _Function:
-            self.create_function(
-                con,
-                name or function.__name__,
-                function,
-                parameters,
-                return_type,
-                type=type,
-                null_handling=null_handling,
-                exception_handling=exception_handling,
-                side_effects=side_effects,
-            )
+            types = (parameters, return_type)
+            self.create_function(con, name or function.__name__, function, *types, side_effects=side_effects, **options)
             return function
 
         return register
@@ -397,14 +379,12 @@ class Sandbox:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the sandbox."""
         self.close()
 
     def __repr__(self) -> str:
         """Return its state, the limits that differ from the default, and its numbers of functions and instances."""
         changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
-        functions, instances = len(self._registry.functions), len(self._domain.instances)
-        counted = f"{functions} named function(s), {instances} live instance(s)"
+        counted = f"{len(self._registry.functions)} named function(s), {len(self._domain.instances)} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
 
 

@@ -2,6 +2,7 @@
 hard limits.
 """
 
+from duckdb_wasi_udf._arrow.variant import variant_to_arrow, variant_to_python
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -51,4 +52,6 @@ __all__ = [
     "error_of",
     "host_function",
     "install",
+    "variant_to_arrow",
+    "variant_to_python",
 ]

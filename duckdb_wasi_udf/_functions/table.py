@@ -128,7 +128,9 @@ class TableFunction:
             SignatureError: the arguments don't fit, the columns can't be found, or two have the same name.
             GuestError: the function raised in the first batch, which was needed to infer the columns.
         """
-        self.signature.bind([argument.type for argument in arguments])
+        given = [argument.type for argument in arguments]
+        self.signature.bind(given)
+        arguments = self.signature.convert(arguments, self.signature.argument_types(given))
         declared, row_type = self.signature.return_type, self.signature.result_type
         if self.call_schema is not None:
             described = self.call_schema(context, arguments)

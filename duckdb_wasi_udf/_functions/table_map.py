@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.table_schema import inferred_row_type
@@ -71,8 +70,8 @@ class MapFunction:
         described = replace(_over_rows(definition, (), named=False), table=True)
         self.signature, factory = InstanceFactory.define(domain, context, described, signature)
         factory.drop_idle()
-        self._types = tuple([with_small_offsets(data_type) for data_type in input_types])
-        self._arguments = self.signature.bind(self._types)
+        self._arguments = self.signature.bind(input_types)
+        self._types = self.signature.argument_types(input_types)
         self._budget = Budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
         self.source_hash = definition.source_hash
@@ -142,8 +141,7 @@ class MapFunction:
 
     def columns(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Return the arguments of a batch."""
-        plain = zip(batch.columns, self._types, strict=True)
-        columns = [column if column.type == to else column.cast(to) for column, to in plain]
+        columns = self.signature.convert(batch.columns, self._types)
         return [*columns, pa.nulls(len(batch), pa.bool_())]
 
     def last_columns(self) -> list[pa.Array]:

@@ -30,7 +30,7 @@ _CHAINED = 20
 class _Reported:
     """An error with where it came from, and the DuckDB exception that was asked for."""
 
-    __slots__ = ("_exception", "at", "error", "number", "text", "thread")
+    __slots__ = ("_exception", "at", "error", "number", "seen", "text", "thread")
 
     def __init__(self, error: WasiUdfError, number: int, thread: int | None) -> None:
         self.error = error
@@ -38,6 +38,7 @@ class _Reported:
         self.number = number
         self.thread = thread  # None: one of DuckDB's
         self.at = time.monotonic()
+        self.seen = False  # somebody has it, so the query has ended
         self._exception: weakref.ref[BaseException] | None = None
 
     @property
@@ -50,6 +51,7 @@ class _Reported:
 
     def claim(self, exception: BaseException) -> None:
         self._exception = weakref.ref(exception)
+        self.seen = True
 
 
 class RecentErrors:
@@ -93,7 +95,7 @@ class RecentErrors:
                 if last is None or last.number > number:
                     continue
                 # A batch of DuckDB's other threads may be of the query that has failed.
-                if thread is not None or last.claimed or began - last.at > _LATE_SECONDS:
+                if thread is not None or last.seen or began - last.at > _LATE_SECONDS:
                     del self._last[thread]
 
     @property
@@ -105,34 +107,21 @@ class RecentErrors:
         """Return the error behind the exception that is being handled, or the last one of this thread's queries."""
         handled = sys.exception()
         for exception in _causes(handled):
-            if isinstance(exception, WasiUdfError):
-                return exception if self._holds(exception) else None
-            found = self.find(exception)
+            found = exception if isinstance(exception, WasiUdfError) else _behind(exception)
             if found is not None or _is_duckdbs(exception):
-                return found
+                return found if found is not None and self._holds(found) else None
         with self._lock:
-            last = [self._last[thread] for thread in (threading.get_ident(), None) if thread in self._last]
-        return max(last, key=lambda reported: reported.number).error if last else None
-
-    def find(self, exception: BaseException) -> WasiUdfError | None:
-        """Return the error whose text an exception has; None if it is none of those kept."""
-        text = str(exception)
-        with self._lock:
-            known = [reported for reported in self._kept if reported.text in text]
-            if not known:
+            found = [self._last[thread] for thread in (threading.get_ident(), None) if thread in self._last]
+            if not found:
                 return None
-            # Of errors with the same text each exception gets another one, and always the same.
-            best = max(
-                known,
-                key=lambda reported: (
-                    len(reported.text),
-                    reported.belongs_to(exception),
-                    not reported.claimed,
-                    reported.number,
-                ),
-            )
-            best.claim(exception)
-        return best.error
+            last = max(found, key=lambda reported: reported.number)
+            last.seen = True
+        return last.error
+
+    def matching(self, text: str) -> list[_Reported]:
+        """Return the errors whose text is a part of another one."""
+        with self._lock:
+            return [reported for reported in self._kept if reported.text in text]
 
     def _holds(self, error: WasiUdfError) -> bool:
         with self._lock:
@@ -155,13 +144,36 @@ def error_of(exception: BaseException) -> WasiUdfError | None:
     for found in _causes(exception):
         if isinstance(found, WasiUdfError):
             return found
-        for domain in list(state.open_domains):
-            error = domain.errors.find(found)
-            if isinstance(error, WasiUdfError):
-                return error
+        error = _behind(found)
+        if error is not None:
+            return error
         if CLOSED in str(found):  # of a sandbox that is gone
             return ClosedError(CLOSED)
     return None
+
+
+def _behind(exception: BaseException) -> WasiUdfError | None:
+    """Return the error whose text an exception has: of several the longest, and of those with the same text another one
+    for each exception, and always the same.
+    """
+    text = str(exception)
+    known: list[_Reported] = [
+        reported for domain in list(state.open_domains) for reported in domain.errors.matching(text)
+    ]
+    if not known:
+        return None
+    with state.error_finding:
+        best = max(
+            known,
+            key=lambda reported: (
+                len(reported.text),
+                reported.belongs_to(exception),
+                not reported.claimed,
+                reported.at,
+            ),
+        )
+        best.claim(exception)
+    return best.error
 
 
 def _causes(exception: BaseException | None) -> Iterator[BaseException]:

@@ -111,10 +111,10 @@ class RecentErrors:
             if found is not None or _is_duckdbs(exception):
                 return found if found is not None and self._holds(found) else None
         with self._lock:
-            found = [self._last[thread] for thread in (threading.get_ident(), None) if thread in self._last]
-            if not found:
+            own = [self._last[thread] for thread in (threading.get_ident(), None) if thread in self._last]
+            if not own:
                 return None
-            last = max(found, key=lambda reported: reported.number)
+            last = max(own, key=lambda reported: reported.number)
             last.seen = True
         return last.error
 
@@ -157,21 +157,13 @@ def _behind(exception: BaseException) -> WasiUdfError | None:
     for each exception, and always the same.
     """
     text = str(exception)
-    known: list[_Reported] = [
-        reported for domain in list(state.open_domains) for reported in domain.errors.matching(text)
-    ]
+    known: list[_Reported] = []
+    for domain in list(state.open_domains):
+        known += domain.errors.matching(text)
     if not known:
         return None
     with state.error_finding:
-        best = max(
-            known,
-            key=lambda reported: (
-                len(reported.text),
-                reported.belongs_to(exception),
-                not reported.claimed,
-                reported.at,
-            ),
-        )
+        best = max(known, key=lambda one: (len(one.text), one.belongs_to(exception), not one.claimed, one.at))
         best.claim(exception)
     return best.error
 

@@ -6,8 +6,6 @@ the implicit ones, by which no value becomes another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,10 +14,10 @@ from duckdb_wasi_udf._arrow.type_mapping import MismatchError
 from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGE_DECIMAL, HUGEINT, TIMETZ, UHUGEINT
 from duckdb_wasi_udf._arrow.variant import variant_as
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _LARGE_INTEGERS = {HUGE_DECIMAL, HUGEINT, UHUGEINT, BIGNUM}
+
+# Any integer of 64 bits as a decimal.
+_ANY_INTEGER = pa.decimal128(20, 0)
 
 # Integers that a double holds exactly, and the powers of ten.
 _EXACT_INTEGER = 2**53
@@ -65,9 +63,9 @@ def convert(column: pa.Array, to: pa.DataType) -> pa.Array:
         return _decimal_as_double(column)
     if pa.types.is_decimal(arrived) and pa.types.is_decimal(to) and arrived.scale > to.scale:
         column = pc.round(column, ndigits=to.scale, round_mode="half_towards_infinity")  # as DuckDB does
-    between = _map_leaves(arrived, lambda leaf: pa.string() if pa.types.is_decimal(leaf) else leaf)
-    if between != arrived and pa.types.is_nested(arrived) and _has_double(to):
-        column = column.cast(between)  # Arrow divides decimals with an error that parsing hasn't
+    between = _between(arrived, to)
+    if between != arrived:
+        column = column.cast(between)
     return column.cast(to, safe=not _has_double(to))
 
 
@@ -152,20 +150,29 @@ def _of_variant(declared: pa.DataType) -> pa.DataType:
     return declared if any(is_kind(declared) for is_kind in simple) else ARROW_VARIANT
 
 
-def _map_leaves(data_type: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+def _between(arrived: pa.DataType, to: pa.DataType) -> pa.DataType:
+    """Return the type to cast to first, where Arrow's own cast isn't DuckDB's."""
     types = pa.types
-    if types.is_list(data_type) or types.is_fixed_size_list(data_type):
-        inside = data_type.value_field.with_type(_map_leaves(data_type.value_type, change))
-        return pa.list_(inside) if types.is_list(data_type) else pa.list_(inside, data_type.list_size)
-    if types.is_struct(data_type):
-        return pa.struct([field.with_type(_map_leaves(field.type, change)) for field in data_type])
-    if types.is_map(data_type):
-        return pa.map_(_map_leaves(data_type.key_type, change), _map_leaves(data_type.item_type, change))
-    return change(data_type)
+    if types.is_list(to) or types.is_fixed_size_list(to):
+        return pa.list_(arrived.value_field.with_type(_between(arrived.value_type, to.value_type)))
+    if types.is_struct(to):
+        pairs = zip(arrived, to, strict=True)
+        return pa.struct([field.with_type(_between(field.type, wanted.type)) for field, wanted in pairs])
+    if types.is_map(to):
+        return pa.map_(_between(arrived.key_type, to.key_type), _between(arrived.item_type, to.item_type))
+    if types.is_decimal(arrived) and types.is_floating(to):
+        return pa.string()  # parsed to the nearest double, where dividing is off by a bit
+    if types.is_integer(arrived) and types.is_decimal(to):
+        return _ANY_INTEGER  # checks the values, not the widths of the types
+    return arrived
 
 
 def _has_double(data_type: pa.DataType) -> bool:
-    return bool(_map_leaves(data_type, lambda leaf: pa.null() if pa.types.is_floating(leaf) else leaf) != data_type)
+    """Return whether there are floats in a type, to which large integers are rounded."""
+    types = pa.types
+    if types.is_nested(data_type) and not types.is_union(data_type):
+        return any(_has_double(data_type.field(i).type) for i in range(data_type.num_fields))
+    return bool(types.is_floating(data_type))
 
 
 # ---- SQL names ---------------------------------------------------------------------------------------------------

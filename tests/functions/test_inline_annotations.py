@@ -34,10 +34,8 @@ def test_inline_is_as_named(con, sandbox, annotation):
             error = wasi_udf.error_of(raised.value)
             got = con.execute("SELECT typeof(x) FROM t").fetchone()[0]
             assert isinstance(error, wasi_udf.SignatureError)
-            assert (
-                f"the parameter 'x' expects {sandbox._registry.find('f').signature.parameters[0].sql_type.name}, got"
-                in str(error)
-            )
+            wanted = sandbox._registry.find("f").signature.parameters[0].sql_type.name
+            assert f"the parameter 'x' expects {wanted}, got" in str(error)
             assert f"got {got};" in str(error).replace("got TIMESTAMP_NS", "got TIMESTAMP")
             continue
         if annotation == "datetime" and literal.startswith("TIMESTAMPTZ"):
@@ -49,28 +47,28 @@ def test_inline_is_as_named(con, sandbox, annotation):
 
 @pytest.mark.parametrize("rows", [0, 1, 2047, 2048, 2049])
 def test_decimals_become_the_nearest_doubles(con, sandbox, rows):
-    con.execute(
-        "CREATE TABLE t AS SELECT CASE WHEN i % 7 > 0 THEN ((hash(i) % 200000)::BIGINT - 100000)::DECIMAL(18,0) / 1000 END "
-        "::DECIMAL(18,3) AS d, ((hash(i) % 1000000)::HUGEINT * 10::HUGEINT ** 20 + i)::DECIMAL(38,2) AS w FROM range(?) r(i)",
-        [rows],
-    )
+    narrow = "(CASE WHEN i % 7 > 0 THEN (hash(i) % 200000)::BIGINT - 100000 END / 1000)::DECIMAL(18,3)"
+    wide = "((hash(i) % 1000000)::HUGEINT * 10::HUGEINT ** 20 + i)::DECIMAL(38,2)"
+    con.execute(f"CREATE TABLE t AS SELECT {narrow} AS d, {wide} AS w FROM range({rows}) r(i)")
     code = "def f(d: float | None, w: float): return [d, w]"
     for d, w, (x, y) in con.execute("SELECT d, w, py_udf($1, d, w) FROM t", [code]).fetchall():
         assert x == (None if d is None else float(d))
         assert y == float(w)
 
 
-QUERIES = {
-    "SELECT py_udf_double('def f(x: float): return x * 1.5', {})": 1.5,
-    "SELECT py_udf('def f(*xs: float): return sum(xs) * 1.5', {})": 1.5,
-    "SELECT py_udf_double('def f(xs: Column[float]) -> list[float]: return [x * 1.5 for x in xs]', {})": 1.5,
-    "SELECT py_udf_double('def f(xs: Column[float | None]) -> list[float]: return [x * 1.5 for x in xs]', {})": 1.5,
-    "SELECT py_agg('def f(xs: list[float]) -> float: return sum(xs) * 1.5', list({}))": 1.5,
-    "SELECT py_agg('class A:\n def step(self, x: float): self.x = x * 1.5\n def finish(self): return self.x', list({}))": 1.5,
-    "FROM py_table('def f(x: float) -> Iterator[float]: yield x * 1.5', args := {{'x': {}}})": 1.5,
-    "FROM py_map_batches('def f(x: float) -> Iterator[float]: yield x * 1.5', 'SELECT {}')": 1.5,
-    "SELECT py_udf('from dataclasses import dataclass\n@dataclass\nclass P:\n x: float\ndef f(p: P): return p.x * 1.5', {{'x': {}}})": 1.5,
-}
+STEPS = "class A:\n def step(self, x: float): self.x = x * 1.5\n def finish(self): return self.x"
+POINT = "from dataclasses import dataclass\n@dataclass\nclass P:\n x: float\ndef f(p: P): return p.x * 1.5"
+QUERIES = [
+    "SELECT py_udf_double('def f(x: float): return x * 1.5', {})",
+    "SELECT py_udf('def f(*xs: float): return sum(xs) * 1.5', {})",
+    "SELECT py_udf_double('def f(xs: Column[float]) -> list[float]: return [x * 1.5 for x in xs]', {})",
+    "SELECT py_udf_double('def f(xs: Column[float | None]) -> list[float]: return [x * 1.5 for x in xs]', {})",
+    "SELECT py_agg('def f(xs: list[float]) -> float: return sum(xs) * 1.5', list({}))",
+    f"SELECT py_agg('{STEPS}', list({{}}))",
+    "FROM py_table('def f(x: float) -> Iterator[float]: yield x * 1.5', args := {{'x': {}}})",
+    "FROM py_map_batches('def f(x: float) -> Iterator[float]: yield x * 1.5', 'SELECT {}')",
+    f"SELECT py_udf('{POINT}', {{{{'x': {{}}}}}})",
+]
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -31,6 +31,7 @@ _PLACES = {
     "previous": 29,
     "executable": 30,
     "instr_ptr": 31,
+    "owner": 33,
     "filename": 35,
     "linetable": 38,
     "firstlineno": 39,
@@ -47,8 +48,15 @@ _MOST_FRAMES = 1000
 _MOST_TABLE_BYTES = 2**20
 _NAME_BYTES = 8
 
-# Files of the guest's own: the standard library, what a definition wraps a function in, frozen modules.
-_NOT_THE_USERS = (b"/stdlib/", b"<_udf_", b"<frozen ", b"/package")
+# The user's files have names in angle brackets. So have what a definition wraps a function in, and frozen modules.
+_USERS = b"<"
+_NOT_THE_USERS = (b"<_udf_", b"<frozen")
+
+# Of text that isn't ASCII the characters come this much later: after PyCompactUnicodeObject's own fields.
+_NOT_ASCII_BYTES = 8
+
+# The owner of a frame that stands for a call from C and runs no code: FRAME_OWNED_BY_CSTACK.
+_OF_C = b"\3"
 
 _MOST_LINES = 10_000_000
 
@@ -89,9 +97,12 @@ def _line(memory: LinearMemory, runtime: int) -> int | None:
     """Return the line of the innermost frame that runs the user's code."""
     offsets = _offsets(memory, runtime)
     for frame in _frames(memory, runtime, offsets):
+        if memory.read(frame + offsets["owner"], 1) == _OF_C:
+            continue
         code = _pointer(memory, frame + offsets["executable"])
-        name = _pointer(memory, code + offsets["filename"])
-        if memory.read(name + offsets["text_value"], _NAME_BYTES).startswith(_NOT_THE_USERS):
+        name_at = _pointer(memory, code + offsets["filename"]) + offsets["text_value"]
+        name, later = memory.read(name_at, _NAME_BYTES), memory.read(name_at + _NOT_ASCII_BYTES, 1)
+        if name.startswith(_NOT_THE_USERS) or not (name.startswith(_USERS) or later == _USERS):
             continue
         table_at = _pointer(memory, code + offsets["linetable"])
         size = min(_pointer(memory, table_at + offsets["bytes_size"]), _MOST_TABLE_BYTES)

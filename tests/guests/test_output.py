@@ -68,7 +68,7 @@ def test_an_error_has_the_last_lines(failing):
 
 
 def test_a_crash_and_a_timeout_have_them_too(con):
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.1)
     with wasi_udf.Sandbox(limits=limits).install(con):
         for end in ("while True: pass", "import os; os.abort()"):
             with pytest.raises(duckdb.InvalidInputException) as raised:

@@ -23,7 +23,7 @@ SLOW = """def f(x: int) -> int:
 
 @pytest.fixture(scope="module")
 def impatient():
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.1)
     with duckdb.connect() as con, wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
         yield con, sandbox
 
@@ -49,18 +49,19 @@ def test_a_timeout_names_line_row_and_time_a_row(impatient, function, first, row
 CALLS = {
     "a library's frames": ("import re\ndef f(x):\n    y = 1\n    return re.match('(a*)*b', 'a' * 40)", 4),
     "another function": ("def f(x):\n    return g(x)\ndef g(x):\n    while True: x += 1", 4),
-    "while it is loaded": ("x = 1\nwhile True:\n    x += 1\ndef f(x): return x", 2),
+    "while it is loaded": ("x = 1\nwhile True:\n    x += 1\ndef f(x): return x", 2, 3),
     "a comprehension": ("def f(x):\n    return [y for y in iter(int, 1)]", 2),
-    "a generator": ("def f(x):\n    return sum(y\n        for y in iter(int, 1))", 3),
+    "a generator": ("def f(x):\n    return sum(y\n        for y in iter(int, 1))", 2, 3),
+    "a name that isn't ASCII": ("def größe(x):\n    while x > 0: pass", 2),
     "a builtin": ("def f(x):\n    x = 3\n    return sum(iter(int, 1))", 3),
 }
 
 
 @pytest.mark.parametrize("case", CALLS)
 def test_the_line_is_the_users(impatient, case):
-    code, line = CALLS[case]
+    code, *lines = CALLS[case]
     error = failure(impatient[0], "SELECT py_udf($1, 1)", code)
-    assert abs(error.line - line) <= (1 if case == "while it is loaded" else 0)
+    assert error.line in lines
 
 
 def test_tables_batches_and_maps_say_what_is_known(impatient):
@@ -81,9 +82,10 @@ def test_shipped_functions_have_a_line_of_their_own_text(impatient):
             pass
         return x
 
-    sandbox.create_function(con, "shipped", shipped)
-    error = failure(con, "SELECT shipped(i) FROM range(10) t(i)")
-    assert (error.line, error.row) in ((2, 0), (3, 0))
+    for name in ("shipped", "größe", "名前"):
+        sandbox.create_function(con, name, shipped)
+        error = failure(con, f"SELECT {name}(i) FROM range(10) t(i)")
+        assert (error.line, error.row) in ((2, 0), (3, 0))
 
 
 def test_fuel_has_a_line_too(con):

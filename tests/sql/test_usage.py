@@ -39,7 +39,7 @@ def test_all_kinds_of_functions_are_counted(con, sandbox):
 
 
 def test_errors_and_limits_are_counted():
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.1)
     with duckdb.connect(config={"threads": 1}) as con, wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
         for code in ("lambda x: 1 / x", "def f(x):\n    while True: pass", "lambda x: 'x' * 10**9"):
             with pytest.raises(duckdb.InvalidInputException):

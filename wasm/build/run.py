@@ -52,7 +52,7 @@ def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = F
 
 
 def _results(file: Path, columns: list[pa.Array], artifact: Path, *, table: bool) -> Iterator[Any]:
-    definition = Definition.from_source(file.read_text(encoding="utf-8"), file.stem, table=table)
+    definition = Definition.from_source(file.read_text(encoding="utf-8"), file.stem, preferred=file.stem, table=table)
     limits = ResourceLimits()
     engine = load_engine(find(artifact), timeout_seconds=limits.timeout_seconds)
     with CallContext(engine.clock) as context:

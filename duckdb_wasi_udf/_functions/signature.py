@@ -133,7 +133,9 @@ class Signature:
                 plain = with_small_offsets(column.type)
                 converted.append(convert(column if column.type == plain else column.cast(plain), to))
             except (pa.ArrowInvalid, ValueError) as error:
-                msg = f"{self._expected(position, column.type)}: {readable(str(error))[:_SHOWN_CHARACTERS]}"
+                name, expected, got = self._expected(position, column.type)
+                detail = readable(str(error))[:_SHOWN_CHARACTERS]
+                msg = f"{self.label}: the parameter {name!r} expects {expected}, got {got}: {detail}"
                 raise SignatureError(msg) from None
         return converted
 
@@ -146,14 +148,18 @@ class Signature:
         try:
             return argument_type(plain, declared, parse_json=parameter.parse_json)
         except MismatchError:
-            msg = f"{self._expected(position, plain)}; cast the argument, or change the parameter's annotation"
+            name, expected, got = self._expected(position, plain)
+            msg = (
+                f"{self.label}: the parameter {name!r} expects {expected}, got {got}; cast the argument, or change the "
+                "parameter's annotation"
+            )
             raise SignatureError(msg) from None
 
-    def _expected(self, position: int, arrived: pa.DataType) -> str:
+    def _expected(self, position: int, arrived: pa.DataType) -> tuple[str, str, str]:
+        """Return the name of a parameter, its SQL type and that of its argument, for errors."""
         parameter = self.parameter(position)
         expected = parameter.sql_type.name if parameter.sql_type is not None else "ANY"
-        got = sql_name(with_small_offsets(arrived))[:_SHOWN_CHARACTERS]
-        return f"{self.label}: the parameter {parameter.name!r} expects {expected}, got {got}"
+        return parameter.name, expected, sql_name(with_small_offsets(arrived))[:_SHOWN_CHARACTERS]
 
     def _values_type(self, position: int, arrived: pa.DataType) -> pa.DataType:
         """Return what the values of an argument are: see `type_mapping.labelled`."""

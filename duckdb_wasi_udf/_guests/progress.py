@@ -1,7 +1,7 @@
 """How far a call came that the host has ended: which row, and which line of the code.
 
 A trap leaves no frame of Python's behind, but what the interpreter has in memory. Where it is CPython says itself, for
-debuggers: its runtime's state begins with `_Py_DebugOffsets` (Include/internal/pycore_runtime.h of CPython 3.13). It is
+debuggers: its runtime's state begins with `_Py_DebugOffsets` (in CPython's internal headers). It is
 the guest's, and may be anything, so each step is checked and the steps are bounded; the worst that comes of it is a
 wrong number in the text of an error.
 """

@@ -38,7 +38,7 @@ UDF_EXPORT(udf_abi_version) int32_t udf_abi_version(void) { return UDF_ABI_VERSI
 
 UDF_EXPORT(udf_description) struct udf_text *udf_description(void) { return &description; }
 
-/* The runtime's state, of which only the address is needed here: pycore_runtime.h is CPython's own. */
+/* The runtime's state, of which only the address is needed: its header is CPython's own. */
 extern struct pyruntimestate _PyRuntime;
 
 UDF_EXPORT(udf_progress) struct udf_progress *udf_progress(void) {

@@ -25,7 +25,7 @@ def shown_output(text: str) -> str:
 
 
 def take_output(memory: LinearMemory, pointer: int, most_bytes: int) -> tuple[str, int]:
-    """Return what a guest has printed since last time, or the end of it, and how many bytes came before.
+    """Return what a guest has printed since last time, or the end of it, and the number of bytes before that.
 
     Args:
         memory: the guest's memory.

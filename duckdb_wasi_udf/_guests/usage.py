@@ -46,7 +46,7 @@ class SandboxUsage:
         errors: calls that failed.
         guest_seconds: time inside guests, in calls that left their instance sound.
         host_seconds: the rest of the time that calls took: waiting for an instance, copying, host functions.
-        limits_hit: how many errors each limit has caused, by its name.
+        limits_hit: the number of errors that each limit has caused, by its name.
     """
 
     functions: int

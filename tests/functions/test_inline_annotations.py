@@ -93,6 +93,6 @@ def test_everywhere_a_wrong_type_is_named(con, failing, query):
     assert "DATE" in str(error)
 
 
-def test_a_named_function_with_one_parameter_of_any_type_casts_the_others(con, sandbox):
+def test_a_named_function_with_a_parameter_of_any_type_casts_too(con, sandbox):
     sandbox.create_function(con, "half", "def half(x: float, y): return [x * 0.5, y]")
     assert con.execute("SELECT half(2.5, 'a'), half(NULL, 1)").fetchall() == [([1.25, "a"], None)]

@@ -129,7 +129,7 @@ REGISTRATIONS = {
 
 
 @pytest.mark.parametrize("create", REGISTRATIONS)
-def test_a_registration_that_fails_shows_the_callers_line_and_the_error(shared, create):
+def test_a_failed_registration_shows_the_callers_line_alone(shared, create):
     con, sandbox = shared
     for function in REGISTRATIONS[create]:
         with pytest.raises(wasi_udf.WasiUdfError) as raised:
@@ -150,7 +150,7 @@ def test_a_name_that_is_taken_is_short_as_well(shared):
     assert len(traceback.extract_tb(raised.value.__traceback__)) == 1
 
 
-def test_an_import_of_a_shipped_function_has_no_frames_of_the_loader(con, sandbox):
+def test_a_shipped_functions_import_shows_no_loader(con, sandbox):
     def sine(x: float) -> float:
         return float(np.sin(x))
 

@@ -48,7 +48,7 @@ def test_inside_another_exceptions_handler_the_own_query_counts(con, sandbox):
         assert isinstance(sandbox.last_error, wasi_udf.GuestError)
 
 
-def test_what_was_raised_from_duckdbs_exception_has_the_same_error(con, sandbox):
+def test_what_was_raised_from_duckdbs_exception_has_its_error(con, sandbox):
     def wrapped():
         try:
             con.execute("SELECT py_udf($1, 9)", [BOOM])
@@ -98,7 +98,7 @@ def test_errors_with_the_same_text_are_found_apart(con, sandbox):
     assert found[0] is not found[1]
 
 
-def test_a_late_batch_of_the_failed_query_does_not_reset_the_error():
+def test_a_late_batch_of_the_failed_query_resets_nothing():
     errors = RecentErrors()
     threads = [threading.Thread(target=errors.report, args=(wasi_udf.SignatureError("of another thread"),))]
     errors.report(wasi_udf.SignatureError("of this thread"))
@@ -112,7 +112,7 @@ def test_a_late_batch_of_the_failed_query_does_not_reset_the_error():
     assert errors.number == 2
 
 
-def test_the_error_of_a_sandbox_that_is_gone_is_that_it_is_closed(con):
+def test_the_error_of_a_closed_sandbox_is_found(con):
     with wasi_udf.Sandbox().install(con):
         pass
     with pytest.raises(duckdb.InvalidInputException) as raised:

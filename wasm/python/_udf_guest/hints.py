@@ -9,7 +9,7 @@ _PACKAGES = "/packages/"
 _PACKAGES_SHOWN = 20
 _CHAINED_EXCEPTIONS = 20
 
-# Well-known packages that can't run in the guest, with what to do. Others are told how packages are granted.
+# Well-known packages that can't run in the guest, with what to do. For others the hint says how packages are granted.
 _TABLES = "a function gets rows or Column, and py_map_batches a whole table"
 _INSTEAD = {
     "numpy": "use math, statistics, or Column, which is a buffer of numbers",

@@ -302,7 +302,7 @@ class GuestInstance:
             return stack.call_with_room(self._raw.call_export, export, *arguments)
         except wasmtime.Trap as trap:
             self.broken = True
-            raise self._trapped(trap, began) from trap
+            raise self._trapped(trap, began) from trap.with_traceback(None)  # whose frames keep this instance
         except wasmtime.WasmtimeError as error:
             self.broken = True
             if self._host.error is not None:

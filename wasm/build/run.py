@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = False) -> int:
-    """Call the last function that a file defines, and print what it returns.
+    """Call the function that a file defines, and print what it returns.
 
     What the guest prints and why it failed goes to stderr; for a trap with the stack of the guest.
 

@@ -300,7 +300,7 @@ class Sandbox:
             SignatureError: the function can't be shipped, its types don't fit, or the relation can't be read.
             GuestError: the code doesn't compile, or raised while it was loaded.
         """
-        with IncomingCall(self._domain) as context:
+        with CreatingCall(self._domain), IncomingCall(self._domain) as context:
             return self._registry.map_batches(context, relation, function, schema)
 
     def failed_rows(self, name: str) -> int:

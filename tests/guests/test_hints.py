@@ -142,6 +142,16 @@ def test_a_failed_registration_shows_the_callers_line_alone(shared, create):
         assert "direct cause" not in text
 
 
+def test_a_failed_map_shows_the_callers_line_alone(shared):
+    con, sandbox = shared
+    con.execute("CREATE OR REPLACE TEMP TABLE hidden AS SELECT 1 AS x")
+    for function, relation in (("def f(x)", con.sql("SELECT 1")), ("lambda x: [x]", con.sql("FROM hidden"))):
+        with pytest.raises(wasi_udf.WasiUdfError) as raised:
+            sandbox.map_batches(relation, function)
+        assert [frame.filename for frame in traceback.extract_tb(raised.value.__traceback__)] == [__file__]
+        assert len("".join(traceback.format_exception(raised.value)).splitlines()) <= 12
+
+
 def test_a_name_that_is_taken_is_short_as_well(shared):
     con, sandbox = shared
     sandbox.create_function(con, "taken", "lambda x: x")

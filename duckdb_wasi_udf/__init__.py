@@ -2,6 +2,7 @@
 hard limits.
 """
 
+from duckdb_wasi_udf._arrow.variant import variant_to_arrow, variant_to_python
 from duckdb_wasi_udf._errors import (
     ArtifactError,
     Cancelled,
@@ -14,6 +15,8 @@ from duckdb_wasi_udf._errors import (
     SignatureError,
     WasiUdfError,
 )
+from duckdb_wasi_udf._guests.recent_errors import error_of
+from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
@@ -42,9 +45,13 @@ __all__ = [
     "ProtocolError",
     "ResourceLimits",
     "Sandbox",
+    "SandboxUsage",
     "SignatureError",
     "WasiUdfError",
     "__version__",
+    "error_of",
     "host_function",
     "install",
+    "variant_to_arrow",
+    "variant_to_python",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 # exports
 VERSION = "udf_abi_version"
@@ -24,6 +24,7 @@ DESCRIPTION = "udf_description"
 ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
+PROGRESS = "udf_progress"
 
 # imports, each with the types of its parameters
 HOST_MODULE = "duckdb_udf"
@@ -50,6 +51,9 @@ POINTER = struct.Struct("<I")
 TEXT = struct.Struct("<II")  # udf_text: bytes, length
 OUTPUT_STRUCT = struct.Struct("<III")  # udf_output: bytes, length of what is kept, of all that was printed
 OUTPUT_BYTES = 65_536  # the most that is kept
+
+PROGRESS_STRUCT = struct.Struct("<II")  # udf_progress: where the number of begun rows is, CPython's _PyRuntime
+ROW_NUMBER = struct.Struct("<q")
 
 # length, null_count, offset, n_buffers, n_children, buffers, children, dictionary, release, private_data
 ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")

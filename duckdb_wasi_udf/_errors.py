@@ -14,14 +14,34 @@ WasiUdfError
 ```
 
 DuckDB turns an exception of a function into `duckdb.InvalidInputException` and keeps only its text; the exception
-itself is `Sandbox.last_error`.
+itself is found with `error_of`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class WasiUdfError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Root of every error this package raises on purpose. All of them can be pickled.
+
+    Attributes:
+        output: what the guest's call printed before it failed, at most the last 8,000 characters; empty for errors that
+            have no running guest behind them.
+    """
+
+    output: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(cls: type[WasiUdfError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> WasiUdfError:
+    """Return an error as it was pickled: the constructors take keywords, which `Exception` doesn't keep."""
+    error = cls.__new__(cls, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 class ArtifactError(WasiUdfError):
@@ -63,13 +83,26 @@ class LimitExceeded(WasiUdfError):
         limit: the field of `ResourceLimits` or `DataLimits`, such as `timeout_seconds`.
         allowed: its value.
         requested: what was asked for, in the same unit; None when that is not known (a loop has no end to report).
+        row: the row of the batch that was running, counted from 0, so as many were done; None if that isn't known.
+        line: the line of the source text that was running, counted from 1; None if that isn't known.
     """
 
-    def __init__(self, text: str, *, limit: str, allowed: float, requested: float | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        limit: str,
+        allowed: float,
+        requested: float | None = None,
+        row: int | None = None,
+        line: int | None = None,
+    ) -> None:
         super().__init__(text)
         self.limit = limit
         self.allowed = allowed
         self.requested = requested
+        self.row = row
+        self.line = line
 
 
 class Cancelled(WasiUdfError):

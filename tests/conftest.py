@@ -25,9 +25,12 @@ def failing(con, sandbox):
     def run(query, parameters=None, *, error=wasi_udf.WasiUdfError):
         with pytest.raises(duckdb.InvalidInputException) as raised:
             con.execute(query, parameters).fetchall()
-        assert isinstance(sandbox.last_error, error)
-        assert str(sandbox.last_error) in str(raised.value)
+        behind = sandbox.last_error
+        assert isinstance(behind, error)
+        assert str(behind) in str(raised.value)
+        assert wasi_udf.error_of(raised.value) is behind
         assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
-        return sandbox.last_error
+        assert sandbox.last_error is None
+        return behind
 
     return run

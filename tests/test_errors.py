@@ -1,4 +1,5 @@
 import inspect
+import typing
 
 from duckdb_wasi_udf import _errors
 from duckdb_wasi_udf._errors import GuestError, LimitExceeded, WasiUdfError
@@ -7,6 +8,8 @@ from duckdb_wasi_udf._errors import GuestError, LimitExceeded, WasiUdfError
 def test_every_error_is_in_one_tree_and_in_the_docstring():
     errors = [value for _, value in inspect.getmembers(_errors, inspect.isclass)]
     for error in errors:
+        if error is typing.Any:
+            continue
         assert issubclass(error, WasiUdfError)
         assert error.__name__ in _errors.__doc__
 

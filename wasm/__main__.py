@@ -19,7 +19,7 @@ _COMMANDS = {
     "check-sources": "get every source from every place it has, one by one, and keep nothing",
     "clean": "remove the guest from the package, and everything built from the cache",
 }
-_RUN = "call the last function that a file defines, once and without DuckDB, and print what it returns"
+_RUN = "call the function that a file defines, once and without DuckDB, and print what it returns"
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIT, HUGE_DECIMAL, HUGEI
 
 
 class MismatchError(Exception):
-    """Values arrived as a type that has lost what the declared one needs; the text says which."""
+    """Values arrived as a type that isn't the declared one, or has lost what that needs, which the text says."""
 
 
 def labelled(arrived: pa.DataType, declared: pa.DataType | None, *, parse_json: bool) -> pa.DataType:

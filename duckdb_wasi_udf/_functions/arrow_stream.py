@@ -97,6 +97,7 @@ class ArrowStream:
             row=error.row,
             arguments=error.arguments,
         )
+        explained.output = error.output
         self._domain.report(explained)
         return explained
 

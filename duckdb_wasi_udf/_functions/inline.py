@@ -32,7 +32,7 @@ def inline_definition(name: str, code: str) -> Definition:
     line = code.strip().partition("\n")[0]
     if len(line) > _LABEL_CHARACTERS or "\n" in code.strip():
         line = line[:_LABEL_CHARACTERS] + "..."
-    return Definition.from_source(code, f"{name}({line!r})", name=name)
+    return Definition.from_source(code, f"{name}({line!r})", name=name, inline=True)
 
 
 class InlineFunction:

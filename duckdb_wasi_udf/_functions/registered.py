@@ -25,6 +25,10 @@ class RegisteredFunction(Protocol):
         """Hash of its code: see `Definition.source_hash`."""
 
     @property
+    def inline(self) -> bool:
+        """True if it is the code of a query, without a name."""
+
+    @property
     def usage(self) -> Usage:
         """Counters since it was created."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._functions.batch_split import merge_rows, rows_without_nulls
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
@@ -32,6 +31,7 @@ class ScalarFunction:
         guest_signature: what the guest's function takes and returns.
         source_hash: see `Definition.source_hash`.
         failed_rows: number of rows that are NULL because the function raised.
+        inline: it is the code of a query.
     """
 
     kind = "scalar"
@@ -59,9 +59,12 @@ class ScalarFunction:
         self.guest_signature, self._factory = InstanceFactory.define(domain, context, definition, signature)
         self._budget = Budget(definition.label, domain.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
+        self._converted: dict[tuple[pa.DataType, ...], tuple[pa.DataType, ...]] = {}
         self.source_hash = definition.source_hash
         self.failed_rows = 0
+        self.inline = definition.inline
         self._lock = threading.Lock()
+        domain.counters.add(self, self._budget)
 
     @property
     def signature(self) -> Signature:
@@ -99,9 +102,11 @@ class ScalarFunction:
         types = tuple([column.type for column in columns])
         pool = self._pools.get(types)
         if pool is None:
-            plain = [with_small_offsets(data_type) for data_type in types]
-            if list(types) != plain:
-                return self._run(context, [column.cast(to) for column, to in zip(columns, plain, strict=True)], length)
+            wanted = self._converted.get(types) or self._converted.setdefault(
+                types, self.guest_signature.argument_types(types)
+            )
+            if wanted != types:
+                return self._run(context, self.guest_signature.convert(columns, wanted), length)
             pool = self._pools.setdefault(types, self._make_pool(types))
         results, failed_rows = pool.run(context, columns, length)
         if failed_rows:

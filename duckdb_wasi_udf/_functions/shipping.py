@@ -25,17 +25,19 @@ def ship(
     by_batch: bool = False,
     modules: frozenset[str] = frozenset(),
     limit_bytes: int = ResourceLimits().shipped_bytes,
+    entry: str | None = None,
 ) -> Definition:
     """Return the definition of a function for the guest.
 
     Args:
-        function: source text (a lambda, or a module whose last function is meant), or a callable of this process.
+        function: source text (a lambda or a module), or a callable of this process.
         name: how errors and tracebacks call it.
         return_null: an exception makes its row NULL instead of failing the query.
         by_batch: it takes columns, whatever its annotations say.
         modules: what the guest can import beside the standard library, by its top-level names; what a callable uses of
             these is imported there, not shipped.
         limit_bytes: how large a callable may be with all it uses.
+        entry: the name of the function that is meant in source text; None to go by the rule of `_udf_guest.entry`.
 
     Returns:
         What `GuestInstance` takes.
@@ -45,7 +47,12 @@ def ship(
         LimitExceeded: it is larger than the limit.
     """
     if isinstance(function, str):
-        return Definition.from_source(function, name, return_null=return_null, by_batch=by_batch)
+        return Definition.from_source(
+            function, name, entry=entry, preferred=name, return_null=return_null, by_batch=by_batch
+        )
+    if entry is not None:
+        msg = f"{name}: entry={entry!r} names a function in source text; leave it out with a callable"
+        raise SignatureError(msg)
     if not callable(function):
         msg = f"{name}: this is a {type(function).__name__}, which can't be called; pass a function, or source text"
         raise SignatureError(msg)

@@ -7,15 +7,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+
+from duckdb_wasi_udf._arrow.arguments import argument_type, convert, sql_name
 from duckdb_wasi_udf._arrow.layouts import supports
 from duckdb_wasi_udf._arrow.type_mapping import MismatchError, labelled, result_type
+from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._errors import ProtocolError, SignatureError
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pyarrow as pa
 
     from duckdb_wasi_udf._arrow.sql_type import SqlType, SqlTypeOf
 
@@ -90,7 +92,8 @@ class Signature:
             argument_types: the Arrow types of the arguments, in order.
 
         Returns:
-            For each argument what its values are (`labelled`) and whether the function sees its NULLs.
+            For each argument what its values are once they are converted (`convert`), and whether the function sees its
+            NULLs.
 
         Raises:
             SignatureError: the function takes more or fewer arguments, or can't get one of the type.
@@ -106,8 +109,57 @@ class Signature:
             msg = f"{self.label}: the function takes {takes} argument(s) ({names}), the query passes {given}"
             raise SignatureError(msg)
         return [
-            (self._values_type(i, arrived), self.parameter(i).sees_null) for i, arrived in enumerate(argument_types)
+            (self._values_type(i, self._argument_type(i, arrived)), self.parameter(i).sees_null)
+            for i, arrived in enumerate(argument_types)
         ]
+
+    def argument_types(self, arrived: Sequence[pa.DataType]) -> tuple[pa.DataType, ...]:
+        """Return the types that the arguments of a call are converted to: see `convert`. One too many stays as it is.
+
+        Raises:
+            SignatureError: one isn't of the type of its parameter.
+        """
+        return tuple([self._argument_type(i, data_type) for i, data_type in enumerate(arrived)])
+
+    def convert(self, columns: Sequence[pa.Array], types: Sequence[pa.DataType]) -> list[pa.Array]:
+        """Return the arguments of a call as the types that `argument_types` returned.
+
+        Raises:
+            SignatureError: a value doesn't fit.
+        """
+        converted = []
+        for position, (column, to) in enumerate(zip(columns, types, strict=True)):
+            try:
+                plain = with_small_offsets(column.type)
+                converted.append(convert(column if column.type == plain else column.cast(plain), to))
+            except (pa.ArrowInvalid, ValueError) as error:
+                name, expected, got = self._expected(position, column.type)
+                detail = readable(str(error))[:_SHOWN_CHARACTERS]
+                msg = f"{self.label}: the parameter {name!r} expects {expected}, got {got}: {detail}"
+                raise SignatureError(msg) from None
+        return converted
+
+    def _argument_type(self, position: int, arrived: pa.DataType) -> pa.DataType:
+        plain = with_small_offsets(arrived)
+        if position >= len(self.parameters) and self.rest is None:
+            return plain
+        parameter = self.parameter(position)
+        declared = None if parameter.sql_type is None else parameter.sql_type.arrow_type
+        try:
+            return argument_type(plain, declared, parse_json=parameter.parse_json)
+        except MismatchError:
+            name, expected, got = self._expected(position, plain)
+            msg = (
+                f"{self.label}: the parameter {name!r} expects {expected}, got {got}; cast the argument, or change the "
+                "parameter's annotation"
+            )
+            raise SignatureError(msg) from None
+
+    def _expected(self, position: int, arrived: pa.DataType) -> tuple[str, str, str]:
+        """Return the name of a parameter, its SQL type and that of its argument, for errors."""
+        parameter = self.parameter(position)
+        expected = parameter.sql_type.name if parameter.sql_type is not None else "ANY"
+        return parameter.name, expected, sql_name(with_small_offsets(arrived))[:_SHOWN_CHARACTERS]
 
     def _values_type(self, position: int, arrived: pa.DataType) -> pa.DataType:
         """Return what the values of an argument are: see `type_mapping.labelled`."""

@@ -73,6 +73,7 @@ class TableFunction:
             columns there are.
         source_hash: see `Definition.source_hash`.
         failed_rows: 0, since an exception always fails the query.
+        inline: it is the code of a query.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
     """
 
@@ -112,6 +113,8 @@ class TableFunction:
         self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
         self.budget = Budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
+        self.inline = definition.inline
+        domain.counters.add(self, self.budget)
 
     def stream(self, context: CallContext, arguments: Sequence[pa.Array], column: str) -> ArrowStream:
         """Return a call of the function.
@@ -125,7 +128,9 @@ class TableFunction:
             SignatureError: the arguments don't fit, the columns can't be found, or two have the same name.
             GuestError: the function raised in the first batch, which was needed to infer the columns.
         """
-        self.signature.bind([argument.type for argument in arguments])
+        given = [argument.type for argument in arguments]
+        self.signature.bind(given)
+        arguments = self.signature.convert(arguments, self.signature.argument_types(given))
         declared, row_type = self.signature.return_type, self.signature.result_type
         if self.call_schema is not None:
             described = self.call_schema(context, arguments)

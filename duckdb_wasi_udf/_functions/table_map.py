@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.table_schema import inferred_row_type
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.signature import Signature
+    from duckdb_wasi_udf._guests.budget import Usage
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
@@ -32,7 +32,17 @@ class MapFunction:
     """A function over the rows of an input, with its signature for these.
 
     Every scan has an instance of its own, whose state ends with it.
+
+    Attributes:
+        kind: what `py_functions()` calls it.
+        signature: what it takes and returns; its result is one row.
+        source_hash: see `Definition.source_hash`.
+        failed_rows: 0, since an exception always fails the query.
+        inline: it is the code of a query.
     """
+
+    kind = "map"
+    failed_rows = 0
 
     def __init__(
         self,
@@ -60,10 +70,23 @@ class MapFunction:
         described = replace(_over_rows(definition, (), named=False), table=True)
         self.signature, factory = InstanceFactory.define(domain, context, described, signature)
         factory.drop_idle()
-        self._types = tuple([with_small_offsets(data_type) for data_type in input_types])
-        self._arguments = self.signature.bind(self._types)
+        self._arguments = self.signature.bind(input_types)
+        self._types = self.signature.argument_types(input_types)
         self._budget = Budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
+        self.source_hash = definition.source_hash
+        self.inline = definition.inline
+        domain.counters.add(self, self._budget)
+
+    @property
+    def usage(self) -> Usage:
+        """Counters of its batches."""
+        return self._budget.usage
+
+    @property
+    def instances(self) -> int:
+        """Number of live instances, each of a scan."""
+        return sum(scan.is_open for scan in list(self._scans))
 
     def stream(self, context: CallContext, batches: Callable[[], Batches], column: str) -> ArrowStream:
         """Return what the function makes of an input.
@@ -93,6 +116,9 @@ class MapFunction:
             lambda: MapScan(self, batches(), row_type),
         )
 
+    def retire(self) -> None:
+        """Keep the instances: each is of a scan under way."""
+
     def close(self) -> None:
         """Close the instances; scans under way fail at their next step."""
         for scan in list(self._scans):
@@ -115,8 +141,7 @@ class MapFunction:
 
     def columns(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Return the arguments of a batch."""
-        plain = zip(batch.columns, self._types, strict=True)
-        columns = [column if column.type == to else column.cast(to) for column, to in plain]
+        columns = self.signature.convert(batch.columns, self._types)
         return [*columns, pa.nulls(len(batch), pa.bool_())]
 
     def last_columns(self) -> list[pa.Array]:
@@ -126,7 +151,8 @@ class MapFunction:
 
 def _over_rows(definition: Definition, strict: tuple[int, ...], *, named: bool) -> Definition:
     """Return the definition of what is called for each row, and at the end: see `_udf_functions.map.over_rows`."""
-    return definition.wrapped("_udf_functions.map:over_rows", strict=strict, named=named)
+    wrapped = definition.wrapped("_udf_functions.map:over_rows", strict=strict, named=named)
+    return replace(wrapped, hidden_last=1)  # whether it is the call at the end
 
 
 class MapScan:

@@ -27,7 +27,8 @@ _SHOWN_CHARACTERS = 200
 def beside(definition: Definition) -> Definition:
     """Return the function `schema` in the source text of another one."""
     (unit,) = definition.units
-    return replace(definition, label=f"{definition.label}'s schema", units=(replace(unit, entry="schema"),))
+    schema = replace(unit, entry="schema")
+    return replace(definition, label=f"{definition.label}'s schema", units=(schema,), inline=False)
 
 
 class CallSchema:

@@ -25,7 +25,9 @@ class Unit:
     Attributes:
         source: Python code that makes a function or class.
         name: the file name of the code in tracebacks, without its angle brackets.
-        entry: the name of what it makes; None for the last function it defines, or the value of its last expression.
+        entry: the name of what it makes; None for the value of its last line, or the function that the guest chooses
+            (`_udf_guest.entry.choose`).
+        preferred: the SQL name of the function, which is chosen if it is there; None without one.
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.
         links: what it finds as globals from other units: {global name: number of the unit}.
@@ -39,6 +41,7 @@ class Unit:
     source: str
     name: str
     entry: str | None = None
+    preferred: str | None = None
     captured: str | None = None
     imports: dict[str, str] = field(default_factory=dict)
     links: dict[str, int] = field(default_factory=dict)
@@ -59,6 +62,8 @@ class Definition:
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
         hidden_arguments: the number of leading arguments that aren't the user's; errors don't show them.
+        hidden_last: the number of trailing arguments that aren't the user's.
+        inline: it is the code of a query, without a name.
         described: an instance has described it already, and found nothing that every instance has to know.
     """
 
@@ -68,12 +73,33 @@ class Definition:
     by_batch: bool = False
     table: bool = False
     hidden_arguments: int = 0
+    hidden_last: int = 0
+    inline: bool = False
     described: bool = False
 
     @classmethod
-    def from_source(cls, source: str, label: str, *, name: str | None = None, **options: bool) -> Definition:
-        """Return the definition of a function that is all in one text; `name` is its file name in tracebacks."""
-        return cls(label=label, units=(Unit(source=source, name=name or label),), **options)
+    def from_source(
+        cls,
+        source: str,
+        label: str,
+        *,
+        name: str | None = None,
+        entry: str | None = None,
+        preferred: str | None = None,
+        **options: bool,
+    ) -> Definition:
+        """Return the definition of a function that is all in one text.
+
+        Args:
+            source: the text.
+            label: how errors name the function.
+            name: its file name in tracebacks; the label by default.
+            entry: as for `Unit`.
+            preferred: likewise.
+            options: further fields.
+        """
+        unit = Unit(source=source, name=name or label, entry=entry, preferred=preferred)
+        return cls(label=label, units=(unit,), **options)
 
     def wrapped(self, by: str, **values: Any) -> Definition:
         """Return the definition of what a function of the guest's makes of this one.
@@ -84,7 +110,7 @@ class Definition:
         """
         unit = Unit(
             source=f"_wrap(_function, {''.join(f'{name}={name}, ' for name in values)})",
-            name=by.rpartition(":")[2],
+            name=f"_udf_{by.rpartition(':')[2]}",  # which the guest leaves out of tracebacks
             captured=encode_values(values) if values else None,
             imports={"_wrap": by},
             links={"_function": len(self.units) - 1},
@@ -95,6 +121,12 @@ class Definition:
     def is_text(self) -> bool:
         """True if there is nothing but source text. A shipped callable has more."""
         return len(self.units) == 1 and self.units[0].kind == "module" and not self.units[0].imports
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines of the source text as the guest numbers them; none if there are several units of the user's."""
+        users = [unit for unit in self.units if unit.kind != "values" and not unit.name.startswith("_udf_")]
+        return users[0].source.strip("\n").splitlines() if len(users) == 1 else []
 
     @property
     def source_hash(self) -> str:

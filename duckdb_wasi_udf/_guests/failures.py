@@ -11,6 +11,7 @@ from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.progress import Progress
     from duckdb_wasi_udf._limits import ResourceLimits
 
 # The parts of an error's text, as long as our guest would send them.
@@ -18,6 +19,7 @@ _SHOWN_CHARACTERS = 8_000
 _SHOWN_NAME_CHARACTERS = 200
 _SHOWN_ARGUMENT_CHARACTERS = 400
 _SHOWN_ARGUMENTS = 20
+_SHOWN_LINE_CHARACTERS = 100
 
 
 class Failures:
@@ -31,32 +33,52 @@ class Failures:
             limits: what the instance may use.
         """
         self._label = definition.label
-        self._hidden_arguments = definition.hidden_arguments
+        self._hidden = (definition.hidden_arguments, definition.hidden_last)
         self._limits = limits
+        self._definition = definition
 
     def cancelled(self) -> Cancelled:
         """Return the error for a call that was stopped."""
         return Cancelled(f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C")
 
-    def out_of_time(self, *, budgeted: bool) -> LimitExceeded:
+    def out_of_time(self, reached: Progress, seconds: float, *, budgeted: bool) -> LimitExceeded:
         """Return the error for a deadline that has passed.
 
         Args:
+            reached: how far the call came.
+            seconds: how long it took.
             budgeted: the deadline was that of the function's budget, not of the batch.
         """
         limit = "budget_seconds" if budgeted else "timeout_seconds"
-        seconds = getattr(self._limits, limit)
+        allowed = getattr(self._limits, limit)
         msg = (
-            f"{self._label}: stopped after {limit}={seconds:g}; make the function faster, or raise "
-            f"ResourceLimits.{limit}"
+            f"{self._label}: stopped after {limit}={allowed:g}; make the function faster, or raise "
+            f"ResourceLimits.{limit}{self._where(reached, seconds)}"
         )
-        return LimitExceeded(msg, limit=limit, allowed=seconds)
+        return LimitExceeded(msg, limit=limit, allowed=allowed, row=reached.row, line=reached.line)
 
-    def out_of_fuel(self) -> LimitExceeded:
-        """Return the error for a call that has used all its fuel."""
+    def out_of_fuel(self, reached: Progress) -> LimitExceeded:
+        """Return the error for a call that has used all its fuel, and how far it came."""
         fuel = self._limits.fuel or 0
-        msg = f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
-        return LimitExceeded(msg, limit="fuel", allowed=fuel)
+        msg = (
+            f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
+            f"{self._where(reached, None)}"
+        )
+        return LimitExceeded(msg, limit="fuel", allowed=fuel, row=reached.row, line=reached.line)
+
+    def _where(self, reached: Progress, seconds: float | None) -> str:
+        """Return a line that says how far a call came, or nothing if that isn't known."""
+        parts = []
+        if reached.line is not None:
+            lines = self._definition.lines
+            source = lines[reached.line - 1].strip() if reached.line <= len(lines) else ""
+            shown = f" ({source[:_SHOWN_LINE_CHARACTERS]})" if source else ""
+            parts.append(f"in line {reached.line} of the code{shown}")
+        if reached.row is not None:
+            parts.append(f"in row {reached.row} of the batch (counted from 0)")
+            if reached.row and seconds is not None:
+                parts.append(f"after {reached.row} rows of {1000 * seconds / (reached.row + 1):.3g} ms each")
+        return f"\n{', '.join(parts)}" if parts else ""
 
     def out_of_memory(self) -> LimitExceeded:
         """Return the error for a guest that has no more memory."""
@@ -121,8 +143,9 @@ class Failures:
         message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
         guest_traceback = readable(described.get("traceback", "")).rstrip()[-_SHOWN_CHARACTERS:]
         arguments = described.get("arguments")
-        arguments = arguments[self._hidden_arguments : _SHOWN_ARGUMENTS] if isinstance(arguments, list) else []
-        shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments])
+        first, last = self._hidden
+        arguments = arguments[first : max(len(arguments) - last, 0)] if isinstance(arguments, list) else []
+        shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments[:_SHOWN_ARGUMENTS]])
         row = described.get("row")
         row = row if isinstance(row, int) else None
         text = f"{self._label}: {type_name}: {message}"

@@ -18,7 +18,8 @@ from duckdb_wasi_udf._engine.deadline import Deadline
 from duckdb_wasi_udf._engine.raw_instance import RawInstance
 from duckdb_wasi_udf._errors import ProtocolError
 from duckdb_wasi_udf._guests.failures import Failures
-from duckdb_wasi_udf._guests.output import deliver
+from duckdb_wasi_udf._guests.output import Output, shown_output, take_output
+from duckdb_wasi_udf._guests.progress import Progress, read_progress
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
 from duckdb_wasi_udf._process import stack
@@ -66,6 +67,7 @@ class GuestInstance:
         data_limits: DataLimits,
         finders: tuple[Finder, ...] = (),
         grants: Grants | None = None,
+        output: Output | None = None,
     ) -> None:
         """Start a guest and define the function.
 
@@ -77,6 +79,7 @@ class GuestInstance:
             data_limits: what it may hand back.
             finders: asked in turn for what the guest wants by name.
             grants: the host functions it may call.
+            output: where what it prints goes.
 
         Raises:
             GuestError: the code doesn't compile, or raised while it was loaded.
@@ -91,7 +94,10 @@ class GuestInstance:
         self._context = context
         self._budgeted = False
         self._result_at = 0
+        self._output = output if output is not None else Output()
         self._output_at: int | None = None
+        self._progress_at: int | None = None
+        self._length = 0  # of the batch that runs
         self._arena = 0
         self._arena_size = 0
         self._result_type: pa.DataType | None = None
@@ -119,6 +125,7 @@ class GuestInstance:
         if version != _abi.ABI_VERSION:
             raise self._failures.other_abi(version, _abi.ABI_VERSION)
         self._output_at = self._call(_abi.OUTPUT)
+        self._progress_at = self._call(_abi.PROGRESS)
         if self._engine.deterministic:
             self._call(_abi.FREEZE, _SEED)
         self._result_at = self._call(_abi.RESULT)
@@ -181,9 +188,11 @@ class GuestInstance:
             ProtocolError: what it handed back is not what it claims to be.
         """
         self._begin(context)
+        self._length = length
         try:
             self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
         finally:
+            self._length = 0
             self._end()
         return self._read_result(range(length, length + 1))
 
@@ -273,21 +282,16 @@ class GuestInstance:
             self.close()
 
     def _take_output(self) -> str:
-        """Return what the guest has printed since last time, after handing it to `logging`."""
+        """Return what the guest has printed since last time, after passing it on."""
         if self._output_at is None:
             return ""
-        memory = self._memory()
         try:
-            start, length, total = _abi.OUTPUT_STRUCT.unpack(memory.read(self._output_at, _abi.OUTPUT_STRUCT.size))
-            if not total:
-                return ""
-            kept = min(length, self._limits.output_bytes)
-            text = memory.read(start + length - kept, kept).decode(errors="replace")
-            memory.write(self._output_at & 0xFFFF_FFFF, _abi.OUTPUT_STRUCT.pack(start, 0, 0))
+            text, dropped_bytes = take_output(self._memory(), self._output_at, self._limits.output_bytes)
         except ProtocolError:  # nobody asked for it: the call's own result decides
             self.broken = True
             return ""
-        deliver(self._label, text, total - kept)
+        if text:
+            self._output.deliver(self._label, text, dropped_bytes)
         return text
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
@@ -298,7 +302,7 @@ class GuestInstance:
             return stack.call_with_room(self._raw.call_export, export, *arguments)
         except wasmtime.Trap as trap:
             self.broken = True
-            raise self._trapped(trap) from trap
+            raise self._trapped(trap, began) from trap.with_traceback(None)  # whose frames keep this instance
         except wasmtime.WasmtimeError as error:
             self.broken = True
             if self._host.error is not None:
@@ -307,15 +311,23 @@ class GuestInstance:
         finally:
             self._seconds_inside += time.perf_counter() - began
 
-    def _trapped(self, trap: wasmtime.Trap) -> WasiUdfError:
-        """Return the error that a trap stands for."""
+    def _trapped(self, trap: wasmtime.Trap, began: float) -> WasiUdfError:
+        """Return the error that a trap stands for, of a call that began at `began`, on `time.perf_counter`."""
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
             if self._context.stopped:
                 return self._failures.cancelled()
-            return self._failures.out_of_time(budgeted=self._budgeted)
+            seconds = time.perf_counter() - began
+            return self._printed(self._failures.out_of_time(self._progress(), seconds, budgeted=self._budgeted))
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
-            return self._failures.out_of_fuel()
-        return self._failures.crashed(trap, self._take_output().strip())
+            return self._printed(self._failures.out_of_fuel(self._progress()))
+        output = self._take_output()
+        return self._printed(self._failures.crashed(trap, output.strip()), output)
+
+    def _progress(self) -> Progress:
+        """Return how far the call came that has ended in a trap."""
+        if self._progress_at is None:
+            return Progress(None, None)
+        return read_progress(self._memory(), self._progress_at, self._length)
 
     def _expect_ok(self, status: int) -> None:
         if status != _abi.OK:
@@ -325,7 +337,7 @@ class GuestInstance:
         """Return the error that a status other than OK stands for."""
         if status == _abi.NO_MEMORY:
             self.broken = True
-            return self._failures.out_of_memory()
+            return self._printed(self._failures.out_of_memory())
         if status != _abi.FAILED:
             self.broken = True
             return self._failures.unknown_status(status)
@@ -333,6 +345,11 @@ class GuestInstance:
         error = self._failures.raised(described, self._context.rows_before)
         if described.get("host_error") is True:
             error.__cause__ = self._host.failure  # which the guest doesn't know
+        return self._printed(error)
+
+    def _printed(self, error: WasiUdfError, taken: str = "") -> WasiUdfError:
+        """Return an error with what the call has printed, of which some may be taken already."""
+        error.output = shown_output(taken + self._take_output())
         return error
 
     def _json(self, export: str) -> dict[str, Any]:

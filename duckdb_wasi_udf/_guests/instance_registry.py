@@ -22,6 +22,9 @@ class InstanceRegistry:
 
     Idle ones of any function are evicted, least recently used first, when there are too many or when they hold too much
     memory. A new one waits while all are busy, for as long as a batch may take.
+
+    Attributes:
+        waiting: calls that wait for room.
     """
 
     def __init__(self, limits: ResourceLimits) -> None:
@@ -30,6 +33,7 @@ class InstanceRegistry:
         self._idle: OrderedDict[GuestInstance, IdleList] = OrderedDict()
         self._held: dict[GuestInstance, int] = {}  # bytes, as of the end of its last call
         self._starting = 0
+        self.waiting = 0
         self._bytes = 0
         self._closed = False
 
@@ -63,7 +67,7 @@ class InstanceRegistry:
             while limit := self._full():
                 if self._idle:
                     self._evict()
-                elif not self._changed.wait(give_up - time.monotonic()):
+                elif not self._wait(give_up):
                     allowed = getattr(limits, limit)
                     msg = (
                         f"all instances were busy for {limits.timeout_seconds:g} seconds, and {limit}={allowed:,} "
@@ -118,6 +122,14 @@ class InstanceRegistry:
             self._closed = True
             while self._idle:
                 self._evict()
+
+    def _wait(self, give_up: float) -> bool:
+        """Wait for another call to end; return False if none did in time."""
+        self.waiting += 1
+        try:
+            return self._changed.wait(give_up - time.monotonic())
+        finally:
+            self.waiting -= 1
 
     def _full(self) -> str | None:
         """Return the limit that allows no further instance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.call_context import CallContext
@@ -13,8 +13,11 @@ from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
+from duckdb_wasi_udf._guests.output import Output
 from duckdb_wasi_udf._guests.package_modules import PackageModules
+from duckdb_wasi_udf._guests.recent_errors import CLOSED, RecentErrors
 from duckdb_wasi_udf._guests.shutdown import close_at_exit
+from duckdb_wasi_udf._guests.usage import Counters
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._packages.collect import collect
 from duckdb_wasi_udf._process import state
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._host_functions.function import HostFunction
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
-
-CLOSED = "the sandbox is closed; create another one and install it"
 
 
 class _Closable(Protocol):
@@ -54,7 +55,9 @@ class TrustDomain:
         instances: all its instances.
         modules: what its guests can import beside the standard library.
         grants: the host functions that guests may call; None without any.
-        last_error: the error that failed the most recent failed query.
+        errors: the errors of its calls.
+        output: where what guests print goes.
+        counters: what its functions did.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
     """
 
@@ -69,6 +72,7 @@ class TrustDomain:
         packages: Sequence[str | os.PathLike[str]],
         host_functions: Sequence[HostFunction],
         sql_type_of: SqlTypeOf,
+        output: object = None,
     ) -> None:
         """Prepare a trust domain; the first in a process loads the compiled guest, or compiles it for this machine.
 
@@ -81,6 +85,7 @@ class TrustDomain:
             packages: likewise.
             host_functions: likewise.
             sql_type_of: looks up the SQL types that functions and host functions have.
+            output: as for `Sandbox`.
         """
         self.limits = limits
         self.data_limits = data_limits
@@ -94,7 +99,9 @@ class TrustDomain:
             raise ValueError(msg)
         self.sql_type_of = sql_type_of
         self.grants = Grants(host_functions, sql_type_of) if host_functions else None
-        self.last_error: WasiUdfError | None = None
+        self.errors = RecentErrors()
+        self.output = Output(output)
+        self.counters: Counters[Any] = Counters()
         self.instances = InstanceRegistry(limits)
         guest = artifact.find()
         self._engine: Engine | None = load_engine(
@@ -134,7 +141,7 @@ class TrustDomain:
         self.instances.reserve()
         try:
             instance = GuestInstance(
-                context, engine, definition, self.limits, self.data_limits, self._finders, self.grants
+                context, engine, definition, self.limits, self.data_limits, self._finders, self.grants, self.output
             )
         except BaseException:
             self.instances.start_failed()
@@ -147,8 +154,8 @@ class TrustDomain:
         self._held.append(closable)
 
     def report(self, error: WasiUdfError) -> None:
-        """Keep an error as the most recent one, without its traceback, whose frames keep the instance alive."""
-        self.last_error = error.with_traceback(None)
+        """Keep an error for `error_of` and `Sandbox.last_error`."""
+        self.errors.report(error)
 
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`, and in a child process that was forked."""
@@ -185,11 +192,13 @@ class TrustDomain:
 class IncomingCall(CallContext):
     """The context of a call from DuckDB: refused when the sandbox is closed, and its error is the sandbox's last."""
 
-    __slots__ = ("_domain",)
+    __slots__ = ("_began", "_domain", "_errors_before")
 
     def __init__(self, domain: TrustDomain) -> None:
         super().__init__(domain.clock)
         self._domain = domain
+        self._errors_before = domain.errors.number
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
@@ -203,5 +212,8 @@ class IncomingCall(CallContext):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
+        errors = self._domain.errors
         if isinstance(error, WasiUdfError):
-            self._domain.report(error)
+            errors.report(error)
+        elif error is None and errors.is_pending:
+            errors.succeeded(self._errors_before, self._began)

@@ -35,6 +35,9 @@ thread_states = ThreadStates()
 # The trust domains that the end of the process closes (`shutdown`).
 open_domains: weakref.WeakSet[Any] = weakref.WeakSet()
 
+# Held while the error behind an exception is chosen (`recent_errors`).
+error_finding = threading.Lock()
+
 # Ticks the clocks of running guests, and notices Ctrl-C.
 ticker = Ticker()
 
@@ -67,8 +70,9 @@ thread_starting = threading.Lock()
 
 def _after_fork() -> None:
     """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
-    global engine_loading, thread_starting  # noqa: PLW0603
+    global engine_loading, error_finding, thread_starting  # noqa: PLW0603
     engine_loading = threading.Lock()
+    error_finding = threading.Lock()
     thread_starting = threading.Lock()
     ticker.after_fork()
 

@@ -170,31 +170,38 @@ class Catalog:
         for key, function in sorted(self._registry.functions.items()):
             if present is not None and key not in present:
                 continue  # removed with `remove_function`, or rolled back
-            usage = function.usage
-            rows.append(
-                {
-                    "name": function.signature.label,
-                    "kind": function.kind,
-                    "signature": str(function.signature),
-                    "language": self._language,
-                    "source_hash": function.source_hash,
-                    "created_by": "sql" if self._created.get(key) is function else "python",
-                    "persisted": key in self._persisted,
-                    "problem": None,
-                    "calls": usage.calls,
-                    "rows": usage.rows,
-                    "errors": usage.errors,
-                    "failed_rows": function.failed_rows,
-                    "guest_seconds": usage.guest_seconds,
-                    "host_seconds": usage.seconds - usage.guest_seconds,
-                    "peak_memory_bytes": usage.peak_memory_bytes,
-                    "instances": function.instances,
-                }
-            )
+            created_by = "sql" if self._created.get(key) is function else "python"
+            rows.append(self._listed(function, created_by, persisted=key in self._persisted))
+        inline = [function for function in self._registry.domain.counters.functions() if function.inline]
+        rows += [
+            self._listed(function, "query", persisted=False)
+            for function in sorted(inline, key=lambda function: function.signature.label)
+        ]
         for lost in self._lost:
             known = {"created_by": "sql", "persisted": True, "instances": 0}
             rows.append(dict.fromkeys(_LISTING) | known | asdict(lost))
         return _in_one_value(_LISTING, rows)
+
+    def _listed(self, function: RegisteredFunction, created_by: str, *, persisted: bool) -> dict[str, Any]:
+        usage = function.usage
+        return {
+            "name": function.signature.label,
+            "kind": function.kind,
+            "signature": str(function.signature),
+            "language": self._language,
+            "source_hash": function.source_hash,
+            "created_by": created_by,
+            "persisted": persisted,
+            "problem": None,
+            "calls": usage.calls,
+            "rows": usage.rows,
+            "errors": usage.errors,
+            "failed_rows": function.failed_rows,
+            "guest_seconds": usage.guest_seconds,
+            "host_seconds": usage.seconds - usage.guest_seconds,
+            "peak_memory_bytes": usage.peak_memory_bytes,
+            "instances": function.instances,
+        }
 
     def _list_host_calls(self) -> pa.Array:
         return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])

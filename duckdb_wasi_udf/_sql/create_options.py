@@ -11,6 +11,7 @@ from duckdb_wasi_udf._text import readable
 # What `py_create_function` takes as options, with the type of each.
 _OPTIONS: dict[str, type] = {
     "kind": str,
+    "entry": str,
     "schema": str,
     "parameters": list,
     "return_type": str,
@@ -67,7 +68,7 @@ def checked_options(label: str, options: Any) -> dict[str, Any]:
     if kind not in _KINDS:
         msg = f"{label}: kind must be one of {', '.join(map(repr, _KINDS))}; got {kind!r:.200}"
         raise SignatureError(msg)
-    surplus = given.keys() - _KINDS[kind] - {"kind", "replace", "persist"}
+    surplus = given.keys() - _KINDS[kind] - {"kind", "entry", "replace", "persist"}
     if surplus:
         msg = f"{label}: a function of the kind {kind!r} has no option {', '.join(sorted(surplus))}"
         raise SignatureError(msg)

@@ -61,6 +61,7 @@ class FunctionRegistry:
         null_handling: Any = "default",
         exception_handling: Any = "default",
         side_effects: bool = False,
+        entry: str | None = None,
     ) -> None:
         """Create a scalar function: see `Sandbox.create_function`."""
         check_name(name)
@@ -80,7 +81,7 @@ class FunctionRegistry:
                 sees_null=sees_null,
             )
 
-        definition = self._ship(function, name, return_null=return_null, by_batch=by_batch)
+        definition = self._ship(function, name, return_null=return_null, by_batch=by_batch, entry=entry)
         scalar = ScalarFunction(context, self.domain, definition, signature)
         if scalar.signature.declared_types == [] and side_effects:
             scalar.close()
@@ -99,6 +100,8 @@ class FunctionRegistry:
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
         return_type: Any = None,
+        *,
+        entry: str | None = None,
     ) -> None:
         """Create an aggregate function: see `Sandbox.create_aggregate_function`."""
         check_name(name)
@@ -111,7 +114,7 @@ class FunctionRegistry:
                 name, instance.description, self.domain.sql_type_of, parameters=lists, return_type=return_name
             )
 
-        definition = self._ship(function, name)
+        definition = self._ship(function, name, entry=entry)
         self._add(con, name, GroupFunction(context, self.domain, definition, signature))
 
     def create_table(
@@ -122,6 +125,7 @@ class FunctionRegistry:
         function: Callable[..., Any] | str,
         schema: Any = None,
         *,
+        entry: str | None = None,
         streams: Streams,
     ) -> None:
         """Create a table function, whose streams go to a place of their own: see `Sandbox.create_table_function`."""
@@ -131,7 +135,7 @@ class FunctionRegistry:
             declared = self._ship(schema, f"{name}'s schema")
         elif schema is not None:
             declared = row_type(name, schema)
-        definition = self._ship(function, name)
+        definition = self._ship(function, name, entry=entry)
         table = NamedTable(name, define_table(context, self.domain, definition, declared), streams)
         try:
             register(self.domain, con, name, table, None, "VARCHAR")
@@ -172,7 +176,13 @@ class FunctionRegistry:
         return found
 
     def _ship(
-        self, function: Callable[..., Any] | str, name: str, *, return_null: bool = False, by_batch: bool = False
+        self,
+        function: Callable[..., Any] | str,
+        name: str,
+        *,
+        return_null: bool = False,
+        by_batch: bool = False,
+        entry: str | None = None,
     ) -> Definition:
         """Return the definition of a function that may use the sandbox's packages: see `shipping.ship`."""
         return shipping.ship(
@@ -181,6 +191,7 @@ class FunctionRegistry:
             return_null=return_null,
             by_batch=by_batch,
             modules=self.domain.modules.names,
+            entry=entry,
             limit_bytes=self.domain.limits.shipped_bytes,
         )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from duckdb.func import ARROW, SPECIAL
 
 from duckdb_wasi_udf._errors import ClosedError
-from duckdb_wasi_udf._guests.trust_domain import CLOSED, IncomingCall
+from duckdb_wasi_udf._guests.recent_errors import CLOSED
+from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:

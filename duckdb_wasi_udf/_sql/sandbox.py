@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
+from duckdb_wasi_udf._sql.creating_call import CreatingCall
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
 from duckdb_wasi_udf._sql.streams import Streams
@@ -15,12 +14,14 @@ from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     import duckdb
+    from _typeshed import SupportsWrite
 
     from duckdb_wasi_udf._errors import WasiUdfError
+    from duckdb_wasi_udf._guests.usage import SandboxUsage
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
 
@@ -53,6 +54,7 @@ class Sandbox:
         clock_resolution_seconds: float | None = None,
         allow_inline: bool = True,
         allow_create: bool = True,
+        output: SupportsWrite[str] | Callable[[str], object] | None = None,
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -74,8 +76,11 @@ class Sandbox:
                 `py_agg`, `py_table` and `py_map_batches`.
             allow_create: queries may create and drop functions, and those stored in the database are restored; without
                 it, only what the host registers runs.
+            output: takes what functions print, once a batch: a callable such as `print`, or a text file such as
+                `sys.stdout`. None: the logger `duckdb_wasi_udf.guest`; in IPython `sys.stdout`, unless it logs INFO.
 
         Raises:
+            TypeError: `output` is neither.
             ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
                 there is no clock.
             SignatureError: two host functions have one name, or one has a type that can't be passed.
@@ -92,6 +97,7 @@ class Sandbox:
             packages=packages,
             host_functions=host_functions,
             sql_type_of=sql_type_of,
+            output=output,
         )
         self._registry = FunctionRegistry(self._domain)
         self._allow_inline = allow_inline
@@ -114,8 +120,11 @@ class Sandbox:
 
     @property
     def last_error(self) -> WasiUdfError | None:
-        """Error behind the most recent failed query. DuckDB passes on only its text."""
-        return self._domain.last_error
+        """Error behind the exception that is being handled; else that of this thread's last query, if it failed.
+
+        Outside of an `except` block errors that aren't this package's go unnoticed: use `error_of(exception)`.
+        """
+        return self._domain.errors.last()
 
     def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
         """Register the `py_*` SQL functions, and the functions that are stored in the database.
@@ -134,7 +143,7 @@ class Sandbox:
             SignatureError: another connection of the database has installed them.
             ClosedError: the sandbox was closed.
         """
-        with self._creating() as context:
+        with CreatingCall(self._domain) as context:
             install_functions(
                 context, self._registry, con, allow_inline=self._allow_inline, allow_create=self._allow_create
             )
@@ -152,6 +161,7 @@ class Sandbox:
         null_handling: Any = "default",
         exception_handling: Any = "default",
         side_effects: bool = False,
+        entry: str | None = None,
     ) -> duckdb.DuckDBPyConnection:
         """Register a scalar function that runs in the sandbox.
 
@@ -173,6 +183,8 @@ class Sandbox:
                 annotated with `| None`. "special": every NULL arrives as None.
             exception_handling: "default": an exception fails the query. "return_null": it makes its row NULL.
             side_effects: the function must be called for each row, even with constant arguments.
+            entry: the name of the function that is meant in source text with several; None for the one that is named
+                like the SQL function, or else the only one that no other uses.
 
         Returns:
             The connection.
@@ -182,19 +194,10 @@ class Sandbox:
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        with self._creating() as context:
-            self._registry.create_scalar(
-                context,
-                con,
-                name,
-                function,
-                parameters,
-                return_type,
-                type=type,
-                null_handling=null_handling,
-                exception_handling=exception_handling,
-                side_effects=side_effects,
-            )
+        options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
+        options |= {"side_effects": side_effects, "entry": entry}
+        with CreatingCall(self._domain) as context:
+            self._registry.create_scalar(context, con, name, function, parameters, return_type, **options)
         return con
 
     def create_aggregate_function(
@@ -204,6 +207,8 @@ class Sandbox:
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
         return_type: Any = None,
+        *,
+        entry: str | None = None,
     ) -> duckdb.DuckDBPyConnection:
         """Register an aggregate function that runs in the sandbox.
 
@@ -219,6 +224,7 @@ class Sandbox:
             parameters: the SQL type of each column's values (not of the list), likewise; None to go by annotations.
             return_type: the SQL type of the result; None to go by the annotation of the function or of `finish`, and
                 without one to infer the type and return VARIANT.
+            entry: as for `create_function`.
 
         Returns:
             The connection.
@@ -228,12 +234,18 @@ class Sandbox:
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        with self._creating() as context:
-            self._registry.create_aggregate(context, con, name, function, parameters, return_type)
+        with CreatingCall(self._domain) as context:
+            self._registry.create_aggregate(context, con, name, function, parameters, return_type, entry=entry)
         return con
 
     def create_table_function(
-        self, con: duckdb.DuckDBPyConnection, name: str, function: Callable[..., Any] | str, schema: Any = None
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        function: Callable[..., Any] | str,
+        schema: Any = None,
+        *,
+        entry: str | None = None,
     ) -> duckdb.DuckDBPyConnection:
         """Register a table function that runs in the sandbox: a generator, or a function that returns an iterable.
 
@@ -252,6 +264,7 @@ class Sandbox:
                 lambda that returns either for the arguments of a call, in the sandbox while a query is bound. None to
                 go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
                 the first 2048 rows, for which binding a query calls the function.
+            entry: as for `create_function`.
 
         Returns:
             The connection.
@@ -261,8 +274,8 @@ class Sandbox:
             GuestError: the code doesn't compile, or raised while it was loaded.
             duckdb.Error: DuckDB refused the registration, as when the name is taken.
         """
-        with self._creating() as context:
-            self._registry.create_table(context, con, name, function, schema, streams=Streams(con))
+        with CreatingCall(self._domain) as context:
+            self._registry.create_table(context, con, name, function, schema, entry=entry, streams=Streams(con))
         return con
 
     def map_batches(
@@ -286,7 +299,7 @@ class Sandbox:
             SignatureError: the function can't be shipped, its types don't fit, or the relation can't be read.
             GuestError: the code doesn't compile, or raised while it was loaded.
         """
-        with IncomingCall(self._domain) as context:
+        with CreatingCall(self._domain), IncomingCall(self._domain) as context:
             return self._registry.map_batches(context, relation, function, schema)
 
     def failed_rows(self, name: str) -> int:
@@ -330,19 +343,11 @@ class Sandbox:
         Returns:
             A decorator that leaves the def as it is.
         """
+        options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
 
         def register(function: _Function) -> _Function:
-            self.create_function(
-                con,
-                name or function.__name__,
-                function,
-                parameters,
-                return_type,
-                type=type,
-                null_handling=null_handling,
-                exception_handling=exception_handling,
-                side_effects=side_effects,
-            )
+            types = (parameters, return_type)
+            self.create_function(con, name or function.__name__, function, *types, side_effects=side_effects, **options)
             return function
 
         return register
@@ -350,6 +355,10 @@ class Sandbox:
     def audit(self) -> list[HostCallRecord]:
         """Return the record of the calls that guests made of host functions, oldest first: the last 10,000."""
         return self._domain.audit()
+
+    def usage(self) -> SandboxUsage:
+        """Return what the sandbox uses now, and what its functions have done, inline code included."""
+        return self._domain.counters.read(self._domain.instances, self._domain.errors)
 
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
@@ -369,22 +378,13 @@ class Sandbox:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the sandbox."""
         self.close()
 
     def __repr__(self) -> str:
         """Return its state, the limits that differ from the default, and its numbers of functions and instances."""
         changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
-        functions, instances = len(self._registry.functions), len(self._domain.instances)
-        counted = f"{functions} named function(s), {instances} live instance(s)"
+        counted = f"{len(self._registry.functions)} named function(s), {len(self._domain.instances)} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
-
-    @contextlib.contextmanager
-    def _creating(self) -> Iterator[CallContext]:
-        """Return the context of a call that creates a function."""
-        self._domain.check_open()
-        with CallContext(self._domain.clock) as context:
-            yield context
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -102,5 +102,5 @@ class Attack:
         harmless = HARMLESS_RESULT if self.result is None else None
         if self.moment is Moment.ITERATION:
             harmless = [HARMLESS_RESULT]
-        wrapper = f"def f(x):\n    return attack(x) if x != {HARMLESS_ARGUMENT} else {harmless!r}\n"
+        wrapper = f"def f(x):\n    return attack(x) if x != {HARMLESS_ARGUMENT} else {harmless!r}\n\nf\n"
         return textwrap.dedent(self.code).strip("\n") + "\n\n" + wrapper

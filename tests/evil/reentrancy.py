@@ -31,7 +31,7 @@ ATTACKS = [
         """
             import _udf_guest, json
             def attack(x):
-                unit = dict(source='lambda x: attack(x)', name='f', entry=None, code=None)
+                unit = dict(source='lambda x: attack(x)', name='f', entry=None, preferred=None, code=None)
                 unit |= dict(captured=None, imports={}, links={})
                 definition = dict(units=[unit], return_null=False, by_batch=False, table=False, described=False)
                 f, *_ = _udf_guest.define(json.dumps(definition))

@@ -1,6 +1,6 @@
 """Crafted bytecode. CPython trusts it, so it takes over the guest's memory; that has to be all it gets."""
 
-from tests.evil.attack import ANYTHING, Attack, forges, returns
+from tests.evil.attack import ANYTHING, TIMEOUT, Attack, forges, returns
 
 # The address of an object is its id; LOAD_CONST with an index beyond the constants reads any word of memory as a
 # pointer to an object. It gets one to a bytearray made of bytes, which claims to be all of memory.
@@ -135,6 +135,24 @@ import datetime
 day = datetime.datetime(2020, 1, 1)
 memory[id(day) + 8:id(day) + 24] = b'\\xff' * 16
 return day
+""",
+    ),
+    _takes_over(
+        "frames that can't be followed when the time is up",
+        TIMEOUT,
+        """
+(at, *_) = find(memory, b'ypgubedx'[::-1])
+memory[at + 16:at + 568] = b'\\xff' * 552
+while True: pass
+""",
+    ),
+    _takes_over(
+        "frames that follow each other for ever when the time is up",
+        TIMEOUT,
+        """
+(at, *_) = find(memory, b'ypgubedx'[::-1])
+memory[at + 16:at + 568] = bytes(552)
+while True: pass
 """,
     ),
     _forges(

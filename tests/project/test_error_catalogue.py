@@ -5,7 +5,7 @@ import re
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf._guests.trust_domain import CLOSED
+from duckdb_wasi_udf._guests.recent_errors import CLOSED
 from tests.support.messages import GAP, matches, of_the_guest, of_the_host
 from tests.support.repository import ROOT, code_spans, tables
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = False) -> int:
-    """Call the last function that a file defines, and print what it returns.
+    """Call the function that a file defines, and print what it returns.
 
     What the guest prints and why it failed goes to stderr; for a trap with the stack of the guest.
 
@@ -52,7 +52,7 @@ def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = F
 
 
 def _results(file: Path, columns: list[pa.Array], artifact: Path, *, table: bool) -> Iterator[Any]:
-    definition = Definition.from_source(file.read_text(encoding="utf-8"), file.stem, table=table)
+    definition = Definition.from_source(file.read_text(encoding="utf-8"), file.stem, preferred=file.stem, table=table)
     limits = ResourceLimits()
     engine = load_engine(find(artifact), timeout_seconds=limits.timeout_seconds)
     with CallContext(engine.clock) as context:

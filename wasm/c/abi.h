@@ -13,6 +13,7 @@
  *       2 | udf_output says how much was printed, and is set back by the host; udf_freeze
  *       3 | the guest asks the host: host_call, host_take, host_import
  *       4 | one function and one cursor in an instance: no handles; udf_define and udf_open return a status
+ *       5 | udf_progress; units have `preferred` and `kind` (_udf_guest.define)
  *
  * The host's side is its module _abi. A change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -23,7 +24,7 @@
 
 #include "nanoarrow.h"
 
-#define UDF_ABI_VERSION 4
+#define UDF_ABI_VERSION 5
 
 /* Bytes of output that are kept until the host reads them. The newest bytes win. */
 #define UDF_OUTPUT_BYTES 65536
@@ -51,6 +52,12 @@ struct udf_result {
   struct ArrowArray array;   /* the column, valid until the next call */
   struct ArrowSchema schema; /* its type: the declared one, or the one inferred for this batch */
   int64_t failed_rows;       /* number of rows whose exception became NULL (the "return_null" policy) */
+};
+
+/* Where the host finds, after a call that it ended, how far the call came. */
+struct udf_progress {
+  const int64_t *next_row; /* the number of rows of the batch that were begun; NULL until udf_bind */
+  const void *runtime;     /* CPython's _PyRuntime, which begins with _Py_DebugOffsets */
 };
 
 /* What exports that can fail return. */

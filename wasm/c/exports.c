@@ -20,6 +20,8 @@
 struct function function;
 struct udf_result call_result;
 
+static struct udf_progress progress;
+
 static struct udf_text description;
 static PyObject *description_bytes;
 
@@ -35,6 +37,14 @@ int exports_prepare(PyObject *guest) {
 UDF_EXPORT(udf_abi_version) int32_t udf_abi_version(void) { return UDF_ABI_VERSION; }
 
 UDF_EXPORT(udf_description) struct udf_text *udf_description(void) { return &description; }
+
+/* The runtime's state, of which only the address is needed: its header is CPython's own. */
+extern struct pyruntimestate _PyRuntime;
+
+UDF_EXPORT(udf_progress) struct udf_progress *udf_progress(void) {
+  progress.runtime = &_PyRuntime;
+  return &progress;
+}
 
 UDF_EXPORT(udf_result) struct udf_result *udf_result(void) { return &call_result; }
 
@@ -118,6 +128,7 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(struct ArrowSchema *arguments, struct Arro
     return fail(NULL, NO_ROW);
   if (function.is_async) function.coroutines = awaiting_coroutines(function.returned);
   if (function.is_async && function.coroutines == NULL) return fail(NULL, NO_ROW);
+  progress.next_row = &function.rows->next;
   function.is_bound = true;
   return UDF_OK;
 }

@@ -19,6 +19,7 @@ import _udf
 
 from _udf_guest import shipped
 from _udf_guest.description import describe
+from _udf_guest.entry import ambiguous, assigned, choose, missing, pasted
 from _udf_guest.explanation import argument_repr
 from _udf_guest.shipped import MODULE_NAME
 
@@ -40,7 +41,8 @@ def define(text):
             A unit has these keys.
             "source": Python code, a lambda or a module.
             "name": Its name in tracebacks.
-            "entry": The name of what it makes, or null for the last function it defines.
+            "entry": The name of what it makes, or null for what the source says: see `_load`.
+            "preferred": The SQL name of the function, or null: see `entry.choose`.
             "code": What an earlier instance compiled it to, or null.
             "captured": Values the code finds as globals, a base64-encoded marshal dictionary, or null.
             "imports": Globals by import, {name: "module" or "module:attribute"}.
@@ -71,7 +73,7 @@ def define(text):
         if unit["captured"] is not None:
             namespace.update(marshal.loads(base64.b64decode(unit["captured"])))
         for name, imported in unit["imports"].items():
-            namespace[name] = pkgutil.resolve_name(imported)
+            namespace[name] = _import(imported)
         namespace.update({name: made[link] for name, link in unit["links"].items()})
         made[number], unit["code"] = _load(unit, namespace, definition["table"])
     function = made[len(units) - 1]
@@ -103,8 +105,23 @@ def _has_schema(namespace, function):
     return isinstance(schema, types.FunctionType) and schema is not function
 
 
+def _import(path):
+    """Return what a shipped function finds by import. That a module isn't there is no fault of `pkgutil`."""
+    try:
+        return pkgutil.resolve_name(path)
+    except ModuleNotFoundError as error:
+        if not path.startswith(str(error.name)):
+            raise  # a module that was found imports it
+        missing_module = error.with_traceback(None)
+    raise missing_module
+
+
 def _load(unit, namespace, table):
-    """Run a unit's code. Return what it makes, and what it was compiled to, base64-encoded."""
+    """Run a unit's code. Return what it makes, and what it was compiled to, base64-encoded.
+
+    What it makes is the value of its last line if that can be called, and otherwise the function that `choose` finds.
+    So an example of its use may come last. That runs in the first instance only.
+    """
     source = unit["source"].strip("\n")
     if source[:1].isspace():  # written inside an indented SQL string
         source = textwrap.dedent(source)
@@ -112,48 +129,56 @@ def _load(unit, namespace, table):
     lines = [line + "\n" for line in source.splitlines()]
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
     code = unit["code"]
-    if not code:
-        compiled = _compile(source, filename, unit["entry"], table)
-        code = base64.b64encode(marshal.dumps(compiled)).decode()
-    else:
-        compiled = marshal.loads(base64.b64decode(code))
-    statements, result, entry = compiled
+    compiled = marshal.loads(base64.b64decode(code)) if code else _compile(source, filename, unit, table)
+    statements, result, entry, variable = compiled
     exec(statements, namespace)
-    function = namespace[entry] if result is None else eval(result, namespace)
+    if variable is not None and callable(namespace.get(variable)):
+        entry = variable
+    function = None if result is None else eval(result, namespace)
+    if result is None or (entry is not None and not callable(function)):
+        if isinstance(entry, tuple):
+            raise ambiguous(entry)
+        if entry not in namespace:
+            raise missing(entry, ast.parse(source))
+        function, compiled = namespace[entry], (statements, None, entry, None)
     if not callable(function):
         raise TypeError(
             f"the code is {argument_repr.repr(function)}, not a function; write a lambda, such as "
             "'lambda x: x + 1', or a def"
         )
-    return function, code
+    return function, code or base64.b64encode(marshal.dumps(compiled)).decode()
 
 
-def _compile(source, filename, entry, table):
-    """Return (statements, the last expression or None, the name of what they make)."""
+def _compile(source, filename, unit, table):
+    """Return (statements, the last expression or None, what `choose` says or the name that was asked for, a variable).
+
+    The variable is None, or has the SQL name: if it holds a function, that one is meant.
+    """
     # Annotations stay text: the host reads them, and code needn't import what it only names there.
     flags = __future__.annotations.compiler_flag
-    tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
-    result = None
-    if entry is None and tree.body and isinstance(tree.body[-1], ast.Expr):
-        expression = ast.Expression(tree.body.pop().value)
-        result = compile(expression, filename, "eval", flags, dont_inherit=True)
-    elif entry is None:
-        entry = _last_definition(tree, but="schema" if table else None)
-    return compile(tree, filename, "exec", flags, dont_inherit=True), result, entry
+    try:
+        tree = compile(source, filename, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+    except SyntaxError as error:
+        explained = pasted(source, error)
+        if explained is None:
+            raise
+        raise explained from None
+    result, variable, entry = None, None, unit["entry"]
+    if entry is None:
+        last = tree.body[-1] if tree.body else None
+        entry = choose(tree, unit["preferred"], but="schema" if table else None)
+        variable = assigned(tree, unit["preferred"])
+        named = variable is not None or _is_named(entry, unit["preferred"])
+        if isinstance(last, ast.Expr) and not (isinstance(last.value, (ast.Call, ast.Await)) and named):
+            result = compile(ast.Expression(tree.body.pop().value), filename, "eval", flags, dont_inherit=True)
+        elif entry is None and variable is None:
+            raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
+    return compile(tree, filename, "exec", flags, dont_inherit=True), result, entry, variable
 
 
-def _last_definition(tree, but):
-    """Return the name of the last function or class. One named `but` is meant only if there is no other."""
-    names = []
-    for statement in tree.body:
-        match statement:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names.append(name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
-                names.append(name)
-    if names:
-        return next((name for name in reversed(names) if name != but), names[-1])
-    raise TypeError("the code defines no function; write a lambda, such as 'lambda x: x + 1', or a def")
+def _is_named(entry, preferred):
+    """Return whether the function that was chosen is the one with the SQL name."""
+    return isinstance(entry, str) and preferred is not None and entry.casefold() == preferred.casefold()
 
 
 def _converting(function, converters):

@@ -7,6 +7,7 @@ import traceback
 
 import _udf
 
+from _udf_guest.hints import add_hints
 from duckdb_wasi_udf._shared import annotations as _annotations
 
 # Bounds of an error's text: enough to find the mistake, little enough to print. All of it together stays below the
@@ -20,13 +21,17 @@ _ARGUMENTS_SHOWN = 20
 _ARGUMENT_CHARACTERS = 400
 
 # Frames that are left out of tracebacks: ours, and those of imports. Python leaves out those of its own importers only.
-_OWN_FILES = ("/stdlib/_udf_", _annotations.__file__, "<frozen importlib._bootstrap>")
+# "<_udf_" begins the names of what a definition wraps a function in (duckdb_wasi_udf/_guests/definition.py).
+_OWN_FILES = ("/stdlib/_udf_", "<_udf_", _annotations.__file__, "<frozen importlib._bootstrap>")
 
 # A class's name, and what an exception says of others, whatever its class or metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
 _cause = BaseException.__dict__["__cause__"].__get__
 _context = BaseException.__dict__["__context__"].__get__
 _suppresses_context = BaseException.__dict__["__suppress_context__"].__get__
+_suppress_context = BaseException.__dict__["__suppress_context__"].__set__
+_frames_of = BaseException.__dict__["__traceback__"].__get__
+_set_frames = BaseException.__dict__["__traceback__"].__set__
 _members = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 _HOST_ERROR = _udf.HostError
@@ -50,6 +55,8 @@ def explain(exception, row, arguments):
         (whether a host function's failure is the exception or behind it).
     """
     _attempt(_name_host_functions, exception, slice(None))
+    host_error = _is_host_error(exception)
+    _attempt(_shorten, exception, slice(None))
     described = {
         "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
         "message": _attempt(str, exception, slice(_MESSAGE_CHARACTERS)),
@@ -58,7 +65,7 @@ def explain(exception, row, arguments):
         "arguments": [
             _attempt(argument_repr.repr, value, slice(_ARGUMENT_CHARACTERS)) for value in arguments[:_ARGUMENTS_SHOWN]
         ],
-        "host_error": _is_host_error(exception),
+        "host_error": host_error,
     }
     return json.dumps(described).encode()
 
@@ -93,6 +100,32 @@ def _name_host_functions(exception):
     return ""
 
 
+def _shorten(exception):
+    """Say what the sandbox doesn't have, and then leave out how the standard library found that out."""
+    found = _chain(exception)
+    said = add_hints(exception)
+    left_out = (*_OWN_FILES, "/stdlib/") if said else _OWN_FILES
+    for error in found:
+        frames = _without(_frames_of(error), left_out)
+        if said and frames is None and error is not exception:
+            continue
+        _set_frames(error, frames or _without(_frames_of(error), _OWN_FILES))
+    behind = found[1:2]
+    if said and behind and _without(_frames_of(behind[0]), left_out) is None and _cause(exception) is None:
+        _suppress_context(exception, True)  # noqa: FBT003 - a slot takes no keyword
+    return ""
+
+
+def _chain(exception):
+    """Return an exception and those that its traceback shows before it."""
+    found = []
+    while exception is not None and len(found) < _CHAINED_EXCEPTIONS:
+        found.append(exception)
+        cause = _cause(exception)
+        exception = cause if cause is not None or _suppresses_context(exception) else _context(exception)
+    return found
+
+
 def _attempt(describe, value, shown):
     """Return the shown part of what `describe` says of a user's value. Its methods may raise or return anything."""
     try:
@@ -103,11 +136,11 @@ def _attempt(describe, value, shown):
         return f"<not printable: {_class_name(type(error))[:_NAME_CHARACTERS]}>"
 
 
-def _without_own(frames):
-    """Return the frames of a traceback that aren't ours, linked to each other."""
+def _without(frames, files):
+    """Return the frames of a traceback that aren't of certain files, linked to each other; None if that is none."""
     first = last = None
     while frames is not None:
-        if not str.startswith(frames.tb_frame.f_code.co_filename, _OWN_FILES):
+        if not str.startswith(frames.tb_frame.f_code.co_filename, files):
             if last is None:
                 first = frames
             elif last.tb_next is not frames:
@@ -120,9 +153,8 @@ def _without_own(frames):
 
 
 def _traceback(exception):
-    frames = _without_own(exception.__traceback__)
     shown = traceback.TracebackException(
-        type(exception), exception, frames, limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
+        type(exception), exception, _frames_of(exception), limit=-_TRACEBACK_FRAMES, compact=True, max_group_width=5
     )
     lines = "".join(shown.format()).split("\n")
     return "\n".join([line[:_TRACEBACK_LINE_CHARACTERS] for line in lines])

@@ -27,7 +27,8 @@ def warm_up():
     The interpreter specializes code it has run a few times, and the allocators have pages ready then. So a fresh
     instance writes to fewer pages, each of which it has to copy. A frozen collector leaves old objects' pages alone.
     """
-    nothing = {"name": "warm-up", "entry": None, "captured": None, "imports": {}, "links": {}, "code": None}
+    nothing = {"name": "warm-up", "entry": None, "preferred": None, "captured": None, "imports": {}, "links": {}}
+    nothing |= {"code": None}
     text = nothing | {"source": _SOURCE, "kind": "module"}
     function = nothing | {"source": _SHIPPED_SOURCE, "kind": "function", "entry": "f", "free": [], "inside": None}
     values = nothing | {"source": base64.b64encode(_VALUES).decode(), "kind": "values"}

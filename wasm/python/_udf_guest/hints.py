@@ -1,0 +1,150 @@
+"""What the sandbox doesn't have, said in the errors of code that looks for it."""
+
+import errno
+import sys
+
+import _udf
+
+_PACKAGES = "/packages/"
+_PACKAGES_SHOWN = 20
+_CHAINED_EXCEPTIONS = 20
+
+# Well-known packages that can't run in the guest, with what to do. For others the hint says how packages are granted.
+_TABLES = "a function gets rows or Column, and py_map_batches a whole table"
+_INSTEAD = {
+    "numpy": "use math, statistics, or Column, which is a buffer of numbers",
+    "scipy": "use math and statistics",
+    "pandas": _TABLES,
+    "polars": _TABLES,
+    "pyarrow": _TABLES,
+    "duckdb": "leave queries to the SQL around the function",
+    "sklearn": "let a host function compute it",
+    "torch": "let a host function compute it",
+    "tensorflow": "let a host function compute it",
+    "matplotlib": "return the numbers, and draw them outside",
+    "PIL": "let a host function compute it",
+    "cv2": "let a host function compute it",
+    "lxml": "use xml.etree or html.parser",
+    "orjson": "use json",
+    "psycopg2": "let a host function ask the database",
+    "psycopg": "let a host function ask the database",
+    "cryptography": "use hashlib and hmac, or a host function",
+}
+_NETWORKING = {
+    "requests",
+    "httpx",
+    "aiohttp",
+    "urllib3",
+    "boto3",
+    "botocore",
+    "openai",
+    "anthropic",
+    "websockets",
+    "redis",
+}
+
+_NO_FILES = "the sandbox has no files"
+_NO_NETWORK = "the sandbox has no network; a host function can make requests"
+_NO_LOOP = "the sandbox has no network, which asyncio's event loop takes; make the function itself async"
+_NO_PROCESSES = "the sandbox has no processes"
+_NO_THREADS = "the sandbox has no threads"
+
+_OF_PROCESSES = {"fork", "forkpty", "system", "popen", "posix_spawn", "execv", "execve", "kill", "waitpid", "WNOHANG"}
+_OF_FILES = {
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EBADF,
+    errno.ENOTDIR,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EROFS,
+}
+_FILE_MODULES = ("/stdlib/os.py", "/stdlib/tempfile.py", "/stdlib/shutil.py", "/stdlib/pathlib/", "/stdlib/glob.py")
+
+
+def add_hints(exception):
+    """Say in an exception, and in those behind it, what the sandbox doesn't have.
+
+    Returns:
+        True if it was said of any.
+    """
+    said = False
+    for _ in range(_CHAINED_EXCEPTIONS):
+        if exception is None:
+            break
+        hint = _hint(exception)
+        if hint is not None:
+            said = True
+            _append(exception, hint)
+        behind = exception.__cause__
+        exception = behind if behind is not None or exception.__suppress_context__ else exception.__context__
+    return said
+
+
+def _hint(exception):
+    if isinstance(exception, ModuleNotFoundError):
+        return _of_module(exception.name) if type(exception.name) is str else None
+    files = [frame.f_code.co_filename for frame in _frames(exception)]
+    if any(file.startswith(("/stdlib/multiprocessing/", "/stdlib/subprocess.py")) for file in files):
+        return _NO_PROCESSES
+    if type(exception) is AttributeError:
+        asked = exception.name if exception.obj is sys.modules.get("os") else None
+        return _NO_PROCESSES if asked in _OF_PROCESSES else None
+    if type(exception) is RuntimeError and exception.args == ("can't start new thread",):
+        return _NO_THREADS
+    if isinstance(exception, OSError) and type(exception.errno) is int:
+        return _of_os_error(exception, files)
+    return None
+
+
+def _of_os_error(exception, files):
+    if files and files[-1] == "/stdlib/socket.py":
+        return _NO_LOOP if any(file.startswith("/stdlib/asyncio/") for file in files) else _NO_NETWORK
+    if exception.errno not in _OF_FILES or str(exception.filename).startswith(_PACKAGES):
+        return None
+    return _NO_FILES if exception.filename is not None or (files and files[-1].startswith(_FILE_MODULES)) else None
+
+
+def _of_module(name):
+    root = name.partition(".")[0]
+    if root in sys.stdlib_module_names:
+        return "the sandbox's standard library is without it" if "." not in name else None
+    granted = _granted()
+    if root in granted:
+        return None  # a module that the package doesn't have
+    has = f"the packages {', '.join(granted)}" if granted else "no packages"
+    hint = f"the sandbox has the standard library and {has}; "
+    if root in _INSTEAD:
+        return f"{hint}{root} is native code, which can't run in it: {_INSTEAD[root]}"
+    if root in _NETWORKING:
+        return f"{hint}it has no network either, so that {root} is of no use: a host function can make requests"
+    return f"{hint}pure Python can be granted, with Sandbox(packages=[{root!r}])"
+
+
+def _granted():
+    """Return the top-level names of the packages that the sandbox was given."""
+    names = bytes(_udf.host_import(_PACKAGES) or b"").decode().split("\n")
+    stems = [name.removesuffix("/").removesuffix(".py") for name in names]
+    found = [stem for stem in stems if stem.isidentifier()]
+    return found[:_PACKAGES_SHOWN]
+
+
+def _frames(exception):
+    frames, traceback = [], exception.__traceback__
+    while traceback is not None:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return frames
+
+
+def _append(exception, hint):
+    """Add a hint to the text of an exception, once: the same object may be raised again."""
+    if hint in str(exception):
+        return
+    if isinstance(exception, ImportError):
+        exception.msg = f"{exception.msg}: {hint}"
+    elif isinstance(exception, OSError):
+        exception.strerror = f"{exception.strerror} ({hint})"
+    else:
+        exception.args = (f"{exception}: {hint}",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.call_context import CallContext
@@ -20,7 +20,7 @@ from duckdb_wasi_udf._packages.collect import collect
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -112,6 +112,7 @@ class TrustDomain:
         self._finders: tuple[Finder, ...] = (self.modules.find,)
         state.ticker.interrupts.start()
         self._held: list[_Closable] = []
+        self._functions: list[Callable[..., Any]] = []
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
@@ -146,6 +147,22 @@ class TrustDomain:
         """Have something closed when the sandbox is."""
         self._held.append(closable)
 
+    def add_function(self, function: Callable[..., Any]) -> int:
+        """Keep what DuckDB calls, until the end; return its number, for `function`."""
+        self._functions.append(function)
+        return len(self._functions) - 1
+
+    def function(self, number: int) -> Callable[..., Any]:
+        """Return a function that was added.
+
+        Raises:
+            ClosedError: the sandbox was closed.
+        """
+        functions = self._functions
+        if number >= len(functions):  # closed at this very moment
+            raise ClosedError(CLOSED)
+        return functions[number]
+
     def report(self, error: WasiUdfError) -> None:
         """Keep an error as the most recent one, without its traceback, whose frames keep the instance alive."""
         self.last_error = error.with_traceback(None)
@@ -174,12 +191,23 @@ class TrustDomain:
     def close(self) -> None:
         """Close all instances, and what is held."""
         self._closed = True
-        self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
+        self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
         self.instances.close()
         self.modules.close()
         for closable in self._held:
             closable.close()
         self._held.clear()
+        self._functions = []
+
+
+def creating_call(domain: TrustDomain) -> CallContext:
+    """Return the context of a call that creates a function.
+
+    Raises:
+        ClosedError: the sandbox was closed.
+    """
+    domain.check_open()
+    return CallContext(domain.clock)
 
 
 class IncomingCall(CallContext):

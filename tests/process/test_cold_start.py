@@ -191,7 +191,7 @@ def test_a_read_only_cache_is_used_if_nobody_else_can_write_it(image, small_gues
     def refuse(directory):
         raise cache_files.UnusableCacheError(str(directory))
 
-    monkeypatch.setattr(cache_files, "make_private", refuse)  # as on a read-only file system, which root can't tell
+    monkeypatch.setattr(cache_files, "make_private", refuse)  # as on a read-only file system, which root can't make
     assert not Engine(small_guest, image, timeout_seconds=10).compiled_now
     with pytest.raises(cache_files.UnusableCacheError):
         Engine(small_guest, image, timeout_seconds=10, counts_fuel=True)
@@ -200,6 +200,6 @@ def test_a_read_only_cache_is_used_if_nobody_else_can_write_it(image, small_gues
         Engine(small_guest, image, timeout_seconds=10)
 
 
-def test_compiling_into_a_directory_that_can_not_be_written_fails(unusable, capsys):
+def test_compiling_needs_a_directory_that_can_be_written(unusable, capsys):
     assert _doctor.compile_guest(fuel=False) == 1
     assert "FAILED: the cache directory" in capsys.readouterr().out

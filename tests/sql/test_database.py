@@ -258,7 +258,7 @@ def test_everything_goes_on_when_the_installing_cursor_is_gone(con):
     assert wasi_udf.install(deeper) is wasi_udf.install(con)
 
 
-def test_everything_goes_on_through_a_connection_never_seen_before(path):
+def test_everything_goes_on_through_an_unknown_connection(path):
     con = duckdb.connect(path)
     wasi_udf.install(con)
     with duckdb.connect(path) as other:

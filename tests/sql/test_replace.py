@@ -95,7 +95,7 @@ def test_what_is_not_of_a_sandbox_is_never_replaced(con, sandbox):
     assert con.execute("SELECT theirs(1), a_macro(1), sum(1), py_udf('lambda x: x', 1)").fetchall() == [(1, 1, 1, 1)]
 
 
-def test_a_function_that_is_gone_is_created_with_or_without_replace(con, sandbox):
+def test_a_function_that_is_gone_is_created_either_way(con, sandbox):
     for replace in (False, True):
         sandbox.create_function(con, "f", "lambda x: 1", replace=replace)
         con.remove_function("f")
@@ -104,7 +104,7 @@ def test_a_function_that_is_gone_is_created_with_or_without_replace(con, sandbox
     assert con.execute("SELECT f(0)").fetchall() == [(2,)]
 
 
-def test_sql_does_not_drop_what_python_put_in_place_of_its_function(con, sandbox, failing):
+def test_sql_does_not_drop_what_python_put_in_its_place(con, sandbox, failing):
     con.execute("SELECT py_create_function('f', 'lambda x: 1')")
     sandbox.create_function(con, "f", "lambda x: 2", replace=True)
     for query in ("SELECT py_drop_function('f')", "SELECT py_create_function('f', 'lambda x: 3', {'replace': true})"):
@@ -239,7 +239,7 @@ def test_in_a_python_shell_a_definition_replaces_itself():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("IPython") is None, reason="IPython is not installed")
-def test_in_ipython_a_cell_that_is_run_again_replaces_its_functions():
+def test_in_ipython_a_cell_that_is_run_again_replaces_itself():
     assert run(IPYTHON.format(cells=CELLS)) == EXPECTED
 
 

@@ -150,6 +150,11 @@ class Catalog:
         """Return parameters and bodies of the macros that make tables of the functions that list."""
         return {name: f"() AS TABLE SELECT unnest({name}(), max_depth := 2)" for name in cls.LISTS}
 
+    @classmethod
+    def columns(cls) -> dict[str, list[str]]:
+        """Return the columns of these tables."""
+        return dict(zip(cls.LISTS, (list(_LISTING), list(_HOST_CALLS)), strict=True))
+
     def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
         """Return name, function, parameters and return type of each SQL function that queries may use."""
         if self._allow_create:

@@ -12,11 +12,12 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.aggregate import InlineAggregate
 from duckdb_wasi_udf._functions.inline import InlineFunction
 from duckdb_wasi_udf._functions.signature import VARIANT
+from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.catalog import Catalog
 from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.database import open_database
-from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours
+from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours, qualified
 from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.registration import register
@@ -70,6 +71,8 @@ class Installation:
         self._streams = streams = Streams(database)
         self.catalog = Catalog(registry, database, owner, streams, allow_create=allow_create)
         self.macros = Catalog.macros()
+        # By name of a macro, arguments and the columns that it returns for them if it leads to our function.
+        self.tests = {name: ("", columns) for name, columns in Catalog.columns().items()}
         # Name, function, types of the parameters, type of the result, and whether equal calls are made anew.
         self._functions: list[tuple[str, Callable[..., Any], list[str] | None, str, bool]] = []
         if allow_inline:
@@ -83,6 +86,8 @@ class Installation:
             inline_map = InlineMap(registry.map_functions, "py_map_batches", streams)
             self._functions.append(("py_table", inline_table, None, "VARCHAR", False))
             self._functions.append(("py_map_batches", inline_map, None, "VARCHAR", False))
+            test = f"'{state.MARK}'"
+            self.tests |= {"py_table": (test, [state.MARK]), "py_map_batches": (f"{test}, {test}", [state.MARK])}
             self.macros |= {"py_table": inline_table.macro, "py_map_batches": inline_map.macro}
         self._functions += [(*function, True) for function in self.catalog.sql_functions()]
         self.names = [name for name, *_ in self._functions]
@@ -158,9 +163,13 @@ def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) 
     except duckdb.Error:
         schema = current_schema(con)
         try:
+            ours = not schema.read_only and _has_kept(database, con, new, schema)
             with own_transaction(con) as cursor:
                 _put_functions(database, cursor, new, schema)
-                if not schema.read_only:
+                if ours:
+                    for name, form in new.macros.items():
+                        create_macro(cursor, name, form, schema, replace=True)
+                elif not schema.read_only:
                     create_macros(cursor, new.macros, schema)
                 stored = stored_functions.exists(cursor)
         except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
@@ -171,6 +180,22 @@ def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) 
     if not schema.read_only:
         database.macro_schemas.add(schema)
     return stored
+
+
+def _has_kept(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
+    """Return whether a database file has kept the macros: they lead to our functions, which answer a test."""
+    cursor = con.cursor()
+    cursor.begin()
+    try:
+        _put_functions(database, cursor, new, schema)
+        return all(
+            cursor.sql(f"FROM {qualified(schema, name)}({arguments})").columns == columns
+            for name, (arguments, columns) in new.tests.items()
+        )
+    except duckdb.Error:
+        return False
+    finally:
+        cursor.close()  # and nothing has changed
 
 
 def _put_functions(database: Database, cursor: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> None:

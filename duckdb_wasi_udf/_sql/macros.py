@@ -67,7 +67,7 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, form: str, schema: S
     Raises:
         duckdb.Error: the name is taken, unless it is to be replaced, or the database is read-only.
     """
-    con.execute(f"CREATE {'OR REPLACE ' if replace else ''}MACRO {_qualified(schema, name)}{form}")
+    con.execute(f"CREATE {'OR REPLACE ' if replace else ''}MACRO {qualified(schema, name)}{form}")
 
 
 def drop_macro(con: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> None:
@@ -79,7 +79,7 @@ def drop_macro(con: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> Non
 def drop_ours(con: duckdb.DuckDBPyConnection, names: Iterable[str], schema: Schema) -> None:
     """Drop macros that are known to be table functions'."""
     for name in names:
-        con.execute(f"DROP MACRO TABLE {_qualified(schema, name)}")
+        con.execute(f"DROP MACRO TABLE {qualified(schema, name)}")
 
 
 def _kept(con: duckdb.DuckDBPyConnection, schema: Schema, names: list[str]) -> dict[str, str]:
@@ -99,5 +99,6 @@ def is_ours(definition: str | None) -> bool:
     return definition is not None and definition.startswith(("SELECT * FROM query(", "SELECT unnest(py_"))
 
 
-def _qualified(schema: Schema, name: str) -> str:
+def qualified(schema: Schema, name: str) -> str:
+    """Return the whole name of a macro."""
     return ".".join(quote_identifier(part) for part in (schema.database, schema.name, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,7 +113,8 @@ class TrustDomain:
         self._finders: tuple[Finder, ...] = (self.modules.find,)
         state.ticker.interrupts.start()
         self._held: list[_Closable] = []
-        self._functions: list[Callable[..., Any]] = []
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._numbers = itertools.count()
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
@@ -149,8 +151,17 @@ class TrustDomain:
 
     def add_function(self, function: Callable[..., Any]) -> int:
         """Keep what DuckDB calls, until the end; return its number, for `function`."""
-        self._functions.append(function)
-        return len(self._functions) - 1
+        number = next(self._numbers)
+        self._functions[number] = function
+        return number
+
+    def release(self, number: int) -> None:
+        """Close a function that was added, and forget it: the database that called it is gone."""
+        function = self._functions.pop(number, None)
+        for held in (function, getattr(function, "function", None)):  # one of tables is around what is held
+            if held in self._held:
+                self._held.remove(held)
+                held.close()
 
     def function(self, number: int) -> Callable[..., Any]:
         """Return a function that was added.
@@ -158,10 +169,10 @@ class TrustDomain:
         Raises:
             ClosedError: the sandbox was closed.
         """
-        functions = self._functions
-        if number >= len(functions):  # closed at this very moment
-            raise ClosedError(CLOSED)
-        return functions[number]
+        try:
+            return self._functions[number]
+        except KeyError:  # closed at this very moment
+            raise ClosedError(CLOSED) from None
 
     def report(self, error: WasiUdfError) -> None:
         """Keep an error as the most recent one, without its traceback, whose frames keep the instance alive."""
@@ -197,7 +208,7 @@ class TrustDomain:
         for closable in self._held:
             closable.close()
         self._held.clear()
-        self._functions = []
+        self._functions = {}
 
 
 def creating_call(domain: TrustDomain) -> CallContext:

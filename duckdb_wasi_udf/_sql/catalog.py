@@ -241,7 +241,9 @@ class Catalog:
                     remove(cursor, name, before)
                 else:
                     _check_free(cursor, name)
-                enter(cursor, name, creation)
+                database = self._database()
+                assert database is not None  # it runs the query that wants this
+                enter(database, cursor, name, creation)
                 if persist:
                     row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
                     stored_functions.write(cursor, row)

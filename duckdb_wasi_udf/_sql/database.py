@@ -25,7 +25,7 @@ from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.macros import Schema
@@ -73,8 +73,14 @@ class Database:
         self.default: Any = None
         self.installation: Any = None
         self.macro_schemas: set[Schema] = set()
+        self._endings: list[Callable[[], None]] = []
+        weakref.finalize(self, _end, self._endings).atexit = False
         self._replaced: deque[object] = deque(maxlen=REPLACED_KEPT)
         self._connections: list[weakref.ref[duckdb.DuckDBPyConnection]] = []
+
+    def at_end(self, release: Callable[[], None]) -> None:
+        """Have something called when the database is gone."""
+        self._endings.append(release)
 
     def add_connection(self, con: duckdb.DuckDBPyConnection) -> None:
         """Remember a connection of the database, weakly."""
@@ -116,6 +122,12 @@ class Database:
             return
         if owner not in self._replaced:
             self._replaced.append(owner)
+
+
+def _end(endings: list[Callable[[], None]]) -> None:
+    """Release what a database has had, in sandboxes that outlive it."""
+    for release in endings:
+        release()
 
 
 class _Mark:

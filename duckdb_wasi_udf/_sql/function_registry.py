@@ -135,8 +135,8 @@ class FunctionRegistry:
         definition = self._ship(function, name)
         table = NamedTable(name, define_table(context, self.domain, definition, declared), streams)
 
-        def register_table(con: duckdb.DuckDBPyConnection) -> None:
-            register(self.domain, con, name, table, None, "VARCHAR")
+        def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+            return register(self.domain, con, name, table, None, "VARCHAR")
 
         return Creation(table.function, register_table, table.create_macro)
 
@@ -177,8 +177,8 @@ class FunctionRegistry:
         """Return a function that is ready to be registered under a name."""
         signature = function.signature
 
-        def register_scalar(con: duckdb.DuckDBPyConnection) -> None:
-            register(
+        def register_scalar(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+            return register(
                 self.domain,
                 con,
                 name,

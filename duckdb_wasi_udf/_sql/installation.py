@@ -92,11 +92,13 @@ class Installation:
         self._functions += [(*function, True) for function in self.catalog.sql_functions()]
         self.names = [name for name, *_ in self._functions]
 
-    def register(self, con: duckdb.DuckDBPyConnection) -> None:
+    def register(self, con: duckdb.DuckDBPyConnection, database: Database) -> None:
         """Register the functions, but for their macros."""
         for name, function, parameters, result, side_effects in self._functions:
             types = None if parameters is None else [_type(parameter) for parameter in parameters]
-            register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
+            database.at_end(
+                register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
+            )
 
 
 def install_functions(
@@ -206,7 +208,7 @@ def _put_functions(database: Database, cursor: duckdb.DuckDBPyConnection, new: I
         before.catalog.remove_from(cursor)
         if schema in database.macro_schemas:
             drop_ours(cursor, before.macros.keys() - new.macros.keys(), schema)
-    new.register(cursor)
+    new.register(cursor, database)
 
 
 def _complete_macros(database: Database, con: duckdb.DuckDBPyConnection) -> None:

@@ -25,20 +25,23 @@ class Creation(NamedTuple):
 
     Attributes:
         function: The function.
-        register: Hands it to DuckDB through a connection.
+        register: Hands it to DuckDB through a connection, and returns what is to be called when the database is gone.
         create_macro: Creates the macro of a table function; None for other kinds.
     """
 
     function: RegisteredFunction
-    register: Callable[[duckdb.DuckDBPyConnection], None]
+    register: Callable[[duckdb.DuckDBPyConnection], Callable[[], None]]
     create_macro: Callable[[duckdb.DuckDBPyConnection, Schema], None] | None = None
 
 
-def enter(con: duckdb.DuckDBPyConnection, name: str, creation: Creation, schema: Schema | None = None) -> None:
+def enter(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, creation: Creation, schema: Schema | None = None
+) -> None:
     """Register a function with a connection under a name.
 
     Args:
-        con: the connection.
+        database: the database.
+        con: a connection of it.
         name: the name.
         creation: the function.
         schema: where the macro of a table function goes; None for where unqualified names are.
@@ -46,7 +49,7 @@ def enter(con: duckdb.DuckDBPyConnection, name: str, creation: Creation, schema:
     Raises:
         duckdb.Error: DuckDB refused the registration, as when the name is taken.
     """
-    creation.register(con)
+    database.at_end(creation.register(con))
     if creation.create_macro is None:
         return
     try:
@@ -95,25 +98,27 @@ def name_function(
             raise duckdb.CatalogException(msg)
         if not exists:
             try:
-                enter(con, name, creation)
+                enter(database, con, name, creation)
             except duckdb.NotImplementedException:  # it does exist, as yet for this connection only
                 if not replace:
                     raise
                 exists = True
         if exists and before is not None:
-            _replace(con, name, before.function, creation)
+            _replace(database, con, name, before.function, creation)
         database.functions[key] = named
         if before is not None:
             before.function.retire()  # queries that are running it go on, with instances that aren't kept
             database.let_go(before.owner)
 
 
-def _replace(con: duckdb.DuckDBPyConnection, name: str, before: RegisteredFunction, creation: Creation) -> None:
+def _replace(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, before: RegisteredFunction, creation: Creation
+) -> None:
     """Put a function in the place of another."""
     schema = current_schema(con) if creation.create_macro is not None or before.kind == "table" else None
     with one_transaction(con) as cursor:
         remove(cursor, name, before, schema)
-        enter(cursor, name, creation, schema)
+        enter(database, cursor, name, creation, schema)
     if cursor is not con and schema and schema.read_only and creation.create_macro is not None:
         creation.create_macro(con, schema)  # which only this connection sees, not the cursor
 

@@ -32,7 +32,7 @@ def register(
     return_type: Any,
     *,
     side_effects: bool = False,
-) -> None:
+) -> Callable[[], None]:
     """Hand a function to DuckDB as one over Arrow columns, for as long as its trust domain is open.
 
     Args:
@@ -43,12 +43,16 @@ def register(
         parameters: the SQL type of each parameter; None for any arguments.
         return_type: the SQL type of the result.
         side_effects: it must be called for each row, even with constant arguments.
+
+    Returns:
+        What is to be called when the database is gone.
     """
     callback = RegisteredCallback(domain, function, _visible(None if parameters is None else len(parameters)))
     state.registered_functions.append(callback)
     con.create_function(
         name, callback, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
     )
+    return callback.release
 
 
 @functools.cache
@@ -78,6 +82,12 @@ class RegisteredCallback:
         self._domain = weakref.ref(domain)  # one object for all of a domain
         self._number = domain.add_function(function)
         self.__signature__ = signature
+
+    def release(self) -> None:
+        """Have the domain forget the function."""
+        domain = self._domain()
+        if domain is not None:
+            domain.release(self._number)
 
     def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
         """Run one batch: this is where a call of DuckDB's comes in."""

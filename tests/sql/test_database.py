@@ -309,6 +309,21 @@ def test_a_sandbox_that_is_referred_to_outlives_its_databases(con):
     check_everything_works(con)
 
 
+def test_a_sandbox_keeps_nothing_of_databases_that_are_gone():
+    with Sandbox() as sandbox:
+        domain, counts = sandbox._domain, []
+        for _ in range(4):
+            with duckdb.connect() as con:
+                sandbox.install(con)
+                sandbox.create_function(con, "named", "lambda x: x")
+                sandbox.create_table_function(con, "rows", "lambda: [1]")
+                check_everything_works(con)
+                assert con.execute("SELECT named(1), * FROM rows()").fetchall() == [(1, 1)]
+            counts.append((len(domain._functions), len(domain._held), len(domain.instances)))
+        assert len(set(counts)) == 1, counts
+        assert counts[0][0] == 0
+
+
 def test_a_sandbox_nobody_refers_to_and_nothing_uses_is_closed(con):
     domain = Sandbox()._domain
     assert domain.closed

@@ -16,7 +16,8 @@ ROWS = 2048
 def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     repetitions = 200 if quick else 5000
-    domain = wasi_udf.Sandbox()._domain
+    sandbox = wasi_udf.Sandbox()
+    domain = sandbox._domain
     column = pa.nulls(ROWS, pa.int64())
     with CallContext(domain.clock) as context:
         instance = domain.start(context, Definition.from_source("lambda x: x", "f"))

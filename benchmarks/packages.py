@@ -58,7 +58,8 @@ def _seconds(requirement: str, module: str, repetitions: int) -> list[str]:
     imports = Definition.from_source(f"import {module}\nlambda x: x", "f")
     first = []
     for _ in range(2):  # compiled, then from the cache
-        domain = wasi_udf.Sandbox(packages=[requirement])._domain
+        sandbox = wasi_udf.Sandbox(packages=[requirement])
+        domain = sandbox._domain
         _start(domain, plain)
         first.append(median(lambda domain=domain: _start(domain, imports), 1))  # type: ignore[misc]
     again = median(lambda: _start(domain, imports), repetitions) - median(lambda: _start(domain, plain), repetitions)

@@ -30,7 +30,8 @@ print(time.perf_counter() - started)
 def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     repetitions = 20 if quick else 200
-    domain = wasi_udf.Sandbox()._domain
+    sandbox = wasi_udf.Sandbox()
+    domain = sandbox._domain
     engine = load_engine(artifact.find(), timeout_seconds=domain.limits.timeout_seconds)
     definition = Definition.from_source("def f(x):\n    return x + 1\n", "f")
     instantiate = median(lambda: engine.instantiate(domain.limits.memory_bytes), repetitions)

@@ -1,4 +1,4 @@
-"""The command line: `python -m duckdb_wasi_udf doctor`."""
+"""The command line: `python -m duckdb_wasi_udf doctor` and `compile`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="print versions and times, and check that everything works")
-    parser.parse_args()
-    return _doctor.run()
+    compiling = commands.add_parser(
+        "compile", help="compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built"
+    )
+    compiling.add_argument("--fuel", action="store_true", help="for sandboxes with ResourceLimits(fuel=...) as well")
+    arguments = parser.parse_args()
+    return _doctor.compile_guest(fuel=arguments.fuel) if arguments.command == "compile" else _doctor.run()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import duckdb
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.call_context import CallContext
-from duckdb_wasi_udf._engine.engine import load_engine
+from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
@@ -43,6 +43,25 @@ def run() -> int:
     return 1 if failed else 0
 
 
+def compile_guest(*, fuel: bool) -> int:
+    """Compile the guest into the cache, for all users of the machine or of an image to read; return the exit status.
+
+    Args:
+        fuel: compile it for sandboxes with `ResourceLimits(fuel=...)` as well.
+    """
+    directory = cache_files.directory()
+    try:
+        for counts_fuel in (False, True) if fuel else (False,):
+            engine = Engine(artifact.find(), directory, timeout_seconds=10, counts_fuel=counts_fuel)
+            how = "compiled in" if engine.compiled_now else "was there already; it took"
+            print(f"{directory}: {'with fuel, ' if counts_fuel else ''}{how} {engine.compile_seconds:.1f} s")
+        cache_files.share(directory)
+    except WasiUdfError as error:
+        print(f"FAILED: {error}")
+        return 1
+    return 0
+
+
 def _report_guest() -> None:
     guest = artifact.find()
     print(f"guest: CPython {guest.manifest['versions']['python']}, ABI {guest.manifest['abi_version']}")
@@ -53,7 +72,8 @@ def _report_guest() -> None:
     seconds = time.perf_counter() - started
     where = "compiled now" if engine.compiled_now else f"loaded from {cache_files.directory()}"
     print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
-    domain = Sandbox()._domain
+    sandbox = Sandbox()
+    domain = sandbox._domain
     definition = Definition.from_source("lambda x: x", "doctor")
     instantiate, define = [], []
     for _ in range(_FRESH_INSTANCES):

@@ -104,17 +104,38 @@ class Engine:
         return store, self._module.instantiate(store)
 
     def _load(self, guest: Guest, directory: Path) -> wasmtime.Module:
-        """Return the compiled module, from the cache when its file is whole, else compiled and put there."""
-        cache_files.make_private(directory)
+        """Return the compiled module, from the cache when its file is whole, else compiled and put there.
+
+        Raises:
+            UnusableCacheError: it isn't in the cache, and can't be put there.
+        """
         code = directory / f"{_cache_key(guest, counts_fuel=self.counts_fuel)}.cwasm"
-        notes = code.with_suffix(".json")
         try:
-            noted = json.loads(notes.read_text())
-            if noted["sha256"] == _sha256_of(code):
-                self.compile_seconds = float(noted["compile_seconds"])
-                return wasmtime.Module.deserialize_file(self._engine, str(code))
+            cache_files.make_private(directory)
+        except cache_files.UnusableCacheError:  # that of a container's image, say, filled when it was built
+            module = self._cached(code) if cache_files.is_trusted(directory) else None
+            if module is None:
+                raise
+            return module
+        module = self._cached(code)
+        if module is None:
+            with cache_files.exclusive(code.with_suffix(".lock")):
+                module = self._cached(code) or self._compile(guest, code)
+        return module
+
+    def _cached(self, code: Path) -> wasmtime.Module | None:
+        """Return the module in a file; None if it isn't there yet, damaged, or of another machine."""
+        try:
+            noted = json.loads(code.with_suffix(".json").read_text())
+            if noted["sha256"] != _sha256_of(code):
+                return None
+            self.compile_seconds = float(noted["compile_seconds"])
+            return wasmtime.Module.deserialize_file(self._engine, str(code))
         except (OSError, ValueError, KeyError, TypeError, wasmtime.WasmtimeError):
-            pass  # not there yet, damaged, or of another machine: compile
+            return None
+
+    def _compile(self, guest: Guest, code: Path) -> wasmtime.Module:
+        """Compile the module, and put it into a file."""
         started = time.perf_counter()
         try:
             module = wasmtime.Module(self._engine, guest.read())
@@ -126,7 +147,7 @@ class Engine:
         serialized = bytes(module.serialize())
         noted = {"sha256": hashlib.sha256(serialized).hexdigest(), "compile_seconds": self.compile_seconds}
         cache_files.replace(code, serialized)
-        cache_files.replace(notes, json.dumps(noted).encode())
+        cache_files.replace(code.with_suffix(".json"), json.dumps(noted).encode())
         return module
 
 
@@ -148,17 +169,24 @@ def load_engine(
         coarse_clock: see `Engine`.
 
     Raises:
-        ArtifactError: the guest can't be compiled, or its machine code not be kept.
+        ArtifactError: the guest can't be compiled, or its machine code can be kept nowhere.
     """
-    with state.engine_loading:
+
+    def load(directory: Path) -> Engine:
         return Engine(
             guest,
-            cache_files.directory(),
+            directory,
             timeout_seconds=timeout_seconds,
             deterministic=deterministic,
             counts_fuel=counts_fuel,
             coarse_clock=coarse_clock,
         )
+
+    with state.engine_loading:
+        try:
+            return load(cache_files.directory())
+        except cache_files.UnusableCacheError as error:
+            return load(cache_files.stand_in(str(error)))
 
 
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:

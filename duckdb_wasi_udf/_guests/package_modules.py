@@ -123,8 +123,7 @@ class PackageModules:
 
     def _kept(self, path: str, source: bytes) -> bytes:
         """Return the compiled module from the user's cache, where it is put if it isn't there."""
-        directory = cache_files.directory() / "modules"
-        cache_files.make_private(directory)
+        directory = cache_files.usable_directory("modules")
         parts = (self._guest.sha256, path, hashlib.sha256(source).hexdigest())
         file = directory / f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.code"
         code = cache_files.read_checked(file)

@@ -43,7 +43,6 @@ def _leave() -> None:
     if state.ticker.ran_lately:
         _wait_for_quiet(domains)
     state.ticker.interrupts.close()
-    state.catalogs.clear()  # with the engines behind them, which wasmtime can't free once its own modules are gone
 
 
 def _wait_for_quiet(domains: list[Closable]) -> None:

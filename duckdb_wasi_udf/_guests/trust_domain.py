@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,7 +24,7 @@ from duckdb_wasi_udf._packages.collect import collect
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -119,6 +120,8 @@ class TrustDomain:
         self._finders: tuple[Finder, ...] = (self.modules.find,)
         state.ticker.interrupts.start()
         self._held: list[_Closable] = []
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._numbers = itertools.count()
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
@@ -153,6 +156,31 @@ class TrustDomain:
         """Have something closed when the sandbox is."""
         self._held.append(closable)
 
+    def add_function(self, function: Callable[..., Any]) -> int:
+        """Keep what DuckDB calls, until the end; return its number, for `function`."""
+        number = next(self._numbers)
+        self._functions[number] = function
+        return number
+
+    def release(self, number: int) -> None:
+        """Close a function that was added, and forget it: the database that called it is gone."""
+        function = self._functions.pop(number, None)
+        for held in (function, getattr(function, "function", None)):  # one of tables is around what is held
+            if held in self._held:
+                self._held.remove(held)
+                held.close()
+
+    def function(self, number: int) -> Callable[..., Any]:
+        """Return a function that was added.
+
+        Raises:
+            ClosedError: the sandbox was closed.
+        """
+        try:
+            return self._functions[number]
+        except KeyError:  # closed at this very moment
+            raise ClosedError(CLOSED) from None
+
     def report(self, error: WasiUdfError) -> None:
         """Keep an error for `error_of` and `Sandbox.last_error`."""
         self.errors.report(error)
@@ -181,12 +209,13 @@ class TrustDomain:
     def close(self) -> None:
         """Close all instances, and what is held."""
         self._closed = True
-        self._engine = None  # DuckDB keeps the functions, and they the sandbox, but not the machine code
+        self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
         self.instances.close()
         self.modules.close()
         for closable in self._held:
             closable.close()
         self._held.clear()
+        self._functions = {}
 
 
 class IncomingCall(CallContext):

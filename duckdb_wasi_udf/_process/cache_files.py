@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
 import hashlib
+import logging
 import os
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import ArtifactError
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger("duckdb_wasi_udf.cache")
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+# How long a process waits for another one to do the same work. Compiling the guest takes 5 to 10 seconds, and far more
+# on a machine with other things to do.
+LOCK_SECONDS = 120.0
+_LOCK_POLL_SECONDS = 0.05
+
+# The file that says that a directory's files are for all users to read.
+_SHARED = "shared"
+
+
+class UnusableCacheError(ArtifactError):
+    """A cache directory can't be written, or isn't safe to use."""
 
 
 def directory() -> Path:
@@ -28,10 +56,10 @@ def directory() -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory, and its owner's alone: what is in it is run as it is found.
+    """Make a directory that only its owner can write: what is in it is run as it is found.
 
     Raises:
-        ArtifactError: it can't be made, or belongs to another user.
+        UnusableCacheError: it can't be made or written, or belongs to another user.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -39,11 +67,123 @@ def make_private(directory: Path) -> None:
             status = directory.stat()
             if status.st_uid != os.getuid():
                 msg = f"the cache directory {directory} belongs to another user; set DUCKDB_WASI_UDF_CACHE to your own"
-                raise ArtifactError(msg)
-            if stat.S_IMODE(status.st_mode) != 0o700:
-                directory.chmod(0o700)
+                raise UnusableCacheError(msg)
+            mode = 0o755 if (directory / _SHARED).exists() else 0o700
+            if stat.S_IMODE(status.st_mode) != mode:
+                directory.chmod(mode)
+        if not os.access(directory, os.W_OK):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))  # noqa: TRY301 - the same as one that can't be made
     except OSError as error:
         raise _unwritable(directory, error) from error
+
+
+def is_trusted(directory: Path) -> bool:
+    """Return whether what is in a directory was put there by this user or the administrator, who alone can write it."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return False
+    return sys.platform == "win32" or (status.st_uid in (0, os.getuid()) and not stat.S_IMODE(status.st_mode) & 0o022)
+
+
+def share(directory: Path) -> None:
+    """Let all users read what is in a directory, now and later; only its owner can write it.
+
+    Raises:
+        UnusableCacheError: it isn't this user's.
+    """
+    try:
+        (directory / _SHARED).touch()
+        for path in directory.iterdir():
+            if path.is_file():
+                path.chmod(0o644)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    make_private(directory)
+
+
+def usable_directory(name: str) -> Path:
+    """Return a directory of this user's below the cache directory, or below the temporary one that stands in for it.
+
+    Args:
+        name: its name.
+
+    Raises:
+        ArtifactError: there is none to be had.
+    """
+    chosen = directory() / name
+    try:
+        make_private(chosen)
+    except UnusableCacheError as error:
+        chosen = stand_in(str(error)) / name
+        make_private(chosen)
+    return chosen
+
+
+@functools.cache
+def stand_in(reason: str) -> Path:
+    """Return a temporary directory of this user's in place of a cache directory that can't be used, and log why.
+
+    Processes of the user share it if they can. Otherwise it is this process's.
+
+    Args:
+        reason: why the cache directory can't be used.
+
+    Raises:
+        ArtifactError: there is none to be had.
+    """
+    user = "" if sys.platform == "win32" else f"-{os.getuid()}"
+    chosen = Path(tempfile.gettempdir()) / f"duckdb-wasi-udf{user}"
+    try:
+        if chosen.is_symlink():  # of somebody else's making
+            chosen = Path(tempfile.mkdtemp(prefix=f"{chosen.name}-"))
+        try:
+            make_private(chosen)
+        except UnusableCacheError:  # likewise
+            chosen = Path(tempfile.mkdtemp(prefix=f"{chosen.name}-"))
+    except OSError as error:
+        raise _unwritable(chosen, error) from error
+    logger.warning("%s; until then compiled code is kept in %s", reason, chosen)
+    return chosen
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold a lock that other processes wait for, so that one of them does the work and the others find it done.
+
+    After `wait_seconds`, or where the file system has no locks, it is as if nobody held it: files are replaced whole,
+    so to do the work twice is a waste and nothing worse.
+
+    Args:
+        path: the file that is locked. It stays.
+        wait_seconds: the longest wait.
+
+    Raises:
+        UnusableCacheError: the file can't be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+    try:
+        give_up = time.monotonic() + wait_seconds
+        while not _locked(descriptor) and time.monotonic() < give_up:
+            time.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+def _locked(descriptor: int) -> bool:
+    """Try to lock a file; return whether there is nothing more to wait for."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return True
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -57,6 +197,8 @@ def replace(path: Path, data: bytes) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+            if (path.parent / _SHARED).exists():
+                Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
@@ -88,8 +230,8 @@ def _digest(path: Path, data: bytes) -> bytes:
     return hashlib.sha256(path.name.encode() + b"\0" + data).digest()
 
 
-def _unwritable(directory: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
+def _unwritable(directory: Path, error: OSError) -> UnusableCacheError:
+    return UnusableCacheError(
         f"the cache directory {directory} can't be written ({error.strerror}); set DUCKDB_WASI_UDF_CACHE to a "
         "directory of yours"
     )

@@ -7,6 +7,7 @@ that was forked gets locks and a ticker of its own; its sandboxes refuse to run 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
 # ---- DuckDB ------------------------------------------------------------------------------------------------------
 
 # Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
-# then no longer keeps it alive, and crashes (duckdb-python#530). There is no telling when a database ends. An entry is
-# small once its sandbox is closed. To be dropped when that issue is fixed.
+# then no longer keeps it alive, and crashes (duckdb-python#530). An entry is some 100 bytes, and leads to nothing once
+# its sandbox is closed. To be dropped when that issue is fixed.
 registered_functions: list[Callable[..., Any]] = []
 
-# The last catalog that was installed through each connection (`catalog.Catalog`).
-catalogs: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+# The databases that sandboxes are used with, by key, as long as they are open (`database.Database`).
+databases: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+# The keys of their databases, by connection, as far as they are known.
+database_keys: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+# Held while it is found out which database a connection is of.
+database_lookup = threading.Lock()
+
+# The name of what marks a database as known. Another copy of this module has another one, and SQL can't guess it.
+MARK = f"__duckdb_wasi_udf_{secrets.token_hex(8)}"
 
 # Python's state of DuckDB's threads.
 thread_states = ThreadStates()
@@ -70,7 +80,8 @@ thread_starting = threading.Lock()
 
 def _after_fork() -> None:
     """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
-    global engine_loading, error_finding, thread_starting  # noqa: PLW0603
+    global database_lookup, engine_loading, error_finding, thread_starting  # noqa: PLW0603
+    database_lookup = threading.Lock()
     engine_loading = threading.Lock()
     error_finding = threading.Lock()
     thread_starting = threading.Lock()

@@ -6,24 +6,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import json
 import logging
-import threading
 import weakref
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-from duckdb.func import ARROW
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
-from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql import stored_functions
+from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
-from duckdb_wasi_udf._sql.macros import drop_macro, is_ours
+from duckdb_wasi_udf._sql.database import NamedFunction
+from duckdb_wasi_udf._sql.macros import is_ours
+from duckdb_wasi_udf._sql.naming import enter, remove
 from duckdb_wasi_udf._sql.registration import ignoring_context
 from duckdb_wasi_udf._text import readable
 
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
+    from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
+    from duckdb_wasi_udf._sql.naming import Creation
     from duckdb_wasi_udf._sql.streams import Streams
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
@@ -99,43 +100,60 @@ class _Lost:
 class Catalog:
     """The functions created from SQL in one database.
 
-    DuckDB is changed through connections of its own, made of the one the sandbox was installed through for a moment:
-    that one is busy with the query that creates a function, and a connection kept open would keep the database open.
+    DuckDB is changed through cursors of its own, made for a moment: the connection is busy with the query that creates
+    a function.
     """
 
-    SQL_FUNCTIONS = ("py_create_function", "py_drop_function", "py_functions", "py_host_calls")
+    LISTS = ("py_functions", "py_host_calls")
 
     def __init__(
-        self, registry: FunctionRegistry, con: duckdb.DuckDBPyConnection, streams: Streams, *, allow_create: bool
+        self, registry: FunctionRegistry, database: Database, owner: object, streams: Streams, *, allow_create: bool
     ) -> None:
-        """Prepare a catalog; `enter` puts it to use.
+        """Prepare a catalog; `restore` puts it to use.
 
         Args:
             registry: the functions of the sandbox.
-            con: the connection that the sandbox is installed through.
+            database: what the sandbox is installed in.
+            owner: the sandbox.
             streams: where the streams of table functions go.
             allow_create: queries may create and drop functions, and those stored are restored.
         """
         self._registry = registry
         self._allow_create = allow_create
-        self._con = weakref.ref(con)
+        self._database = weakref.ref(database)
+        self._owner = weakref.ref(owner)
         self._streams = streams
         # For changes of the database, which would otherwise conflict with each other.
-        self._lock = threading.RLock()
+        self._lock = database.lock
         self._created: dict[str, RegisteredFunction] = {}
         self._persisted: set[str] = set()
         self._lost: list[_Lost] = []
         self._language = f"CPython {artifact.find().manifest['versions']['python']}"
 
+    def remove_from(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Take what SQL has created out of DuckDB, in the cursor's transaction, though not out of the table."""
+        for key in list(self._created):
+            function = self._own(key)
+            if function is not None:
+                remove(cursor, function.signature.label, function)
+
+    def leave(self, database: Database) -> None:
+        """Forget what was taken out of DuckDB. Queries that are running it go on."""
+        for key, function in self._created.items():
+            self._registry.functions.pop(key, None)
+            database.functions.pop(key, None)
+            function.retire()
+        self._created.clear()
+
     @classmethod
-    def leave(cls, con: duckdb.DuckDBPyConnection) -> None:
-        """Take what was created since the last `install` on a connection out of DuckDB, though not out of the table."""
-        catalog = state.catalogs.pop(con, None)
-        if catalog is not None:
-            with catalog._lock, catalog._changing() as cursor:
-                for key, function in catalog._created.items():
-                    _remove(cursor, function)
-                    catalog._registry.functions.pop(key, None)
+    def macros(cls) -> dict[str, str]:
+        """Return parameters and bodies of the macros that make tables of the functions that list."""
+        return {name: f"() AS TABLE SELECT unnest({name}(), max_depth := 2)" for name in cls.LISTS}
+
+    @classmethod
+    def columns(cls) -> dict[str, list[str]]:
+        """Return the columns of these tables."""
+        return dict(zip(cls.LISTS, (list(_LISTING), list(_HOST_CALLS)), strict=True))
 
     def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
         """Return name, function, parameters and return type of each SQL function that queries may use."""
@@ -144,13 +162,6 @@ class Catalog:
             yield "py_drop_function", ignoring_context(self._drop_rows), ["VARCHAR"], "VARCHAR"
         yield "py_functions", ignoring_context(self._list), [], _sql_type(_LISTING)
         yield "py_host_calls", ignoring_context(self._list_host_calls), [], _sql_type(_HOST_CALLS)
-
-    def enter(self, context: CallContext, con: duckdb.DuckDBPyConnection) -> None:
-        """Make tables of the SQL functions that list, which are registered, and restore what is stored."""
-        for name in ("py_functions", "py_host_calls"):
-            con.execute(f"CREATE OR REPLACE TEMP MACRO {name}() AS TABLE SELECT unnest({name}(), max_depth := 2)")
-        state.catalogs[con] = self
-        self._restore(context)
 
     # ---- what SQL calls ------------------------------------------------------------------------------------------
 
@@ -167,7 +178,7 @@ class Catalog:
     def _list(self) -> pa.Array:
         present = self._present()
         rows = []
-        for key, function in sorted(self._registry.functions.items()):
+        for key, function in sorted(self._functions().items()):
             if present is not None and key not in present:
                 continue  # removed with `remove_function`, or rolled back
             created_by = "sql" if self._created.get(key) is function else "python"
@@ -181,6 +192,11 @@ class Catalog:
             known = {"created_by": "sql", "persisted": True, "instances": 0}
             rows.append(dict.fromkeys(_LISTING) | known | asdict(lost))
         return _in_one_value(_LISTING, rows)
+
+    def _functions(self) -> dict[str, RegisteredFunction]:
+        """Return the named functions of the database, of whichever sandbox."""
+        database = self._database()
+        return {} if database is None else {key: named.function for key, named in database.functions.items()}
 
     def _listed(self, function: RegisteredFunction, created_by: str, *, persisted: bool) -> dict[str, Any]:
         usage = function.usage
@@ -217,34 +233,31 @@ class Catalog:
         given = checked_options(f"{label}({name!r})", options)
         kind, persist, replace = given.pop("kind", "scalar"), given.pop("persist", False), given.pop("replace", False)
         registry, key = self._registry, name.lower()
-        create: Callable[..., object] = functools.partial(registry.create_table, streams=self._streams)
+        create: Callable[..., Creation] = functools.partial(registry.create_table, streams=self._streams)
         if kind != "table":
             create = registry.create_scalar if kind == "scalar" else registry.create_aggregate
         with self._lock:
-            before, kept = self._created.get(key), registry.functions.get(key)
+            before = self._own(key)
             if not replace and (before is not None or (not stored and self._is_lost(key))):
                 msg = f"{label}: there is a function {name} already; add {{'replace': true}} to replace it"
                 raise SignatureError(msg)
-            try:
-                with self._changing() as cursor:
-                    if before is not None:
-                        _remove(cursor, before)
-                    else:
-                        _check_free(cursor, name)
-                    create(context, cursor, name, source, **given)
-                    function = registry.functions[key]
-                    if persist:
-                        row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
-                        stored_functions.write(cursor, row)
-                    elif not stored:
-                        stored_functions.delete(cursor, name)
-            except BaseException:
-                if kept is None:
-                    registry.functions.pop(key, None)
+            creation = create(context, name, source, **given)
+            function = creation.function
+            with registry.entering(name, creation), self._changing() as cursor:
+                if before is not None:
+                    remove(cursor, name, before)
                 else:
-                    registry.functions[key] = kept
-                raise
+                    _check_free(cursor, name)
+                database = self._database()
+                assert database is not None  # it runs the query that wants this
+                enter(database, cursor, name, creation)
+                if persist:
+                    row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
+                    stored_functions.write(cursor, row)
+                elif not stored:
+                    stored_functions.delete(cursor, name)
             self._created[key] = function
+            self._keep(key, function)
             if before is not None:
                 before.retire()  # queries that are running it go on, with instances that aren't kept
             if not stored:
@@ -252,13 +265,27 @@ class Catalog:
             (self._persisted.add if persist or stored else self._persisted.discard)(key)
         return f"{name}{function.signature}"
 
+    def _own(self, key: str) -> RegisteredFunction | None:
+        """Return the function that SQL has created under a name, unless Python has replaced it since."""
+        function = self._created.get(key)
+        if function is not None and self._functions().get(key) is not function:
+            del self._created[key]
+            return None
+        return function
+
+    def _keep(self, key: str, function: RegisteredFunction) -> None:
+        """Have the database keep a function with its sandbox."""
+        database, owner = self._database(), self._owner()
+        if database is not None and owner is not None:  # neither ends while a query of it runs
+            database.functions[key] = NamedFunction(function, owner)
+
     def _drop(self, name: str | None) -> str | None:
         """Drop one function, wherever it is."""
         if name is None:
             return None
         key = name.lower()
         with self._lock:
-            function = self._created.get(key)
+            function = self._own(key)
             if function is None and not self._is_lost(key):
                 msg = (
                     f"py_drop_function: {readable(name)[:LONGEST_NAME]!r} is no function created with "
@@ -267,13 +294,16 @@ class Catalog:
                 raise SignatureError(msg)
             with self._changing() as cursor:
                 if function is not None:
-                    _remove(cursor, function)
+                    remove(cursor, name, function)
                 stored_functions.delete(cursor, name)
             self._lost = [lost for lost in self._lost if lost.name.lower() != key]
             self._persisted.discard(key)
             if function is not None:
                 del self._created[key]
                 self._registry.functions.pop(key, None)
+                database = self._database()
+                if database is not None:
+                    database.functions.pop(key, None)
                 function.retire()
         return name
 
@@ -282,27 +312,9 @@ class Catalog:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Return a connection in a transaction of its own."""
-        con = self._con()
-        try:
-            if con is None:
-                raise duckdb.ConnectionException  # noqa: TRY301 - the same as one that was closed
-            cursor = con.cursor()
-        except duckdb.ConnectionException:
-            msg = (
-                "the connection through which the sandbox was installed is closed; keep it open for as long as "
-                "functions are to be created or dropped"
-            )
-            raise SignatureError(msg) from None
-        with cursor:
-            cursor.begin()
-            try:
-                yield cursor
-                cursor.commit()
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):  # none is left after a commit that failed
-                    cursor.rollback()
-                raise
+        """Return a cursor in a transaction of its own."""
+        with self._streams.cursor() as con, own_transaction(con) as cursor:
+            yield cursor
 
     def _present(self) -> set[str] | None:
         """Return the names of the functions of the database, in lower case; None when they can't be read any more."""
@@ -314,7 +326,7 @@ class Catalog:
 
     # ---- restoring -----------------------------------------------------------------------------------------------
 
-    def _restore(self, context: CallContext) -> None:
+    def restore(self, context: CallContext) -> None:
         """Define what is stored; what can't be defined is logged and listed."""
         with self._changing() as cursor:
             try:
@@ -348,23 +360,3 @@ def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
     if not all(kind == "table_macro" and is_ours(definition) for kind, definition in found.fetchall()):
         msg = f"py_create_function: {name} is the name of a function that was not created with py_create_function"
         raise SignatureError(msg)
-
-
-def _remove(cursor: duckdb.DuckDBPyConnection, function: RegisteredFunction) -> None:
-    """Take a function out of DuckDB's catalog, in the cursor's transaction.
-
-    A connection removes only names that it has registered itself, but then the entry as a whole: so it registers one
-    more function of the name, with other parameters, which DuckDB takes for an overload.
-    """
-    name = function.signature.label
-    positions = range(len(function.signature.declared_types or []) + 1)
-
-    def never() -> None:
-        raise AssertionError  # gone before anyone else sees it
-
-    parameters = [inspect.Parameter(f"p{i}", inspect.Parameter.POSITIONAL_ONLY) for i in positions]
-    never.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    cursor.create_function(name, never, ["BOOLEAN" for _ in positions], "BOOLEAN", type=ARROW)
-    cursor.remove_function(name)
-    if function.kind == "table":
-        drop_macro(cursor, name)

@@ -6,8 +6,6 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions import shipping
 from duckdb_wasi_udf._functions.aggregate import GroupFunction
@@ -15,13 +13,19 @@ from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table import define_table
 from duckdb_wasi_udf._sql.arguments import check_name, choice
+from duckdb_wasi_udf._sql.connections import connection_of
+from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
+from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.origins import origin_of
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.table_functions import NamedTable
 from duckdb_wasi_udf._sql.types import row_type, type_name, type_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    import duckdb
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
@@ -51,7 +55,6 @@ class FunctionRegistry:
     def create_scalar(
         self,
         context: CallContext,
-        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
@@ -62,7 +65,7 @@ class FunctionRegistry:
         exception_handling: Any = "default",
         side_effects: bool = False,
         entry: str | None = None,
-    ) -> None:
+    ) -> Creation:
         """Create a scalar function: see `Sandbox.create_function`."""
         check_name(name)
         by_batch = choice(name, "type", type, ("native", "arrow")) == "arrow"
@@ -90,19 +93,18 @@ class FunctionRegistry:
                 "side_effects=True needs a parameter; pass it any column"
             )
             raise SignatureError(msg)
-        self._add(con, name, scalar, side_effects=side_effects)
+        return self._creation(name, scalar, side_effects=side_effects)
 
     def create_aggregate(
         self,
         context: CallContext,
-        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
         return_type: Any = None,
         *,
         entry: str | None = None,
-    ) -> None:
+    ) -> Creation:
         """Create an aggregate function: see `Sandbox.create_aggregate_function`."""
         check_name(name)
         values = type_names(name, parameters)
@@ -115,19 +117,18 @@ class FunctionRegistry:
             )
 
         definition = self._ship(function, name, entry=entry)
-        self._add(con, name, GroupFunction(context, self.domain, definition, signature))
+        return self._creation(name, GroupFunction(context, self.domain, definition, signature))
 
     def create_table(
         self,
         context: CallContext,
-        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         schema: Any = None,
         *,
         entry: str | None = None,
         streams: Streams,
-    ) -> None:
+    ) -> Creation:
         """Create a table function, whose streams go to a place of their own: see `Sandbox.create_table_function`."""
         check_name(name)
         declared: str | Definition | None = None
@@ -137,19 +138,11 @@ class FunctionRegistry:
             declared = row_type(name, schema)
         definition = self._ship(function, name, entry=entry)
         table = NamedTable(name, define_table(context, self.domain, definition, declared), streams)
-        try:
-            register(self.domain, con, name, table, None, "VARCHAR")
-            try:
-                table.create_macro(con)
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
-                    con.remove_function(name)
-                raise
-        except BaseException:
-            table.close()
-            raise
-        self.domain.hold(table)
-        self.functions[name.lower()] = table.function
+
+        def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+            return register(self.domain, con, name, table, None, "VARCHAR")
+
+        return Creation(table.function, register_table, table.create_macro)
 
     def map_batches(
         self,
@@ -157,11 +150,13 @@ class FunctionRegistry:
         relation: duckdb.DuckDBPyRelation,
         function: Callable[..., Any] | str,
         schema: Any = None,
+        *,
+        owner: object,
     ) -> duckdb.DuckDBPyRelation:
-        """Return other rows made of a relation's rows: see `Sandbox.map_batches`."""
+        """Return other rows made of a relation's rows, which keep `owner` alive: see `Sandbox.map_batches`."""
         name = getattr(function, "__name__", "map_batches")
         declared = None if schema is None else row_type(name, schema)
-        return map_relation(context, self.map_functions, relation, self._ship(function, name), declared)
+        return map_relation(context, self.map_functions, relation, self._ship(function, name), declared, owner)
 
     def find(self, name: str) -> RegisteredFunction:
         """Return a function by its SQL name.
@@ -195,13 +190,12 @@ class FunctionRegistry:
             limit_bytes=self.domain.limits.shipped_bytes,
         )
 
-    def _add(
-        self, con: duckdb.DuckDBPyConnection, name: str, function: ScalarFunction, *, side_effects: bool = False
-    ) -> None:
-        """Register a named function and keep account of it."""
+    def _creation(self, name: str, function: ScalarFunction, *, side_effects: bool = False) -> Creation:
+        """Return a function that is ready to be registered under a name."""
         signature = function.signature
-        try:
-            register(
+
+        def register_scalar(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+            return register(
                 self.domain,
                 con,
                 name,
@@ -210,8 +204,41 @@ class FunctionRegistry:
                 signature.return_type,
                 side_effects=side_effects,
             )
+
+        return Creation(function, register_scalar)
+
+    def enter(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        owner: object,
+        name: str,
+        source: Callable[..., Any] | str,
+        creation: Creation,
+        *,
+        replace: bool,
+    ) -> None:
+        """Give a function its name in the database of a connection: see `name_function`.
+
+        Args:
+            con: the connection.
+            owner: the sandbox.
+            name: the SQL name.
+            source: what the user passed.
+            creation: the function made of it.
+            replace: another function of ours may have the name.
+        """
+        named = NamedFunction(creation.function, owner, origin_of(source))
+        with self.entering(name, creation):
+            connection = connection_of(con)
+            name_function(open_database(connection), connection, name, creation, named, replace=replace)
+
+    @contextlib.contextmanager
+    def entering(self, name: str, creation: Creation) -> Iterator[None]:
+        """Keep account of a function if it is registered in this context; otherwise close it."""
+        try:
+            yield
         except BaseException:
-            function.close()
+            creation.function.close()
             raise
-        self.domain.hold(function)
-        self.functions[name.lower()] = function
+        self.domain.hold(creation.function)
+        self.functions[name.lower()] = creation.function

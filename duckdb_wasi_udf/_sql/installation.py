@@ -1,24 +1,34 @@
-"""The `py_*` SQL functions, and what registers them with a connection."""
+"""The `py_*` SQL functions, and what registers them in a database."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.aggregate import InlineAggregate
 from duckdb_wasi_udf._functions.inline import InlineFunction
 from duckdb_wasi_udf._functions.signature import VARIANT
+from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.catalog import Catalog
+from duckdb_wasi_udf._sql.connections import own_transaction
+from duckdb_wasi_udf._sql.database import open_database
+from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours, qualified
 from duckdb_wasi_udf._sql.map_batches import InlineMap
+from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 
 # The inline functions and the SQL type of their results; None: by annotation, or inferred.
@@ -36,53 +46,188 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
 }
 
 
+@functools.cache
+def _type(text: str) -> DuckDBPyType:
+    """Return a type of DuckDB's own, which it parses only once."""
+    return DuckDBPyType(text)
+
+
+class Installation:
+    """The `py_*` functions of one sandbox in one database."""
+
+    def __init__(
+        self, registry: FunctionRegistry, database: Database, owner: object, *, allow_inline: bool, allow_create: bool
+    ) -> None:
+        """Make the functions; `register` hands them to DuckDB.
+
+        Args:
+            registry: the functions of the sandbox.
+            database: where they are to be installed.
+            owner: the sandbox.
+            allow_inline: queries may bring code along.
+            allow_create: queries may create and drop functions, and those stored are restored.
+        """
+        self._domain = domain = registry.domain
+        self._streams = streams = Streams(database)
+        self.catalog = Catalog(registry, database, owner, streams, allow_create=allow_create)
+        self.macros = Catalog.macros()
+        # By name of a macro, arguments and the columns that it returns for them if it leads to our function.
+        self.tests = {name: ("", columns) for name, columns in Catalog.columns().items()}
+        # Name, function, types of the parameters, type of the result, and whether equal calls are made anew.
+        self._functions: list[tuple[str, Callable[..., Any], list[str] | None, str, bool]] = []
+        if allow_inline:
+            for name, return_type in INLINE_FUNCTIONS.items():
+                kind = InlineAggregate if name == "py_agg" else InlineFunction
+                inline = kind(domain, name, return_type)
+                domain.hold(inline)
+                self._functions.append((name, inline, None, return_type or VARIANT, False))
+            inline_table = InlineTable(domain, "py_table", streams)
+            domain.hold(inline_table)
+            inline_map = InlineMap(registry.map_functions, "py_map_batches", streams)
+            self._functions.append(("py_table", inline_table, None, "VARCHAR", False))
+            self._functions.append(("py_map_batches", inline_map, None, "VARCHAR", False))
+            test = f"'{state.MARK}'"
+            self.tests |= {"py_table": (test, [state.MARK]), "py_map_batches": (f"{test}, {test}", [state.MARK])}
+            self.macros |= {"py_table": inline_table.macro, "py_map_batches": inline_map.macro}
+        self._functions += [(*function, True) for function in self.catalog.sql_functions()]
+        self.names = [name for name, *_ in self._functions]
+
+    def register(self, con: duckdb.DuckDBPyConnection, database: Database) -> None:
+        """Register the functions, but for their macros."""
+        for name, function, parameters, result, side_effects in self._functions:
+            types = None if parameters is None else [_type(parameter) for parameter in parameters]
+            database.at_end(
+                register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
+            )
+
+
 def install_functions(
     context: CallContext,
     registry: FunctionRegistry,
     con: duckdb.DuckDBPyConnection,
+    owner: Any,
     *,
     allow_inline: bool,
     allow_create: bool,
+    replace: bool,
 ) -> None:
     """Register the `py_*` SQL functions: see `Sandbox.install`.
 
     Args:
         context: the call that restores stored functions.
         registry: the functions of the sandbox.
-        con: the connection to register with.
+        con: a connection of the database.
+        owner: the sandbox.
         allow_inline: queries may bring code along.
         allow_create: queries may create and drop functions, and those stored are restored.
+        replace: another sandbox may be installed already.
 
     Raises:
-        SignatureError: another connection of the database has installed them.
+        SignatureError: another sandbox is installed, or something else has one of the names.
     """
-    domain, streams = registry.domain, Streams(con)
-    inline_table = InlineTable(domain, "py_table", streams)
-    domain.hold(inline_table)
-    tables: dict[str, InlineTable | InlineMap] = {
-        "py_table": inline_table,
-        "py_map_batches": InlineMap(registry.map_functions, "py_map_batches", streams),
-    }
-    for name in (*INLINE_FUNCTIONS, *tables, *Catalog.SQL_FUNCTIONS):
-        with contextlib.suppress(duckdb.InvalidInputException):  # this connection has none of that name
-            con.remove_function(name)
-    Catalog.leave(con)
-    catalog = Catalog(registry, con, streams, allow_create=allow_create)
+    database = open_database(con)
+    with database.lock:
+        before = database.installed
+        if before is owner:
+            _complete_macros(database, con)
+            return
+        if before is not None and not before.closed and not replace:
+            msg = (
+                f"another sandbox is installed in this database already: {before!r}; install that one, on any of its "
+                "connections, or replace it with install(con, replace=True)"
+            )
+            raise SignatureError(msg)
+        new = Installation(registry, database, owner, allow_inline=allow_inline, allow_create=allow_create)
+        stored = _put(database, con, new)
+        if database.installation is not None:
+            database.installation.catalog.leave(database)
+        database.installed, database.installation = owner, new
+        if before is not None:
+            database.let_go(before)
+        if stored:
+            new.catalog.restore(context)
+
+
+def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) -> bool:
+    """Register functions and macros, in place of those that are installed, all at once.
+
+    Returns:
+        Whether the database has stored functions.
+    """
+    schema = _schema(con)
     try:
-        for name, return_type in INLINE_FUNCTIONS.items() if allow_inline else ():
-            kind = InlineAggregate if name == "py_agg" else InlineFunction
-            inline = kind(domain, name, return_type)
-            register(domain, con, name, inline, None, return_type or VARIANT)
-            domain.hold(inline)
-        for name, table in tables.items() if allow_inline else ():
-            register(domain, con, name, table, None, "VARCHAR")
-            table.create_macro(con)
-        for name, function, parameters, result in catalog.sql_functions():
-            register(domain, con, name, function, parameters, result, side_effects=True)
-    except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
-        msg = (
-            f"{name} is already installed on this database through another connection; install through that one to "
-            "replace it, or use it as it is"
+        with own_transaction(con) as cursor:
+            _put_functions(database, cursor, new, schema)
+            # Are the names free, and is the database writable? To ask DuckDB takes 20 ms, and mostly they are.
+            for name, form in new.macros.items():
+                create_macro(cursor, name, form, schema, replace=schema in database.macro_schemas)
+            stored = stored_functions.exists(cursor)
+    except duckdb.Error:
+        schema = current_schema(con)
+        try:
+            ours = not schema.read_only and _has_kept(database, con, new, schema)
+            with own_transaction(con) as cursor:
+                _put_functions(database, cursor, new, schema)
+                if ours:
+                    for name, form in new.macros.items():
+                        create_macro(cursor, name, form, schema, replace=True)
+                elif not schema.read_only:
+                    create_macros(cursor, new.macros, schema)
+                stored = stored_functions.exists(cursor)
+        except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
+            msg = f"one of the names {', '.join(new.names)} is something else's in this database: {error}"
+            raise SignatureError(msg) from error
+        if schema.read_only:
+            create_macros(con, new.macros, schema)
+    if not schema.read_only:
+        database.macro_schemas.add(schema)
+    return stored
+
+
+def _has_kept(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
+    """Return whether a database file has kept the macros: they lead to our functions, which answer a test."""
+    cursor = con.cursor()
+    cursor.begin()
+    try:
+        _put_functions(database, cursor, new, schema)
+        return all(
+            cursor.sql(f"FROM {qualified(schema, name)}({arguments})").columns == columns
+            for name, (arguments, columns) in new.tests.items()
         )
-        raise SignatureError(msg) from error
-    catalog.enter(context, con)
+    except duckdb.Error:
+        return False
+    finally:
+        cursor.close()  # and nothing has changed
+
+
+def _put_functions(database: Database, cursor: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> None:
+    before = database.installation
+    if before is not None:
+        for name in before.names:
+            remove_name(cursor, name, None)
+        before.catalog.remove_from(cursor)
+        if schema in database.macro_schemas:
+            drop_ours(cursor, before.macros.keys() - new.macros.keys(), schema)
+    new.register(cursor, database)
+
+
+def _complete_macros(database: Database, con: duckdb.DuckDBPyConnection) -> None:
+    """Create the macros where this connection looks for them, if another schema than before, or a read-only one."""
+    assert database.installation is not None
+    schema = _schema(con)
+    if schema in database.macro_schemas:
+        return
+    schema = current_schema(con)
+    create_macros(con, database.installation.macros, schema)
+    if not schema.read_only:
+        database.macro_schemas.add(schema)
+
+
+def _schema(con: duckdb.DuckDBPyConnection) -> Schema:
+    """Return the schema that unqualified names are in, on the assumption that it can be written to."""
+    query = "SELECT current_database(), current_schema()"
+    try:
+        return Schema(*con.sql(query).fetchall()[0])
+    except (duckdb.ResourceInUseException, duckdb.TransactionException):  # a result isn't fetched yet, or all is lost
+        with con.cursor() as cursor:
+            return Schema(*cursor.sql(query).fetchall()[0])

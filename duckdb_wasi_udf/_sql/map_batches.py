@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import types
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -13,9 +15,9 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.inline import inline_definition
 from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table_map import MapFunction
+from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
-from duckdb_wasi_udf._sql.macros import create_macro
 from duckdb_wasi_udf._sql.streams import casts
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
     from duckdb_wasi_udf._sql.streams import Streams
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class MapFunctions:
@@ -119,16 +125,17 @@ class InlineMap:
             raise SignatureError(msg)
         definition = inline_definition(self._name, constant_text(self._name, "code", code))
         text = constant_text(self._name, "query", query)
+        if text == state.MARK:  # a test of whether a macro leads here
+            return pa.array([f"SELECT 1 AS {quote_identifier(text)}"])
         declared = constant_row_type(self._name, schema)
         stream = self._functions.stream(context, definition, text, self._streams.cursor, declared, self._name)
         return pa.array([self._streams.scan(stream)])
 
-    def create_macro(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Create the macro that names the function in FROM."""
+    @property
+    def macro(self) -> str:
+        """Parameters and body of the macro that names the function in FROM."""
         name = quote_identifier(self._name)
-        create_macro(
-            con, self._name, f"(code, query, schema := NULL) AS TABLE (FROM query({name}(code, query, schema)))"
-        )
+        return f"(code, query, schema := NULL) AS TABLE (FROM query({name}(code, query, schema)))"
 
 
 def map_relation(
@@ -137,12 +144,17 @@ def map_relation(
     relation: duckdb.DuckDBPyRelation,
     definition: Definition,
     declared: str | None,
+    owner: object,
 ) -> duckdb.DuckDBPyRelation:
-    """Return what a function makes of the rows of a relation, on the same connection: see `MapFunctions.stream`."""
+    """Return what a function makes of the rows of a relation, on the same connection: see `MapFunctions.stream`.
+
+    The result keeps `owner` alive, the sandbox.
+    """
     con = relation._con  # the client has no public name for it
 
     def cursor() -> duckdb.DuckDBPyConnection:
         assert relation is not None  # whose objects the query reads, kept for as long as this is
+        assert owner is not None  # likewise: without it, its sandbox would be closed
         return con.cursor()
 
     stream = functions.stream(context, definition, relation.sql_query(), cursor, declared, definition.label)
@@ -153,8 +165,23 @@ def _select(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelati
     if [statement.type for statement in con.extract_statements(query)] != [duckdb.StatementType.SELECT]:
         msg = "the query has to be one SELECT"
         raise duckdb.InvalidInputException(msg)
-    con.execute("SET python_enable_replacements = false")  # a table's name doesn't mean a variable of ours
-    return con.sql(query)
+    with contextlib.suppress(duckdb.InvalidInputException):  # the configuration is locked
+        con.execute("SET python_enable_replacements = false")
+    return _bind(con.sql, query)
+
+
+def _without_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return a function that has no global names.
+
+    DuckDB takes the name of a table that doesn't exist for that of a variable where it is called from. In a query of a
+    user's that must not find anything of ours, even if the setting that forbids it can't be set.
+    """
+    return types.FunctionType(function.__code__, {"__builtins__": {}})
+
+
+@_without_names
+def _bind(_wasi_udf_call: Callable[[str], duckdb.DuckDBPyRelation], _wasi_udf_query: str) -> duckdb.DuckDBPyRelation:
+    return _wasi_udf_call(_wasi_udf_query)
 
 
 def _read(cursor: Callable[[], duckdb.DuckDBPyConnection], query: str) -> Generator[pa.RecordBatch, None, None]:

@@ -30,10 +30,10 @@ def register(
     name: str,
     function: Callable[..., pa.Array],
     parameters: list[Any] | None,
-    return_type: str,
+    return_type: Any,
     *,
     side_effects: bool = False,
-) -> None:
+) -> Callable[[], None]:
     """Hand a function to DuckDB as one over Arrow columns, for as long as its trust domain is open.
 
     Args:
@@ -44,18 +44,16 @@ def register(
         parameters: the SQL type of each parameter; None for any arguments.
         return_type: the SQL type of the result.
         side_effects: it must be called for each row, even with constant arguments.
+
+    Returns:
+        What is to be called when the database is gone.
     """
-    callback = RegisteredCallback(domain, function)
-
-    def run(*columns: pa.ChunkedArray) -> pa.Array:
-        return callback.run(columns)
-
-    run.__signature__ = _visible(None if parameters is None else len(parameters))  # type: ignore[attr-defined]
+    callback = RegisteredCallback(domain, function, _visible(None if parameters is None else len(parameters)))
+    state.registered_functions.append(callback)
     con.create_function(
-        name, run, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
+        name, callback, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
     )
-    state.registered_functions.append(run)
-    domain.hold(callback)
+    return callback.release
 
 
 @functools.cache
@@ -77,26 +75,26 @@ def ignoring_context(function: Callable[..., pa.Array]) -> Callable[..., pa.Arra
 
 
 class RegisteredCallback:
-    """A function as DuckDB has it, which never lets go of it: empty once the trust domain is closed."""
+    """A function as DuckDB has it, which is never freed: it leads to the real one as long as the sandbox is open."""
 
-    __slots__ = ("_domain", "_function", "_owner")
+    __slots__ = ("__signature__", "_domain", "_number")
 
-    def __init__(self, domain: TrustDomain, function: Callable[..., pa.Array]) -> None:
-        self._domain: TrustDomain | None = domain
-        self._owner = weakref.ref(domain)
-        self._function: Callable[..., pa.Array] | None = function
+    def __init__(self, domain: TrustDomain, function: Callable[..., pa.Array], signature: inspect.Signature) -> None:
+        self._domain = weakref.ref(domain)  # one object for all of a domain
+        self._number = domain.add_function(function)
+        self.__signature__ = signature
 
-    def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+    def release(self) -> None:
+        """Have the domain forget the function."""
+        domain = self._domain()
+        if domain is not None:
+            domain.release(self._number)
+
+    def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
         """Run one batch: this is where a call of DuckDB's comes in."""
         state.thread_states.keep_alive()
-        domain, function = self._owner(), self._function
+        domain = self._domain()
         if domain is None:
             raise ClosedError(CLOSED)
         with IncomingCall(domain) as context:
-            if function is None:  # closed at this very moment
-                raise ClosedError(CLOSED)
-            return function(context, *columns)
-
-    def close(self) -> None:
-        """Let go of the function."""
-        self._function = self._domain = None
+            return domain.function(self._number)(context, *columns)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
+from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.creating_call import CreatingCall
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
+from duckdb_wasi_udf._sql.origins import called_interactively
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.types import sql_type_of
 
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 class Sandbox:
     """Runs untrusted Python in DuckDB queries, under limits, with nothing granted.
 
-    Functions belong to the sandbox they were created with. It lives until it is closed, whether or not a reference is
-    kept, because DuckDB may call its functions at any time.
+    Functions belong to the sandbox they were created with. It stays open until it is closed, or until nobody refers to
+    it and the databases are closed that have functions of it.
 
     Example:
         >>> import duckdb, duckdb_wasi_udf as wasi_udf
@@ -69,7 +72,7 @@ class Sandbox:
                 globals or modules may be seen by a later batch of the same function. "batch": every batch starts from
                 the snapshot, for under a millisecond each (docs/explanation/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
-                numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+                numbers start from a fixed seed, and isolation is "batch".
             clock_resolution_seconds: the step of the clocks that functions see, too large to measure what else the host
                 does; None: they are the host's own.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
@@ -102,6 +105,7 @@ class Sandbox:
         self._registry = FunctionRegistry(self._domain)
         self._allow_inline = allow_inline
         self._allow_create = allow_create
+        weakref.finalize(self, self._domain.close).atexit = False
 
     @property
     def limits(self) -> ResourceLimits:
@@ -126,26 +130,33 @@ class Sandbox:
         """
         return self._domain.errors.last()
 
-    def install(self, con: duckdb.DuckDBPyConnection) -> Sandbox:
+    def install(self, con: duckdb.DuckDBPyConnection, *, replace: bool = False) -> Sandbox:
         """Register the `py_*` SQL functions, and the functions that are stored in the database.
 
-        Every connection of the same database sees them, the table functions as long as `con` is open. Installing again
-        on the same connection replaces them, and what was created with `py_create_function` goes with them unless it is
-        stored. What is stored and can't be defined is logged, and `py_functions()` says why.
+        They belong to the database: every connection sees them, whichever is closed. Installing again does nothing. It
+        is no part of an open transaction. What is stored and can't be defined is logged: see `py_functions()`.
 
         Args:
-            con: the connection to register with.
+            con: any connection of the database.
+            replace: another sandbox may be installed, as always in a notebook or an interactive shell. What was
+                created with `py_create_function` goes with it, unless it is stored.
 
         Returns:
             The sandbox itself.
 
         Raises:
-            SignatureError: another connection of the database has installed them.
+            SignatureError: another sandbox is installed, or something else has one of the names.
             ClosedError: the sandbox was closed.
         """
         with CreatingCall(self._domain) as context:
             install_functions(
-                context, self._registry, con, allow_inline=self._allow_inline, allow_create=self._allow_create
+                context,
+                self._registry,
+                connection_of(con, "sandbox.install(con)"),
+                self,
+                allow_inline=self._allow_inline,
+                allow_create=self._allow_create,
+                replace=replace or called_interactively(),
             )
         return self
 
@@ -162,6 +173,7 @@ class Sandbox:
         exception_handling: Any = "default",
         side_effects: bool = False,
         entry: str | None = None,
+        replace: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """Register a scalar function that runs in the sandbox.
 
@@ -185,6 +197,8 @@ class Sandbox:
             side_effects: the function must be called for each row, even with constant arguments.
             entry: the name of the function that is meant in source text with several; None for the one that is named
                 like the SQL function, or else the only one that no other uses.
+            replace: take over the name from a function of a sandbox, which running queries go on with. In a notebook
+                the same definition, when it is run again, does so anyway.
 
         Returns:
             The connection.
@@ -197,7 +211,8 @@ class Sandbox:
         options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
         options |= {"side_effects": side_effects, "entry": entry}
         with CreatingCall(self._domain) as context:
-            self._registry.create_scalar(context, con, name, function, parameters, return_type, **options)
+            creation = self._registry.create_scalar(context, name, function, parameters, return_type, **options)
+            self._registry.enter(con, self, name, function, creation, replace=replace)
         return con
 
     def create_aggregate_function(
@@ -209,6 +224,7 @@ class Sandbox:
         return_type: Any = None,
         *,
         entry: str | None = None,
+        replace: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """Register an aggregate function that runs in the sandbox.
 
@@ -225,17 +241,17 @@ class Sandbox:
             return_type: the SQL type of the result; None to go by the annotation of the function or of `finish`, and
                 without one to infer the type and return VARIANT.
             entry: as for `create_function`.
+            replace: likewise.
 
         Returns:
             The connection.
 
         Raises:
-            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
-            GuestError: the code doesn't compile, or raised while it was loaded.
-            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+            WasiUdfError: as for `create_function`, like `duckdb.Error`.
         """
         with CreatingCall(self._domain) as context:
-            self._registry.create_aggregate(context, con, name, function, parameters, return_type, entry=entry)
+            creation = self._registry.create_aggregate(context, name, function, parameters, return_type, entry=entry)
+            self._registry.enter(con, self, name, function, creation, replace=replace)
         return con
 
     def create_table_function(
@@ -246,6 +262,7 @@ class Sandbox:
         schema: Any = None,
         *,
         entry: str | None = None,
+        replace: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """Register a table function that runs in the sandbox: a generator, or a function that returns an iterable.
 
@@ -254,8 +271,8 @@ class Sandbox:
         alone. `Columns` gives many rows at once.
 
         Args:
-            con: the connection to register with. Every connection of the database sees the function, as long as this
-                one is open; of a read-only database only this one, others write `FROM query(name(...))`.
+            con: the connection to register with. Every connection of the database sees the function; of a read-only
+                database only this one, others write `FROM query(name(...))`.
             name: its SQL name, for a table macro in the current schema, which a database file keeps, and for the scalar
                 function behind it.
             function: a callable, which is shipped, or source text: see `create_function`.
@@ -265,17 +282,18 @@ class Sandbox:
                 go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
                 the first 2048 rows, for which binding a query calls the function.
             entry: as for `create_function`.
+            replace: likewise.
 
         Returns:
             The connection.
 
         Raises:
-            SignatureError: the function can't be shipped, or its types don't fit; the message names the culprit.
-            GuestError: the code doesn't compile, or raised while it was loaded.
-            duckdb.Error: DuckDB refused the registration, as when the name is taken.
+            WasiUdfError: as for `create_function`, like `duckdb.Error`.
         """
         with CreatingCall(self._domain) as context:
-            self._registry.create_table(context, con, name, function, schema, entry=entry, streams=Streams(con))
+            streams = Streams.of(con)
+            creation = self._registry.create_table(context, name, function, schema, entry=entry, streams=streams)
+            self._registry.enter(con, self, name, function, creation, replace=replace)
         return con
 
     def map_batches(
@@ -300,7 +318,7 @@ class Sandbox:
             GuestError: the code doesn't compile, or raised while it was loaded.
         """
         with CreatingCall(self._domain), IncomingCall(self._domain) as context:
-            return self._registry.map_batches(context, relation, function, schema)
+            return self._registry.map_batches(context, relation, function, schema, owner=self)
 
     def failed_rows(self, name: str) -> int:
         """Return the number of rows that are NULL because a function raised, under `exception_handling="return_null"`.
@@ -327,6 +345,7 @@ class Sandbox:
         null_handling: Any = "default",
         exception_handling: Any = "default",
         side_effects: bool = False,
+        replace: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Decorate a def to register it: see `create_function`.
 
@@ -339,15 +358,21 @@ class Sandbox:
             null_handling: likewise.
             exception_handling: likewise.
             side_effects: likewise.
+            replace: likewise.
 
         Returns:
             A decorator that leaves the def as it is.
+
+        Raises:
+            SignatureError: `con` is no connection, as when the decorator is written without `(con)`.
         """
+        connection_of(con, "@sandbox.function(con)")
+
         options = {"type": type, "null_handling": null_handling, "exception_handling": exception_handling}
+        options |= {"parameters": parameters, "return_type": return_type, "side_effects": side_effects}
 
         def register(function: _Function) -> _Function:
-            types = (parameters, return_type)
-            self.create_function(con, name or function.__name__, function, *types, side_effects=side_effects, **options)
+            self.create_function(con, name or function.__name__, function, replace=replace, **options)
             return function
 
         return register
@@ -385,15 +410,3 @@ class Sandbox:
         changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
         counted = f"{len(self._registry.functions)} named function(s), {len(self._domain.instances)} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
-
-
-def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
-    """Register the `py_*` SQL functions with a sandbox of default limits: `Sandbox().install(con)`.
-
-    Args:
-        con: the connection to register with; every connection of the database sees the functions.
-
-    Returns:
-        The sandbox.
-    """
-    return Sandbox().install(con)

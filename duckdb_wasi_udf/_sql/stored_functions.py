@@ -30,12 +30,13 @@ def _table(cursor: duckdb.DuckDBPyConnection) -> str:
     return f"{quote_identifier(database)}.{SCHEMA}.{TABLE}"
 
 
-def _exists(cursor: duckdb.DuckDBPyConnection) -> bool:
+def exists(cursor: duckdb.DuckDBPyConnection) -> bool:
     """Return whether there is the table: not a view, which would run a query of whoever made the file."""
-    query = (
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?"
-    )
-    return cursor.execute(query, [SCHEMA, TABLE]).fetchone() is not None
+    query = f"""
+        SELECT 1 FROM duckdb_tables()
+        WHERE database_name = current_database() AND schema_name = '{SCHEMA}' AND table_name = '{TABLE}'
+    """  # noqa: S608 - names of our own
+    return bool(cursor.execute(query).fetchall())
 
 
 def read(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str | None, ...]]:
@@ -44,7 +45,7 @@ def read(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str | None, ...]]:
     Raises:
         duckdb.BinderException: it has other columns.
     """
-    if not _exists(cursor):
+    if not exists(cursor):
         return []
     columns = ", ".join(f"{name}::VARCHAR" for name in _COLUMNS)
     return cursor.execute(f"SELECT {columns} FROM {_table(cursor)} ORDER BY ALL").fetchall()  # noqa: S608
@@ -63,7 +64,7 @@ def write(cursor: duckdb.DuckDBPyConnection, row: list[str]) -> None:
 
 def delete(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
     """Delete a row of the table, if there is one: a database that is read-only refuses even to delete nothing."""
-    if _exists(cursor):
+    if exists(cursor):
         where = f"FROM {_table(cursor)} WHERE lower(name) = lower(?)"
         if cursor.execute(f"SELECT 1 {where} LIMIT 1", [name]).fetchone() is not None:
             cursor.execute(f"DELETE {where}", [name])

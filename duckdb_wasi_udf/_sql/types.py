@@ -19,10 +19,24 @@ _LONGEST_TYPE = 10_000
 _MOST_BRACKETS = 500
 
 
+def parsed_type(value: Any) -> DuckDBPyType:
+    """Return a type given as str, `DuckDBPyType` or Python type.
+
+    Raises:
+        duckdb.Error: it is none.
+        TypeError: likewise.
+    """
+    try:
+        return DuckDBPyType(value)
+    except duckdb.ResourceInUseException:  # text is parsed by the default connection, which runs the user's query
+        with duckdb.connect() as con:
+            return con.sqltype(value)
+
+
 def type_name(function: str, value: Any) -> str:
     """Return DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
     try:
-        return str(DuckDBPyType(value))
+        return str(parsed_type(value))
     except (duckdb.Error, TypeError) as error:
         msg = f"{function}: {value!r} is not a type DuckDB knows: {error}"
         raise SignatureError(msg) from error
@@ -46,9 +60,9 @@ def row_type(label: str, schema: Any) -> str:
     """
     try:
         if isinstance(schema, dict):
-            fields = [f"{quote_identifier(name)} {DuckDBPyType(item)}" for name, item in schema.items()]
+            fields = [f"{quote_identifier(name)} {parsed_type(item)}" for name, item in schema.items()]
             return f"STRUCT({', '.join(fields)})"
-        return str(DuckDBPyType(schema))
+        return str(parsed_type(schema))
     except (duckdb.Error, TypeError) as error:
         msg = (
             f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
@@ -63,7 +77,7 @@ def sql_type_of(text: str) -> SqlType:
     if len(text) > _LONGEST_TYPE or max(text.count("("), text.count("[")) > _MOST_BRACKETS:
         raise KeyError(text[:_LONGEST_TYPE])
     try:
-        name = str(DuckDBPyType(text))  # parsed as a type, never run; its own name for it is safe in a query
+        name = str(parsed_type(text))  # parsed as a type, never run; its own name for it is safe in a query
         with duckdb.connect() as con:
             con.execute("SET arrow_lossless_conversion = true")
             return SqlType(name, con.sql(f"SELECT NULL::{name} AS x").to_arrow_table().schema.field(0).type)

@@ -384,7 +384,7 @@ def test_a_stored_table_function_is_there_after_reopening(path, read_only):
             assert con.cursor().execute(f"SELECT sum(up_to), typeof(any_value(up_to)) FROM {query}").fetchall() == [
                 (3, "INTEGER")
             ]
-        wasi_udf.install(con)
+        wasi_udf.install(con, replace=True)
         assert con.execute("FROM few").fetchall() == [(0,), (1,), (2,)]
         if not read_only:
             con.execute("SELECT py_drop_function('up_to')")
@@ -396,7 +396,7 @@ def test_installing_again_restores_the_stored_and_drops_the_rest(path):
     with duckdb.connect(path) as con:
         wasi_udf.install(con)
         con.execute(CREATE, ["passing", "lambda x: x"]).fetchall()
-        with wasi_udf.Sandbox().install(con):
+        with wasi_udf.Sandbox().install(con, replace=True):
             assert listed(con) == ["inverse", "longest"]
             assert con.execute("SELECT inverse(4)").fetchall() == [(0.25,)]
             with pytest.raises(duckdb.CatalogException):
@@ -480,7 +480,7 @@ def test_a_table_of_other_columns_is_reported(path, caplog):
 
 def test_without_inline_code_only_named_functions_run(con):
     wasi_udf.install(con)
-    with wasi_udf.Sandbox(allow_inline=False).install(con) as sandbox:
+    with wasi_udf.Sandbox(allow_inline=False).install(con, replace=True) as sandbox:
         for name in ("py_udf", "py_udf_bigint", "py_udf_boolean", "py_udf_double", "py_udf_varchar", "py_agg"):
             check_gone(con, name, f"SELECT {name}('lambda x: x', [1])")
         sandbox.create_function(con, "vetted", "lambda x: x + 1")
@@ -492,7 +492,7 @@ def test_without_creation_sql_cannot_create_drop_or_restore(path):
     stored(path)
     with duckdb.connect(path) as con:
         wasi_udf.install(con)
-        with wasi_udf.Sandbox(allow_create=False).install(con) as sandbox:
+        with wasi_udf.Sandbox(allow_create=False).install(con, replace=True) as sandbox:
             sandbox.create_function(con, "vetted", "lambda x: x + 1")
             check_gone(con, "py_create_function", "SELECT py_create_function('f', 'lambda x: x')")
             check_gone(con, "py_drop_function", "SELECT py_drop_function('vetted')")
@@ -514,12 +514,13 @@ def test_functions_outlive_the_installing_connection(con):
     gc.collect()
     assert con.execute("SELECT sum(f(i)::BIGINT) FROM range(5000) t(i)").fetchall() == [(5000 * 5001 // 2,)]
     assert listed(con) == ["f"]
-    for query in ("SELECT py_create_function('g', 'lambda x: x')", "SELECT py_drop_function('f')"):
-        with pytest.raises(duckdb.InvalidInputException, match="the sandbox was installed is closed; keep it open"):
-            con.execute(query).fetchall()
+    con.execute("SELECT py_create_function('g', 'lambda x: -x')").fetchall()
+    assert con.execute("SELECT g(3)").fetchall() == [(-3,)]
+    assert con.execute("SELECT py_drop_function('f')").fetchall() == [("f",)]
+    assert listed(con) == ["g"]
     sandbox.close()
     with pytest.raises(duckdb.InvalidInputException, match="the sandbox is closed"):
-        con.execute("SELECT f(1)").fetchall()
+        con.execute("SELECT g(1)").fetchall()
 
 
 def test_a_sandbox_does_not_keep_the_database_open(path):

@@ -1,0 +1,179 @@
+"""Names of functions in a database: given, taken over by another function, and freed."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, NamedTuple
+
+import duckdb
+from duckdb.func import ARROW
+
+from duckdb_wasi_udf._shared.identifiers import quote_identifier
+from duckdb_wasi_udf._sql.connections import one_transaction
+from duckdb_wasi_udf._sql.macros import Schema, current_schema, drop_macro
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duckdb_wasi_udf._functions.registered import RegisteredFunction
+    from duckdb_wasi_udf._sql.database import Database, NamedFunction
+
+
+class Creation(NamedTuple):
+    """A function that is defined, but has no name in a database yet.
+
+    Attributes:
+        function: The function.
+        register: Hands it to DuckDB through a connection, and returns what is to be called when the database is gone.
+        create_macro: Creates the macro of a table function; None for other kinds.
+    """
+
+    function: RegisteredFunction
+    register: Callable[[duckdb.DuckDBPyConnection], Callable[[], None]]
+    create_macro: Callable[[duckdb.DuckDBPyConnection, Schema], None] | None = None
+
+
+def enter(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, creation: Creation, schema: Schema | None = None
+) -> None:
+    """Register a function with a connection under a name.
+
+    Args:
+        database: the database.
+        con: a connection of it.
+        name: the name.
+        creation: the function.
+        schema: where the macro of a table function goes; None for where unqualified names are.
+
+    Raises:
+        duckdb.Error: DuckDB refused the registration, as when the name is taken.
+    """
+    database.at_end(creation.register(con))
+    if creation.create_macro is None:
+        return
+    try:
+        creation.create_macro(con, schema or current_schema(con))
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
+            con.remove_function(name)
+        raise
+
+
+def name_function(
+    database: Database,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    creation: Creation,
+    named: NamedFunction,
+    *,
+    replace: bool,
+) -> None:
+    """Give a function its name in a database, in place of the one of ours that has it if that is asked for.
+
+    Others see either the old function or the new one. Queries that are running go on with the old one.
+
+    Args:
+        database: where.
+        con: the connection that the user passed.
+        name: the SQL name.
+        creation: the function.
+        named: what the database keeps of it.
+        replace: another function of ours may have the name. One of the same origin may have it anyway.
+
+    Raises:
+        duckdb.Error: DuckDB refused the registration, as when the name is taken.
+    """
+    key = name.lower()
+    with database.lock:
+        before = database.functions.get(key)
+        same = before is not None and named.origin is not None and before.origin == named.origin
+        replace = before is not None and (replace or same)
+        exists = before is not None and _exists(con, name)
+        installed = database.installation is not None and key in database.installation.names
+        if installed or (exists and not replace):
+            # DuckDB itself refuses this only sometimes: from another connection it adds an overload.
+            hint = "choose another name" if installed else "pass replace=True to replace it"
+            msg = f"Catalog Error: there is a function {name} of a sandbox in this database already; {hint}"
+            raise duckdb.CatalogException(msg)
+        if not exists:
+            try:
+                enter(database, con, name, creation)
+            except duckdb.NotImplementedException:  # it does exist, as yet for this connection only
+                if not replace:
+                    raise
+                exists = True
+        if exists and before is not None:
+            _replace(database, con, name, before.function, creation)
+        database.functions[key] = named
+        if before is not None:
+            before.function.retire()  # queries that are running it go on, with instances that aren't kept
+            database.let_go(before.owner)
+
+
+def _replace(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, before: RegisteredFunction, creation: Creation
+) -> None:
+    """Put a function in the place of another."""
+    schema = current_schema(con) if creation.create_macro is not None or before.kind == "table" else None
+    with one_transaction(con) as cursor:
+        remove(cursor, name, before, schema)
+        enter(database, cursor, name, creation, schema)
+    if cursor is not con and schema and schema.read_only and creation.create_macro is not None:
+        creation.create_macro(con, schema)  # which only this connection sees, not the cursor
+
+
+def _exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Return whether there is a scalar function: `duckdb_functions()` takes 20 ms to say so, binding a call 0.3."""
+    with con.cursor() as cursor:
+        try:
+            cursor.sql(f"SELECT {quote_identifier(name)}()")  # which is bound, and never run
+        except duckdb.CatalogException:
+            return False
+        except duckdb.BinderException:  # the arguments don't fit, or only the macro of a table function is left
+            query = (
+                "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower($1) AND function_type = 'scalar'"
+            )
+            return bool(cursor.execute(query, [name]).fetchall())
+    return True
+
+
+def remove(
+    con: duckdb.DuckDBPyConnection, name: str, function: RegisteredFunction, schema: Schema | None = None
+) -> None:
+    """Take a function of ours out of DuckDB's catalog, with its macro, in the connection's transaction.
+
+    Args:
+        con: the connection.
+        name: the SQL name.
+        function: the function.
+        schema: where the macro of a table function is; None for where unqualified names are.
+    """
+    remove_name(con, name, function.signature.declared_types)
+    if function.kind == "table":
+        drop_macro(con, name, schema or current_schema(con))
+
+
+def remove_name(con: duckdb.DuckDBPyConnection, name: str, parameters: list[str] | None) -> None:
+    """Take a scalar function out of DuckDB's catalog, in the connection's transaction.
+
+    A connection removes only names that it has registered itself, but then the entry as a whole: so if it hasn't, it
+    registers one more function of the name, with other parameters, which DuckDB takes for an overload.
+
+    Args:
+        con: the connection.
+        name: the SQL name.
+        parameters: the SQL types of the parameters; None for any.
+    """
+    with contextlib.suppress(duckdb.InvalidInputException):
+        con.remove_function(name)
+        return
+    positions = range(len(parameters or []) + 1)
+
+    def never() -> None:
+        raise AssertionError  # gone before anyone else sees it
+
+    visible = [inspect.Parameter(f"p{i}", inspect.Parameter.POSITIONAL_ONLY) for i in positions]
+    never.__signature__ = inspect.Signature(visible)  # type: ignore[attr-defined]
+    con.create_function(name, never, ["BOOLEAN" for _ in positions], "BOOLEAN", type=ARROW)
+    con.remove_function(name)

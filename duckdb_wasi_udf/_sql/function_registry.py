@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table import define_table
 from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
+from duckdb_wasi_udf._sql.native_values import check_type, native_value
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.table_functions import NamedTable
-from duckdb_wasi_udf._sql.types import row_type, type_name, type_names
+from duckdb_wasi_udf._sql.types import row_type, type_name, type_names, types_of, types_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
@@ -67,14 +71,14 @@ class FunctionRegistry:
         by_batch = choice(name, "type", type, ("native", "arrow")) == "arrow"
         sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
         return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
-        parameter_names = type_names(name, parameters)
-        return_name = None if return_type is None else type_name(name, return_type)
+        parameter_names = type_names(con, name, parameters)
+        return_name = None if return_type is None else type_name(con, name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
             return resolve(
                 name,
                 instance.description,
-                self.domain.sql_type_of,
+                types_of(con),
                 parameters=parameter_names,
                 return_type=return_name,
                 sees_null=sees_null,
@@ -82,13 +86,6 @@ class FunctionRegistry:
 
         definition = self._ship(function, name, return_null=return_null, by_batch=by_batch)
         scalar = ScalarFunction(context, self.domain, definition, signature)
-        if scalar.signature.declared_types == [] and side_effects:
-            scalar.close()
-            msg = (
-                f"{name}: a function without parameters doesn't learn the number of rows from DuckDB, so "
-                "side_effects=True needs a parameter; pass it any column"
-            )
-            raise SignatureError(msg)
         self._add(con, name, scalar, side_effects=side_effects)
 
     def create_aggregate(
@@ -102,14 +99,12 @@ class FunctionRegistry:
     ) -> None:
         """Create an aggregate function: see `Sandbox.create_aggregate_function`."""
         check_name(name)
-        values = type_names(name, parameters)
+        values = type_names(con, name, parameters)
         lists = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
-        return_name = None if return_type is None else type_name(name, return_type)
+        return_name = None if return_type is None else type_name(con, name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
-            return resolve(
-                name, instance.description, self.domain.sql_type_of, parameters=lists, return_type=return_name
-            )
+            return resolve(name, instance.description, types_of(con), parameters=lists, return_type=return_name)
 
         definition = self._ship(function, name)
         self._add(con, name, GroupFunction(context, self.domain, definition, signature))
@@ -130,9 +125,10 @@ class FunctionRegistry:
         if inspect.isfunction(schema):
             declared = self._ship(schema, f"{name}'s schema")
         elif schema is not None:
-            declared = row_type(name, schema)
+            declared = row_type(con, name, schema)
         definition = self._ship(function, name)
-        table = NamedTable(name, define_table(context, self.domain, definition, declared), streams)
+        types, later = types_of(con), types_through(streams.cursor)
+        table = NamedTable(name, define_table(context, self.domain, definition, declared, types, later), streams)
         try:
             register(self.domain, con, name, table, None, "VARCHAR")
             try:
@@ -156,7 +152,7 @@ class FunctionRegistry:
     ) -> duckdb.DuckDBPyRelation:
         """Return other rows made of a relation's rows: see `Sandbox.map_batches`."""
         name = getattr(function, "__name__", "map_batches")
-        declared = None if schema is None else row_type(name, schema)
+        declared = None if schema is None else row_type(relation._con, name, schema)
         return map_relation(context, self.map_functions, relation, self._ship(function, name), declared)
 
     def find(self, name: str) -> RegisteredFunction:
@@ -183,7 +179,11 @@ class FunctionRegistry:
     ) -> None:
         """Register a named function and keep account of it."""
         signature = function.signature
+        native: Callable[[pa.Array], Any] | None = None
         try:
+            if side_effects and signature.declared_types == []:
+                check_type(name, signature.result_type)
+                native = functools.partial(native_value, name, typed=signature.result_type is not None)
             register(
                 self.domain,
                 con,
@@ -192,6 +192,7 @@ class FunctionRegistry:
                 signature.declared_types,
                 signature.return_type,
                 side_effects=side_effects,
+                native=native,
             )
         except BaseException:
             function.close()

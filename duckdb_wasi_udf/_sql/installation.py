@@ -16,6 +16,7 @@ from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
+from duckdb_wasi_udf._sql.types import types_through
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
@@ -71,7 +72,7 @@ def install_functions(
     try:
         for name, return_type in INLINE_FUNCTIONS.items() if allow_inline else ():
             kind = InlineAggregate if name == "py_agg" else InlineFunction
-            inline = kind(domain, name, return_type)
+            inline = kind(domain, name, return_type, types_through(streams.cursor))
             register(domain, con, name, inline, None, return_type or VARIANT)
             domain.hold(inline)
         for name, table in tables.items() if allow_inline else ():

@@ -7,7 +7,7 @@ import inspect
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from duckdb.func import ARROW, SPECIAL
+from duckdb.func import ARROW, NATIVE, SPECIAL
 
 from duckdb_wasi_udf._errors import ClosedError
 from duckdb_wasi_udf._guests.trust_domain import CLOSED, IncomingCall
@@ -32,6 +32,7 @@ def register(
     return_type: str,
     *,
     side_effects: bool = False,
+    native: Callable[[pa.Array], Any] | None = None,
 ) -> None:
     """Hand a function to DuckDB as one over Arrow columns, for as long as its trust domain is open.
 
@@ -43,7 +44,18 @@ def register(
         parameters: the SQL type of each parameter; None for any arguments.
         return_type: the SQL type of the result.
         side_effects: it must be called for each row, even with constant arguments.
+        native: makes the value of one result. It is for functions without parameters that are called once a row.
     """
+    if native is not None:
+        of_row = RegisteredCallback(domain, lambda context: native(function(context)))
+
+        def run_row() -> Any:
+            return of_row.run(())
+
+        con.create_function(name, run_row, [], return_type, type=NATIVE, null_handling=SPECIAL, side_effects=True)
+        state.registered_functions.append(run_row)
+        domain.hold(of_row)
+        return
     callback = RegisteredCallback(domain, function)
 
     def run(*columns: pa.ChunkedArray) -> pa.Array:
@@ -80,12 +92,12 @@ class RegisteredCallback:
 
     __slots__ = ("_domain", "_function", "_owner")
 
-    def __init__(self, domain: TrustDomain, function: Callable[..., pa.Array]) -> None:
+    def __init__(self, domain: TrustDomain, function: Callable[..., Any]) -> None:
         self._domain: TrustDomain | None = domain
         self._owner = weakref.ref(domain)
-        self._function: Callable[..., pa.Array] | None = function
+        self._function: Callable[..., Any] | None = function
 
-    def run(self, columns: tuple[pa.ChunkedArray, ...]) -> pa.Array:
+    def run(self, columns: tuple[pa.ChunkedArray, ...]) -> Any:
         """Run one batch: this is where a call of DuckDB's comes in."""
         state.thread_states.keep_alive()
         domain, function = self._owner(), self._function

@@ -20,6 +20,7 @@ from duckdb_wasi_udf._functions.table import define_table
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import arguments_by_name, constant, constant_row_type, constant_text
 from duckdb_wasi_udf._sql.macros import create_macro
+from duckdb_wasi_udf._sql.types import types_through
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,7 +110,8 @@ class InlineTable:
         if others:
             msg = f"{self._name} takes code, args and schema; the arguments of the function go into args"
             raise SignatureError(msg)
-        text, declared = constant_text(self._name, "code", code), constant_row_type(self._name, schema)
+        text = constant_text(self._name, "code", code)
+        declared = constant_row_type(self._name, schema, self._streams.cursor)
         function = self._functions.get((text, declared), lambda: self._define(context, text, declared))
         given = None if args is None else constant(self._name, args)
         stream = function.stream(context, arguments_by_name(function.signature, given), self._name)
@@ -129,4 +131,5 @@ class InlineTable:
         )
 
     def _define(self, context: CallContext, code: str, declared: str | None) -> TableFunction:
-        return define_table(context, self._domain, inline_definition(self._name, code), declared)
+        types = types_through(self._streams.cursor)
+        return define_table(context, self._domain, inline_definition(self._name, code), declared, types, types)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT
+from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT, EnumType
 
 # How deep types may nest: also MAX_DEPTH of wasm/c/codec/types.h.
 MAX_DEPTH = 32
@@ -75,6 +75,7 @@ class Layout(NamedTuple):
         children: the fields inside.
         dictionary: the type of the values that the values are codes of.
         extension: the name of the extension type, empty for none.
+        parameters: those of the extension type, as its metadata has them; empty for none.
     """
 
     format: str
@@ -85,6 +86,7 @@ class Layout(NamedTuple):
     children: tuple[pa.Field, ...] = ()
     dictionary: pa.DataType | None = None
     extension: str = ""
+    parameters: bytes = b""
 
     @property
     def n_buffers(self) -> int:
@@ -97,12 +99,18 @@ def map_entries(data_type: pa.MapType) -> pa.StructType:
     return pa.struct([pa.field("key", data_type.key_type, nullable=False), pa.field("value", data_type.item_type)])
 
 
+def _extended(storage: Layout, data_type: pa.BaseExtensionType) -> Layout:
+    if isinstance(data_type, EnumType):
+        return storage._replace(extension=data_type.extension_name, parameters=data_type.__arrow_ext_serialize__())
+    return storage._replace(extension=_EXTENSIONS.get(data_type, ""))
+
+
 @functools.cache
 def layout(data_type: pa.DataType) -> Layout | None:
     """Return the layout of a type; None when the guest has no codec for it (what is inside isn't looked at)."""
     if isinstance(data_type, pa.BaseExtensionType):
         storage = layout(data_type.storage_type)
-        return None if storage is None else storage._replace(extension=_EXTENSIONS.get(data_type, ""))
+        return None if storage is None else _extended(storage, data_type)
     if data_type in _SCALARS:
         name, width = _SCALARS[data_type]
         return Layout(name, width, has_validity=width > 0)

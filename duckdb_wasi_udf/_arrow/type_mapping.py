@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._arrow.layouts import layout, members
-from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIT, HUGE_DECIMAL, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT
+from duckdb_wasi_udf._arrow.layouts import known_layout, layout, members
+from duckdb_wasi_udf._arrow.types import (
+    ARROW_VARIANT,
+    BIT,
+    HUGE_DECIMAL,
+    HUGEINT,
+    TIMETZ,
+    UHUGEINT,
+    UUID_TEXT,
+    EnumType,
+)
 
 
 class MismatchError(Exception):
@@ -78,11 +87,25 @@ def _labelled_inside(arrived: pa.DataType, declared: pa.DataType | None, *, pars
     return arrived
 
 
+def row_bytes(data_type: pa.DataType | None) -> int:
+    """Return the bytes that each result of a type takes at least, whatever its value; 0 for None."""
+    built = None if data_type is None else result_type(data_type)
+    if built is None:
+        return 0
+    pending, bits = [built], 0
+    while pending:
+        known = known_layout(pending.pop())
+        bits += known.width + 32 * known.has_offsets
+        if not known.has_offsets:  # lists can be empty
+            pending += [field.type for field in known.children]
+    return bits // 8
+
+
 def result_type(data_type: pa.DataType) -> pa.DataType | None:
     """Return the type the guest builds for results that DuckDB then casts to `data_type`; None when it can build none.
 
-    Integers and floats are built wide and narrowed by DuckDB, which says so when a value doesn't fit; arrays are built
-    as lists, and an ENUM's values as strings.
+    Integers and floats are built wide, arrays as lists, and an ENUM's values as strings. The guest checks that they fit
+    `data_type`, which `GuestInstance.bind` sends it.
     """
     types = pa.types
     if types.is_integer(data_type):
@@ -93,6 +116,8 @@ def result_type(data_type: pa.DataType) -> pa.DataType | None:
         return pa.timestamp("us", "UTC" if data_type.tz is not None else None)
     if types.is_time(data_type):
         return pa.time64("us")
+    if isinstance(data_type, EnumType):
+        return pa.string()
     if types.is_dictionary(data_type):
         return result_type(data_type.value_type)
     if types.is_list(data_type) or types.is_fixed_size_list(data_type):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Self
 
 
 def _duckdb(storage: pa.DataType, name: str) -> pa.OpaqueType:
@@ -30,6 +32,29 @@ ARROW_VARIANT = pa.struct([pa.field("metadata", pa.binary(), nullable=False), pa
 
 # HUGEINT and UHUGEINT without arrow_lossless_conversion: all their 128 bits, though the type says fewer.
 HUGE_DECIMAL = pa.decimal128(38, 0)
+
+
+class EnumType(pa.ExtensionType):  # type: ignore[misc]
+    """An ENUM with its values, against which the guest checks results. Arrow's dictionary type doesn't have them."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        """Make the type of these values."""
+        self._serialized = json.dumps(dict.fromkeys(values, 0), ensure_ascii=False).encode()
+        super().__init__(pa.string(), "duckdb.enum")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EnumType) and other._serialized == self._serialized
+
+    def __hash__(self) -> int:
+        return hash(self._serialized)
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self._serialized
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, _: pa.DataType, serialized: bytes) -> Self:
+        return cls(json.loads(serialized))
+
 
 # What DuckDB makes of the same types when arrow_large_buffer_size is set.
 _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}

@@ -57,7 +57,7 @@ def encode_schemas(
         result_at = base + _abi.ARROW_SCHEMA.size * number(_schema("", result, nullable=True), numbered)
     pointers = Pointers(base, _abi.ARROW_SCHEMA.size, len(numbered))
     texts_at = pointers.at + _abi.POINTER.size * sum(len(schema.children) for schema, _, _ in numbered)
-    texts = b""
+    texts = bytearray()
     structs: list[bytes] = []
     for schema, inside, dictionary in numbered:
         format_at = texts_at + len(texts)
@@ -78,13 +78,16 @@ def _schema(name: str, data_type: pa.DataType, *, nullable: bool) -> _Schema:
     layout = known_layout(data_type)
     children = tuple([_schema(child.name, child.type, nullable=child.nullable) for child in layout.children])
     dictionary = () if layout.dictionary is None else (_schema("", layout.dictionary, nullable=True),)
-    return _Schema(layout.format, name, extension_metadata(layout.extension), nullable, children, dictionary)
+    metadata = extension_metadata(layout.extension, layout.parameters)
+    return _Schema(layout.format, name, metadata, nullable, children, dictionary)
 
 
-@functools.cache
-def extension_metadata(extension: str) -> bytes:
-    """Return the metadata that names an extension type: one pair of key and value, each after its length."""
+@functools.lru_cache(maxsize=256)
+def extension_metadata(extension: str, parameters: bytes = b"") -> bytes:
+    """Return the metadata that names an extension type: pairs of key and value, each after its length."""
     if not extension:
         return b""
-    parts = (b"ARROW:extension:name", extension.encode())
-    return struct.pack("<i", 1) + b"".join(struct.pack("<i", len(part)) + part for part in parts)
+    parts = [b"ARROW:extension:name", extension.encode()]
+    if parameters:
+        parts += [b"ARROW:extension:metadata", parameters]
+    return struct.pack("<i", len(parts) // 2) + b"".join(struct.pack("<i", len(part)) + part for part in parts)

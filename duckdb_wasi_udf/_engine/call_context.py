@@ -24,16 +24,18 @@ class CallContext:
         clock: The clock of the sandbox's engine.
         stops: Number of the clock's stops when the call came in. A later stop ends the call.
         budget_seconds: Time that the function has left which is running. Set by whoever keeps its budget.
+        first_row: Number of the first row of the piece of a batch that runs, for errors. 0 if it runs as a whole.
         rows_before: Number of rows that a scan has returned before this call, for errors. None for other calls.
     """
 
-    __slots__ = ("budget_seconds", "clock", "rows_before", "stops")
+    __slots__ = ("budget_seconds", "clock", "first_row", "rows_before", "stops")
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.stops = 0
         self.budget_seconds = math.inf
         self.rows_before: int | None = None
+        self.first_row = 0
 
     def __enter__(self) -> Self:
         state.ticker.enter(self.clock)

@@ -39,6 +39,7 @@ class GroupFunction(ScalarFunction):
     """A function over groups. Each argument is a list column: a group's values in each row."""
 
     kind = "aggregate"
+    _may_be_cut = False  # the pieces of a group follow each other in one instance; `run` cuts between groups
 
     def __init__(
         self,

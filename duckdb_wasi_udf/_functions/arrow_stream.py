@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from duckdb_wasi_udf._arrow.type_mapping import result_type
 from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
@@ -42,7 +43,7 @@ class ArrowStream:
             domain: what the function belongs to.
             label: the function's name in errors.
             declared: the SQL type of its rows; VARIANT if nobody declared one.
-            row_type: the type the guest builds.
+            row_type: the type its rows have to fit.
             column: the name of the column when rows aren't STRUCTs.
             scan: begins a scan.
 
@@ -52,6 +53,7 @@ class ArrowStream:
         self._domain = domain
         self.declared = declared
         self._scan = scan
+        row_type = result_type(row_type) or row_type
         if _has_columns(row_type):
             self.schema = pa.schema(list(row_type))
         else:

@@ -1,4 +1,4 @@
-"""Split a batch by code or by NULLs, and merge the results."""
+"""Split a batch by code, by NULLs or by size, and merge the results."""
 
 from __future__ import annotations
 
@@ -32,6 +32,42 @@ def split_by_code(codes: pa.Array) -> Iterator[tuple[str, pa.Array]]:
         yield code, pc.indices_nonzero(pc.equal(encoded.indices, number))
 
 
+# What goes into a guest with one call is this part of its memory, which holds the arguments, their Python objects, and
+# the results: 16 MiB by default, or a single row.
+PIECES = 16
+
+
+def ranges_by_size(columns: Sequence[pa.Array], length: int, most_bytes: int, row_bytes: int) -> list[range]:
+    """Return the rows of a batch in pieces that are small enough, in order; a row that isn't is a piece by itself.
+
+    Args:
+        columns: the arguments.
+        length: the number of rows.
+        most_bytes: the bytes of a piece, of arguments and results each.
+        row_bytes: the bytes that a result takes at least.
+    """
+    most_rows = max(1, most_bytes // max(row_bytes, 1))
+    pending, pieces = [range(length)], []
+    while pending:
+        rows = pending.pop()
+        size = sum([column.slice(rows.start, len(rows)).nbytes for column in columns])
+        if len(rows) <= 1 or (len(rows) <= most_rows and size <= most_bytes):
+            pieces.append(rows)
+            continue
+        middle = (rows.start + rows.stop) // 2
+        pending += [range(middle, rows.stop), range(rows.start, middle)]
+    return pieces
+
+
+def rows_of(columns: Sequence[pa.Array], rows: range) -> list[pa.Array]:
+    """Return some rows of a batch. A slice of what nests would bring the values of all rows along."""
+    numbers = pa.array(rows, pa.int32())
+    return [
+        column.take(numbers) if pa.types.is_nested(column.type) else column.slice(rows.start, len(rows))
+        for column in columns
+    ]
+
+
 def merge_rows(parts: Sequence[tuple[pa.Array, pa.Array]], length: int, label: str) -> pa.Array:
     """Return the results of a batch that was split by rows.
 
@@ -50,13 +86,38 @@ def merge_rows(parts: Sequence[tuple[pa.Array, pa.Array]], length: int, label: s
     places = pc.index_in(pa.array(range(length), pa.int64()), rows)
     merged = merge([results for _, results in parts], places)
     if not is_safe_as_variant(merged.type):
-        types = ", ".join(str(merged.type.field(i).type) for i in range(merged.type.num_fields))
         msg = (
-            f"{label}: the codes of one batch return types that no VARIANT takes: {types}; use a typed form, such as "
-            "py_udf_json"
+            f"{label}: the codes of one batch return types that no VARIANT takes: {_member_types(merged)}; use a typed "
+            "form, such as py_udf_json"
         )
         raise SignatureError(msg)
     return merged
+
+
+def merge_in_order(results: Sequence[pa.Array], label: str) -> pa.Array:
+    """Return the results of a batch that was cut into pieces.
+
+    Args:
+        results: of each piece, in order.
+        label: the function's name in errors.
+
+    Raises:
+        SignatureError: types were inferred that don't go together.
+    """
+    if all(result.type == results[0].type for result in results):
+        return pa.concat_arrays(results)
+    merged = merge(results)
+    if not is_safe_as_variant(merged.type):
+        msg = (
+            f"{label}: the rows of one batch have types that no VARIANT takes: {_member_types(merged)}; declare the "
+            "result type, such as JSON"
+        )
+        raise SignatureError(msg)
+    return merged
+
+
+def _member_types(merged: pa.UnionArray) -> str:
+    return ", ".join(str(merged.type.field(i).type) for i in range(merged.type.num_fields))
 
 
 def merge(results: Sequence[pa.Array], places: pa.Array | None = None) -> pa.Array:

@@ -15,6 +15,7 @@ from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._guests.definition import Definition
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
@@ -40,17 +41,19 @@ class InlineFunction:
 
     function_class: type[ScalarFunction] = ScalarFunction
 
-    def __init__(self, domain: TrustDomain, name: str, return_type: str | None) -> None:
+    def __init__(self, domain: TrustDomain, name: str, return_type: str | None, sql_type_of: SqlTypeOf) -> None:
         """Prepare the function.
 
         Args:
             domain: whose engine and limits apply.
             name: the SQL function's name.
             return_type: the SQL type of its results; None to go by the code's annotation, or to infer it.
+            sql_type_of: looks SQL types up.
         """
         self._domain = domain
         self._name = name
         self._return_type = return_type
+        self._sql_type_of = sql_type_of
         self._functions: LruCache[ScalarFunction] = LruCache(lambda function: function.close())
         self._constants: dict[str, pa.Array] = {}
 
@@ -99,6 +102,6 @@ class InlineFunction:
             self._domain,
             definition,
             lambda instance: resolve(
-                definition.label, instance.description, self._domain.sql_type_of, return_type=self._return_type
+                definition.label, instance.description, self._sql_type_of, return_type=self._return_type
             ),
         )

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._functions.batch_split import merge_rows, rows_without_nulls
+from duckdb_wasi_udf._arrow.type_mapping import row_bytes
+from duckdb_wasi_udf._functions.batch_split import (
+    PIECES,
+    merge_in_order,
+    merge_rows,
+    ranges_by_size,
+    rows_of,
+    rows_without_nulls,
+)
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 from duckdb_wasi_udf._guests.pool import Pool
@@ -23,6 +31,10 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
 
+def _size(columns: Sequence[pa.Array]) -> int:
+    return sum([column.nbytes for column in columns])
+
+
 class ScalarFunction:
     """A function with its signature, called with Arrow columns. It has a pool of instances for each set of types.
 
@@ -35,6 +47,7 @@ class ScalarFunction:
     """
 
     kind = "scalar"
+    _may_be_cut = True  # rows don't depend on each other
 
     def __init__(
         self,
@@ -65,6 +78,8 @@ class ScalarFunction:
         self.inline = definition.inline
         self._lock = threading.Lock()
         domain.counters.add(self, self._budget)
+        self._most_bytes = domain.limits.memory_bytes // PIECES
+        self._result_bytes = row_bytes(self.guest_signature.result_type)
 
     @property
     def signature(self) -> Signature:
@@ -108,6 +123,27 @@ class ScalarFunction:
             if wanted != types:
                 return self._run(context, self.guest_signature.convert(columns, wanted), length)
             pool = self._pools.setdefault(types, self._make_pool(types))
+        if (
+            self._may_be_cut
+            and length > 1
+            and (self._result_bytes * length > self._most_bytes or _size(columns) > self._most_bytes)
+        ):
+            return self._run_in_pieces(context, pool, columns, length)
+        return self._run_piece(context, pool, columns, length)
+
+    def _run_in_pieces(self, context: CallContext, pool: Pool, columns: Sequence[pa.Array], length: int) -> pa.Array:
+        """Run a batch of long rows a few at a time: DuckDB sends 2048 rows of any size."""
+        results = []
+        try:
+            for rows in ranges_by_size(columns, length, self._most_bytes, self._result_bytes):
+                context.first_row = rows.start
+                piece = rows_of(columns, rows)
+                results.append(self._run_piece(context, pool, piece, len(rows)))
+        finally:
+            context.first_row = 0
+        return merge_in_order(results, self.guest_signature.label)
+
+    def _run_piece(self, context: CallContext, pool: Pool, columns: Sequence[pa.Array], length: int) -> pa.Array:
         results, failed_rows = pool.run(context, columns, length)
         if failed_rows:
             with self._lock:

@@ -56,7 +56,7 @@ class Signature:
         required: the number of those without a default.
         rest: the parameter that takes any further arguments (`*args`); None without one.
         return_type: the SQL type of the result; VARIANT when it is inferred batch by batch.
-        result_type: the Arrow type the guest builds; None to infer it.
+        result_type: the Arrow type its results have to fit; None to infer it.
         by_batch: the function is called once a batch, with columns.
     """
 
@@ -230,7 +230,7 @@ def resolve(
         returned = _Described(describer.find(return_type, "of the result"), none=False, json=False)
     result_type = None
     if returned.sql_type is not None and returned.sql_type.name != VARIANT:
-        result_type = built_type(label, returned.sql_type)
+        result_type = returnable_type(label, returned.sql_type)
     name = VARIANT if returned.sql_type is None else returned.sql_type.name
     by_batch = bool(description.get("by_batch"))
     return Signature(label, tuple(positional), required, rest, name, result_type, by_batch)
@@ -241,17 +241,21 @@ def reason(unknown: KeyError) -> str:
     return f": {readable(str(unknown.__cause__))[:_SHOWN_CHARACTERS]}" if unknown.__cause__ else ""
 
 
-def built_type(label: str, sql_type: SqlType) -> pa.DataType:
-    """Return the Arrow type the guest builds for results of a SQL type.
+def returnable_type(label: str, sql_type: SqlType) -> pa.DataType:
+    """Return the Arrow type of a SQL type that results can have.
 
     Raises:
-        SignatureError: it builds none.
+        SignatureError: the guest can't build any.
     """
-    built = result_type(sql_type.arrow_type)
-    if built is None:
-        msg = f"{label}: a result of the type {sql_type.name} can't be built; return VARIANT as a whole"
+    if result_type(sql_type.arrow_type) is None:
+        msg = f"{label}: a result of the type {shown(sql_type.name)} can't be built; return VARIANT as a whole"
         raise SignatureError(msg)
-    return built
+    return sql_type.arrow_type
+
+
+def shown(type_name: str) -> str:
+    """Return a type's name as errors show it: the names of wide types are long."""
+    return type_name if len(type_name) <= _SHOWN_CHARACTERS else f"{type_name[:_SHOWN_CHARACTERS]}..."
 
 
 class _Described(NamedTuple):
@@ -282,7 +286,7 @@ class _Describer:
         try:
             return self._sql_type_of(name)
         except KeyError as error:
-            msg = f"{self._label}: the type {name} {what} is not one DuckDB knows{reason(error)}"
+            msg = f"{self._label}: the type {shown(name)} {what} is not one DuckDB knows{reason(error)}"
             raise SignatureError(msg) from error
 
     def read(self, described: object, what: str) -> _Described:
@@ -307,7 +311,7 @@ class _Describer:
             except KeyError as error:
                 msg = (
                     f"{self._label}: the annotation {annotation!r} {what} is neither a Python type that SQL has nor a "
-                    f"SQL type that DuckDB knows; {_SEE}"
+                    f"SQL type that DuckDB knows{reason(error)}; {_SEE}"
                 )
                 raise SignatureError(msg) from error
         return _Described(sql_type, bool(none), bool(json))

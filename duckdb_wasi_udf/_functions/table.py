@@ -10,7 +10,7 @@ from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._functions.scan import ScanRunner
-from duckdb_wasi_udf._functions.signature import VARIANT, built_type, resolve
+from duckdb_wasi_udf._functions.signature import VARIANT, resolve, returnable_type
 from duckdb_wasi_udf._functions.table_schema import CallSchema, beside, inferred_row_type
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.definition import Definition
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.budget import Usage
     from duckdb_wasi_udf._guests.instance import GuestInstance
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def define_table(
-    context: CallContext, domain: TrustDomain, definition: Definition, declared: str | Definition | None
+    context: CallContext,
+    domain: TrustDomain,
+    definition: Definition,
+    declared: str | Definition | None,
+    types: SqlTypeOf,
+    types_later: SqlTypeOf,
 ) -> TableFunction:
     """Return a table function.
 
@@ -39,6 +45,8 @@ def define_table(
         definition: the function.
         declared: the SQL type of its rows, or a function that returns the columns of each call; None to go by a
             function `schema` beside it or by its annotation.
+        types: looks SQL types up, now.
+        types_later: looks them up when queries are bound.
 
     Raises:
         GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
@@ -52,12 +60,12 @@ def define_table(
             by_call = beside(definition)
         return_type = VARIANT if by_call is not None else declared
         assert not isinstance(return_type, Definition)
-        return resolve(definition.label, instance.description, domain.sql_type_of, return_type=return_type)
+        return resolve(definition.label, instance.description, types, return_type=return_type)
 
     function = TableFunction(context, domain, definition, signature)
     if by_call is not None:
         try:
-            function.call_schema = CallSchema(context, domain, by_call)
+            function.call_schema = CallSchema(context, domain, by_call, types_later)
         except BaseException:
             function.close()
             raise
@@ -134,7 +142,7 @@ class TableFunction:
         declared, row_type = self.signature.return_type, self.signature.result_type
         if self.call_schema is not None:
             described = self.call_schema(context, arguments)
-            declared, row_type = described.name, built_type(self._label, described)
+            declared, row_type = described.name, returnable_type(self._label, described)
         if row_type is None:
             scan = TableScan(self, arguments, None)
             try:

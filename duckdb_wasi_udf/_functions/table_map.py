@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
+from duckdb_wasi_udf._functions.batch_split import PIECES, ranges_by_size, rows_of
 from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.table_schema import inferred_row_type
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.signature import Signature
@@ -39,6 +40,7 @@ class MapFunction:
         source_hash: see `Definition.source_hash`.
         failed_rows: 0, since an exception always fails the query.
         inline: it is the code of a query.
+        most_bytes: the size of the arguments that go into a guest with one call, unless a single row is larger.
     """
 
     kind = "map"
@@ -77,6 +79,7 @@ class MapFunction:
         self.source_hash = definition.source_hash
         self.inline = definition.inline
         domain.counters.add(self, self._budget)
+        self.most_bytes = domain.limits.memory_bytes // PIECES
 
     @property
     def usage(self) -> Usage:
@@ -129,7 +132,9 @@ class MapFunction:
     def runner(self, row_type: pa.DataType | None) -> ScanRunner:
         """Return the runner of a scan: see `ScanRunner`. With `row_type` None the rows' type is inferred."""
         strict = tuple([i for i, (_, sees_null) in enumerate(self._arguments) if not sees_null])
-        factory = InstanceFactory(self._domain, _over_rows(self._definition, strict, named=row_type is None))
+        only = _only_column(row_type)
+        over_rows = _over_rows(self._definition, strict, named=row_type is None, only=only)
+        factory = InstanceFactory(self._domain, over_rows)
         # The function's last argument, and NULL in the call at the end, are for the guest's `step` to see.
         arguments = [*((data_type, True) for data_type, _ in self._arguments), (pa.bool_(), True)]
         result_type = None if row_type is None else pa.list_(row_type)
@@ -149,10 +154,20 @@ class MapFunction:
         return [*[pa.nulls(1, data_type) for data_type in self._types], pa.array([True])]
 
 
-def _over_rows(definition: Definition, strict: tuple[int, ...], *, named: bool) -> Definition:
+def _over_rows(
+    definition: Definition, strict: tuple[int, ...], *, named: bool, only: tuple[str, bool] | None = None
+) -> Definition:
     """Return the definition of what is called for each row, and at the end: see `_udf_functions.map.over_rows`."""
-    wrapped = definition.wrapped("_udf_functions.map:over_rows", strict=strict, named=named)
+    wrapped = definition.wrapped("_udf_functions.map:over_rows", strict=strict, named=named, only=only)
     return replace(wrapped, hidden_last=1)  # whether it is the call at the end
+
+
+def _only_column(row_type: pa.DataType | None) -> tuple[str, bool] | None:
+    """Return the name of the only column of rows, and whether its values are dicts; None for other rows."""
+    if row_type is None or not pa.types.is_struct(row_type) or row_type.num_fields != 1:
+        return None
+    column = row_type.field(0)
+    return column.name, pa.types.is_struct(column.type) or pa.types.is_map(column.type) or column.type == pa.json_()
 
 
 class MapScan:
@@ -195,7 +210,13 @@ class MapScan:
             for batch in batches:
                 for start in range(0, len(batch), _abi.VECTOR_ROWS):
                     part = batch[start : start + _abi.VECTOR_ROWS]
-                    yield self._function.columns(part), len(part)
+                    yield from self._pieces(self._function.columns(part), len(part))
             yield self._function.last_columns(), 1
         finally:
             batches.close()
+
+    def _pieces(self, columns: list[pa.Array], length: int) -> Iterator[tuple[list[pa.Array], int]]:
+        """Return a batch as a whole, or in pieces if its rows are long."""
+        pieces = ranges_by_size(columns, length, self._function.most_bytes, 0)
+        for rows in pieces:
+            yield (columns if len(pieces) == 1 else rows_of(columns, rows)), len(rows)

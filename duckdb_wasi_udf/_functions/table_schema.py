@@ -15,7 +15,7 @@ from duckdb_wasi_udf._text import readable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from duckdb_wasi_udf._arrow.sql_type import SqlType
+    from duckdb_wasi_udf._arrow.sql_type import SqlType, SqlTypeOf
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
@@ -34,7 +34,9 @@ def beside(definition: Definition) -> Definition:
 class CallSchema:
     """Finds the columns of a call from its arguments; NULL arrives as None."""
 
-    def __init__(self, context: CallContext, domain: TrustDomain, definition: Definition) -> None:
+    def __init__(
+        self, context: CallContext, domain: TrustDomain, definition: Definition, sql_type_of: SqlTypeOf
+    ) -> None:
         """Define the function.
 
         Args:
@@ -42,19 +44,20 @@ class CallSchema:
             domain: whose engine and limits apply.
             definition: the function, with the parameters of the table function. It returns the names and types of the
                 columns as a dict, or the type of a row; a type is SQL's text or a Python type.
+            sql_type_of: looks SQL types up.
 
         Raises:
             GuestError: the code doesn't compile, or raised while it was loaded.
             SignatureError: its annotations don't fit.
         """
         self._label = definition.label
-        self._sql_type_of = domain.sql_type_of
+        self._sql_type_of = sql_type_of
         self._function = ScalarFunction(
             context,
             domain,
             definition.wrapped("_udf_functions.table:schema_as_text"),
             lambda instance: resolve(
-                definition.label, instance.description, domain.sql_type_of, return_type="VARCHAR", sees_null=True
+                definition.label, instance.description, sql_type_of, return_type="VARCHAR", sees_null=True
             ),
         )
 

@@ -132,12 +132,13 @@ class Failures:
         """Return the error for JSON of the guest's that is no object."""
         return ProtocolError(f"{self._label}: the guest's {export} is no JSON object")
 
-    def raised(self, described: dict[str, Any], rows_before: int | None) -> GuestError:
+    def raised(self, described: dict[str, Any], rows_before: int | None, first_row: int = 0) -> GuestError:
         """Return the error for an exception, which the guest may describe as anything: every field is made sound.
 
         Args:
             described: what the guest says (`_udf_guest.explain`).
             rows_before: the number of rows that a scan has returned before; None for calls that aren't a scan's.
+            first_row: the number of the batch's row that the guest counts as 0.
         """
         type_name = readable(described.get("type"))[:_SHOWN_NAME_CHARACTERS]
         message = readable(described.get("message"))[:_SHOWN_CHARACTERS]
@@ -147,7 +148,7 @@ class Failures:
         arguments = arguments[first : max(len(arguments) - last, 0)] if isinstance(arguments, list) else []
         shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments[:_SHOWN_ARGUMENTS]])
         row = described.get("row")
-        row = row if isinstance(row, int) else None
+        row = row + first_row if isinstance(row, int) else None
         text = f"{self._label}: {type_name}: {message}"
         if row is not None and rows_before is not None:
             text += f"\nafter {rows_before + row} rows, called with ({', '.join(shown)})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import wasmtime
 
 from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._arrow import type_mapping
 from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._arrow.read_result import read_result, read_text
 from duckdb_wasi_udf._arrow.write_batch import Batch
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
-# The guest bounds its own texts well below this (wasm/python/_udf_guest/explanation.py). A longer one is not of our
-# guest.
-_MAX_TEXT_BYTES = 256 * 2**10
+# The guest bounds its own texts well below this (explanation.py, definition.py in wasm/python/_udf_guest). A longer one
+# is not of our guest.
+_MAX_TEXT_BYTES = 4 * 2**20
 
 # Where random numbers start when they are to be the same in every run.
 _SEED = 20_260_101
@@ -154,7 +155,8 @@ class GuestInstance:
         Args:
             context: the call that needs it.
             arguments: each argument's type, and whether the function sees its NULLs as None.
-            result_type: the type its results must fit; None to infer it batch by batch.
+            result_type: the type its results must fit, built as `type_mapping.result_type` says; None to infer it batch
+                by batch.
         """
         self._begin(context)
         try:
@@ -167,7 +169,7 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.BIND, base, result_at))
         finally:
             self._end()
-        self._result_type = result_type
+        self._result_type = None if result_type is None else type_mapping.result_type(result_type)
 
     def call(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run the function on one batch.
@@ -342,7 +344,7 @@ class GuestInstance:
             self.broken = True
             return self._failures.unknown_status(status)
         described = self._json(_abi.ERROR)
-        error = self._failures.raised(described, self._context.rows_before)
+        error = self._failures.raised(described, self._context.rows_before, self._context.first_row)
         if described.get("host_error") is True:
             error.__cause__ = self._host.failure  # which the guest doesn't know
         return self._printed(error)

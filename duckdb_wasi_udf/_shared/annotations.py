@@ -42,6 +42,8 @@ _KNOWN_NAMES: dict[str, Any] = {kind.__name__: kind for kind in (*_SQL_TYPES, de
     for name in [
         "Any",
         "Optional",
+        "Required",
+        "NotRequired",
         "Union",
         "Literal",
         "Annotated",
@@ -61,8 +63,11 @@ _LISTS: tuple[Any, ...] = (list, collections.abc.Sequence, collections.abc.Itera
 _MAPS: tuple[Any, ...] = (dict, collections.abc.Mapping)
 _ROWS: tuple[Any, ...] = (*_LISTS, set, frozenset, collections.abc.Iterator, collections.abc.Generator)
 
+# What says something of a TypedDict's key, not of its type; by name, for those of typing_extensions.
+_OF_KEYS = ("Required", "NotRequired", "ReadOnly")
+
 _DEEPEST = 32
-_LONGEST = 5_000
+_LONGEST = 2_000_000
 
 
 class UnsupportedAnnotationError(Exception):
@@ -154,7 +159,10 @@ def read_rows(annotation: Any, namespace: dict[str, Any]) -> Meaning:
 
 def _read_row(row: Any, namespace: dict[str, Any]) -> Meaning:
     """Return the meaning of a row: tuples and dicts have any columns, Columns hold many rows."""
-    row = evaluated(row, namespace)
+    try:
+        row = evaluated(row, namespace)
+    except UnsupportedAnnotationError:
+        return read(row, namespace, 1)  # a SQL type
     origin, inner = typing.get_origin(row), typing.get_args(row)
     if origin is Columns:
         return _read_row(inner[0], namespace)
@@ -237,6 +245,9 @@ def _read_text(text: str, namespace: dict[str, Any], depth: int) -> Meaning:
     except UnsupportedAnnotationError:
         raise
     except Exception:  # noqa: BLE001 - anything may come of evaluating it
+        optional = text.rpartition("|")
+        if optional[2].strip() == "None":
+            return _read_text(optional[0], namespace, depth)._replace(none=True)
         return Meaning(text.strip())  # no Python: the host asks DuckDB whether it is SQL
     return read(found, namespace, depth + 1)
 
@@ -257,6 +268,8 @@ def read_batch(annotation: Any, namespace: dict[str, Any]) -> Meaning:
 def _read_generic(origin: Any, inner: tuple[Any, ...], namespace: dict[str, Any], depth: int) -> Meaning:
     if origin is Column:
         return read(inner[0], namespace, depth + 1)._replace(column=True, convert=None)
+    if getattr(origin, "_name", None) in _OF_KEYS:
+        return read(inner[0], namespace, depth + 1)
     if origin is typing.Annotated:
         meaning = read(inner[0], namespace, depth + 1)
         sql = next((note for note in inner[1:] if isinstance(note, str)), None)

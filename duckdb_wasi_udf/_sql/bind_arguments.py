@@ -11,7 +11,9 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._sql.types import row_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import duckdb
 
     from duckdb_wasi_udf._functions.signature import Signature
 
@@ -35,10 +37,18 @@ def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
     return text
 
 
-def constant_row_type(name: str, schema: pa.ChunkedArray | None) -> str | None:
-    """Return the SQL type of rows that the argument `schema` declares; None when it is NULL or left out."""
+def constant_row_type(
+    name: str, schema: pa.ChunkedArray | None, cursor: Callable[[], duckdb.DuckDBPyConnection]
+) -> str | None:
+    """Return the SQL type of rows that the argument `schema` declares; None when it is NULL or left out.
+
+    `cursor` makes a connection that knows the types that users have created.
+    """
     declared = None if schema is None else constant(name, schema)[0].as_py()
-    return None if declared is None else row_type(name, declared)
+    if declared is None:
+        return None
+    with cursor() as con:
+        return row_type(con, name, declared)
 
 
 def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[pa.Array]:

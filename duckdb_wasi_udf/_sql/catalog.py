@@ -241,7 +241,8 @@ class Catalog:
             if not replace and (before is not None or (not stored and self._is_lost(key))):
                 msg = f"{label}: there is a function {name} already; add {{'replace': true}} to replace it"
                 raise SignatureError(msg)
-            creation = create(context, name, source, **given)
+            with self._streams.cursor() as con:
+                creation = create(context, con, name, source, **given)
             function = creation.function
             with registry.entering(name, creation), self._changing() as cursor:
                 if before is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,20 @@ from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table import define_table
 from duckdb_wasi_udf._sql.arguments import check_name, choice
-from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
 from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.native_values import check_type, native_value
 from duckdb_wasi_udf._sql.origins import origin_of
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.table_functions import NamedTable
-from duckdb_wasi_udf._sql.types import row_type, type_name, type_names
+from duckdb_wasi_udf._sql.types import row_type, type_name, type_names, types_of, types_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
+    import pyarrow as pa
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
@@ -55,6 +57,7 @@ class FunctionRegistry:
     def create_scalar(
         self,
         context: CallContext,
+        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
@@ -71,14 +74,14 @@ class FunctionRegistry:
         by_batch = choice(name, "type", type, ("native", "arrow")) == "arrow"
         sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
         return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
-        parameter_names = type_names(name, parameters)
-        return_name = None if return_type is None else type_name(name, return_type)
+        parameter_names = type_names(con, name, parameters)
+        return_name = None if return_type is None else type_name(con, name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
             return resolve(
                 name,
                 instance.description,
-                self.domain.sql_type_of,
+                types_of(con),
                 parameters=parameter_names,
                 return_type=return_name,
                 sees_null=sees_null,
@@ -86,18 +89,12 @@ class FunctionRegistry:
 
         definition = self._ship(function, name, return_null=return_null, by_batch=by_batch, entry=entry)
         scalar = ScalarFunction(context, self.domain, definition, signature)
-        if scalar.signature.declared_types == [] and side_effects:
-            scalar.close()
-            msg = (
-                f"{name}: a function without parameters doesn't learn the number of rows from DuckDB, so "
-                "side_effects=True needs a parameter; pass it any column"
-            )
-            raise SignatureError(msg)
         return self._creation(name, scalar, side_effects=side_effects)
 
     def create_aggregate(
         self,
         context: CallContext,
+        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         parameters: Sequence[Any] | None = None,
@@ -107,14 +104,12 @@ class FunctionRegistry:
     ) -> Creation:
         """Create an aggregate function: see `Sandbox.create_aggregate_function`."""
         check_name(name)
-        values = type_names(name, parameters)
+        values = type_names(con, name, parameters)
         lists = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
-        return_name = None if return_type is None else type_name(name, return_type)
+        return_name = None if return_type is None else type_name(con, name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
-            return resolve(
-                name, instance.description, self.domain.sql_type_of, parameters=lists, return_type=return_name
-            )
+            return resolve(name, instance.description, types_of(con), parameters=lists, return_type=return_name)
 
         definition = self._ship(function, name, entry=entry)
         return self._creation(name, GroupFunction(context, self.domain, definition, signature))
@@ -122,6 +117,7 @@ class FunctionRegistry:
     def create_table(
         self,
         context: CallContext,
+        con: duckdb.DuckDBPyConnection,
         name: str,
         function: Callable[..., Any] | str,
         schema: Any = None,
@@ -135,9 +131,10 @@ class FunctionRegistry:
         if inspect.isfunction(schema):
             declared = self._ship(schema, f"{name}'s schema")
         elif schema is not None:
-            declared = row_type(name, schema)
+            declared = row_type(con, name, schema)
         definition = self._ship(function, name, entry=entry)
-        table = NamedTable(name, define_table(context, self.domain, definition, declared), streams)
+        types, later = types_of(con), types_through(streams.cursor)
+        table = NamedTable(name, define_table(context, self.domain, definition, declared, types, later), streams)
 
         def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
             return register(self.domain, con, name, table, None, "VARCHAR")
@@ -155,7 +152,7 @@ class FunctionRegistry:
     ) -> duckdb.DuckDBPyRelation:
         """Return other rows made of a relation's rows, which keep `owner` alive: see `Sandbox.map_batches`."""
         name = getattr(function, "__name__", "map_batches")
-        declared = None if schema is None else row_type(name, schema)
+        declared = None if schema is None else row_type(relation._con, name, schema)
         return map_relation(context, self.map_functions, relation, self._ship(function, name), declared, owner)
 
     def find(self, name: str) -> RegisteredFunction:
@@ -193,6 +190,10 @@ class FunctionRegistry:
     def _creation(self, name: str, function: ScalarFunction, *, side_effects: bool = False) -> Creation:
         """Return a function that is ready to be registered under a name."""
         signature = function.signature
+        native: Callable[[pa.Array], Any] | None = None
+        if side_effects and signature.declared_types == []:
+            check_type(name, signature.result_type)
+            native = functools.partial(native_value, name, typed=signature.result_type is not None)
 
         def register_scalar(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
             return register(
@@ -203,6 +204,7 @@ class FunctionRegistry:
                 signature.declared_types,
                 signature.return_type,
                 side_effects=side_effects,
+                native=native,
             )
 
         return Creation(function, register_scalar)
@@ -229,8 +231,7 @@ class FunctionRegistry:
         """
         named = NamedFunction(creation.function, owner, origin_of(source))
         with self.entering(name, creation):
-            connection = connection_of(con)
-            name_function(open_database(connection), connection, name, creation, named, replace=replace)
+            name_function(open_database(con), con, name, creation, named, replace=replace)
 
     @contextlib.contextmanager
     def entering(self, name: str, creation: Creation) -> Iterator[None]:

@@ -23,6 +23,7 @@ from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
+from duckdb_wasi_udf._sql.types import types_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ class Installation:
         if allow_inline:
             for name, return_type in INLINE_FUNCTIONS.items():
                 kind = InlineAggregate if name == "py_agg" else InlineFunction
-                inline = kind(domain, name, return_type)
+                inline = kind(domain, name, return_type, types_through(streams.cursor))
                 domain.hold(inline)
                 self._functions.append((name, inline, None, return_type or VARIANT, False))
             inline_table = InlineTable(domain, "py_table", streams)

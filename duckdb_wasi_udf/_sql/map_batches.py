@@ -19,10 +19,12 @@ from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
 from duckdb_wasi_udf._sql.streams import casts
+from duckdb_wasi_udf._sql.types import types_of, types_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._guests.definition import Definition
@@ -55,6 +57,7 @@ class MapFunctions:
         cursor: Callable[[], duckdb.DuckDBPyConnection],
         declared: str | None,
         column: str,
+        sql_type_of: SqlTypeOf,
     ) -> ArrowStream:
         """Return what a function makes of the rows of a query.
 
@@ -65,6 +68,7 @@ class MapFunctions:
             cursor: makes what the query is run on.
             declared: the SQL type of the function's rows; None to go by annotation, or to infer it.
             column: the name of the column when rows aren't STRUCTs.
+            sql_type_of: looks SQL types up.
 
         Raises:
             SignatureError: the query can't be run, or the function doesn't fit.
@@ -84,7 +88,7 @@ class MapFunctions:
             context,
             self._domain,
             definition,
-            lambda instance: resolve(label, instance.description, self._domain.sql_type_of, return_type=declared),
+            lambda instance: resolve(label, instance.description, sql_type_of, return_type=declared),
             input_types,
         )
         self._functions.add(function)
@@ -127,8 +131,9 @@ class InlineMap:
         text = constant_text(self._name, "query", query)
         if text == state.MARK:  # a test of whether a macro leads here
             return pa.array([f"SELECT 1 AS {quote_identifier(text)}"])
-        declared = constant_row_type(self._name, schema)
-        stream = self._functions.stream(context, definition, text, self._streams.cursor, declared, self._name)
+        declared = constant_row_type(self._name, schema, self._streams.cursor)
+        cursor = self._streams.cursor
+        stream = self._functions.stream(context, definition, text, cursor, declared, self._name, types_through(cursor))
         return pa.array([self._streams.scan(stream)])
 
     @property
@@ -157,7 +162,9 @@ def map_relation(
         assert owner is not None  # likewise: without it, its sandbox would be closed
         return con.cursor()
 
-    stream = functions.stream(context, definition, relation.sql_query(), cursor, declared, definition.label)
+    stream = functions.stream(
+        context, definition, relation.sql_query(), cursor, declared, definition.label, types_of(con)
+    )
     return con.from_arrow(stream).project(casts(stream))
 
 

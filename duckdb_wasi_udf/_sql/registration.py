@@ -7,7 +7,7 @@ import inspect
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from duckdb.func import ARROW, SPECIAL
+from duckdb.func import ARROW, NATIVE, SPECIAL
 
 from duckdb_wasi_udf._errors import ClosedError
 from duckdb_wasi_udf._guests.recent_errors import CLOSED
@@ -33,6 +33,7 @@ def register(
     return_type: Any,
     *,
     side_effects: bool = False,
+    native: Callable[[pa.Array], Any] | None = None,
 ) -> Callable[[], None]:
     """Hand a function to DuckDB as one over Arrow columns, for as long as its trust domain is open.
 
@@ -44,14 +45,23 @@ def register(
         parameters: the SQL type of each parameter; None for any arguments.
         return_type: the SQL type of the result.
         side_effects: it must be called for each row, even with constant arguments.
+        native: makes the value of one result. It is for functions without parameters that are called once a row.
 
     Returns:
         What is to be called when the database is gone.
     """
-    callback = RegisteredCallback(domain, function, _visible(None if parameters is None else len(parameters)))
+    run: Callable[..., Any] = function
+    if native is not None:
+        make = native
+
+        def run(context: CallContext) -> Any:
+            return make(function(context))
+
+    callback = RegisteredCallback(domain, run, _visible(None if parameters is None else len(parameters)))
     state.registered_functions.append(callback)
+    kind = ARROW if native is None else NATIVE
     con.create_function(
-        name, callback, parameters, return_type, type=ARROW, null_handling=SPECIAL, side_effects=side_effects
+        name, callback, parameters, return_type, type=kind, null_handling=SPECIAL, side_effects=side_effects
     )
     return callback.release
 
@@ -79,7 +89,7 @@ class RegisteredCallback:
 
     __slots__ = ("__signature__", "_domain", "_number")
 
-    def __init__(self, domain: TrustDomain, function: Callable[..., pa.Array], signature: inspect.Signature) -> None:
+    def __init__(self, domain: TrustDomain, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._domain = weakref.ref(domain)  # one object for all of a domain
         self._number = domain.add_function(function)
         self.__signature__ = signature
@@ -90,7 +100,7 @@ class RegisteredCallback:
         if domain is not None:
             domain.release(self._number)
 
-    def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
+    def __call__(self, *columns: pa.ChunkedArray) -> Any:
         """Run one batch: this is where a call of DuckDB's comes in."""
         state.thread_states.keep_alive()
         domain = self._domain()

@@ -21,6 +21,7 @@ from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import arguments_by_name, constant, constant_row_type, constant_text
 from duckdb_wasi_udf._sql.macros import create_macros
+from duckdb_wasi_udf._sql.types import types_through
 
 if TYPE_CHECKING:
     import duckdb
@@ -111,9 +112,10 @@ class InlineTable:
         if others:
             msg = f"{self._name} takes code, args and schema; the arguments of the function go into args"
             raise SignatureError(msg)
-        text, declared = constant_text(self._name, "code", code), constant_row_type(self._name, schema)
+        text = constant_text(self._name, "code", code)
         if text == state.MARK:  # a test of whether a macro leads here
             return pa.array([f"SELECT 1 AS {quote_identifier(text)}"])
+        declared = constant_row_type(self._name, schema, self._streams.cursor)
         function = self._functions.get((text, declared), lambda: self._define(context, text, declared))
         given = None if args is None else constant(self._name, args)
         stream = function.stream(context, arguments_by_name(function.signature, given), self._name)
@@ -130,4 +132,5 @@ class InlineTable:
         return f"(code, args := NULL, schema := NULL) AS TABLE (FROM query({name}(code, args, schema)))"
 
     def _define(self, context: CallContext, code: str, declared: str | None) -> TableFunction:
-        return define_table(context, self._domain, inline_definition(self._name, code), declared)
+        types = types_through(self._streams.cursor)
+        return define_table(context, self._domain, inline_definition(self._name, code), declared, types, types)

@@ -3,83 +3,190 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from duckdb_wasi_udf._arrow.sql_type import SqlType
+from duckdb_wasi_udf._arrow.sql_type import SqlType, SqlTypeOf
+from duckdb_wasi_udf._arrow.types import EnumType
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._functions.signature import shown
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 
-# Bounds of a type's name, far above what anyone writes.
-_LONGEST_TYPE = 10_000
+# Bounds of a type, since its text may come from a guest. A STRUCT of 20,000 columns with long names is within them, and
+# takes DuckDB some seconds.
+_LONGEST_TYPE = 2_000_000
 
-_MOST_BRACKETS = 500
+_MOST_COLUMNS = 20_000
+
+_DEEPEST_TYPE = 100
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_NO_COLUMNS = re.compile(r",\s*\d+\s*\)|\([\s,]*\)")  # of a DECIMAL's scale, and between an ENUM's values
+_LISTS = re.compile(r"(?:\s*\[\s*\d*\s*\])+")
 
 
-def parsed_type(value: Any) -> DuckDBPyType:
-    """Return a type given as str, `DuckDBPyType` or Python type.
+def type_name(con: duckdb.DuckDBPyConnection, function: str, value: Any) -> str:
+    """Return DuckDB's name of a type given as str, `DuckDBPyType` or Python type.
+
+    Args:
+        con: knows the types that users have created.
+        function: how errors name the function.
+        value: the type.
 
     Raises:
-        duckdb.Error: it is none.
-        TypeError: likewise.
+        SignatureError: DuckDB knows no such type.
     """
     try:
-        return DuckDBPyType(value)
-    except duckdb.ResourceInUseException:  # text is parsed by the default connection, which runs the user's query
-        with duckdb.connect() as con:
-            return con.sqltype(value)
-
-
-def type_name(function: str, value: Any) -> str:
-    """Return DuckDB's name of a type given as str, `DuckDBPyType` or Python type."""
-    try:
-        return str(parsed_type(value))
+        return str(_parsed(con, value))
     except (duckdb.Error, TypeError) as error:
-        msg = f"{function}: {value!r} is not a type DuckDB knows: {error}"
+        msg = f"{function}: {shown(repr(value))} is not a type DuckDB knows: {error}"
         raise SignatureError(msg) from error
 
 
-def type_names(function: str, parameters: Any) -> list[str] | None:
-    """Return DuckDB's names of the types of parameters; None for None."""
+def type_names(con: duckdb.DuckDBPyConnection, function: str, parameters: Any) -> list[str] | None:
+    """Return DuckDB's names of the types of parameters; None for None: see `type_name`."""
     if parameters is None:
         return None
     if isinstance(parameters, str) or not isinstance(parameters, Iterable):
         msg = f"{function}: parameters are a list of types, such as ['BIGINT', 'VARCHAR'], got {parameters!r:.200}"
         raise SignatureError(msg)
-    return [type_name(function, value) for value in parameters]
+    return [type_name(con, function, value) for value in parameters]
 
 
-def row_type(label: str, schema: Any) -> str:
+def row_type(con: duckdb.DuckDBPyConnection, label: str, schema: Any) -> str:
     """Return the SQL type of rows that are declared as a type, or as a dict of columns' names and types.
+
+    Args:
+        con: knows the types that users have created.
+        label: how errors name the function.
+        schema: the declaration.
 
     Raises:
         SignatureError: DuckDB knows no such type.
     """
     try:
         if isinstance(schema, dict):
-            fields = [f"{quote_identifier(name)} {parsed_type(item)}" for name, item in schema.items()]
+            fields = [f"{quote_identifier(name)} {_parsed(con, item)}" for name, item in schema.items()]
             return f"STRUCT({', '.join(fields)})"
-        return str(parsed_type(schema))
+        return str(_parsed(con, schema))
     except (duckdb.Error, TypeError) as error:
         msg = (
             f"{label}: the schema is a type DuckDB knows, or the names and types of columns, as in {{'a': 'INTEGER'}}; "
-            f"got {schema!r}: {error}"
+            f"got {shown(repr(schema))}: {error}"
         )
         raise SignatureError(msg) from error
 
 
+def parsed_type(text: str) -> DuckDBPyType:
+    """Return one of DuckDB's own types by its name, also while the default connection runs the query that needs it."""
+    try:
+        return DuckDBPyType(text)
+    except duckdb.ResourceInUseException:
+        with duckdb.connect() as con:
+            return con.sqltype(text)
+
+
+def _parsed(con: duckdb.DuckDBPyConnection, value: Any) -> DuckDBPyType:
+    """Return a type as DuckDB has it. The names that users have given are replaced by what they stand for."""
+    return con.sqltype(value) if isinstance(value, str) else DuckDBPyType(value)
+
+
+def types_of(con: duckdb.DuckDBPyConnection) -> SqlTypeOf:
+    """Return what looks up SQL types on a connection that no query runs on, those in its transaction included."""
+
+    def find(text: str) -> SqlType:
+        _check_bounds(text)
+        try:
+            name = str(con.sqltype(text))
+        except duckdb.Error as error:
+            raise KeyError(text) from error
+        return sql_type_of(name)
+
+    return find
+
+
+def types_through(cursor: Callable[[], duckdb.DuckDBPyConnection]) -> SqlTypeOf:
+    """Return what looks up SQL types while a query runs: through a cursor, which sees what is committed.
+
+    Args:
+        cursor: makes one, or raises SignatureError; then only DuckDB's own types are known.
+    """
+
+    def find(text: str) -> SqlType:
+        try:
+            con = cursor()
+        except SignatureError:
+            return sql_type_of(text)
+        with con:
+            return types_of(con)(text)
+
+    return find
+
+
 @functools.cache
 def sql_type_of(text: str) -> SqlType:
-    """Return the SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name."""
-    if len(text) > _LONGEST_TYPE or max(text.count("("), text.count("[")) > _MOST_BRACKETS:
-        raise KeyError(text[:_LONGEST_TYPE])
+    """Return the SQL type of a name, which may come from a guest; KeyError when DuckDB knows none of that name.
+
+    Types that users have created aren't known: see `types_of`.
+    """
+    _check_bounds(text)
     try:
-        name = str(parsed_type(text))  # parsed as a type, never run; its own name for it is safe in a query
+        parsed = parsed_type(text)  # never run; its own name for it is safe in a query
         with duckdb.connect() as con:
             con.execute("SET arrow_lossless_conversion = true")
-            return SqlType(name, con.sql(f"SELECT NULL::{name} AS x").to_arrow_table().schema.field(0).type)
+            arrow_type = con.sql(f"SELECT NULL::{parsed} AS x").to_arrow_table().schema.field(0).type
     except duckdb.Error as error:
         raise KeyError(text) from error
+    return SqlType(str(parsed), _with_values(parsed, arrow_type) if "ENUM(" in str(parsed) else arrow_type)
+
+
+def _check_bounds(text: str) -> None:
+    """Refuse a type that is too large.
+
+    Raises:
+        KeyError: it is; the cause says by which measure.
+    """
+    depth = most = 0
+    plain = _QUOTED.sub("", text) if len(text) <= _LONGEST_TYPE else ""
+    for bracket in re.findall(r"[()]", plain):
+        depth += 1 if bracket == "(" else -1
+        most = max(most, depth)
+    lists = max((found.count("[") for found in _LISTS.findall(plain)), default=0)
+    problem = None
+    if len(text) > _LONGEST_TYPE:
+        problem = f"it has more than {_LONGEST_TYPE:,} characters"
+    elif _NO_COLUMNS.sub("", plain).count(",") >= _MOST_COLUMNS:
+        problem = f"it has more than {_MOST_COLUMNS:,} columns"
+    elif max(most, lists) > _DEEPEST_TYPE:
+        problem = f"it nests deeper than {_DEEPEST_TYPE}"
+    if problem is not None:
+        raise KeyError(text[:_LONGEST_TYPE]) from ValueError(problem)
+
+
+def _with_values(sql_type: DuckDBPyType, arrow_type: pa.DataType) -> pa.DataType:
+    """Return the Arrow type with the values of each ENUM inside, which Arrow's own type of them doesn't have."""
+    types = pa.types
+    inside: dict[str, Any] = dict(sql_type.children) if types.is_nested(arrow_type) or sql_type.id == "enum" else {}
+    if sql_type.id == "enum":
+        return EnumType(inside["values"])
+    if types.is_list(arrow_type) or types.is_fixed_size_list(arrow_type):
+        field = arrow_type.value_field
+        field = field.with_type(_with_values(inside["child"], field.type))
+        return pa.list_(field) if types.is_list(arrow_type) else pa.list_(field, arrow_type.list_size)
+    if types.is_map(arrow_type):
+        key, item = (
+            _with_values(inside["key"], arrow_type.key_type),
+            _with_values(inside["value"], arrow_type.item_type),
+        )
+        return pa.map_(key, item)
+    if types.is_struct(arrow_type) or types.is_union(arrow_type):
+        known = list(inside.values())[-arrow_type.num_fields :]
+        old = [arrow_type.field(i) for i in range(arrow_type.num_fields)]
+        fields = [field.with_type(_with_values(kind, field.type)) for field, kind in zip(old, known, strict=True)]
+        return pa.struct(fields) if types.is_struct(arrow_type) else pa.sparse_union(fields, arrow_type.type_codes)
+    return arrow_type

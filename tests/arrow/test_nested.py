@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -79,8 +78,8 @@ def test_a_result_goes_to_the_member_of_a_union_made_for_it(con, sandbox):
     ]
     assert got[6][1] is None
     sandbox.create_function(con, "g", "lambda i: i * 1000", ["BIGINT"], "UNION(small TINYINT, wide INTEGER)")
-    with pytest.raises(duckdb.ConversionException):  # the first member for integers is meant
-        con.execute("SELECT g(1)").fetchall()
+    got = con.execute("SELECT union_tag(g(i)), g(i)::VARCHAR FROM range(2) r(i)").fetchall()
+    assert got == [("small", "0"), ("wide", "1000")]  # the first member that can hold it
 
 
 def test_a_map_whose_keys_cannot_be_a_dicts_arrives_as_lists(con, sandbox):
@@ -115,11 +114,11 @@ def test_values_that_do_not_go_together_keep_their_types(con, sandbox):
         "SELECT v, variant_typeof(v) FROM (SELECT py_udf($1, i) AS v FROM range(15) r(i))", [code]
     ).fetchall()
     assert [kind for _, kind in got] == [
-        *("DOUBLE", "VARCHAR", "VARIANT_NULL", "DOUBLE", "BOOL_TRUE", "ARRAY(2)", "OBJECT(k)", "DATE", "BLOB"),
-        *("DECIMAL(38, 1)", "ARRAY(1)", "UUID", "INTERVAL", "DOUBLE", "ARRAY(1)"),
+        *("INT64", "VARCHAR", "VARIANT_NULL", "DOUBLE", "BOOL_TRUE", "ARRAY(2)", "OBJECT(k)", "DATE", "BLOB"),
+        *("DECIMAL(38, 1)", "ARRAY(1)", "UUID", "INTERVAL", "INT64", "ARRAY(1)"),
     ]
     assert [value for value, _ in got][:8] == [
-        1.0,
+        1,
         "a",
         None,
         2.5,
@@ -208,7 +207,7 @@ def test_a_struct_may_be_a_tuple_and_may_leave_fields_out(con, sandbox):
     ("returns", "expression", "message"),
     [
         ("INTEGER[]", "3", "returned int where its result type LIST was declared"),
-        ("INTEGER[]", "['a']", "returned str where its result type BIGINT was declared"),
+        ("INTEGER[]", "['a']", "returned 'a', which is no INTEGER"),
         ("INTEGER[]", "{1, 2}", "returned set where its result type LIST was declared"),
         ("STRUCT(a INTEGER)", "[1]", "returned list where its result type STRUCT was declared"),
         ("STRUCT(a INTEGER)", "{'a': 1, 'z': 2}", "the key 'z', which its result type STRUCT doesn't have"),
@@ -216,12 +215,12 @@ def test_a_struct_may_be_a_tuple_and_may_leave_fields_out(con, sandbox):
         ("STRUCT(a INTEGER)", "(1, 2)", "returned a tuple of 2 where its result type STRUCT has 1 fields"),
         ("MAP(VARCHAR, INTEGER)", "[('a', 1)]", "returned list where its result type MAP was declared"),
         ("MAP(VARCHAR, INTEGER)", "{None: 1}", "the key None, which a MAP can't have"),
-        ("MAP(VARCHAR, INTEGER)", "{1: 1}", "returned int where its result type VARCHAR was declared"),
+        ("MAP(VARCHAR, INTEGER)", "{b'a': 1}", "returned bytes where its result type VARCHAR was declared"),
         ("VARIANT", "{'a': 2, 1: 2}", "a key of type int; the keys of an inferred STRUCT are str"),
         ("VARIANT", "{1: 2, None: 2}", "the key None, which a MAP can't have"),
         ("VARIANT", "[1, {2}]", "returned set; a result must be"),
         ("UNION(a INTEGER, b DATE)", "'text'", "returned str, which no member of its result type UNION takes"),
-        ("VARIANT", "{f'k{i}': i for i in range(2000)}", "more than 1000 keys"),
+        ("VARIANT", "{f'k{i}': i for i in range(20_000)}", "more than 10000 keys"),
         ("VARIANT", "(lambda a: (a.append(a), a)[1])([])", "nested deeper than 32"),
     ],
 )
@@ -237,7 +236,7 @@ def test_a_nested_result_its_type_cannot_hold_is_an_error(con, sandbox, failing,
     [
         ("INTEGER[]", "[i, i]", "[i, 'x']"),
         ("MAP(VARCHAR, INTEGER)", "{str(i): i}", "{'k': 1, 'l': 'x'}"),
-        ("STRUCT(a INTEGER, b VARCHAR[])", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', 3]}"),
+        ("STRUCT(a INTEGER, b VARCHAR[])", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', b'3']}"),
         ("VARIANT", "{'a': i, 'b': [str(i), None]}", "{'a': None, 'b': ['y', {3}]}"),
         ("VARIANT", "[i, str(i), {i: i}]", "[b'', 1.5, {1: {2}}]"),
         ("UNION(n BIGINT, l VARCHAR[])", "[str(i)] if i % 2 else i", "['x', {3}]"),

@@ -110,7 +110,7 @@ def test_results_survive_their_batch(con, sandbox):
         ("SELECT py_udf('x = 3', 1)", GuestError, "the code defines no function; write a lambda"),
         ("SELECT py_udf('lambda x, y: x', 1)", SignatureError, r"takes 2 argument\(s\) \(x, y\), the query passes 1"),
         ("SELECT py_udf('lambda: 1', 1)", SignatureError, r"takes 0 argument\(s\) \(\), the query passes 1"),
-        ("SELECT py_udf_bigint('lambda x: ''a''', 1)", GuestError, "returned str where its result type BIGINT was"),
+        ("SELECT py_udf_bigint('lambda x: ''a''', 1)", GuestError, "returned 'a', which is no BIGINT"),
         ("SELECT py_udf('lambda x: 2**127', 1)", GuestError, "outside the range of HUGEINT"),
         (
             "SELECT py_udf('lambda x: {1}', 1)",

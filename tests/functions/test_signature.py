@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from duckdb_wasi_udf import ProtocolError, SignatureError
+from duckdb_wasi_udf._arrow import type_mapping
 from duckdb_wasi_udf._arrow.types import BIT, HUGEINT, TIMETZ, UHUGEINT, UUID_TEXT
 from duckdb_wasi_udf._functions import signature
 from duckdb_wasi_udf._sql.types import sql_type_of
@@ -58,7 +59,8 @@ def described(*parameters, returns=None):
 )
 def test_the_result_type_is_declared_annotated_or_inferred(returns, declared, sql_type, arrow_type):
     signature = resolve("f", described(returns=returns), return_type=declared)
-    assert (signature.return_type, signature.result_type) == (sql_type, arrow_type)
+    built = None if signature.result_type is None else type_mapping.result_type(signature.result_type)
+    assert (signature.return_type, built) == (sql_type, arrow_type)
 
 
 def test_declared_types_replace_annotations():

@@ -211,7 +211,7 @@ def test_a_replacement_that_fails_leaves_the_function_as_it_was(con, sandbox):
     con.execute(CREATE_WITH.format("{'persist': true}"), ["f", "lambda x: x"])
     for code, options in (
         ("lambda x: x +", "{'replace': true}"),
-        ("lambda: 1", "{'replace': true, 'side_effects': true}"),
+        ("lambda: 1", "{'replace': true, 'side_effects': true, 'return_type': 'BIT'}"),
     ):
         with pytest.raises(duckdb.InvalidInputException):
             con.execute(CREATE_WITH.format(options), ["f", code])

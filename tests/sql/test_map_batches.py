@@ -180,7 +180,7 @@ def test_an_error_halfway_fails_the_query(con, failing, numbers):
 def test_later_rows_that_do_not_fit_name_both(con, failing, numbers):
     numbers(5000)
     error = failing("FROM py_map_batches('lambda i, s: [i if i < 4000 else s]', 'FROM t ORDER BY i')", error=GuestError)
-    assert "returned str where its result type BIGINT was declared" in str(error)
+    assert "returned 's4001', which is no BIGINT" in str(error)
     assert "inferred from the first rows: py_map_batches int64" in str(error)
 
 

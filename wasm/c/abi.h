@@ -32,6 +32,9 @@
 /* The maximum number of rows that one step of a cursor returns: DuckDB's vector size. */
 #define UDF_CURSOR_ROWS 2048
 
+/* The bytes of rows after which a step of a cursor ends, so that long rows fit in memory. */
+#define UDF_CURSOR_BYTES (8 * 1024 * 1024)
+
 #define UDF_EXPORT(name) __attribute__((export_name(#name), used))
 
 /* UTF-8 text in linear memory. */

@@ -116,7 +116,7 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(struct ArrowSchema *arguments, struct Arro
   if (function.is_bound) return refuse("the function is bound already");
 
   struct value_type declared;
-  if (returned != NULL && value_type_read(&declared, returned) < 0) return fail(NULL, NO_ROW);
+  if (returned != NULL && result_type_read(&declared, returned) < 0) return fail(NULL, NO_ROW);
   enum udf_status status = bind_arguments(arguments);
   if (status != UDF_OK) return status;
   if (builder_init(&function.builder, returned != NULL ? &declared : NULL) < 0) return fail(NULL, NO_ROW);

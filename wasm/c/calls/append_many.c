@@ -82,6 +82,7 @@ static int append_buffer(struct values *values, struct builder *builder, Py_ssiz
  * runs, so the values can't change meanwhile. Returns the number of values. */
 static Py_ssize_t append_plain(PyObject **items, struct builder *builder, Py_ssize_t count) {
   Py_ssize_t i = 0;
+  if (builder->type.narrow != SQL_NULL) return 0; /* each is checked */
   if (builder->type.kind == SQL_BIGINT) {
     int64_t *out = (int64_t *)builder->data.data + builder->length;
     for (; i < count && PyLong_CheckExact(items[i]); i++) {
@@ -103,7 +104,8 @@ int values_append(struct values *values, struct builder *builder, Py_ssize_t sta
     if (builder_grow(builder) < 0) return -1;
   }
   while (start < stop) {
-    if (values->view.obj != NULL && builder->type.kind == kind_of_buffer(&values->view)) {
+    if (values->view.obj != NULL && builder->type.narrow == SQL_NULL &&
+        builder->type.kind == kind_of_buffer(&values->view)) {
       return append_buffer(values, builder, start, stop - start);
     }
     /* One by one: a value that decides the type, and any that append_plain doesn't take. */

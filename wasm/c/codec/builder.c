@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* The maximum number of columns inside an inferred result. The host's reader of results has a higher bound. */
-#define MAX_INFERRED 3000
+#define MAX_INFERRED 20000
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 
@@ -72,12 +72,14 @@ static void free_child(struct builder *builder) {
   free(builder->child_schemas);
   free(builder->format);
   Py_XDECREF(builder->type.name);
+  Py_XDECREF(builder->names);
   free(builder);
 }
 
 static void drop_children(struct builder *builder) {
   for (int64_t i = 0; i < builder->n_children; i++) free_child(builder->children[i]);
   builder->n_children = 0;
+  Py_CLEAR(builder->names);
 }
 
 static int init_declared(struct builder *builder, const struct value_type *declared) {
@@ -277,6 +279,25 @@ int builder_append_null(struct builder *builder) {
   }
   builder_close_row(builder, false);
   return 0;
+}
+
+PyObject *builder_names(struct builder *builder) {
+  if (builder->names != NULL && PyDict_GET_SIZE(builder->names) == builder->n_children) return builder->names;
+  if (builder->names == NULL) builder->names = PyDict_New();
+  for (int64_t i = 0; builder->names != NULL && i < builder->n_children; i++) {
+    PyObject *number = PyLong_FromLongLong(i);
+    int status = number == NULL ? -1 : PyDict_SetItem(builder->names, builder->children[i]->type.name, number);
+    Py_XDECREF(number);
+    if (status < 0) Py_CLEAR(builder->names);
+  }
+  return builder->names;
+}
+
+int64_t builder_size(const struct builder *builder) {
+  int64_t row = has_offsets(builder->type.kind) ? 4 : value_width(builder->type.kind);
+  int64_t size = builder->length * row + (has_bytes(builder->type.kind) ? builder->data.size_bytes : 0);
+  for (int64_t i = 0; i < builder->n_children; i++) size += builder_size(builder->children[i]);
+  return size;
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ struct builder {
   struct ArrowBuffer offsets;  /* of strings, blobs, lists and maps */
   struct builder **children;   /* LIST: the values; MAP: the entries, a STRUCT; STRUCT: fields; UNION: members */
   int64_t n_children;
+  PyObject *names; /* STRUCT: the fields' numbers by name, once `builder_names` was asked for them */
 
   /* The description that `builder_finish` makes. */
   struct ArrowArray array;
@@ -79,6 +80,12 @@ static inline void builder_close_rows(struct builder *builder, int64_t count) {
 }
 
 int builder_append_null(struct builder *builder);
+
+/* Return a borrowed dict of the numbers of a STRUCT's fields by name, NULL with an exception. */
+PyObject *builder_names(struct builder *builder);
+
+/* Return the number of bytes that the rows take so far. */
+int64_t builder_size(const struct builder *builder);
 
 /* Remove what a failed row left in the columns inside. */
 void builder_undo_row(struct builder *builder);

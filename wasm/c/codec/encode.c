@@ -7,7 +7,7 @@
 #include "codec/infer.h"
 
 /* The maximum number of fields of an inferred STRUCT. Without it, rows of distinct keys would make a field each. */
-#define MAX_INFERRED_FIELDS 1000
+#define MAX_INFERRED_FIELDS 10000
 
 /* The longest name of a field. The host refuses longer ones where it reads results. */
 #define MAX_NAME_BYTES 1000
@@ -25,6 +25,11 @@ static int close_list(struct builder *builder) {
 
 static int append_list(struct builder *builder, PyObject *value) {
   if (!PyList_Check(value) && !PyTuple_Check(value)) return wrong_type(builder, value);
+  if (builder->type.narrow == SQL_ARRAY && PySequence_Fast_GET_SIZE(value) != builder->type.array_size) {
+    PyErr_Format(PyExc_ValueError, "the function returned a %.100s of %zd values where its result type ARRAY has %d",
+                 Py_TYPE(value)->tp_name, PySequence_Fast_GET_SIZE(value), (int)builder->type.array_size);
+    return -1;
+  }
   struct builder *values = builder->children[0];
   /* Appending can run user code, which can change the list. */
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(value); i++) {
@@ -75,22 +80,19 @@ static struct builder *add_field(struct builder *builder, PyObject *name) {
 static int infer_fields(struct builder *builder, PyObject *fields) {
   PyObject *name, *ignored;
   Py_ssize_t position = 0;
-  int64_t i = 0;
-  while (PyDict_Next(fields, &position, &name, &ignored)) {
+  for (int64_t i = 0; PyDict_Next(fields, &position, &name, &ignored); i++) {
     /* Most dicts have the keys of the one before, in the same order. */
-    if (i < builder->n_children && builder->children[i]->type.name == name) {
-      i++;
-      continue;
-    }
-    int64_t k = 0;
-    while (k < builder->n_children && PyUnicode_CheckExact(name) &&
-           PyUnicode_Compare(builder->children[k]->type.name, name) != 0) {
-      k++;
-    }
-    if (k == builder->n_children || !PyUnicode_CheckExact(name)) {
-      if (add_field(builder, name) == NULL) return -1;
-    }
-    i++;
+    if (i < builder->n_children && builder->children[i]->type.name == name) continue;
+    PyObject *names = PyUnicode_CheckExact(name) ? builder_names(builder) : NULL;
+    int found = names == NULL ? 0 : PyDict_Contains(names, name);
+    if (found < 0 || (names == NULL && PyErr_Occurred())) return -1;
+    if (found) continue;
+    struct builder *field = add_field(builder, name);
+    if (field == NULL) return -1;
+    PyObject *number = names == NULL ? NULL : PyLong_FromLongLong(builder->n_children - 1);
+    int status = number == NULL ? -1 : PyDict_SetItem(names, name, number);
+    Py_XDECREF(number);
+    if (status < 0) return -1;
   }
   return 0;
 }
@@ -98,20 +100,18 @@ static int infer_fields(struct builder *builder, PyObject *fields) {
 /* Check that a dict has no keys beyond the `found` fields. */
 static int check_keys(struct builder *builder, PyObject *fields, int64_t found) {
   if (PyDict_GET_SIZE(fields) == found) return 0;
-  PyObject *name, *ignored;
+  PyObject *names = builder_names(builder), *name, *ignored;
+  if (names == NULL) return -1;
   Py_ssize_t position = 0;
   while (PyDict_Next(fields, &position, &name, &ignored)) {
-    bool known = false;
-    for (int64_t i = 0; i < builder->n_children && !known; i++) {
-      known = PyUnicode_Check(name) && PyUnicode_Compare(builder->children[i]->type.name, name) == 0;
-    }
-    if (!known) {
-      PyErr_Format(PyExc_TypeError,
-                   "the function returned a dict with the key %.100R, which its result type STRUCT "
-                   "doesn't have",
-                   name);
-      return -1;
-    }
+    int known = PyUnicode_Check(name) ? PyDict_Contains(names, name) : 0;
+    if (known < 0) return -1;
+    if (known) continue;
+    PyErr_Format(PyExc_TypeError,
+                 "the function returned a dict with the key %.100R, which its result type STRUCT "
+                 "doesn't have",
+                 name);
+    return -1;
   }
   return 0;
 }
@@ -173,10 +173,33 @@ static int append_struct(struct builder *builder, PyObject *value) {
   return status;
 }
 
+/* Return the entries of a dict as a new list of pairs. A dict of two lists, 'key' and 'value', stands for a MAP whose
+ * keys a dict can't have: arguments arrive so too. It is a plain dict if text and lists are what the MAP is of. */
+static PyObject *entries_of(const struct builder *entries, PyObject *value) {
+  PyObject *keys = PyDict_GET_SIZE(value) == 2 ? PyDict_GetItemString(value, "key") : NULL;
+  PyObject *values = keys == NULL ? NULL : PyDict_GetItemString(value, "value");
+  bool apart = entries->children[0]->declared && keys != NULL && PyList_Check(keys) && values != NULL &&
+               PyList_Check(values) &&
+               (entries->children[0]->type.kind != SQL_VARCHAR || entries->children[1]->type.kind != SQL_LIST);
+  if (!apart) return PyDict_Items(value); /* a copy: user code that runs meanwhile can change the dict */
+  if (PyList_GET_SIZE(keys) != PyList_GET_SIZE(values)) {
+    PyErr_Format(PyExc_ValueError, "the function returned a MAP of %zd keys and %zd values", PyList_GET_SIZE(keys),
+                 PyList_GET_SIZE(values));
+    return NULL;
+  }
+  PyObject *items = PyList_New(0);
+  for (Py_ssize_t i = 0; items != NULL && i < PyList_GET_SIZE(keys); i++) {
+    PyObject *pair = PyTuple_Pack(2, PyList_GET_ITEM(keys, i), PyList_GET_ITEM(values, i));
+    if (pair == NULL || PyList_Append(items, pair) < 0) Py_CLEAR(items);
+    Py_XDECREF(pair);
+  }
+  return items;
+}
+
 static int append_map(struct builder *builder, PyObject *value) {
   if (!PyDict_Check(value)) return wrong_type(builder, value);
   struct builder *entries = builder->children[0];
-  PyObject *items = PyDict_Items(value); /* a copy: user code that runs meanwhile can change the dict */
+  PyObject *items = entries_of(entries, value);
   if (items == NULL) return -1;
   int status = 0;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items) && status == 0; i++) {
@@ -195,7 +218,7 @@ static int append_map(struct builder *builder, PyObject *value) {
 /* Return whether a member of a UNION is the one for values of a kind. */
 static bool is_member_for(const struct builder *member, enum sql_kind kind) {
   enum sql_kind its = member->type.kind;
-  if (!member->declared) return widened(its, kind) != SQL_NULL;
+  if (!member->declared) return its == kind || its == SQL_NULL || (its == SQL_HUGEINT && kind == SQL_BIGINT);
   bool is_integer =
       its == SQL_BIGINT || its == SQL_UBIGINT || its == SQL_HUGEINT || its == SQL_UHUGEINT || its == SQL_BIGNUM;
   return kind == its || (kind == SQL_BIGINT && is_integer) || (kind == SQL_STRUCT && its == SQL_MAP);
@@ -237,10 +260,8 @@ static int append_union(struct builder *builder, PyObject *value) {
   return 0;
 }
 
-int builder_append(struct builder *builder, PyObject *value) {
-  if (value == Py_None) return builder_append_null(builder);
-  if (builder_next_row(builder) < 0) return -1;
-  if (!builder->declared && infer(builder, value) < 0) return -1;
+/* Write a value at the builder's next row, for which there is room. */
+static int append_value(struct builder *builder, PyObject *value) {
   int status;
   switch (builder->type.kind) {
     case SQL_BIGINT:
@@ -312,6 +333,36 @@ int builder_append(struct builder *builder, PyObject *value) {
       status = wrong_type(builder, value);
       break;
   }
+  return status;
+}
+
+/* Try a value of another Python type than the declared type's as the one it stands for, if nothing is lost: '42' for a
+ * BIGINT, 2.0 too. The pending exception is that of `wrong_type`. */
+static int append_coerced(struct builder *builder, PyObject *value) {
+  PyObject *mismatch = PyErr_GetRaisedException();
+  PyObject *coerced = PyObject_CallFunction(coerce, "ssOi", kind_facts(builder->type.kind)->name,
+                                            declared_name(&builder->type), value, (int)builder->type.scale);
+  if (coerced == NULL || coerced == Py_NotImplemented) {
+    if (coerced == NULL) {
+      Py_DECREF(mismatch);
+    } else {
+      PyErr_SetRaisedException(mismatch);
+    }
+    Py_XDECREF(coerced);
+    return -1;
+  }
+  Py_DECREF(mismatch);
+  int status = append_value(builder, coerced);
+  Py_DECREF(coerced);
+  return status;
+}
+
+int builder_append(struct builder *builder, PyObject *value) {
+  if (value == Py_None) return builder_append_null(builder);
+  if (builder_next_row(builder) < 0) return -1;
+  if (!builder->declared && infer(builder, value) < 0) return -1;
+  int status = append_value(builder, value);
+  if (status < 0 && builder->declared && was_mismatch(builder)) status = append_coerced(builder, value);
   if (status < 0) {
     builder_undo_row(builder);
     return -1;

@@ -1,5 +1,6 @@
 #include "codec/encode_scalars.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "codec/infer.h"
@@ -11,11 +12,12 @@ int append_bool(struct builder *builder, PyObject *value) {
 }
 
 static int out_of_range(struct builder *builder) {
-  static const char *const ranges[] = {[SQL_BIGINT] = "-2^63 to 2^63-1",
-                                       [SQL_UBIGINT] = "0 to 2^64-1",
-                                       [SQL_HUGEINT] = "-2^127 to 2^127-1",
-                                       [SQL_UHUGEINT] = "0 to 2^128-1"};
-  enum sql_kind kind = builder->type.kind;
+  static const char *const ranges[] = {
+      [SQL_TINYINT] = "-128 to 127",    [SQL_SMALLINT] = "-32768 to 32767", [SQL_INTEGER] = "-2147483648 to 2147483647",
+      [SQL_UTINYINT] = "0 to 255",      [SQL_USMALLINT] = "0 to 65535",     [SQL_UINTEGER] = "0 to 4294967295",
+      [SQL_BIGINT] = "-2^63 to 2^63-1", [SQL_UBIGINT] = "0 to 2^64-1",      [SQL_HUGEINT] = "-2^127 to 2^127-1",
+      [SQL_UHUGEINT] = "0 to 2^128-1"};
+  enum sql_kind kind = builder->type.narrow != SQL_NULL ? builder->type.narrow : builder->type.kind;
   PyErr_Format(PyExc_OverflowError, "the function returned an integer outside the range of %s (%s); %s",
                kind_facts(kind)->name, ranges[kind],
                builder->declared ? "declare a wider type, or return another value"
@@ -47,11 +49,32 @@ static int widen_to_hugeint(struct builder *builder) {
   return 0;
 }
 
+/* Return whether an integer is in the range of the narrow type that was declared, if one was. */
+static bool is_in_range(enum sql_kind narrow, int64_t integer) {
+  switch (narrow) {
+    case SQL_TINYINT:
+      return integer == (int8_t)integer;
+    case SQL_SMALLINT:
+      return integer == (int16_t)integer;
+    case SQL_INTEGER:
+      return integer == (int32_t)integer;
+    case SQL_UTINYINT:
+      return integer == (uint8_t)integer;
+    case SQL_USMALLINT:
+      return integer == (uint16_t)integer;
+    case SQL_UINTEGER:
+      return integer == (uint32_t)integer;
+    default:
+      return true;
+  }
+}
+
 int append_integer(struct builder *builder, PyObject *value) {
   if (!PyLong_Check(value)) return wrong_type(builder, value);
   int overflow = 0;
   int64_t integer = PyLong_AsLongLongAndOverflow(value, &overflow);
   if (!overflow) {
+    if (!is_in_range(builder->type.narrow, integer)) return out_of_range(builder);
     ((int64_t *)builder->data.data)[builder->length] = integer;
     return 0;
   }
@@ -67,19 +90,40 @@ int append_unsigned(struct builder *builder, PyObject *value) {
   return 0;
 }
 
+static int too_large(struct builder *builder, PyObject *value) {
+  PyErr_Format(PyExc_OverflowError, "the function returned %.60R, which is too large for %s; %s", value,
+               declared_name(&builder->type),
+               builder->type.narrow == SQL_FLOAT ? "declare DOUBLE" : "declare a DECIMAL, or return a str");
+  return -1;
+}
+
+/* Return whether a Decimal is neither infinite nor NaN. */
+static bool is_finite_decimal(PyObject *value) {
+  PyObject *finite = PyObject_CallMethod(value, "is_finite", NULL);
+  bool result = finite == Py_True;
+  if (finite == NULL) PyErr_Clear();
+  Py_XDECREF(finite);
+  return result;
+}
+
 int append_double(struct builder *builder, PyObject *value) {
   double number;
   if (PyFloat_Check(value)) {
     number = PyFloat_AS_DOUBLE(value);
   } else if (PyLong_Check(value)) {
     number = PyLong_AsDouble(value);
-    if (number == -1.0 && PyErr_Occurred()) return -1;
+    if (number == -1.0 && PyErr_Occurred()) {
+      PyErr_Clear();
+      return too_large(builder, value);
+    }
   } else if (is_a(value, decimal_class)) {
     number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) return -1;
+    if (isinf(number) && is_finite_decimal(value)) return too_large(builder, value);
   } else {
     return wrong_type(builder, value);
   }
+  if (builder->type.narrow == SQL_FLOAT && isinf((float)number) && !isinf(number)) return too_large(builder, value);
   ((double *)builder->data.data)[builder->length] = number;
   return 0;
 }
@@ -95,18 +139,42 @@ static int append_bytes(struct builder *builder, const void *bytes, Py_ssize_t s
   return 0;
 }
 
+/* Check that a str is a value of the ENUM that was declared. */
+static int check_member(struct builder *builder, PyObject *value) {
+  int found = PyDict_Contains(builder->type.members, value);
+  if (found == 0) {
+    PyErr_Format(PyExc_ValueError,
+                 "the function returned %.60R, which is not among the %zd values of its result type ENUM", value,
+                 PyDict_GET_SIZE(builder->type.members));
+  }
+  return found > 0 ? 0 : -1;
+}
+
 int append_string(struct builder *builder, PyObject *value) {
   if (!PyUnicode_Check(value)) return wrong_type(builder, value);
+  if (builder->type.members != NULL && check_member(builder, value) < 0) return -1;
   Py_ssize_t size;
   const char *text = PyUnicode_AsUTF8AndSize(value, &size);
   return text == NULL ? -1 : append_bytes(builder, text, size);
 }
 
+/* Write the bytes of any object with a buffer, in the order of its elements: what bytes(value) has. */
 int append_blob(struct builder *builder, PyObject *value) {
-  if (kind_of_value(value) != SQL_BLOB) return wrong_type(builder, value);
+  if (!PyObject_CheckBuffer(value)) return wrong_type(builder, value);
   Py_buffer view;
-  if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) return -1;
-  int status = append_bytes(builder, view.buf, view.len);
+  if (PyObject_GetBuffer(value, &view, PyBUF_FULL_RO) < 0) return -1;
+  int status = -1;
+  if (PyBuffer_IsContiguous(&view, 'C')) {
+    status = append_bytes(builder, view.buf, view.len);
+  } else {
+    char *bytes = malloc((size_t)view.len + 1);
+    if (bytes == NULL) {
+      out_of_memory();
+    } else if (PyBuffer_ToContiguous(bytes, &view, view.len, 'C') == 0) {
+      status = append_bytes(builder, bytes, view.len);
+    }
+    free(bytes);
+  }
   PyBuffer_Release(&view);
   return status;
 }
@@ -265,7 +333,12 @@ int append_uuid(struct builder *builder, PyObject *value) {
   PyObject *uuid = PyUnicode_Check(value) ? PyObject_CallOneArg(uuid_class, value) : Py_NewRef(value);
   PyObject *integer = uuid == NULL ? NULL : PyObject_GetAttrString(uuid, "int");
   Py_XDECREF(uuid);
-  if (integer == NULL) return -1;
+  if (integer == NULL) {
+    if (!PyUnicode_Check(value) || !PyErr_ExceptionMatches(PyExc_ValueError)) return -1;
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "the function returned %.60R, which is no UUID", value);
+    return -1;
+  }
   int flags = Py_ASNATIVEBYTES_BIG_ENDIAN | Py_ASNATIVEBYTES_UNSIGNED_BUFFER | Py_ASNATIVEBYTES_REJECT_NEGATIVE;
   Py_ssize_t needed = PyLong_AsNativeBytes(integer, builder->data.data + builder->length * 16, 16, flags);
   Py_DECREF(integer);
@@ -275,7 +348,11 @@ int append_uuid(struct builder *builder, PyObject *value) {
 
 /* Write JSON text. A str is JSON text already, as for DuckDB's own functions; anything else is dumped. */
 int append_json(struct builder *builder, PyObject *value) {
-  if (PyUnicode_Check(value)) return append_string(builder, value);
+  if (PyUnicode_Check(value)) {
+    PyObject *checked = PyObject_CallOneArg(json_check, value);
+    Py_XDECREF(checked);
+    return checked == NULL ? -1 : append_string(builder, value);
+  }
   PyObject *text = PyObject_CallOneArg(json_dumps, value);
   if (text == NULL) return -1;
   int status = append_string(builder, text);

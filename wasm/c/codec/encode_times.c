@@ -27,6 +27,20 @@ int append_date(struct builder *builder, PyObject *value) {
   return 0;
 }
 
+/* Write microseconds since 1970-01-01. Those of a TIMESTAMP_NS have to fit 64 bits as nanoseconds. */
+static int write_timestamp(struct builder *builder, PyObject *value, int64_t microseconds) {
+  int64_t ignored;
+  if (builder->type.unit == NANOARROW_TIME_UNIT_NANO && __builtin_mul_overflow(microseconds, INT64_C(1000), &ignored)) {
+    PyErr_Format(PyExc_OverflowError,
+                 "the function returned %.100S, outside the range of TIMESTAMP_NS (1677-09-21 00:12:43.145225 to "
+                 "2262-04-11 23:47:16.854775); declare TIMESTAMP",
+                 value);
+    return -1;
+  }
+  ((int64_t *)builder->data.data)[builder->length] = microseconds;
+  return 0;
+}
+
 /* Return the microseconds since midnight of a time. */
 static int64_t time_of_day(PyObject *time) {
   int64_t seconds =
@@ -139,8 +153,7 @@ int append_interval(struct builder *builder, PyObject *value) {
 
 int append_timestamp(struct builder *builder, PyObject *value) {
   if (PyDate_CheckExact(value) && builder->type.kind == SQL_TIMESTAMP) { /* midnight of that day */
-    ((int64_t *)builder->data.data)[builder->length] = day_of(value) * MICROSECONDS_PER_DAY;
-    return 0;
+    return write_timestamp(builder, value, day_of(value) * MICROSECONDS_PER_DAY);
   }
   if (!PyDateTime_Check(value)) return wrong_type(builder, value);
   if (is_aware(value) != (builder->type.kind == SQL_TIMESTAMPTZ)) {
@@ -156,7 +169,7 @@ int append_timestamp(struct builder *builder, PyObject *value) {
   int64_t day = day_of(value);
   int64_t seconds = (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) * 60 +
                     PyDateTime_DATE_GET_SECOND(value);
-  ((int64_t *)builder->data.data)[builder->length] =
-      day * MICROSECONDS_PER_DAY + seconds * MICROSECONDS_PER_SECOND + PyDateTime_DATE_GET_MICROSECOND(value) - offset;
-  return 0;
+  return write_timestamp(
+      builder, value,
+      day * MICROSECONDS_PER_DAY + seconds * MICROSECONDS_PER_SECOND + PyDateTime_DATE_GET_MICROSECOND(value) - offset);
 }

@@ -51,21 +51,38 @@ enum sql_kind kind_of_value(PyObject *value) {
   return SQL_NULL;
 }
 
+/* The exception of the last call of `wrong_type`, only to compare with, and its builder. */
+static PyObject *mismatch;
+static const struct builder *mismatched;
+
+bool was_mismatch(const struct builder *builder) {
+  if (mismatched != builder) return false;
+  PyObject *pending = PyErr_GetRaisedException();
+  bool same = pending == mismatch;
+  mismatched = NULL;
+  PyErr_SetRaisedException(pending);
+  return same;
+}
+
 int wrong_type(struct builder *builder, PyObject *value) {
   const char *type = Py_TYPE(value)->tp_name;
   if (builder->declared) {
     PyErr_Format(PyExc_TypeError, "the function returned %.100s where its result type %s was declared", type,
-                 kind_facts(builder->type.kind)->name);
+                 declared_name(&builder->type));
   } else {
     PyErr_Format(PyExc_TypeError,
                  "the function returned %.100s; a result must be bool, int, float, Decimal, str, bytes, date, time, "
                  "datetime, timedelta, UUID, list, tuple, dict, a dataclass instance or None",
                  type);
   }
+  mismatch = PyErr_GetRaisedException();
+  mismatched = builder;
+  PyErr_SetRaisedException(mismatch);
   return -1;
 }
 
-enum sql_kind widened(enum sql_kind kind, enum sql_kind value) {
+/* Return the kind of a column that holds values of both kinds, SQL_NULL if there is none. */
+static enum sql_kind widened(enum sql_kind kind, enum sql_kind value) {
   if (kind == value || kind == SQL_NULL) return value;
   if ((kind == SQL_DOUBLE || kind == SQL_HUGEINT) && value == SQL_BIGINT) return kind;
   if ((kind == SQL_BIGINT || kind == SQL_HUGEINT) && value == SQL_DOUBLE) return SQL_DOUBLE;
@@ -76,6 +93,38 @@ __int128 load_hugeint(const uint8_t *at) {
   __int128 value;
   memcpy(&value, at, 16);
   return value;
+}
+
+/* Return whether a float is the integer that it was made of. */
+static bool is_exact(double number, __int128 integer) {
+  const double limit = 0x1p127; /* as an integer one more than 128 bits hold */
+  return number < limit && number >= -limit && (__int128)number == integer;
+}
+
+/* Return whether floats can be the integers of a column. */
+static bool are_exact(const struct builder *builder) {
+  const uint8_t *data = builder->data.data;
+  for (int64_t i = 0; i < builder->length; i++) {
+    __int128 integer = builder->type.kind == SQL_BIGINT ? ((const int64_t *)data)[i] : load_hugeint(data + i * 16);
+    if (!is_exact((double)integer, integer)) return false;
+  }
+  return true;
+}
+
+/* Return whether an int is a float without loss: 1, 0, or -1 with an exception. */
+static int is_exact_as_float(PyObject *integer) {
+  int overflow = 0;
+  int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow);
+  if (!overflow) return is_exact((double)number, number);
+  double wide = PyLong_AsDouble(integer);
+  if (wide == -1.0 && PyErr_Occurred()) {
+    PyErr_Clear(); /* beyond any float */
+    return 0;
+  }
+  PyObject *back = PyLong_FromDouble(wide);
+  int same = back == NULL ? -1 : PyObject_RichCompareBool(back, integer, Py_EQ);
+  Py_XDECREF(back);
+  return same;
 }
 
 static void integers_to_doubles(struct builder *builder) {
@@ -111,8 +160,13 @@ int infer(struct builder *builder, PyObject *value) {
   if (builder->type.kind == SQL_MAP && PyDict_Check(value) && PyDict_GET_SIZE(value) == 0) return 0;
   enum sql_kind wide = widened(builder->type.kind, kind);
   if (wide == SQL_NULL) return builder_become_union(builder);
-  if (wide == builder->type.kind) return 0;
+  if (wide == builder->type.kind) {
+    if (wide != SQL_DOUBLE || kind == SQL_DOUBLE) return 0;
+    int exact = is_exact_as_float(value);
+    return exact < 0 ? -1 : exact > 0 ? 0 : builder_become_union(builder);
+  }
   if (builder->type.kind == SQL_NULL) return settle(builder, wide);
+  if (!are_exact(builder)) return builder_become_union(builder);
   integers_to_doubles(builder);
   builder->type.kind = wide;
   return 0;

@@ -20,9 +20,6 @@ bool is_named_tuple(PyObject *value);
 /* Return the kind of type that holds a value, SQL_NULL if none does. */
 enum sql_kind kind_of_value(PyObject *value);
 
-/* Return the kind of a column that holds values of both kinds without loss, SQL_NULL if there is none. */
-enum sql_kind widened(enum sql_kind kind, enum sql_kind value);
-
 /* Load 128 bits from memory of any alignment. */
 __int128 load_hugeint(const uint8_t *at);
 
@@ -31,8 +28,12 @@ __int128 load_hugeint(const uint8_t *at);
 /* Raise a TypeError: the value is not of the builder's type. Returns -1. */
 int wrong_type(struct builder *builder, PyObject *value);
 
-/* Change an undeclared column so that `value` fits: the first value decides the type, integers become floats, and
- * values that don't go together make it a UNION, in which each row has its own type. */
+/* Return whether the pending exception is what `wrong_type` has raised for this builder. */
+bool was_mismatch(const struct builder *builder);
+
+/* Change an undeclared column so that `value` fits: the first value decides the type, integers beside floats become
+ * floats if they all are exact, and values that don't go together make it a UNION, in which each row has its own
+ * type. */
 int infer(struct builder *builder, PyObject *value);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-PyObject *decimal_class, *uuid_class, *interval_class, *json_loads, *json_dumps;
+PyObject *decimal_class, *uuid_class, *interval_class, *json_loads, *json_dumps, *json_check, *coerce;
 
 int out_of_memory(void) {
   PyErr_NoMemory();
@@ -14,10 +14,9 @@ int types_prepare(void) {
     PyObject **object;
     const char *module, *name;
   } wanted[] = {
-      {&decimal_class, "decimal", "Decimal"},
-      {&uuid_class, "uuid", "UUID"},
-      {&interval_class, "duckdb_wasi_udf", "Interval"},
-      {&json_loads, "json", "loads"},
+      {&decimal_class, "decimal", "Decimal"},           {&uuid_class, "uuid", "UUID"},
+      {&interval_class, "duckdb_wasi_udf", "Interval"}, {&json_loads, "json", "loads"},
+      {&json_check, "_udf_codec.json_text", "check"},   {&coerce, "_udf_codec.coercion", "coerce"},
   };
   for (size_t i = 0; i < Py_ARRAY_LENGTH(wanted); i++) {
     PyObject *module = PyImport_ImportModule(wanted[i].module);
@@ -70,7 +69,7 @@ static const struct kind_facts facts[] = {
     [SQL_INTERVAL] = {"INTERVAL", "tin", NULL, 16},
     [SQL_UUID] = {"UUID", "w:16", "arrow.uuid", 16},
     [SQL_JSON] = {"JSON", "u", "arrow.json", 0},
-    [SQL_ENUM] = {"ENUM", NULL, NULL, 0},
+    [SQL_ENUM] = {"ENUM", NULL, "duckdb.enum", 0},
     [SQL_LIST] = {"LIST", "+l", NULL, 0},
     [SQL_ARRAY] = {"ARRAY", NULL, NULL, 0},
     [SQL_STRUCT] = {"STRUCT", "+s", NULL, 0},
@@ -205,3 +204,54 @@ static int read_type(struct value_type *type, const struct ArrowSchema *schema, 
 }
 
 int value_type_read(struct value_type *type, const struct ArrowSchema *schema) { return read_type(type, schema, 0); }
+
+/* ---- types of results -------------------------------------------------------------------------------------------- */
+
+const char *declared_name(const struct value_type *type) {
+  return kind_facts(type->narrow != SQL_NULL ? type->narrow : type->kind)->name;
+}
+
+/* Read the values of an ENUM from the metadata of its schema: a JSON object with the values as keys. */
+static int read_members(struct value_type *type, const struct ArrowSchema *schema) {
+  struct ArrowStringView metadata = {NULL, 0};
+  if (ArrowMetadataGetValue(schema->metadata, ArrowCharView("ARROW:extension:metadata"), &metadata) != NANOARROW_OK ||
+      metadata.data == NULL) {
+    PyErr_SetString(PyExc_TypeError, "an ENUM without its values");
+    return -1;
+  }
+  type->members = PyObject_CallFunction(json_loads, "s#", metadata.data, (Py_ssize_t)metadata.size_bytes);
+  if (type->members != NULL && PyDict_Check(type->members)) return 0;
+  if (type->members != NULL) PyErr_SetString(PyExc_TypeError, "the values of an ENUM are no object");
+  Py_CLEAR(type->members);
+  return -1;
+}
+
+/* Note what was declared where results are built wider. `schema` is that of the type. */
+static int widen(struct value_type *type, const struct ArrowSchema *schema) {
+  struct ArrowSchemaView view;
+  if (ArrowSchemaViewInit(&view, schema, NULL) != NANOARROW_OK) {
+    PyErr_SetString(PyExc_TypeError, "the schema of the result can't be read");
+    return -1;
+  }
+  enum sql_kind wide = SQL_NULL;
+  if (type->kind >= SQL_TINYINT && type->kind <= SQL_UINTEGER && type->kind != SQL_BIGINT) wide = SQL_BIGINT;
+  if (type->kind == SQL_FLOAT) wide = SQL_DOUBLE;
+  if (type->kind == SQL_ARRAY) wide = SQL_LIST;
+  if (wide != SQL_NULL) {
+    type->narrow = type->kind;
+    type->kind = wide;
+  }
+  if (type->kind == SQL_VARCHAR && is_named(&view, SQL_ENUM)) {
+    type->narrow = SQL_ENUM;
+    if (read_members(type, schema) < 0) return -1;
+  }
+  const struct ArrowSchema *inside = type->kind == SQL_MAP ? schema->children[0] : schema;
+  for (int64_t i = 0; i < type->n_children; i++) {
+    if (widen(&type->children[i], inside->children[i]) < 0) return -1;
+  }
+  return 0;
+}
+
+int result_type_read(struct value_type *type, const struct ArrowSchema *schema) {
+  return value_type_read(type, schema) < 0 ? -1 : widen(type, schema);
+}

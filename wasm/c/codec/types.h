@@ -59,12 +59,15 @@ struct kind_facts {
 /* A value's type. */
 struct value_type {
   enum sql_kind kind;
+  enum sql_kind narrow;    /* of a result: what was declared, if results of `kind` are built for it (INTEGER: BIGINT,
+                              FLOAT: DOUBLE, ARRAY: LIST, ENUM: VARCHAR); SQL_NULL otherwise */
   enum ArrowTimeUnit unit; /* TIME and TIMESTAMP */
   bool as_text;            /* UUID that arrives as its text */
   bool as_byte;            /* BOOLEAN that arrives as a byte */
   int32_t precision;       /* DECIMAL: number of digits */
   int32_t scale;           /* DECIMAL: number of digits after the point */
   int32_t array_size;      /* ARRAY */
+  PyObject *members;       /* of a result declared as an ENUM: a dict with its values as keys; NULL elsewhere */
   int64_t n_children;      /* LIST, ARRAY: values; MAP: keys and values; STRUCT: fields; UNION: members; ENUM: values;
                               VARIANT: metadata and values */
   struct value_type *children;
@@ -77,6 +80,13 @@ int types_prepare(void);
 /* Read a schema. Returns 0, or -1 with an exception if the type, or one inside it, has no codec. */
 int value_type_read(struct value_type *type, const struct ArrowSchema *schema);
 
+/* Read the schema of a result: `narrow` says where its values have to fit a narrower type than they are built as.
+ * Returns 0, or -1 with an exception. */
+int result_type_read(struct value_type *type, const struct ArrowSchema *schema);
+
+/* Return the name of a type as it was declared. */
+const char *declared_name(const struct value_type *type);
+
 /* Raise MemoryError. Returns -1. */
 int out_of_memory(void);
 
@@ -87,5 +97,7 @@ extern PyObject *uuid_class;     /* uuid.UUID */
 extern PyObject *interval_class; /* duckdb_wasi_udf.Interval */
 extern PyObject *json_loads;     /* json.loads */
 extern PyObject *json_dumps;     /* the `encode` of a json.JSONEncoder */
+extern PyObject *json_check;     /* _udf_codec.json_text.check */
+extern PyObject *coerce;         /* _udf_codec.coercion.coerce */
 
 #endif

@@ -1,11 +1,21 @@
 """Functions over the rows of an input, table in and table out."""
 
+import dataclasses
 import functools
 
 from _udf_functions.table import name_columns
 
 
-def over_rows(function, strict, named):
+def as_row(value, name, dicts):
+    """Return a row of one column: the value itself if it is a row, or the value alone in one."""
+    if value is None or isinstance(value, tuple) or dataclasses.is_dataclass(value):
+        return value
+    if isinstance(value, dict) and not (dicts and value and name not in value):
+        return value
+    return (value,)
+
+
+def over_rows(function, strict, named, only):
     """Make what is called for each row of an input, and once more at its end.
 
     Args:
@@ -13,6 +23,8 @@ def over_rows(function, strict, named):
             method `process` takes a row's values, and `finish`, if it has one, is called at the end.
         strict: the positions of the arguments whose NULL is not for the function: it isn't called for such a row.
         named: whether plain tuples become rows with columns.
+        only: (the name of the only column, whether its values are dicts), since its values may be given alone; None if
+            there are more columns, or undeclared ones.
 
     Returns:
         A function `(*row, last)` that returns a list of rows, or None. In the call at the end `last` is true.
@@ -38,6 +50,8 @@ def over_rows(function, strict, named):
             raise TypeError(
                 f"the function returned {type(rows).__name__}; it yields rows, or returns an iterable of them"
             )
-        return list(map(name_columns, rows or ()) if named else rows or ())
+        if named:
+            return list(map(name_columns, rows or ()))
+        return list(rows or ()) if only is None else [as_row(row, *only) for row in rows or ()]
 
     return step

@@ -24,7 +24,7 @@ from _udf_guest.explanation import argument_repr
 from _udf_guest.shipped import MODULE_NAME
 
 # Bounds of what goes to the host.
-_DESCRIPTION_BYTES = 100_000
+_DESCRIPTION_BYTES = 2_500_000
 _CODE_CHARACTERS = 100_000
 
 

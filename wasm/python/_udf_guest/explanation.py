@@ -11,7 +11,7 @@ from _udf_guest.hints import add_hints
 from duckdb_wasi_udf._shared import annotations as _annotations
 
 # Bounds of an error's text: enough to find the mistake, little enough to print. All of it together stays below the
-# host's bound of 256 KiB even if each character takes the 12 bytes of "\\ud83d\\ude00" in JSON.
+# host's bound of 4 MiB even if each character takes the 12 bytes of "\\ud83d\\ude00" in JSON.
 _NAME_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 2_000
 _TRACEBACK_FRAMES = 20

@@ -23,7 +23,7 @@ SLOW = """def f(x: int) -> int:
 
 @pytest.fixture(scope="module")
 def impatient():
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.1)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
     with duckdb.connect() as con, wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
         yield con, sandbox
 

@@ -15,19 +15,14 @@ def test_all_kinds_of_functions_are_counted(con, sandbox):
     con.execute("SELECT py_udf('lambda x: x', i) FROM range(2049) t(i)").fetchall()
     con.execute("SELECT py_agg('lambda xs: sum(xs)', list(i)) FROM range(10) t(i) GROUP BY i % 2").fetchall()
     con.execute("FROM py_table('def rows() -> Iterator[int]: yield from range(5)')").fetchall()
-    mapped = con.execute("FROM py_map_batches('def f(x) -> Iterator[int]: yield x', 'FROM range(7)')")
+    con.execute("FROM py_map_batches('def f(x) -> Iterator[int]: yield x', 'FROM range(7)')").fetchall()
     listed = con.execute("SELECT name, kind, created_by, rows, errors FROM py_functions()").fetchall()
     assert listed[0] == ("named", "scalar", "python", 3000, 0)
-    assert (
-        sorted(listed[1:4])
-        == [
-            ("py_agg('lambda xs: sum(xs)')", "aggregate", "query", 2, 0),
-            ("py_table('def rows() -> Iterator[int]: yield from range(5)')", "table", "query", 5, 0),
-            ("py_udf('lambda x: x')", "scalar", "query", 2049, 0),
-        ]
-        or len(listed) == 5
-    )
-    mapped.fetchall()
+    assert [row for row in listed[1:] if row[1] != "map"] == [  # whose function lasts as long as its query
+        ("py_agg('lambda xs: sum(xs)')", "aggregate", "query", 2, 0),
+        ("py_table('def rows() -> Iterator[int]: yield from range(5)')", "table", "query", 5, 0),
+        ("py_udf('lambda x: x')", "scalar", "query", 2049, 0),
+    ]
     usage = sandbox.usage()
     assert usage.rows == 3000 + 2049 + 2 + 5 + 7
     assert (usage.errors, usage.limits_hit, usage.waiting_calls) == (0, {}, 0)
@@ -39,7 +34,7 @@ def test_all_kinds_of_functions_are_counted(con, sandbox):
 
 
 def test_errors_and_limits_are_counted():
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.1)
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.5)
     with duckdb.connect(config={"threads": 1}) as con, wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
         for code in ("lambda x: 1 / x", "def f(x):\n    while True: pass", "lambda x: 'x' * 10**9"):
             with pytest.raises(duckdb.InvalidInputException):

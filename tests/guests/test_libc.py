@@ -122,14 +122,14 @@ def f(x):
     zone = timezone(timedelta(hours=-5, minutes=-30), "Here")
     return [datetime(2024, 7, 1, tzinfo=zone).strftime("%Z %z %:z"), datetime(2024, 7, 1).strftime("<%Z%z>"),
             time.strftime("%a, %d %b %Y %T %Z", time.gmtime(1e9)), time.strftime("%Z%z", time.localtime(1e9)),
-            time.strftime("%s", time.gmtime(1e9))]
+            time.strftime("%s|%12s|%012s|%#Eb", time.gmtime(1e9))]
 """
     assert in_guest(source) == [
         "Here -0530 -05:30",
         "<>",
         "Sun, 09 Sep 2001 01:46:40 GMT",
         "UTC+0000",
-        str(calendar.timegm((2001, 9, 9, 1, 46, 40))),
+        "1000000000|  1000000000|001000000000|%#EB",
     ]
 
 

@@ -99,11 +99,6 @@ static struct iso_week iso_week_of(const struct tm *time) {
   return (struct iso_week){year, passed / 7 + 1};
 }
 
-static int64_t seconds_since_epoch(const struct tm *time) {
-  struct tm copy = *time;
-  return mktime(&copy);
-}
-
 /* The number that a letter stands for. Returns whether it stands for one. */
 static bool number_of(wchar_t letter, const struct tm *time, struct number *number) {
   int64_t year = time->tm_year + 1900LL;
@@ -144,9 +139,6 @@ static bool number_of(wchar_t letter, const struct tm *time, struct number *numb
       return true;
     case 'M':
       *number = (struct number){time->tm_min, 2, false};
-      return true;
-    case 's':
-      *number = (struct number){seconds_since_epoch(time), 1, false};
       return true;
     case 'S':
       *number = (struct number){time->tm_sec, 2, false};
@@ -238,6 +230,14 @@ static void append_format(struct text *text, const char *format, const struct tm
   for (size_t i = 0; i < length; i++) append_bytes(text, &(char){(char)result[i]}, 1);
 }
 
+/* Append the seconds since 1970. */
+static void append_seconds(struct text *text, const struct tm *time) {
+  struct tm copy = *time;
+  char written[24];
+  snprintf(written, sizeof written, "%lld", (long long)mktime(&copy));
+  append_string(text, written);
+}
+
 /* The format that a letter abbreviates, or NULL. */
 static const char *format_of(wchar_t letter) {
   switch (letter) {
@@ -285,6 +285,9 @@ static struct text text_of(const struct directive *directive, const struct tm *t
     case 'p':
       append_string(&text, time->tm_hour > 11 ? "PM" : "AM");
       lower_if_swapped = true;
+      break;
+    case 's': /* a number, but one that glibc pads as a text */
+      append_seconds(&text, time);
       break;
     case 't':
       append_string(&text, "\t");
@@ -349,8 +352,9 @@ static bool put_directive(struct output *out, const wchar_t *from, const wchar_t
     struct text text = text_of(directive, time);
     if (text.known) return put_text(out, directive, &text);
   }
-  /* unknown: as it is written */
-  const struct text letters = {.letters = directive->upper ? UPPER : AS_IT_IS};
+  /* unknown: as it is written; glibc changes the letters of %#Eb before it refuses its modifier */
+  bool upper = directive->upper || (directive->swap && is_in(directive->letter, "bh"));
+  const struct text letters = {.letters = upper ? UPPER : AS_IT_IS};
   if (!put_many(out, directive->pad == '0' ? '0' : ' ', directive->width - (to - from))) return false;
   for (; from < to; from++) {
     if (!put(out, with_case(*from, &letters))) return false;

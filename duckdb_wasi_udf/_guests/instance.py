@@ -21,7 +21,6 @@ from duckdb_wasi_udf._guests.failures import Failures
 from duckdb_wasi_udf._guests.output import deliver
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
-from duckdb_wasi_udf._process import stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +119,7 @@ class GuestInstance:
             raise self._failures.other_abi(version, _abi.ABI_VERSION)
         self._output_at = self._call(_abi.OUTPUT)
         if self._engine.deterministic:
-            self._call(_abi.FREEZE, _SEED)
+            self._call(_abi.FREEZE, _SEED, results=0)
         self._result_at = self._call(_abi.RESULT)
         text = definition.encode()
         self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
@@ -292,10 +291,10 @@ class GuestInstance:
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 
-    def _call(self, export: str, *arguments: int) -> int:
+    def _call(self, export: str, *arguments: int, results: int = 1) -> int:
         began = time.perf_counter()
         try:
-            return stack.call_with_room(self._raw.call_export, export, *arguments)
+            return self._raw.call_export(export, *arguments, results=results)
         except wasmtime.Trap as trap:
             self.broken = True
             raise self._trapped(trap) from trap

@@ -20,7 +20,7 @@ _ARGUMENTS_SHOWN = 20
 _ARGUMENT_CHARACTERS = 400
 
 # Frames that are left out of tracebacks: ours, and those of imports. Python leaves out those of its own importers only.
-_OWN_FILES = ("/stdlib/_udf_", _annotations.__file__, "<frozen importlib._bootstrap>")
+_OWN_FILES = ("/stdlib/_udf_", _annotations.__file__, "<frozen importlib._bootstrap")
 
 # A class's name, and what an exception says of others, whatever its class or metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -33,6 +33,9 @@ _HOST_ERROR = _udf.HostError
 
 # The number of exceptions that are looked at to see whether a host function's failure is behind one.
 _CHAINED_EXCEPTIONS = 100
+
+# How CPython ends what it says of integers that don't fit in a size or a C long.
+_OVERFLOWS = ("C ssize_t", "C long", "index-sized integer", "C size_t", "C unsigned long", "range too large")
 
 argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -50,6 +53,7 @@ def explain(exception, row, arguments):
         (whether a host function's failure is the exception or behind it).
     """
     _attempt(_name_host_functions, exception, slice(None))
+    _attempt(_add_hint, exception, slice(None))
     described = {
         "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
         "message": _attempt(str, exception, slice(_MESSAGE_CHARACTERS)),
@@ -90,6 +94,17 @@ def _name_host_functions(exception):
     host = sys.modules.get("host")
     if type(exception) is AttributeError and host is not None and exception.obj is host and type(exception.name) is str:
         exception.args = (host._missing(exception.name),)
+    return ""
+
+
+def _add_hint(exception):
+    """Add a note to an exception that comes from what is different in the sandbox."""
+    if type(exception) is OverflowError and str(exception).endswith(_OVERFLOWS):
+        exception.add_note(
+            "Sizes have 32 bits in the sandbox: see 'Sizes and integers' in docs/reference/standard-library.md"
+        )
+    elif issubclass(type(exception), SystemExit):
+        exception.add_note("A function can't end the process: return a value, or raise another exception")
     return ""
 
 

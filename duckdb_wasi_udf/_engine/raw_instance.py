@@ -180,7 +180,7 @@ class RawInstance:
         Args:
             name: the export.
             arguments: as many integers as the function takes, at most four.
-            results: how many it returns, 0 or 1.
+            results: the number of values that it returns, 0 or 1.
 
         Returns:
             What it returned, as a signed integer; anything if that is nothing.

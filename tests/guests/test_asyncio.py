@@ -192,5 +192,7 @@ def test_async_functions_of_the_host_work_beside_it(own):
         return n * 2
 
     with wasi_udf.Sandbox(host_functions=[double]).install(own):
+        code = "import asyncio, host\nasync def main(x): return host.double(x) + 1\nlambda x: asyncio.run(main(x))"
+        assert own.execute("SELECT py_udf($1, x) FROM range(3) t(x)", [code]).fetchall() == [(1,), (3,), (5,)]
         code = "import asyncio, host\nasync def f(x): return await host.double(x) + 1"
         assert own.execute("SELECT py_udf($1, x) FROM range(3) t(x)", [code]).fetchall() == [(1,), (3,), (5,)]

@@ -21,3 +21,29 @@ Objects/complexobject.o: PY_CORE_CFLAGS += -Dsin=udf_sin -Dcos=udf_cos
 libguest.a: $(LIBRARY_OBJS_OMIT_FROZEN)
 	rm -f $@
 	$(AR) rcs $@ $(filter %.o,$^)
+
+comma := ,
+
+# Files of CPython that the guest has with one change, made by sed on a copy. A change that no longer fits is an error.
+# $(call changed,<path without .c>,<sed script>,<variable with the flags>)
+define changed
+$(1).changed.c: $(srcdir)/$(1).c
+	sed $(2) $(srcdir)/$(1).c > $$@
+	! cmp -s $(srcdir)/$(1).c $$@
+$(1).o: $(1).changed.c
+	$$(CC) -c $$($(strip $(3))) -I$(srcdir)/$(dir $(1)) -o $$@ $(1).changed.c
+endef
+
+# The parser's own limit of depth. That of other platforms lets it reach the 200 brackets that the tokenizer allows.
+$(eval $(call changed,Parser/parser,'s/define MAXSTACK 4000/define MAXSTACK 6000/',PY_CORE_CFLAGS))
+
+# The guest's sys.maxsize is that of a 64-bit CPython (wasm/python/_udf_importer.py). Where the interpreter takes a size,
+# it means the largest there is.
+$(eval $(call changed,Objects/longobject,\
+  '/^PyLong_AsSsize_t/$(comma)/^}/ s/^  overflow:/&\
+  if (PyLong_AsLongLong(vv) == LLONG_MAX) return PY_SSIZE_T_MAX; PyErr_Clear();/',PY_CORE_CFLAGS))
+
+# An islice may stop or step beyond the largest size, which no count reaches.
+$(eval $(call changed,Modules/itertoolsmodule,\
+  '/^islice_new/$(comma)/^}/ s/PyNumber_AsSsize_t(\(a[123]\)$(comma) PyExc_OverflowError)/PyNumber_AsSsize_t(\1$(comma) NULL)/',\
+  PY_BUILTIN_MODULE_CFLAGS))

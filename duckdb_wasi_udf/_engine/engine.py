@@ -14,16 +14,21 @@ import wasmtime
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS, CLOCK_MODULE
 from duckdb_wasi_udf._engine.epoch_clock import Clock
-from duckdb_wasi_udf._engine.raw_instance import define_imports
+from duckdb_wasi_udf._engine.raw_instance import define_imports, set_stack_sizes
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._process import cache_files, state
-from duckdb_wasi_udf._process.stack import WASM_STACK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from duckdb_wasi_udf._engine.artifact import Guest
     from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
+
+# A guest's stack. CPython's C code recurses up to 4000 levels before it raises: C_RECURSION_LIMIT of wasm/c/start.c.
+WASM_STACK_BYTES = 8 * 2**20
+
+# What host functions have beyond that: as much as on a thread of Linux.
+_HOST_STACK_BYTES = 8 * 2**20
 
 
 class Engine:
@@ -68,7 +73,7 @@ class Engine:
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.consume_fuel = counts_fuel
-        config.max_wasm_stack = WASM_STACK_BYTES
+        set_stack_sizes(config, guest_bytes=WASM_STACK_BYTES, host_bytes=_HOST_STACK_BYTES)
         self._engine = wasmtime.Engine(config)
         self.clock = Clock(self._engine, timeout_seconds)
         self.compiled_now = False

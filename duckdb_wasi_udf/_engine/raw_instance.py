@@ -2,13 +2,18 @@
 
 The only module that touches `wasmtime._bindings`, which is private: pyproject.toml keeps wasmtime's range narrow, and
 tests/engine/test_raw_instance.py checks the symbols. A call through `wasmtime.Func` looks up its type and converts each
-argument, some 25 microseconds; the unchecked entry costs about 2 (`make bench` measures it).
+argument, some 25 microseconds; ours costs about 2 (`make bench` measures it).
+
+A guest runs on a stack that wasmtime allocates for its store, not on that of the calling thread: wasmtime's
+asynchronous call does that, and nothing here suspends it. So the size of a thread's stack doesn't matter. Linux gives
+8 MiB, but macOS 512 KiB to all threads but the first, Windows 1 to 2 MiB, and whoever starts a thread may choose. Such
+a call takes one microsecond more than one on the thread's own stack.
 """
 
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import wasmtime
 from wasmtime import _bindings, _ffi
@@ -18,8 +23,10 @@ from duckdb_wasi_udf._process import state
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
+_WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4  # of an import
 _MAX_ARGUMENTS = 4
+_WORDS_PER_ARGUMENT = ctypes.sizeof(_bindings.wasmtime_val_t) // 4  # of an export: the kind, 0 for i32, and the value
+_FIRST_WORD = _bindings.wasmtime_val_t.of.offset // 4
 
 
 # The same library, for calls so short that releasing the GIL around them would only make this thread wait for it.
@@ -35,8 +42,19 @@ def _prototype(library: ctypes.CDLL, name: str, restype: Any, *argtypes: Any) ->
 
 
 _POINTER = ctypes.c_void_p
-_call_unchecked = _prototype(
-    _ffi.dll, "wasmtime_func_call_unchecked", ctypes.c_size_t, _POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER
+_prepare_call = _prototype(
+    _short_calls,
+    "wasmtime_func_call_async",
+    _POINTER,
+    *(_POINTER, _POINTER),  # context, function
+    *(_POINTER, ctypes.c_size_t),  # arguments
+    *(_POINTER, ctypes.c_size_t),  # results
+    *(_POINTER, _POINTER),  # where the trap and the error go
+)
+_make_call = _prototype(_ffi.dll, "wasmtime_call_future_poll", ctypes.c_bool, _POINTER)
+_free_call = _prototype(_short_calls, "wasmtime_call_future_delete", None, _POINTER)
+_set_async_stack_size = _prototype(
+    _short_calls, "wasmtime_config_async_stack_size_set", None, _POINTER, ctypes.c_size_t
 )
 _export_get = _prototype(
     _short_calls,
@@ -117,7 +135,19 @@ def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, S
         names = (module.encode(), len(module), name.encode(), len(name))
         error = _define_func(linker.ptr(), *names, function_type.ptr(), ctypes.cast(callback, _POINTER), None, None)
         if error:
-            raise wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t)))
+            _raise_error(error)
+
+
+def set_stack_sizes(config: wasmtime.Config, *, guest_bytes: int, host_bytes: int) -> None:
+    """Set how large the stack of an instance is. It is memory from the first use of each page to the instance's end.
+
+    Args:
+        config: of the engine.
+        guest_bytes: the guest's part, beyond which it traps.
+        host_bytes: what is left for host functions that it calls.
+    """
+    config.max_wasm_stack = guest_bytes
+    _set_async_stack_size(config.ptr(), guest_bytes + host_bytes)
 
 
 class RawInstance:
@@ -137,33 +167,44 @@ class RawInstance:
         self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
         if handler is not None:
             state.import_handlers[self._context] = handler
-        self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
-        self._values_at = ctypes.addressof(self._values)
-        self._trap = ctypes.c_void_p()
-        self._trap_at = ctypes.addressof(self._trap)
+        self._arguments = (ctypes.c_int32 * (_WORDS_PER_ARGUMENT * _MAX_ARGUMENTS))()
+        self._arguments_at = ctypes.addressof(self._arguments)
+        self._result = (ctypes.c_int32 * _WORDS_PER_ARGUMENT)()
+        self._result_at = ctypes.addressof(self._result)
+        self._trap, self._error = ctypes.c_void_p(), ctypes.c_void_p()
+        self._trap_at, self._error_at = ctypes.addressof(self._trap), ctypes.addressof(self._error)
 
-    def call_export(self, name: str, *arguments: int) -> int:
-        """Call an export that takes and returns 32-bit integers.
+    def call_export(self, name: str, *arguments: int, results: int = 1) -> int:
+        """Call an export that takes 32-bit integers, and returns one or nothing.
 
         Args:
             name: the export.
-            arguments: at most four integers; their number isn't checked.
+            arguments: as many integers as the function takes, at most four.
+            results: the number of values that it returns, 0 or 1.
 
         Returns:
-            What it returned, as a signed integer.
+            What it returned, as a signed integer; anything if that is nothing.
 
         Raises:
             wasmtime.Trap: the guest trapped; the instance must not be called again.
             wasmtime.WasmtimeError: wasmtime couldn't make the call, or the host ended it.
         """
-        values = self._values
+        values = self._arguments
         for position, argument in enumerate(arguments):
-            values[position * _WORDS_PER_VALUE] = argument
+            values[position * _WORDS_PER_ARGUMENT + _FIRST_WORD] = argument
         function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
-        error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
-        if error or self._trap.value:
-            self._raise(error)
-        return int(values[0])
+        call = _prepare_call(
+            *(self._context, function_at, self._arguments_at, len(arguments), self._result_at, results),
+            *(self._trap_at, self._error_at),
+        )
+        try:
+            done = _make_call(call)
+        finally:
+            _free_call(call)
+        assert done  # nothing that it calls waits by suspending it
+        if self._error.value or self._trap.value:
+            self._raise_failure()
+        return int(self._result[_FIRST_WORD])
 
     def _find(self, name: str, kind: Any) -> int:
         """Return the address of an export's handle."""
@@ -189,13 +230,13 @@ class RawInstance:
             msg = "the instance was closed"
             raise RuntimeError(msg)
 
-    def _raise(self, error: int) -> None:
-        if error:
-            pointer = ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t))
-            raise wasmtime.WasmtimeError._from_ptr(pointer)
-        trap = ctypes.cast(self._trap, ctypes.POINTER(_bindings.wasm_trap_t))
-        self._trap.value = None
-        raise wasmtime.Trap._from_ptr(trap)
+    def _raise_failure(self) -> None:
+        """Raise what ended the call."""
+        trap, error = self._trap.value, self._error.value or 0
+        self._trap.value = self._error.value = None
+        if trap:
+            raise wasmtime.Trap._from_ptr(ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t)))
+        _raise_error(error)
 
     def memory(self) -> tuple[int, int]:
         """Return the memory's address in this process and its size in bytes; both can change with any call."""
@@ -225,4 +266,9 @@ class RawInstance:
         self._check_open()
         error = _set_fuel(self._context, fuel)
         if error:
-            self._raise(error)
+            _raise_error(error)
+
+
+def _raise_error(error: int) -> NoReturn:
+    """Raise an error of wasmtime's, which this frees."""
+    raise wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t)))

@@ -23,7 +23,6 @@ from duckdb_wasi_udf._guests.output import Output, shown_output, take_output
 from duckdb_wasi_udf._guests.progress import Progress, read_progress
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
-from duckdb_wasi_udf._process import stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +127,7 @@ class GuestInstance:
         self._output_at = self._call(_abi.OUTPUT)
         self._progress_at = self._call(_abi.PROGRESS)
         if self._engine.deterministic:
-            self._call(_abi.FREEZE, _SEED)
+            self._call(_abi.FREEZE, _SEED, results=0)
         self._result_at = self._call(_abi.RESULT)
         text = definition.encode()
         self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
@@ -298,10 +297,10 @@ class GuestInstance:
 
     # ---- the guest's exports ---------------------------------------------------------------------------------
 
-    def _call(self, export: str, *arguments: int) -> int:
+    def _call(self, export: str, *arguments: int, results: int = 1) -> int:
         began = time.perf_counter()
         try:
-            return stack.call_with_room(self._raw.call_export, export, *arguments)
+            return self._raw.call_export(export, *arguments, results=results)
         except wasmtime.Trap as trap:
             self.broken = True
             raise self._trapped(trap, began) from trap.with_traceback(None)  # whose frames keep this instance

@@ -20,7 +20,7 @@ from duckdb_wasi_udf._guests.definition import Definition, Unit
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._limits import MIB, DataLimits, ResourceLimits
 from duckdb_wasi_udf._packages.collect import Packages, native_code
-from duckdb_wasi_udf._process import cache_files, stack
+from duckdb_wasi_udf._process import cache_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -128,9 +128,8 @@ class PackageModules:
         file = directory / f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.code"
         code = cache_files.read_checked(file)
         if code is None:
-            # The thread's own stack is in use by the guest that imports.
             try:
-                code = stack.call_on_own_thread(self._compile, path, source)
+                code = self._compile(path, source)
             except LimitExceeded as error:
                 msg = f"{path} takes more than {error.limit}={error.allowed:,} to compile"
                 raise PackageError(msg) from error

@@ -69,22 +69,13 @@ import_handlers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictio
 # The C functions that the imports are, by name: engines may live as long as the process.
 import_callbacks: dict[str, Any] = {}
 
-# ---- stacks ------------------------------------------------------------------------------------------------------
-
-# Whether a thread's stack is large enough for a guest. Keyed by both of its identities, because the OS reuses either.
-sufficient_stacks: dict[tuple[int, int], bool] = {}
-
-# Held while a thread is started with a stack of another size than usual, which Python sets for all threads.
-thread_starting = threading.Lock()
-
 
 def _after_fork() -> None:
     """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
-    global database_lookup, engine_loading, error_finding, thread_starting  # noqa: PLW0603
+    global database_lookup, engine_loading, error_finding  # noqa: PLW0603
     database_lookup = threading.Lock()
     engine_loading = threading.Lock()
     error_finding = threading.Lock()
-    thread_starting = threading.Lock()
     ticker.after_fork()
 
 

@@ -52,14 +52,14 @@ def test_memory_is_read_where_it_is_after_growing(raw):
     assert raw.call_export("grow", 2) == 1
     address, size = raw.memory()
     assert size == 3 * 65536
-    raw.call_export("store", size - 4, 0x01020304)
+    raw.call_export("store", size - 4, 0x01020304, results=0)
     assert ctypes.string_at(address + size - 4, 4) == bytes([4, 3, 2, 1])
 
 
 def test_a_trap_carries_its_code_and_leaves_the_caller_sound(raw):
     for _ in range(3):
         with pytest.raises(wasmtime.Trap) as raised:
-            raw.call_export("trap")
+            raw.call_export("trap", results=0)
         assert raised.value.trap_code is wasmtime.TrapCode.UNREACHABLE
     assert raw.call_export("add", 1, 1) == 2
 
@@ -68,14 +68,41 @@ def test_a_deadline_that_has_passed_interrupts(raw):
     raw.set_epoch_deadline(1)
     raw.engine.increment_epoch()
     with pytest.raises(wasmtime.Trap) as raised:
-        raw.call_export("spin")
+        raw.call_export("spin", results=0)
     assert raised.value.trap_code is wasmtime.TrapCode.INTERRUPT
 
 
 def test_a_stack_overflow_is_a_trap(raw):
     with pytest.raises(wasmtime.Trap) as raised:
-        raw.call_export("deep")
+        raw.call_export("deep", results=0)
     assert raised.value.trap_code is wasmtime.TrapCode.STACK_OVERFLOW
+
+
+@pytest.mark.parametrize(("arguments", "results"), [((1,), 1), ((1, 2, 3), 1), ((1, 2), 0)])
+def test_another_number_of_arguments_or_results_is_an_error(raw, arguments, results):
+    with pytest.raises(wasmtime.WasmtimeError):
+        raw.call_export("add", *arguments, results=results)
+    assert raw.call_export("add", 1, 1) == 2
+
+
+def test_a_call_uses_a_stack_of_its_own(raw):
+    """The thread has a stack of 64 KiB; what recurses uses half a MiB before it traps."""
+    traps = []
+
+    def recurse():
+        try:
+            raw.call_export("deep", results=0)
+        except wasmtime.Trap as trap:
+            traps.append(trap.trap_code)
+
+    previous = threading.stack_size(2**16)
+    try:
+        thread = threading.Thread(target=recurse)
+        thread.start()
+    finally:
+        threading.stack_size(previous)
+    thread.join()
+    assert traps == [wasmtime.TrapCode.STACK_OVERFLOW]
 
 
 def test_an_export_that_is_missing_is_an_error(raw):

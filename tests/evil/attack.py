@@ -54,6 +54,7 @@ TOO_DEEP = End((GuestError, GuestTrap), "recursion")
 
 # CPython's parser has a limit of its own, and says so with a MemoryError.
 TOO_COMPLEX = End((GuestError,), "MemoryError: Parser stack overflowed")
+TOO_MANY_BRACKETS = End((GuestError,), "SyntaxError: too many nested parentheses")
 
 # Python frames take memory, not stack: some 10^5 of them may exhaust it before the recursion limit ends them, and when
 # they are unwound without memory, CPython may lose the MemoryError and say SystemError instead.

@@ -1,6 +1,16 @@
 """Programs that recurse, in Python and in the interpreter's C."""
 
-from tests.evil.attack import OUT_OF_FRAMES, TIMEOUT, TOO_COMPLEX, TOO_DEEP, Attack, Moment, raises, returns
+from tests.evil.attack import (
+    OUT_OF_FRAMES,
+    TIMEOUT,
+    TOO_COMPLEX,
+    TOO_DEEP,
+    TOO_MANY_BRACKETS,
+    Attack,
+    Moment,
+    raises,
+    returns,
+)
 
 # CPython counts C calls to free what is deep in steps, but to 5000, more than the guest's stack has room for.
 
@@ -82,7 +92,7 @@ ATTACKS = [
         """
             def attack(x):
                 it = iter([1])
-                for _ in range(10**4): it = (i for i in it)
+                for _ in range(10**5): it = (i for i in it)
                 return next(it)
         """,
     ),
@@ -156,7 +166,7 @@ ATTACKS = [
             attack = lambda x: re.compile('(?:' * 5000 + 'a' + ')*' * 5000)
         """,
     ),
-    Attack("compiling nested parentheses", TOO_COMPLEX, "attack = lambda x: compile('(' * 10**5, 's', 'eval')"),
+    Attack("compiling nested parentheses", TOO_MANY_BRACKETS, "attack = lambda x: compile('(' * 10**5, 's', 'eval')"),
     Attack(
         "compiling a long chain of operators", TOO_COMPLEX, "attack = lambda x: compile('-' * 10**5 + '1', 's', 'eval')"
     ),
@@ -180,7 +190,7 @@ ATTACKS = [
             import ast
             def attack(x):
                 tree = ast.Constant(1)
-                for _ in range(10**5): tree = ast.UnaryOp(ast.USub(), tree)
+                for _ in range(10**4): tree = ast.UnaryOp(ast.USub(), tree)
                 compile(ast.fix_missing_locations(ast.Expression(tree)), 's', 'eval')
         """,
     ),
@@ -204,7 +214,7 @@ ATTACKS = [
                 return ast.literal_eval('[' * 150 + ']' * 150 + '-' * 10**5 + '1')
         """,
     ),
-    Attack("code nested too deep to load", TOO_COMPLEX, "lambda x: " + "(" * 300 + "1" + ")" * 300, Moment.LOAD),
+    Attack("code nested too deep to load", TOO_MANY_BRACKETS, "lambda x: " + "(" * 300 + "1" + ")" * 300, Moment.LOAD),
     Attack("code with too many operators to load", TOO_COMPLEX, "lambda x: " + "-" * 20_000 + "1", Moment.LOAD),
     Attack(
         "isinstance over deep tuples",

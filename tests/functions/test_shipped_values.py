@@ -158,7 +158,7 @@ class Adds:
         {1: "one"}.get,
         collections.Counter({1: 2}).__getitem__,
     ],
-    ids=str,
+    ids=lambda function: type(function).__name__,
 )
 def test_the_function_itself_is_any_callable(function):
     found = start(ship(function, "f", return_null=False), pa.int64()).call([pa.array([1])], 1)[0].to_pylist()

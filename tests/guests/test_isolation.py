@@ -40,7 +40,9 @@ def test_there_are_no_arguments_and_no_environment(evaluate, monkeypatch):
     [
         "open('/etc/passwd').read()",
         f"open({str(Path(__file__).resolve())!r}).read()",
-        "open('/stdlib/os.py').read()",
+        "open('/stdlib/os.py', 'w')",
+        "open('/stdlib/../etc/passwd').read()",
+        "os.unlink('/stdlib/os.py')",
         "open('new', 'w').write('x')",
         "open(3).read()",
         "str(os.listdir('/'))",

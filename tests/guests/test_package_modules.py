@@ -149,6 +149,15 @@ def test_the_source_can_be_inspected(evaluate):
         ("open(rules.__path__[0] + '/data/table.json', encoding='utf-8').read()", '{"ü": 1}'),
         ("open(os.path.join(os.path.dirname(rules.deep.__file__), '../data/table.json'), 'rb').read(2)", "b'{\"'"),
         ("Path(rules.__file__).with_name('data').joinpath('table.json').read_text('utf-8')", '{"ü": 1}'),
+        ("os.path.getsize(rules.__path__[0] + '/data/large.bin')", "1280000"),
+        ("[os.path.exists('/packages/rules/' + n) for n in ('data', 'data/empty.txt', 'no')]", "[True, True, False]"),
+        ("sorted(os.listdir(rules.__path__[0] + '/data'))", "['empty.txt', 'large.bin', 'table.json']"),
+        ("sorted(p.name for p in Path('/packages/rules').rglob('*.json'))", "['table.json']"),
+        ("sorted(glob.glob('/packages/rules/data/*.txt'))", "['/packages/rules/data/empty.txt']"),
+        ("importlib.resources.as_file(files('rules') / 'data/empty.txt').__enter__().name", "empty.txt"),
+        ("[m.name for m in pkgutil.iter_modules(rules.__path__)]", "['broken', 'deep', 'failing', 'latin']"),
+        ("linecache.getline(rules.deep.__file__, 1)", "B = 2\n"),
+        ("tokenize.open(rules.deep.__file__).readline()", "B = 2\n"),
         ("(version('rules'), metadata('RULES')['Summary'])", "('1.2', 'ü')"),
         ("[d.name for d in distributions()]", "['rules']"),
         ("[e.load() for e in entry_points(group='plugins')]", "[2]"),
@@ -156,8 +165,9 @@ def test_the_source_can_be_inspected(evaluate):
 )  # fmt: skip
 def test_packages_find_what_belongs_to_them(evaluate, expression, expected):
     imports = (
-        "import importlib.resources, os, pkgutil, rules.deep\nfrom importlib.resources import files\n"
-        "from pathlib import Path\nfrom importlib.metadata import distributions, entry_points, metadata, version"
+        "import glob, importlib.resources, linecache, os, pkgutil, rules.deep, tokenize\nfrom pathlib import Path\n"
+        "from importlib.resources import files\n"
+        "from importlib.metadata import distributions, entry_points, metadata, version"
     )
     assert evaluate(expression, imports) == expected
 
@@ -169,17 +179,22 @@ def test_packages_find_what_belongs_to_them(evaluate, expression, expected):
         ("files('rules').joinpath('data').read_text()", "IsADirectoryError"),
         ("list(files('rules').joinpath('data/empty.txt').iterdir())", "NotADirectoryError"),
         ("files('rules').joinpath('../../etc/passwd').read_text()", "FileNotFoundError"),
+        ("os.stat('/packages/rules/no')", "FileNotFoundError"),
+        ("os.listdir('/packages/rules/no')", "FileNotFoundError"),
+        ("os.listdir('/packages/rules/data/table.json')", "NotADirectoryError"),
+        ("os.listdir('/')", "FileNotFoundError"),
         ("files('rules').joinpath('/etc/passwd').read_text()", "FileNotFoundError"),
         ("open('/packages/rules/no.json')", "FileNotFoundError"),
-        ("open('/packages/rules/data/table.json', 'w')", "FileNotFoundError"),
-        ("open('/packages/rules/data/table.json', 'r+')", "FileNotFoundError"),
+        ("open('/packages/rules/data/table.json', 'w')", "OSError"),
+        ("open('/packages/rules/data/table.json', 'r+')", "OSError"),
+        ("open('/packages/rules')", "IsADirectoryError"),
         ("open('/packages/../etc/passwd')", "FileNotFoundError"),
         ("pkgutil.get_data('rules', 'no')", "FileNotFoundError"),
         ("version('nothing')", "PackageNotFoundError"),
     ],
 )
 def test_what_does_not_belong_to_them_is_not_there(failing, expression, error):
-    imports = "import pkgutil\nfrom importlib.resources import files\nfrom importlib.metadata import version"
+    imports = "import os, pkgutil\nfrom importlib.resources import files\nfrom importlib.metadata import version"
     assert failing(expression, imports).type_name == error
 
 
@@ -384,12 +399,12 @@ def test_threads_that_want_the_same_module_wait_for_one(cache, compiled):
     assert compiled == ["a.py"]
 
 
-def test_compiling_takes_none_of_the_importing_guests_stack(cache, monkeypatch):
-    threads = []
-    monkeypatch.setattr(PackageModules, "_compile", lambda *_: threads.append(threading.get_ident()) or b"")
-    modules(a="x = 1").find("/packages/a.pyc")
-    assert len(threads) == 1
-    assert threads[0] != threading.get_ident()
+def test_compiling_takes_none_of_the_importing_guests_stack(con, cache, tmp_path):
+    (tmp_path / "deep.py").write_text("a = 1\nx = " + "a" + " + a" * 3_000 + "\n")
+    with wasi_udf.Sandbox(packages=[tmp_path / "deep.py"]).install(con):
+        code = "def dig(n): return max([n], key=lambda n: dig(n - 1)) if n else __import__('deep').x\n"
+        code += "def f(n):\n    dig(n)\n    return __import__('deep').x"
+        assert con.execute("SELECT py_udf($1, 300)", [code]).fetchall() == [(3001,)]
 
 
 def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):

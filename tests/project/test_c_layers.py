@@ -33,6 +33,7 @@ LAYERS = [
     "codec/decode_scalars",
     "codec/calendar",
     "codec/types",
+    "scrypt",
     "closed_wasi",
     "libc/wcsftime",
     "libc/setlocale",

@@ -1,4 +1,8 @@
-"""The guest's standard library: one uncompressed zip of modules that the guest itself compiled, part of its memory."""
+"""The guest's standard library: one zip of modules that the guest itself compiled, which is part of its memory.
+
+A module is there twice: as an uncompressed `.pyc`, and as its source, compressed by the guest. Only tracebacks and
+`inspect` want that.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +36,23 @@ _FROZEN = (
     ("zipimport", "zipimport", "zipimport.py"),
 )
 _IMPORTER = "_udf_importer"
+# Its name in tracebacks. `warnings` doesn't count frames with such names.
+_IMPORTER_FILE = "<frozen importlib._bootstrap_udf>"
+
+# The folder of packages that are part of the guest.
+_SITE_PACKAGES = "site-packages"
 
 
-def build(module: Module, library: Path, excluded: list[str]) -> tuple[bytes, dict[str, bytes]]:
+def build(
+    module: Module, library: Path, excluded: list[str], packages: dict[str, Path]
+) -> tuple[bytes, dict[str, bytes]]:
     """Compile the library.
 
     Args:
         module: The linked guest.
         library: CPython's Lib directory.
         excluded: Names of folders of the library that the guest does without.
+        packages: Packages that are part of the guest, with all of their files: their directories by name.
 
     Returns:
         The zip, and the marshalled code of the modules that are imported before it can be read, by name.
@@ -52,13 +64,23 @@ def build(module: Module, library: Path, excluded: list[str]) -> tuple[bytes, di
     frozen = {
         name: compiler.compile(f"<frozen {label}>", (library / source).read_bytes()) for name, label, source in _FROZEN
     }
-    frozen[_IMPORTER] = compiler.compile(f"/stdlib/{_IMPORTER}.py", (HERE / "python" / f"{_IMPORTER}.py").read_bytes())
+    importer = (HERE / "python" / f"{_IMPORTER}.py").read_bytes()
+    frozen[_IMPORTER] = compiler.compile(_IMPORTER_FILE, importer)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, path in sorted(_modules(library, excluded)):
-            code = compiler.compile(f"/stdlib/{name}", path.read_bytes())
-            # ZipInfo's default date, not the file's: the same inputs give the same bytes.
-            archive.writestr(zipfile.ZipInfo(f"{name}c"), _HEADER + code)
+
+        def add(name: str, data: bytes) -> None:
+            # ZipInfo's default date, not the file's: the same inputs give the same bytes. To the zip, all is stored.
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+        for name, path, has_source in sorted(_files(library, excluded, packages)):
+            data = path.read_bytes()
+            if path.suffix != ".py":
+                add(name, data)
+                continue
+            add(f"{name}c", _HEADER + compiler.compile(f"/stdlib/{name}", data))
+            if has_source:
+                add(name, compiler.compress(data))
     return buffer.getvalue(), frozen
 
 
@@ -77,13 +99,24 @@ class _Compiler:
         self._reactor.run("udf_compile", address, address + len(name))
         return self._reactor.text("udf_compiled")
 
+    def compress(self, data: bytes) -> bytes:
+        """Return bytes in zlib's format."""
+        address = self._reactor.call("udf_arena", max(len(data), 1))
+        self._reactor.write(address, data)
+        self._reactor.run("udf_compress", address, len(data))
+        return self._reactor.text("udf_compiled")
 
-def _modules(library: Path, excluded: list[str]) -> Iterator[tuple[str, Path]]:
-    """Yield the path of each module inside the zip, and its source."""
+
+def _files(library: Path, excluded: list[str], packages: dict[str, Path]) -> Iterator[tuple[str, Path, bool]]:
+    """Yield the path of each file inside the zip, where it is, and whether guests get its source if it is a module."""
     for root in (library, HERE / "python"):
         for path in root.rglob("*.py"):
             inside = path.relative_to(root)
             if not set(inside.parent.parts) & set(excluded) and inside.stem != _IMPORTER:
-                yield inside.as_posix(), path
+                yield inside.as_posix(), path, root == library
     for path in SHARED:
-        yield path.relative_to(PACKAGE.parent).as_posix(), path
+        yield path.relative_to(PACKAGE.parent).as_posix(), path, False
+    for package, directory in packages.items():
+        for path in directory.rglob("*"):
+            if path.is_file():
+                yield f"{_SITE_PACKAGES}/{package}/{path.relative_to(directory).as_posix()}", path, True

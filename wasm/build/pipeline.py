@@ -154,6 +154,7 @@ class _Build:
         self._artifact_key = steps.key(
             link_key,
             config.library,
+            sources["tzdata"],
             licences,
             config.components,
             *(code[name] for name in ("pipeline", "library", "sections", "reactor", "sbom", "snapshot")),
@@ -232,7 +233,12 @@ class _Build:
     def _package(self, linked: Path, directory: Path) -> None:
         """Make the artifact: the module, what it is made of, and the licences of that."""
         reactor = Module((linked / "reactor.wasm").read_bytes())
-        packed, frozen = library.build(reactor, self._source("python") / "Lib", self.config.library["exclude"])
+        packed, frozen = library.build(
+            reactor,
+            self._source("python") / "Lib",
+            self.config.library["exclude"],
+            {"tzdata": self._source("tzdata") / "src" / "tzdata"},
+        )
         module = snapshot.take(reactor, packed, frozen, debug=self._debug)
         (directory / MODULE).write_bytes(module)
         sha256 = hashlib.sha256(module).hexdigest()

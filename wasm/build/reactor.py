@@ -21,6 +21,7 @@ BUILD_EXPORTS = (
     "udf_compile",
     "udf_compile_start",
     "udf_compiled",
+    "udf_compress",
     "udf_frozen_module",
     "udf_prepare",
 )

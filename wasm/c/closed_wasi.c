@@ -5,8 +5,8 @@
  * linker offers. The build checks the imports that are left, the clock and the random source, against the `IMPORTS` of
  * its link step.
  *
- *  - descriptors 0-2 are character devices: reading returns end of file, writing keeps the last bytes for the host
- *    (`udf_output`); any other descriptor is EBADF, and no directory is preopened, so no path can be opened;
+ *  - descriptors 0-2 are character devices, no terminals: reading returns end of file, writing keeps the last bytes for
+ *    the host (`udf_output`); any other descriptor is EBADF, and no directory is preopened, so no path can be opened;
  *  - there are no arguments and no environment;
  *  - leaving the process is a trap;
  *  - sleeping spins on the clock, so that the engine's deadline can stop it;
@@ -75,9 +75,10 @@ int32_t WASI(fd_read)(int32_t fd, int32_t vectors, int32_t count, int32_t read) 
 
 int32_t WASI(fd_fdstat_get)(int32_t fd, int32_t stat) {
   if ((uint32_t)fd >= STANDARD_STREAMS) return __WASI_ERRNO_BADF;
+  /* wasi-libc's isatty() takes a character device for a terminal unless it may seek. Seeking is ESPIPE all the same. */
   *(__wasi_fdstat_t *)stat = (__wasi_fdstat_t){
       .fs_filetype = __WASI_FILETYPE_CHARACTER_DEVICE,
-      .fs_rights_base = __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_WRITE,
+      .fs_rights_base = __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_WRITE | __WASI_RIGHTS_FD_SEEK | __WASI_RIGHTS_FD_TELL,
   };
   return 0;
 }

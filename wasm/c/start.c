@@ -23,6 +23,7 @@
 #include "host/host_function.h"
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
+#include "scrypt.h"
 
 /* What CPython links from frozen.c and getpath.c: modules frozen by another Python of its version, and the search for
  * its own files. Here frozen modules come from the build (udf_frozen_module), and there are no files. */
@@ -104,16 +105,18 @@ static struct PyModuleDef module_definition = {
 static PyObject *init_module(void) {
   PyObject *module = PyModule_Create(&module_definition);
   if (module != NULL && (PyModule_AddObjectRef(module, "Column", (PyObject *)&batch_column_type) < 0 ||
-                         host_call_add_functions(module) < 0)) {
+                         host_call_add_functions(module) < 0 || scrypt_add_functions(module) < 0)) {
     Py_CLEAR(module);
   }
   return module;
 }
 
-/* The maximum depth of recursion in the interpreter's C code, beyond which it raises RecursionError. CPython's own 5000
- * for WASI doesn't fit in the megabyte of machine stack that the host gives a guest (its WASM_STACK_BYTES): a level
- * takes 200 bytes (hash of nested tuples) to 4000 (sort with a Python __lt__). */
-#define C_RECURSION_LIMIT 400
+/* The maximum depth of recursion in the interpreter's C code, beyond which it raises RecursionError. It lets Python
+ * code reach its own limit of 1000 calls where each takes four levels of C (`sorted` with a key that sorts), and fits
+ * in the machine stack that the host gives a guest, WASM_STACK_BYTES. A level takes 200 bytes (hash of nested tuples)
+ * to 2000
+ * (`sorted`). */
+#define C_RECURSION_LIMIT 4000
 
 /* Start CPython without a file system: core first, then the importer that finds the rest of the library in `archive`,
  * then everything that needs it (PEP 587, multi-phase initialization). */
@@ -205,7 +208,7 @@ UDF_EXPORT(udf_prepare) int32_t udf_prepare(const char *zip, uint32_t zip_length
 
 /* ---- compiling modules ------------------------------------------------------------------------------------------- */
 
-/* The last module's code object, marshalled. */
+/* The last module's code object, marshalled; or what was compressed last. */
 static struct udf_text compiled;
 
 UDF_EXPORT(udf_compiled) struct udf_text *udf_compiled(void) { return &compiled; }
@@ -230,4 +233,20 @@ UDF_EXPORT(udf_compile) int32_t udf_compile(const char *filename, const char *so
   if (marshalled == NULL) return report(PyStatus_Ok());
   compiled = (struct udf_text){PyBytes_AS_STRING(marshalled), (uint32_t)PyBytes_GET_SIZE(marshalled)};
   return 0;
+}
+
+/* Of zlib, whose header is below its own source. */
+int compress2(unsigned char *to, unsigned long *to_length, const unsigned char *from, unsigned long length, int level);
+unsigned long compressBound(unsigned long length);
+
+/* Compress bytes to udf_compiled(), in zlib's format. Here, because the zlib of another machine may give other bytes.
+ * Returns 0, or zlib's error. */
+UDF_EXPORT(udf_compress) int32_t udf_compress(const unsigned char *bytes, uint32_t length) {
+  static unsigned char *compressed;
+  unsigned long size = compressBound(length);
+  compressed = realloc(compressed, size);
+  if (compressed == NULL) return -4; /* Z_MEM_ERROR */
+  int error = compress2(compressed, &size, bytes, length, 9);
+  compiled = (struct udf_text){(const char *)compressed, (uint32_t)size};
+  return error;
 }

@@ -4,11 +4,12 @@ It is imported once, while the snapshot is made, together with the modules that 
 every instance from its first instruction.
 """
 
-# For the snapshot alone.
+# For the snapshot alone. First what replaces `open`, which other modules take when they are imported.
+import _udf_packages  # noqa: F401, I001
+
 import _udf_functions.aggregate
 import _udf_functions.map
 import _udf_functions.table  # noqa: F401
-import _udf_packages  # noqa: F401
 
 from _udf_guest import preloaded  # noqa: F401
 from _udf_guest.definition import define

@@ -22,7 +22,7 @@ _ARGUMENT_CHARACTERS = 400
 
 # Frames that are left out of tracebacks: ours, and those of imports. Python leaves out those of its own importers only.
 # "<_udf_" begins the names of what a definition wraps a function in (duckdb_wasi_udf/_guests/definition.py).
-_OWN_FILES = ("/stdlib/_udf_", "<_udf_", _annotations.__file__, "<frozen importlib._bootstrap>")
+_OWN_FILES = ("/stdlib/_udf_", "<_udf_", _annotations.__file__, "<frozen importlib._bootstrap")
 
 # A class's name, and what an exception says of others, whatever its class or metaclass says.
 _class_name = type.__dict__["__qualname__"].__get__
@@ -38,6 +38,9 @@ _HOST_ERROR = _udf.HostError
 
 # The number of exceptions that are looked at to see whether a host function's failure is behind one.
 _CHAINED_EXCEPTIONS = 100
+
+# How CPython ends what it says of integers that don't fit in a size or a C long.
+_OVERFLOWS = ("C ssize_t", "C long", "index-sized integer", "C size_t", "C unsigned long", "range too large")
 
 argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)
 
@@ -56,6 +59,7 @@ def explain(exception, row, arguments):
     """
     _attempt(_name_host_functions, exception, slice(None))
     host_error = _is_host_error(exception)
+    _attempt(_add_hint, exception, slice(None))
     _attempt(_shorten, exception, slice(None))
     described = {
         "type": _attempt(_class_name, type(exception), slice(_NAME_CHARACTERS)),
@@ -124,6 +128,17 @@ def _chain(exception):
         cause = _cause(exception)
         exception = cause if cause is not None or _suppresses_context(exception) else _context(exception)
     return found
+
+
+def _add_hint(exception):
+    """Add a note to an exception that comes from what is different in the sandbox."""
+    if type(exception) is OverflowError and str(exception).endswith(_OVERFLOWS):
+        exception.add_note(
+            "Sizes have 32 bits in the sandbox: see 'Sizes and integers' in docs/reference/standard-library.md"
+        )
+    elif issubclass(type(exception), SystemExit):
+        exception.add_note("A function can't end the process: return a value, or raise another exception")
+    return ""
 
 
 def _attempt(describe, value, shown):

@@ -3,6 +3,7 @@
 Not `random`, nor what imports it: its state would be the same in every instance.
 """
 
+import _sitebuiltins
 import _strptime
 import bisect
 import builtins
@@ -27,12 +28,20 @@ import operator
 import re
 import string
 import struct
+import sys
 import time
 import typing
 import unicodedata
 import urllib.parse
 import uuid
 import zoneinfo
+
+
+class _Quitter(_sitebuiltins.Quitter):
+    """`exit` and `quit`. The originals close standard input, too."""
+
+    def __call__(self, code=None):
+        raise SystemExit(code)
 
 
 def _help(thing):
@@ -42,4 +51,10 @@ def _help(thing):
     print(pydoc.render_doc(thing, "Help on %s", renderer=pydoc.plaintext))
 
 
+# What the module `site` adds elsewhere.
 builtins.help = _help
+builtins.exit = _Quitter("exit", "raise SystemExit")
+builtins.quit = _Quitter("quit", "raise SystemExit")
+builtins.copyright = _sitebuiltins._Printer("copyright", sys.copyright)
+builtins.credits = _sitebuiltins._Printer("credits", "See https://www.python.org/ for the contributors to Python.")
+builtins.license = _sitebuiltins._Printer("license", "See https://www.python.org/psf/license/")

@@ -16,8 +16,9 @@ def driver(n_arguments, by_batch):
     """
     if by_batch:
         return _drive_batch
-    # A copy of its own, which specializes for its function.
-    return types.FunctionType(_driver_code(n_arguments).replace(), {})
+    # A copy of its own, which specializes for its function. Its globals have a name, which those ask for that look at
+    # the frame that called them: `warnings`, `logging`, `collections.namedtuple`.
+    return types.FunctionType(_driver_code(n_arguments).replace(), {"__name__": __name__})
 
 
 def _drive_batch(function, rows, returned):

@@ -57,25 +57,7 @@ def define(text):
     """
     definition = json.loads(text)
     units = definition["units"]
-    namespaces = []
-    made = {}
-    for number, unit in enumerate(units):
-        kind = unit.get("kind", "module")
-        if kind != "module":
-            if kind == "values":
-                made[number], namespace = shipped.load(unit["source"], units)
-            namespaces.append(namespace if kind == "values" else {})
-            continue
-        module = types.ModuleType(f"{MODULE_NAME}.wrapper{number}" if unit["links"] else MODULE_NAME)
-        sys.modules[module.__name__] = module
-        namespace = module.__dict__
-        namespaces.append(namespace)
-        if unit["captured"] is not None:
-            namespace.update(marshal.loads(base64.b64decode(unit["captured"])))
-        for name, imported in unit["imports"].items():
-            namespace[name] = _import(imported)
-        namespace.update({name: made[link] for name, link in unit["links"].items()})
-        made[number], unit["code"] = _load(unit, namespace, definition["table"])
+    made, namespaces = _make(units, table=definition["table"])
     function = made[len(units) - 1]
     by_batch, converters, description = definition["by_batch"], [], b"{}"
     if not definition["described"]:
@@ -99,6 +81,34 @@ def define(text):
     elif definition["table"]:
         function = _calling(function)
     return function, definition["return_null"], by_batch, is_async, description
+
+
+def _make(units, *, table):
+    """Run the units.
+
+    Returns:
+        (what each makes, by its number; the namespace of each)
+    """
+    namespaces = []
+    made = {}
+    for number, unit in enumerate(units):
+        kind = unit.get("kind", "module")
+        if kind != "module":
+            if kind == "values":
+                made[number], namespace = shipped.load(unit["source"], units)
+            namespaces.append(namespace if kind == "values" else {})
+            continue
+        module = types.ModuleType(f"{MODULE_NAME}.wrapper{number}" if unit["links"] else MODULE_NAME)
+        sys.modules[module.__name__] = module
+        namespace = module.__dict__
+        namespaces.append(namespace)
+        if unit["captured"] is not None:
+            namespace.update(marshal.loads(base64.b64decode(unit["captured"])))
+        for name, imported in unit["imports"].items():
+            namespace[name] = _import(imported)
+        namespace.update({name: made[link] for name, link in unit["links"].items()})
+        made[number], unit["code"] = _load(unit, namespace, table)
+    return made, namespaces
 
 
 def _has_schema(namespace, function):

@@ -20,6 +20,7 @@ from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
+from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.sandbox import Sandbox, install
 from duckdb_wasi_udf._version import __version__
 
@@ -40,6 +41,7 @@ __all__ = [
     "LimitExceeded",
     "PackageError",
     "ProtocolError",
+    "Query",
     "ResourceLimits",
     "Sandbox",
     "SignatureError",

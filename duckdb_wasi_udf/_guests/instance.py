@@ -226,6 +226,7 @@ class GuestInstance:
     def close(self) -> None:
         """Free its memory. Using it afterwards raises RuntimeError."""
         self.broken = True
+        self._deadline.end()
         self._raw.close()
 
     @property
@@ -259,14 +260,16 @@ class GuestInstance:
         self._context = context
         limits = self._limits
         self._budgeted = context.budget_seconds < limits.timeout_seconds
-        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds)
-        if context.clock.stops != context.stops:  # now that no later stop is missed: it passes the deadline that is set
-            raise self._failures.cancelled()
+        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds, context)
+        if context.stopped_by:  # now that no later stop is missed: it passes the deadline that is set
+            self._deadline.end()
+            raise self._failures.cancelled(context.stopped_by)
         if limits.fuel is not None:
             self._raw.set_fuel(limits.fuel)
         self._host.begin(context)
 
     def _end(self) -> None:
+        self._deadline.end()
         self._host.end()
         self._take_output()
         if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
@@ -310,8 +313,8 @@ class GuestInstance:
     def _trapped(self, trap: wasmtime.Trap) -> WasiUdfError:
         """Return the error that a trap stands for."""
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-            if self._context.stopped:
-                return self._failures.cancelled()
+            if self._context.stopped_by:
+                return self._failures.cancelled(self._context.stopped_by)
             return self._failures.out_of_time(budgeted=self._budgeted)
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
             return self._failures.out_of_fuel()

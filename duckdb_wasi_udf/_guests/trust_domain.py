@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,16 @@ class _Closable(Protocol):
         """Close them."""
 
 
+class _Query(Protocol):
+    """Queries that can be stopped apart: see `Query`."""
+
+    cancelled: bool
+    stops_as: str
+
+    def calls_this_thread(self) -> bool:
+        """Return whether the thread runs a function for one of them."""
+
+
 class TrustDomain:
     """What all functions of a sandbox share; knows nothing of DuckDB.
 
@@ -56,6 +67,7 @@ class TrustDomain:
         grants: the host functions that guests may call; None without any.
         last_error: the error that failed the most recent failed query.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
+        queries: those that can be stopped apart now.
     """
 
     def __init__(
@@ -112,6 +124,8 @@ class TrustDomain:
         self._finders: tuple[Finder, ...] = (self.modules.find,)
         state.ticker.interrupts.start()
         self._held: list[_Closable] = []
+        self.queries: tuple[_Query, ...] = ()
+        self._changing_queries = threading.Lock()
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
@@ -164,8 +178,18 @@ class TrustDomain:
 
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests: see `Sandbox.cancel`."""
-        self.clock.stop()
+        self.clock.stop("Sandbox.cancel()")
         self.modules.cancel()
+
+    def add_query(self, query: _Query) -> None:
+        """Have the calls that come in looked at: those of the query can be stopped apart."""
+        with self._changing_queries:
+            self.queries = (*self.queries, query)
+
+    def remove_query(self, query: _Query) -> None:
+        """Forget a query."""
+        with self._changing_queries:
+            self.queries = tuple([other for other in self.queries if other is not query])
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of host functions' calls, oldest first."""
@@ -183,13 +207,18 @@ class TrustDomain:
 
 
 class IncomingCall(CallContext):
-    """The context of a call from DuckDB: refused when the sandbox is closed, and its error is the sandbox's last."""
+    """The context of a call from DuckDB: refused when the sandbox is closed, and its error is the sandbox's last.
 
-    __slots__ = ("_domain",)
+    Attributes:
+        queries: Those it belongs to, of the ones that can be stopped apart.
+    """
+
+    __slots__ = ("_domain", "queries")
 
     def __init__(self, domain: TrustDomain) -> None:
         super().__init__(domain.clock)
         self._domain = domain
+        self.queries: tuple[_Query, ...] = ()
 
     def __enter__(self) -> Self:
         try:
@@ -197,7 +226,14 @@ class IncomingCall(CallContext):
         except ClosedError as error:
             self._domain.report(error)
             raise
-        return super().__enter__()
+        queries = self._domain.queries
+        if queries:
+            self.queries = tuple([query for query in queries if query.calls_this_thread()])
+        super().__enter__()
+        for query in self.queries:
+            if query.cancelled:  # now that no later `cancel` misses this call
+                self.stopped_by = query.stops_as
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckdb_wasi_udf._engine.call_context import CallContext
@@ -10,12 +9,13 @@ from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
+from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     import duckdb
@@ -352,12 +352,14 @@ class Sandbox:
         """Return the record of the calls that guests made of host functions, oldest first: the last 10,000."""
         return self._domain.audit()
 
+    def query(self, con: duckdb.DuckDBPyConnection) -> Query:
+        """Return a context manager whose `cancel` stops what `con` runs within the block, and no other query."""
+        return Query(self._domain, con)
+
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
 
-        From any thread, at any time. A query that is between two batches at the moment isn't noticed; call
-        `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
-        sandbox.
+        From any thread, at any time. A query that is between two batches isn't noticed: `query` stops that too.
         """
         self._domain.cancel()
 
@@ -380,12 +382,10 @@ class Sandbox:
         counted = f"{functions} named function(s), {instances} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
 
-    @contextlib.contextmanager
-    def _creating(self) -> Iterator[CallContext]:
+    def _creating(self) -> CallContext:
         """Return the context of a call that creates a function."""
         self._domain.check_open()
-        with CallContext(self._domain.clock) as context:
-            yield context
+        return CallContext(self._domain.clock)
 
 
 def install(con: duckdb.DuckDBPyConnection) -> Sandbox:

@@ -19,13 +19,17 @@ TICK_SECONDS = 0.01
 # How long the thread waits for the next call before it ends.
 _IDLE_TICKS = 100
 
-# How long the main thread has to notice a Ctrl-C before guests on other threads are stopped. DuckDB's main thread looks
-# every 20 ms while others work. If their error came first, the query would end with the signal unhandled, and the next
-# thing that Python does then, printing the error, would be interrupted by it: "lost sys.stderr".
-_GRACE_SECONDS = 0.08
+# How many ticks the main thread has to notice a Ctrl-C before guests on other threads are stopped. It waits in DuckDB
+# for others and looks every 20 ms. If their error came first, the query would end with the signal unhandled, and the
+# next thing that Python does then, printing the error, would be interrupted by it: "lost sys.stderr". Ticks, not
+# seconds, because a machine with much to do needs longer for both.
+_GRACE_TICKS = 7
 
 # How long calls of the interrupted query are refused at most.
 _REFUSING_SECONDS = 2.0
+
+# What `CallContext.stopped_by` says of a call that Ctrl-C stopped.
+CTRL_C = "Ctrl-C"
 
 
 class _Clock(Protocol):
@@ -39,10 +43,12 @@ class _Clock(Protocol):
 class Call(Protocol):
     """A call into a sandbox: see `call_context.CallContext`."""
 
-    clock: _Clock
     entered_at: float
     thread: int
     stopped_by: str
+
+    @property
+    def clock(self) -> _Clock: ...
 
 
 class Ticker:
@@ -135,10 +141,6 @@ class Ticker:
                 self._interrupt = _Interrupt(self._main_thread)
 
 
-# What `CallContext.stopped_by` says of a call that Ctrl-C stopped.
-CTRL_C = "Ctrl-C"
-
-
 class _Interrupt:
     """One Ctrl-C: stops the calls that ran when it arrived, and those that come after them in the same query.
 
@@ -152,6 +154,7 @@ class _Interrupt:
         self._main_thread = main_thread
         self._arrived_at = time.monotonic()
         self._main_was_inside = main_thread.is_where_it_was()
+        self._ticks = 0
         self._stopping = False
 
     def refuses(self, call: Call) -> bool:
@@ -167,7 +170,8 @@ class _Interrupt:
         """
         # Its signal handler runs as soon as it is stopped.
         main_runs_guest = any(call.thread == self._main_thread.ident for call in calls)
-        if not self._stopping and not main_runs_guest and now < self._arrived_at + _GRACE_SECONDS:
+        self._ticks += 1
+        if not self._stopping and not main_runs_guest and self._ticks < _GRACE_TICKS:
             return False
         self._stopping = True
         for clock in {call.clock for call in calls}:

@@ -173,7 +173,7 @@ def test_a_call_belongs_to_every_query_it_is_made_for(con, sandbox):
     assert not sandbox._domain.queries
 
 
-def test_a_closed_connection_and_the_default_one_can_be_cancelled(sandbox):
+def test_a_closed_and_the_default_connection_can_be_cancelled(sandbox):
     cursor = duckdb.connect()
     with sandbox.query(cursor) as query:
         cursor.close()

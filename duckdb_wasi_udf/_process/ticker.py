@@ -19,7 +19,7 @@ TICK_SECONDS = 0.01
 # How long the thread waits for the next call before it ends.
 _IDLE_TICKS = 100
 
-# How many ticks the main thread has to notice a Ctrl-C before guests on other threads are stopped. It waits in DuckDB
+# The ticks that the main thread has to notice a Ctrl-C before guests on other threads are stopped. It waits in DuckDB
 # for others and looks every 20 ms. If their error came first, the query would end with the signal unhandled, and the
 # next thing that Python does then, printing the error, would be interrupted by it: "lost sys.stderr". Ticks, not
 # seconds, because a machine with much to do needs longer for both.

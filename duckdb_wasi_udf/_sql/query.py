@@ -132,7 +132,7 @@ def _refusal(con: duckdb.DuckDBPyConnection) -> str | None:
 def _callback_refusal() -> str | None:
     """Return why DuckDB refuses a connection to a function that is called for a query on it.
 
-    A connection that is busy with anything else is refused for another reason. None if the two can't be told apart.
+    A connection that is busy with anything else is refused for another reason. None if the two reasons are the same.
     """
     with duckdb.connect(":memory:") as con:
         seen: list[str | None] = []

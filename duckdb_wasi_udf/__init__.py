@@ -24,6 +24,7 @@ from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
 from duckdb_wasi_udf._sql.install import install
+from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._version import __version__
 
@@ -44,6 +45,7 @@ __all__ = [
     "LimitExceeded",
     "PackageError",
     "ProtocolError",
+    "Query",
     "ResourceLimits",
     "Sandbox",
     "SandboxUsage",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._process import state
@@ -22,32 +24,41 @@ class CallContext:
 
     Attributes:
         clock: The clock of the sandbox's engine.
-        stops: Number of the clock's stops when the call came in. A later stop ends the call.
+        entered_at: When the call came in, on `time.monotonic`.
+        thread: The thread that makes it, as of `threading.get_ident`.
+        stopped_by: What has stopped the call, for the error; empty if nothing has. Set from any thread.
         budget_seconds: Time that the function has left which is running. Set by whoever keeps its budget.
         first_row: Number of the first row of the piece of a batch that runs, for errors. 0 if it runs as a whole.
         rows_before: Number of rows that a scan has returned before this call, for errors. None for other calls.
     """
 
-    __slots__ = ("budget_seconds", "clock", "first_row", "rows_before", "stops")
+    __slots__ = (
+        "__weakref__",
+        "budget_seconds",
+        "clock",
+        "entered_at",
+        "first_row",
+        "rows_before",
+        "stopped_by",
+        "thread",
+    )
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.stops = 0
+        self.entered_at = 0.0
+        self.thread = 0
+        self.stopped_by = ""
         self.budget_seconds = math.inf
         self.rows_before: int | None = None
         self.first_row = 0
 
     def __enter__(self) -> Self:
-        state.ticker.enter(self.clock)
-        self.stops = self.clock.settled_stops()
+        self.entered_at = time.monotonic()
+        self.thread = threading.get_ident()
+        state.ticker.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        state.ticker.leave(self.clock)
-
-    @property
-    def stopped(self) -> bool:
-        """True if the clock was stopped since the call came in. Waits for a stop that is under way."""
-        return self.clock.stopped_since(self.stops)
+        state.ticker.leave(self)

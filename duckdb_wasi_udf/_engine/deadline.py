@@ -28,11 +28,25 @@ class Deadline:
         self._since = 0.0
         self.host_seconds = 0.0
 
-    def start(self, seconds: float) -> None:
-        """Let the guest run for `seconds` from now."""
-        self._left = seconds
-        self._since = time.perf_counter()
-        self._raw.set_epoch_deadline(self._clock.ticks(seconds))
+    def start(self, seconds: float, context: CallContext) -> None:
+        """Let the guest run for `seconds` from now. `end` has to follow.
+
+        Args:
+            seconds: the time.
+            context: the call that the guest works for. A stop of it that isn't seen afterwards passes the deadline.
+        """
+        clock = self._clock
+        with clock.changing:
+            self._left = seconds
+            self._since = time.perf_counter()
+            clock.deadlines[self] = context
+            self._raw.set_epoch_deadline(clock.ticks(seconds))
+
+    def end(self) -> None:
+        """Forget the deadline: the guest has returned."""
+        clock = self._clock
+        with clock.changing:  # a stop on another thread may be about to move it
+            clock.deadlines.pop(self, None)
 
     def pause(self) -> None:
         """Stop the guest's time, because the host begins to work."""
@@ -50,9 +64,23 @@ class Deadline:
         Args:
             context: the call that the guest works for. The guest stops too if that was stopped.
         """
-        now = time.perf_counter()
-        self.host_seconds += now - self._since
-        self._since = now
-        self._raw.set_epoch_deadline(self._clock.ticks(self._left) if self._left > 0 else 0)
-        if context.stopped:
-            self._raw.set_epoch_deadline(0)
+        clock = self._clock
+        with clock.changing:
+            now = time.perf_counter()
+            self.host_seconds += now - self._since
+            self._since = now
+            self._raw.set_epoch_deadline(clock.ticks(self._left) if self._left > 0 else 0)
+            if context.stopped_by:
+                self._raw.set_epoch_deadline(0)
+
+    def move(self, ticks: int) -> None:
+        """Put the deadline off by epochs that are about to pass at once, from the thread that makes them pass.
+
+        The guest runs meanwhile. wasmtime writes one aligned word, which the guest reads again before it traps; a guest
+        that waits for the host has its deadline set again by `resume`. The clock is locked, so the store isn't freed.
+
+        Args:
+            ticks: the number of epochs.
+        """
+        left = self._left - (time.perf_counter() - self._since)
+        self._raw.set_epoch_deadline(ticks + self._clock.ticks(max(left, 0.0)))

@@ -1,32 +1,50 @@
-"""Deadlines: the epochs of an engine advance while its guests run, and all at once to stop them.
+"""Deadlines: the epochs of an engine advance while its guests run, and all at once to stop some of them.
 
 wasmtime compiles into every loop and call of the guest a comparison of the engine's epoch with the store's deadline.
-Each sandbox has an engine of its own, so to stop all its guests is to advance that engine's epoch beyond the deadlines
-that are set. Nothing of ours runs inside the guest's call, where an exception (a signal handler's, say) would do harm.
+Each sandbox has an engine of its own. To stop calls is to advance that engine's epoch beyond all the deadlines that are
+set, after those of the other calls were moved as far. Nothing of ours runs inside the guest's call, where an exception
+(a signal handler's, say) would do harm.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._process.ticker import TICK_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duckdb_wasi_udf._process.ticker import Call
 
 # The most ticks a deadline may be away, so that advancing beyond all of them takes 0.4 ms: a timeout of more than ten
 # seconds has longer ticks.
 _MAX_TICKS = 1000
+
+# The epochs by which a stop advances.
+_STOP_TICKS = _MAX_TICKS + 2
 
 
 class _Engine(Protocol):
     def increment_epoch(self) -> None: ...
 
 
+class _Deadline(Protocol):
+    """The deadline of a guest that is running: see `deadline.Deadline`."""
+
+    def move(self, ticks: int) -> None: ...
+
+
 class Clock:
     """The epochs of one engine. They advance while a `CallContext` of it is entered.
 
     Attributes:
-        stops: Number of `stop()` calls so far. Pass an earlier count to `stopped_since()`.
+        deadlines: The deadlines that are set, each with the call it is for.
+        changing: Held while a deadline is set or a call stopped. The handler of a signal may stop calls at any moment,
+            so it is a lock that a thread can take twice.
     """
 
     def __init__(self, engine: _Engine, timeout_seconds: float) -> None:
@@ -39,8 +57,8 @@ class Clock:
         self._engine = engine
         self._tick_seconds = max(TICK_SECONDS, timeout_seconds / _MAX_TICKS)
         self._next_tick = 0.0
-        self._stopping = threading.Lock()
-        self.stops = 0
+        self.changing = threading.RLock()
+        self.deadlines: dict[_Deadline, Call] = {}
 
     def ticks(self, seconds: float) -> int:
         """Return the epochs that last at least `seconds`, which are at most the clock's timeout."""
@@ -52,21 +70,22 @@ class Clock:
             self._next_tick = now + self._tick_seconds - TICK_SECONDS / 2
             self._engine.increment_epoch()
 
-    def stop(self) -> None:
-        """Let the deadlines of all guests that are running pass."""
-        with self._stopping:
-            self.stops += 1  # first: whoever sets a deadline and then finds the old count has it passed by what follows
-            for _ in range(_MAX_TICKS + 2):
-                self._engine.increment_epoch()
+    def stop(self, reason: str, which: Callable[[Call], bool] = lambda _: True) -> None:
+        """Stop calls: the guests that run for them trap, and no other guest begins to run for them.
 
-    def settled_stops(self) -> int:
-        """Return the number of stops; waits for one that is under way.
-
-        Whose deadlines are set after this is not stopped by what was stopped before.
+        Args:
+            reason: what stops them, for the errors.
+            which: returns whether to stop a call; all of this clock's by default.
         """
-        with self._stopping:
-            return self.stops
-
-    def stopped_since(self, stops: int) -> bool:
-        """Return whether `stop` was called since its count was `stops`; waits for one that is under way."""
-        return self.settled_stops() != stops
+        with self.changing:
+            stopped = [call for call in state.ticker.calls() if call.clock is self and not call.stopped_by]
+            stopped = [call for call in stopped if which(call)]
+            for call in stopped:
+                call.stopped_by = reason  # first: whoever sets a deadline looks afterwards whether this is set
+            if not stopped:
+                return
+            for deadline, call in list(self.deadlines.items()):
+                if not call.stopped_by:
+                    deadline.move(_STOP_TICKS)
+            for _ in range(_STOP_TICKS):
+                self._engine.increment_epoch()

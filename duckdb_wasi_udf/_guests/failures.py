@@ -37,9 +37,13 @@ class Failures:
         self._limits = limits
         self._definition = definition
 
-    def cancelled(self) -> Cancelled:
-        """Return the error for a call that was stopped."""
-        return Cancelled(f"{self._label}: stopped by Sandbox.cancel() or Ctrl-C")
+    def cancelled(self, stopped_by: str) -> Cancelled:
+        """Return the error for a call that was stopped.
+
+        Args:
+            stopped_by: what stopped it.
+        """
+        return Cancelled(f"{self._label}: stopped by {stopped_by}")
 
     def out_of_time(self, reached: Progress, seconds: float, *, budgeted: bool) -> LimitExceeded:
         """Return the error for a deadline that has passed.

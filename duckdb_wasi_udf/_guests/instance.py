@@ -236,6 +236,7 @@ class GuestInstance:
     def close(self) -> None:
         """Free its memory. Using it afterwards raises RuntimeError."""
         self.broken = True
+        self._deadline.end()
         self._raw.close()
 
     @property
@@ -253,8 +254,6 @@ class GuestInstance:
         """Linear memory it has taken beyond the snapshot's."""
         return self.memory_bytes - self._engine.memory_bytes
 
-    # ---- one run of the guest --------------------------------------------------------------------------------
-
     def _begin(self, context: CallContext) -> None:
         """Let the guest run until its deadline; `_end` has to follow.
 
@@ -269,14 +268,16 @@ class GuestInstance:
         self._context = context
         limits = self._limits
         self._budgeted = context.budget_seconds < limits.timeout_seconds
-        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds)
-        if context.clock.stops != context.stops:  # now that no later stop is missed: it passes the deadline that is set
-            raise self._failures.cancelled()
+        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds, context)
+        if context.stopped_by:  # now that no later stop is missed: it passes the deadline that is set
+            self._deadline.end()
+            raise self._failures.cancelled(context.stopped_by)
         if limits.fuel is not None:
             self._raw.set_fuel(limits.fuel)
         self._host.begin(context)
 
     def _end(self) -> None:
+        self._deadline.end()
         self._host.end()
         self._take_output()
         if self.broken:  # at once: an error that is kept keeps this instance, by its traceback
@@ -294,8 +295,6 @@ class GuestInstance:
         if text:
             self._output.deliver(self._label, text, dropped_bytes)
         return text
-
-    # ---- the guest's exports ---------------------------------------------------------------------------------
 
     def _call(self, export: str, *arguments: int, results: int = 1) -> int:
         began = time.perf_counter()
@@ -315,8 +314,8 @@ class GuestInstance:
     def _trapped(self, trap: wasmtime.Trap, began: float) -> WasiUdfError:
         """Return the error that a trap stands for, of a call that began at `began`, on `time.perf_counter`."""
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-            if self._context.stopped:
-                return self._failures.cancelled()
+            if self._context.stopped_by:
+                return self._failures.cancelled(self._context.stopped_by)
             seconds = time.perf_counter() - began
             return self._printed(self._failures.out_of_time(self._progress(), seconds, budgeted=self._budgeted))
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
@@ -363,8 +362,6 @@ class GuestInstance:
             self.broken = True
             raise self._failures.no_object(export)
         return described
-
-    # ---- linear memory ---------------------------------------------------------------------------------------
 
     def _memory(self) -> LinearMemory:
         return LinearMemory(*self._raw.memory())

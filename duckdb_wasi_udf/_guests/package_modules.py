@@ -102,7 +102,7 @@ class PackageModules:
         """Stop the guest that compiles, if one does."""
         engine = self._engine
         if engine is not None:
-            engine.clock.stop()
+            engine.clock.stop("Sandbox.cancel()")
 
     def close(self) -> None:
         """Serve nothing any more, and keep nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,6 +44,16 @@ class _Closable(Protocol):
         """Close them."""
 
 
+class _Query(Protocol):
+    """Queries that can be stopped apart: see `Query`."""
+
+    cancelled: bool
+    stops_as: str
+
+    def calls_this_thread(self) -> bool:
+        """Return whether the thread runs a function for one of them."""
+
+
 class TrustDomain:
     """What all functions of a sandbox share; knows nothing of DuckDB.
 
@@ -60,6 +71,7 @@ class TrustDomain:
         output: where what guests print goes.
         counters: what its functions did.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
+        queries: those that can be stopped apart now.
     """
 
     def __init__(
@@ -122,6 +134,8 @@ class TrustDomain:
         self._held: list[_Closable] = []
         self._functions: dict[int, Callable[..., Any]] = {}
         self._numbers = itertools.count()
+        self.queries: tuple[_Query, ...] = ()
+        self._changing_queries = threading.Lock()
         self._closed = False
         self.refused_at = 0.0
         self._process = os.getpid()
@@ -199,8 +213,18 @@ class TrustDomain:
 
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests: see `Sandbox.cancel`."""
-        self.clock.stop()
+        self.clock.stop("Sandbox.cancel()")
         self.modules.cancel()
+
+    def add_query(self, query: _Query) -> None:
+        """Have the calls that come in looked at: those of the query can be stopped apart."""
+        with self._changing_queries:
+            self.queries = (*self.queries, query)
+
+    def remove_query(self, query: _Query) -> None:
+        """Forget a query."""
+        with self._changing_queries:
+            self.queries = tuple([other for other in self.queries if other is not query])
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of host functions' calls, oldest first."""
@@ -219,15 +243,20 @@ class TrustDomain:
 
 
 class IncomingCall(CallContext):
-    """The context of a call from DuckDB: refused when the sandbox is closed, and its error is the sandbox's last."""
+    """The context of a call from DuckDB: refused when the sandbox is closed, and its error is the sandbox's last.
 
-    __slots__ = ("_began", "_domain", "_errors_before")
+    Attributes:
+        queries: Those it belongs to, of the ones that can be stopped apart.
+    """
+
+    __slots__ = ("_began", "_domain", "_errors_before", "queries")
 
     def __init__(self, domain: TrustDomain) -> None:
         super().__init__(domain.clock)
         self._domain = domain
         self._errors_before = domain.errors.number
         self._began = time.monotonic()
+        self.queries: tuple[_Query, ...] = ()
 
     def __enter__(self) -> Self:
         try:
@@ -235,7 +264,14 @@ class IncomingCall(CallContext):
         except ClosedError as error:
             self._domain.report(error)
             raise
-        return super().__enter__()
+        queries = self._domain.queries
+        if queries:
+            self.queries = tuple([query for query in queries if query.calls_this_thread()])
+        super().__enter__()
+        for query in self.queries:
+            if query.cancelled:  # now that no later `cancel` misses this call
+                self.stopped_by = query.stops_as
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -224,7 +224,7 @@ class HostCalls:
         if timeout_seconds is None:
             return run()
         context = self._context
-        return grants.calls.call_with_timeout(run, timeout_seconds, lambda: context.stopped)
+        return grants.calls.call_with_timeout(run, timeout_seconds, lambda: bool(context.stopped_by))
 
     def _note(self, name: str, outcome: str, error: BaseException) -> None:
         """Keep what went wrong for the host; in the log, once for each call of the guest.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 
 
 class InterruptWatch:
@@ -46,6 +47,28 @@ class InterruptWatch:
             return signal.SIGINT in sockets[0].recv(4096)
         except OSError:  # nothing there, or closed at this moment
             return False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a signal, and return whether it is SIGINT. For one thread at a time, which alone calls `arrived`.
+
+        Args:
+            seconds: how long to wait.
+        """
+        sockets = self._sockets
+        if sockets is not None:
+            receiver = sockets[0]
+            try:
+                receiver.settimeout(seconds)
+                try:
+                    return signal.SIGINT in receiver.recv(4096)
+                finally:
+                    receiver.settimeout(0)
+            except TimeoutError:
+                return False
+            except OSError:  # closed at this moment
+                pass
+        time.sleep(seconds)
+        return False
 
     def close(self) -> None:
         """Listen no more."""

@@ -1,12 +1,17 @@
-"""The thread that ticks the clocks of running guests."""
+"""The thread that ticks the clocks of running guests, and stops them at Ctrl-C."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Protocol
+import weakref
+from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf._process.interrupts import InterruptWatch
+from duckdb_wasi_udf._process.main_thread import MainThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # How often a clock is ticked: the precision of a deadline.
 TICK_SECONDS = 0.01
@@ -14,51 +19,87 @@ TICK_SECONDS = 0.01
 # How long the thread waits for the next call before it ends.
 _IDLE_TICKS = 100
 
+# The ticks that the main thread has to notice a Ctrl-C before guests on other threads are stopped. It waits in DuckDB
+# for others and looks every 20 ms. If their error came first, the query would end with the signal unhandled, and the
+# next thing that Python does then, printing the error, would be interrupted by it: "lost sys.stderr". Ticks, not
+# seconds, because a machine with much to do needs longer for both.
+_GRACE_TICKS = 7
+
+# How long calls of the interrupted query are refused at most.
+_REFUSING_SECONDS = 2.0
+
+# What `CallContext.stopped_by` says of a call that Ctrl-C stopped.
+CTRL_C = "Ctrl-C"
+
 
 class _Clock(Protocol):
     """What is ticked: see `epoch_clock.Clock`."""
 
     def tick(self, now: float) -> None: ...
 
-    def stop(self) -> None: ...
+    def stop(self, reason: str, which: Callable[[Call], bool]) -> None: ...
+
+
+class Call(Protocol):
+    """A call into a sandbox: see `call_context.CallContext`."""
+
+    entered_at: float
+    thread: int
+    stopped_by: str
+
+    @property
+    def clock(self) -> _Clock: ...
 
 
 class Ticker:
     """The thread that ticks the clocks of running guests; it ends when nothing runs.
 
     Attributes:
-        thread: the thread, or None while nothing runs.
+        interrupts: Reports Ctrl-C.
+        thread: The thread, or None while nothing runs.
     """
 
     def __init__(self) -> None:
         self.interrupts = InterruptWatch()
         self._lock = threading.Lock()
-        self._running: dict[_Clock, int] = {}
+        # Weak, because a signal handler may raise before a call is removed.
+        self._calls: dict[int, weakref.ref[Call]] = {}
+        self._main_thread = MainThread()
+        self._interrupt: _Interrupt | None = None
         self.thread: threading.Thread | None = None
 
-    def enter(self, clock: _Clock) -> None:
-        """Tick a clock while a call into a guest runs."""
+    def enter(self, call: Call) -> None:
+        """Tick the clock of a call while it runs."""
         with self._lock:
-            self._running[clock] = self._running.get(clock, 0) + 1
+            self._calls[id(call)] = weakref.ref(call)
             if self.thread is None:
                 self.interrupts.arrived()  # long ago, and no business of this call
-                thread = threading.Thread(target=self._tick, name="duckdb-wasi-udf-epoch", daemon=True)
+                thread = threading.Thread(target=self._run, name="duckdb-wasi-udf-epoch", daemon=True)
                 thread.start()
                 self.thread = thread
+        interrupt = self._interrupt
+        if interrupt is not None and interrupt.refuses(call):
+            call.stopped_by = CTRL_C
 
-    def leave(self, clock: _Clock) -> None:
-        """Stop ticking a clock when its last call has ended."""
-        with self._lock:
-            running = self._running.get(clock, 0)
-            if running > 1:
-                self._running[clock] = running - 1
+    def leave(self, call: Call) -> None:
+        """Forget a call that has ended. Its clock is ticked while others run."""
+        self._calls.pop(id(call), None)
+
+    def calls(self) -> list[Call]:
+        """Return the calls that are under way, of all clocks."""
+        calls = []
+        for key, reference in list(self._calls.items()):
+            call = reference()
+            if call is None:
+                self._calls.pop(key, None)
             else:
-                self._running.pop(clock, None)
+                calls.append(call)
+        return calls
 
     @property
     def running(self) -> bool:
         """True while a call into a guest is under way."""
-        return bool(self._running)
+        return bool(self.calls())
 
     @property
     def ran_lately(self) -> bool:
@@ -69,22 +110,79 @@ class Ticker:
         """Start anew in a child process, where the thread doesn't exist and the lock may be held by nobody."""
         self.interrupts.after_fork()
         self._lock = threading.Lock()
-        self._running = {}
+        self._calls = {}
+        self._main_thread = MainThread()
+        self._interrupt = None
         self.thread = None
 
-    def _tick(self) -> None:
+    def _run(self) -> None:
         idle = 0
         while True:
-            time.sleep(TICK_SECONDS)
-            interrupted = self.interrupts.arrived()
+            self._wait()
+            calls = self.calls()
             with self._lock:
-                clocks = list(self._running)
-                idle = 0 if clocks else idle + 1
+                idle = 0 if self._calls or self._interrupt else idle + 1
                 if idle >= _IDLE_TICKS:
                     self.thread = None
                     return
             now = time.monotonic()
-            for clock in clocks:
+            for clock in {call.clock for call in calls}:
                 clock.tick(now)
-                if interrupted:
-                    clock.stop()
+            if self._interrupt is not None and self._interrupt.is_over(calls, now):
+                self._interrupt = None
+            del calls
+            self._main_thread.look()
+
+    def _wait(self) -> None:
+        """Wait for the next tick. A Ctrl-C is noticed the moment it arrives."""
+        until = time.monotonic() + TICK_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            if self.interrupts.wait(left):
+                self._interrupt = _Interrupt(self._main_thread)
+
+
+class _Interrupt:
+    """One Ctrl-C: stops the calls that ran when it arrived, and those that come after them in the same query.
+
+    The main thread may notice it first, wherever it is, and begin another query at once. A call that comes in later
+    belongs to an interrupted query only if the main thread is still inside the call of DuckDB that it was in before.
+    DuckDB's main thread waits there for its other threads, which know nothing of the Ctrl-C and would run the query to
+    its end.
+    """
+
+    def __init__(self, main_thread: MainThread) -> None:
+        self._main_thread = main_thread
+        self._arrived_at = time.monotonic()
+        self._main_was_inside = main_thread.is_where_it_was()
+        self._ticks = 0
+        self._stopping = False
+
+    def refuses(self, call: Call) -> bool:
+        """Return whether a call that comes in belongs to an interrupted query. For the thread that makes the call."""
+        return self._stopping and self._is_older(call)
+
+    def is_over(self, calls: list[Call], now: float) -> bool:
+        """Stop what has to be stopped by now, and return whether that was all.
+
+        Args:
+            calls: those that run.
+            now: the time, on `time.monotonic`.
+        """
+        # Its signal handler runs as soon as it is stopped.
+        main_runs_guest = any(call.thread == self._main_thread.ident for call in calls)
+        self._ticks += 1
+        if not self._stopping and not main_runs_guest and self._ticks < _GRACE_TICKS:
+            return False
+        self._stopping = True
+        for clock in {call.clock for call in calls}:
+            clock.stop(CTRL_C, self._is_older)
+        return not self._main_is_inside() or now > self._arrived_at + _REFUSING_SECONDS
+
+    def _is_older(self, call: Call) -> bool:
+        if call.entered_at <= self._arrived_at:
+            return True
+        return call.thread != self._main_thread.ident and self._main_is_inside()
+
+    def _main_is_inside(self) -> bool:
+        self._main_was_inside = self._main_was_inside and self._main_thread.is_where_it_was()
+        return self._main_was_inside

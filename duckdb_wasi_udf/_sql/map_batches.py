@@ -18,6 +18,7 @@ from duckdb_wasi_udf._functions.table_map import MapFunction
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
+from duckdb_wasi_udf._sql.query import in_the_same_query
 from duckdb_wasi_udf._sql.streams import casts
 from duckdb_wasi_udf._sql.types import types_of, types_through
 
@@ -92,7 +93,7 @@ class MapFunctions:
             input_types,
         )
         self._functions.add(function)
-        return function.stream(context, lambda: _read(cursor, query), column)
+        return function.stream(context, lambda: _read(self._domain, cursor, query), column)
 
     def close(self) -> None:
         """Close the instances."""
@@ -191,7 +192,9 @@ def _bind(_wasi_udf_call: Callable[[str], duckdb.DuckDBPyRelation], _wasi_udf_qu
     return _wasi_udf_call(_wasi_udf_query)
 
 
-def _read(cursor: Callable[[], duckdb.DuckDBPyConnection], query: str) -> Generator[pa.RecordBatch, None, None]:
+def _read(
+    domain: TrustDomain, cursor: Callable[[], duckdb.DuckDBPyConnection], query: str
+) -> Generator[pa.RecordBatch, None, None]:
     """Return the rows of a query, in batches."""
-    with cursor() as con:
+    with cursor() as con, in_the_same_query(domain, con):
         yield from _select(con, query).to_arrow_reader(_abi.VECTOR_ROWS)

@@ -13,6 +13,7 @@ from duckdb_wasi_udf._sql.function_creation import FunctionCreation
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
 from duckdb_wasi_udf._sql.origins import called_interactively
+from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
@@ -180,12 +181,14 @@ class Sandbox(FunctionCreation):
         """Return what the sandbox uses now, and what its functions have done, inline code included."""
         return self._domain.counters.read(self._domain.instances, self._domain.errors)
 
+    def query(self, con: duckdb.DuckDBPyConnection) -> Query:
+        """Return a context manager whose `cancel` stops what `con` runs within the block, and no other query."""
+        return Query(self._domain, con)
+
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
 
-        From any thread, at any time. A query that is between two batches at the moment isn't noticed; call
-        `con.interrupt()` as well, before, which DuckDB heeds there and nowhere else. Ctrl-C does the same to every
-        sandbox.
+        From any thread, at any time. A query that is between two batches isn't noticed: `query` stops that too.
         """
         self._domain.cancel()
 

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.deadline import Deadline
 from duckdb_wasi_udf._engine.epoch_clock import Clock
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._process import ticker as ticker_module
@@ -72,44 +73,94 @@ def test_a_deadline_lasts_as_long_as_asked_and_a_stop_passes_it(timeout):
         clock.tick(now)
         now += ticker_module.TICK_SECONDS
     assert timeout <= now - 1000.0 <= timeout * 1.02 + 0.03
-    deadline = engine.epochs + clock.ticks(timeout)
-    clock.stop()
-    assert engine.epochs >= deadline
+    with CallContext(clock):
+        deadline = engine.epochs + clock.ticks(timeout)
+        clock.stop("a test")
+        assert engine.epochs >= deadline
 
 
-def test_stops_are_counted():
-    clock = Clock(CountingEngine(), 1)
-    stops = clock.stops
-    assert not clock.stopped_since(stops)
-    clock.stop()
-    assert clock.stopped_since(stops)
+def test_a_stop_reaches_the_calls_of_its_clock_that_it_means():
+    clock, other = Clock(CountingEngine(), 1), Clock(CountingEngine(), 1)
+    meant, spared, elsewhere = CallContext(clock), CallContext(clock), CallContext(other)
+    with meant, spared, elsewhere:
+        clock.stop("a test", lambda call: call is meant)
+        later = CallContext(clock)
+        with later:
+            assert [call.stopped_by for call in (meant, spared, elsewhere, later)] == ["a test", "", "", ""]
+        clock.stop("another")
+        assert [call.stopped_by for call in (meant, spared, elsewhere)] == ["a test", "another", ""]
+    assert meant not in state.ticker.calls()
 
 
-def test_a_call_that_comes_in_during_a_stop_knows_its_end():
+class Guest:
+    """What a deadline sets, of an engine that counts."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.passes_at = 0
+
+    def set_epoch_deadline(self, ticks):
+        self.passes_at = self.engine.epochs + ticks
+
+    @property
+    def trapped(self):
+        return self.engine.epochs >= self.passes_at
+
+
+def test_a_stop_leaves_other_calls_the_time_they_have():
+    engine = CountingEngine()
+    clock = Clock(engine, 20)
+    guests = [Guest(engine), Guest(engine)]
+    deadlines = [Deadline(guest, clock) for guest in guests]
+    with CallContext(clock) as meant, CallContext(clock) as spared:
+        for deadline, context in zip(deadlines, (meant, spared), strict=True):
+            deadline.start(20, context)
+        for _ in range(3):
+            clock.stop("a test", lambda call: call is meant)
+            meant.stopped_by = ""
+            assert [guest.trapped for guest in guests] == [True, False]
+        assert guests[1].passes_at - engine.epochs <= clock.ticks(20)
+        for deadline in deadlines:
+            deadline.end()
+    assert not clock.deadlines
+
+
+def test_a_call_that_comes_in_during_a_stop_isnt_stopped():
     class Engine(CountingEngine):
         """Lets a call come in as soon as a stop has passed the first deadlines."""
 
         def increment_epoch(self):
             super().increment_epoch()
-            if self.epochs == 1:
-                call.start()
-                call.join(timeout=0.2)  # it may wait for the end of the stop
+            if call.is_alive() or seen or self.epochs > 1:
+                return
+            call.start()
+            call.join(timeout=0.2)  # it may wait for the end of the stop
 
     engine = Engine()
     clock = Clock(engine, 20)
-    seen = []
+    guest, seen = Guest(engine), []
 
     def come_in():
-        context = CallContext(clock)
-        with context:
-            deadline = engine.epochs + clock.ticks(20)
+        deadline = Deadline(guest, clock)
+        with CallContext(clock) as context:
+            deadline.start(20, context)
             stopping.join()
-            seen.append((engine.epochs >= deadline, context.stopped))
+            seen.append((guest.trapped, context.stopped_by))
+            deadline.end()
 
     call = threading.Thread(target=come_in)
-    stopping = threading.Thread(target=clock.stop)
-    stopping.start()
-    stopping.join()
-    call.join()
-    [(passed, stopped)] = seen
-    assert passed == stopped
+    with CallContext(clock):
+        stopping = threading.Thread(target=clock.stop, args=("a test",))
+        stopping.start()
+        stopping.join()
+        call.join()
+    assert seen == [(False, "")]
+
+
+def test_a_call_that_is_lost_is_ticked_no_longer(ticker):
+    """A signal handler may raise before a call is removed."""
+    context = CallContext(Clock(CountingEngine(), 1))
+    context.__enter__()
+    assert ticker.running
+    del context
+    assert not ticker.running

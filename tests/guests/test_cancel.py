@@ -14,9 +14,12 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ResourceLimits
 from duckdb_wasi_udf._engine.call_context import CallContext
+from duckdb_wasi_udf._engine.epoch_clock import Clock
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._process.interrupts import InterruptWatch
+from duckdb_wasi_udf._process.main_thread import MainThread
 from duckdb_wasi_udf._process.state import ticker
+from duckdb_wasi_udf._process.ticker import _GRACE_TICKS, _Interrupt
 from tests.support import guests
 
 ENDLESS = "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
@@ -27,7 +30,7 @@ def once_running(sandbox, action):
     """A thread that acts when a guest of the sandbox has begun to run."""
 
     def act():
-        while sandbox._domain.clock not in ticker._running:
+        while not any(call.clock is sandbox._domain.clock for call in ticker.calls()):
             time.sleep(0.01)
         time.sleep(0.05)
         action()
@@ -53,7 +56,7 @@ def test_cancel_stops_running_queries_and_the_next_one_works(con, rows):
 def test_cancel_stops_code_that_is_being_loaded():
     with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
         thread = once_running(sandbox, sandbox.cancel)
-        with pytest.raises(Cancelled, match="f: stopped by Sandbox.cancel"):
+        with pytest.raises(Cancelled, match=r"f: stopped by Sandbox.cancel\(\)"):
             guests.start_in(sandbox, Definition.from_source("while True: pass\nlambda x: x", "f"))
         thread.join()
 
@@ -162,6 +165,135 @@ def test_ctrl_c_stops_guests_on_whichever_thread_they_run(where):
         [sys.executable, "-c", CTRL_C, where], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.stdout, done.returncode) == (f"{[True] * 5}\n", 0), done.stderr
+
+
+# Functions so short that a Ctrl-C mostly arrives between two batches, when no guest is there to be stopped.
+CTRL_C_BETWEEN_BATCHES = """
+import os, random, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+import duckdb, duckdb_wasi_udf as wasi_udf
+from tests.guests.test_cancel import once_running
+
+con = duckdb.connect()
+con.execute("SET threads = 2")
+sandbox = wasi_udf.install(con)
+choose = random.Random(20260101)
+rounds = 0
+for _ in range(10):
+    delay = choose.random() / 10
+    killer = once_running(sandbox, lambda: (time.sleep(delay), os.kill(os.getpid(), signal.SIGINT)))
+    try:
+        con.execute("SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM range(10_000_000_000) t(i)").fetchall()
+    except KeyboardInterrupt:
+        rounds += 1
+    except duckdb.Error as error:
+        rounds += "KeyboardInterrupt" in str(error) or "stopped by Ctrl-C" in str(error)
+    except RuntimeError as error:
+        rounds += type(error) is RuntimeError  # DuckDB noticed it first
+    while killer.is_alive():
+        try:
+            killer.join()
+        except KeyboardInterrupt:
+            pass
+    assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+assert not sandbox._domain.clock.deadlines
+print(rounds)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process can't send itself a Ctrl-C there")
+def test_ctrl_c_between_batches_isnt_lost():
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C_BETWEEN_BATCHES], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.stdout, done.returncode) == ("10\n", 0), done.stderr
+
+
+# The thread sends the signal while DuckDB's main thread waits for the guest on another one.
+UNCAUGHT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import duckdb, duckdb_wasi_udf as wasi_udf
+from tests.guests.test_cancel import ENDLESS, LIMITS, once_running
+
+con = duckdb.connect()
+con.execute("SET threads = 2")
+sandbox = wasi_udf.Sandbox(limits=LIMITS).install(con)
+once_running(sandbox, lambda: os.kill(os.getpid(), signal.SIGINT))
+con.execute("SELECT sum(py_udf_bigint($1, i)) FROM range(10_000_000) t(i)", [ENDLESS]).fetchall()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process can't send itself a Ctrl-C there")
+def test_the_error_of_a_ctrl_c_is_printed():
+    done = subprocess.run([sys.executable, "-c", UNCAUGHT], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("Traceback (most recent call last):"), done.stderr
+    assert "Error" in done.stderr or "KeyboardInterrupt" in done.stderr
+    assert "lost sys.stderr" not in done.stderr
+
+
+def test_the_main_thread_is_seen_to_run_python_or_to_wait():
+    """From a thread, as the ticker does."""
+    main = MainThread()
+    seen = []
+    asked, answered = threading.Semaphore(0), threading.Semaphore(0)
+
+    def watch():
+        asked.acquire()
+        main.look()
+        seen.append(main.is_where_it_was())
+        seen.append(main.is_where_it_was())
+        answered.release()
+        asked.acquire()
+        seen.append(main.is_where_it_was())
+        answered.release()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    for _ in range(2):  # the same call again, at the same instruction
+        asked.release()
+        answered.acquire()
+    thread.join()
+    assert seen == [True, True, False]
+
+
+def test_a_new_query_after_a_ctrl_c_is_no_business_of_it():
+    """The main thread has gone on: what comes in now is of another query."""
+
+    class Main(MainThread):
+        inside = True
+
+        def is_where_it_was(self):
+            return self.inside
+
+    main, clock = Main(), Clock(None, 10)
+    calls = {"running": CallContext(clock)}
+    calls["running"].entered_at, calls["running"].thread = time.monotonic(), 0
+    interrupt = _Interrupt(main)
+    stopped = []
+
+    class Stops:
+        def stop(self, reason, which):
+            stopped.extend(name for name, call in calls.items() if which(call))
+
+    for call in calls.values():
+        call.clock = Stops()
+    for _ in range(_GRACE_TICKS - 1):
+        assert not interrupt.is_over(list(calls.values()), time.monotonic())
+    assert not stopped
+    assert not interrupt.is_over(list(calls.values()), time.monotonic())
+    assert stopped == ["running"]
+    later, on_main = CallContext(clock), CallContext(clock)
+    later.entered_at = on_main.entered_at = time.monotonic()
+    on_main.thread = main.ident
+    assert interrupt.refuses(later)
+    assert not interrupt.refuses(on_main)  # its own signal handler ends it
+    main.inside = False
+    assert not interrupt.refuses(later)
+    main.inside = True
+    assert not interrupt.refuses(later)
+    assert interrupt.is_over([], time.monotonic())
 
 
 def test_a_signal_is_noticed_once_and_only_the_interrupt_counts():

@@ -54,7 +54,7 @@ def test_every_error_class_has_a_section():
 def test_messages_are_found_in_sources():
     assert len(HOST) > 100
     assert len(GUEST) > 50
-    assert f"{GAP}: stopped by Sandbox.cancel() or Ctrl-C" in HOST
+    assert f"{GAP}: stopped by {GAP}" in HOST
     assert "the arguments are gone" in GUEST
     assert matches(f"a {GAP} c", "x: a b c")
     assert not matches(f"a {GAP} c", "c b a")

@@ -1,0 +1,48 @@
+"""Whether the main thread is still inside one and the same call into C."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+
+# `int PySet_Clear(PyObject *)` as the pending call: it returns 0, and a set that is empty shows that it ran. A Python
+# function would not do: a signal handler may raise at its first instruction.
+_CLEAR = ctypes.cast(ctypes.pythonapi.PySet_Clear, ctypes.c_void_p).value
+_add_pending_call = ctypes.pythonapi.Py_AddPendingCall
+_add_pending_call.argtypes = (ctypes.c_void_p, ctypes.py_object)
+
+
+class MainThread:
+    """Follows the main thread from another one.
+
+    The main thread makes a "pending call" when it enters a function, ends a call or jumps back
+    (https://docs.python.org/3/c-api/init.html#c.Py_AddPendingCall). So while such a call is pending and the main thread
+    is at the same instruction of the same frame, it has run no Python: it is inside the C code that it was in before,
+    DuckDB's say, even if a signal handler written in C was run from there.
+    """
+
+    def __init__(self) -> None:
+        self._marker: set[int] = set()
+        self._position: tuple[int, int] | None = None
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's identifier, as of `threading.get_ident`."""
+        return threading.main_thread().ident
+
+    def look(self) -> None:
+        """Remember where the main thread is."""
+        self._position = self._current_position()
+        if not self._marker:
+            self._marker.add(1)
+            if _add_pending_call(_CLEAR, self._marker):  # too many are pending
+                self._marker.clear()
+
+    def is_where_it_was(self) -> bool:
+        """Return whether the main thread has been inside one call since the last look."""
+        return bool(self._marker) and self._position is not None and self._current_position() == self._position
+
+    def _current_position(self) -> tuple[int, int] | None:
+        frame = sys._current_frames().get(self.ident or 0)
+        return None if frame is None else (id(frame), frame.f_lasti)

@@ -1,0 +1,151 @@
+"""The queries of one connection, to be stopped apart from others of the same sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from duckdb_wasi_udf._errors import WasiUdfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+
+
+class Query:
+    """What runs on one connection within a `with` block, so that it can be stopped apart: see `Sandbox.query`.
+
+    Attributes:
+        cancelled: True after `cancel`. Functions that are called within the block then fail.
+    """
+
+    def __init__(self, domain: TrustDomain, con: duckdb.DuckDBPyConnection) -> None:
+        """Prepare the block.
+
+        Args:
+            domain: the trust domain of the sandbox.
+            con: the connection.
+
+        Raises:
+            WasiUdfError: this version of DuckDB doesn't report which connection a function is called for.
+        """
+        if _callback_refusal() is None:
+            msg = f"DuckDB {duckdb.__version__} doesn't report which connection calls a function; use Sandbox.cancel()"
+            raise WasiUdfError(msg)
+        self.cancelled = False
+        self._domain = domain
+        self._con = con
+        self._open: tuple[duckdb.DuckDBPyConnection, ...] = ()
+        # Held while the connections are interrupted. A signal handler may call `cancel` at any moment.
+        self._lock = threading.RLock()
+
+    def cancel(self) -> None:
+        """Stop what runs on the connection now, and whatever calls the sandbox's functions later in the block.
+
+        From any thread, any number of times. The query fails with `duckdb.InterruptException`, or with the text of
+        `Cancelled`. After the block this does nothing.
+        """
+        with self._lock:
+            self.cancelled = True
+            for con in self._open:
+                with contextlib.suppress(duckdb.Error):  # closed
+                    con.interrupt()
+            if self._open:
+                self._domain.clock.stop(self.stops_as, self.has)
+
+    # ---- for the calls of the sandbox ------------------------------------------------------------------------
+
+    stops_as = "Query.cancel()"
+
+    def has(self, call: object) -> bool:
+        """Return whether a call is the query's."""
+        return self in getattr(call, "queries", ())
+
+    def calls_this_thread(self) -> bool:
+        """Return whether the thread runs a function for a query on the connection."""
+        return any(_refusal(con) == _callback_refusal() for con in self._open)
+
+    @contextlib.contextmanager
+    def using(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Count what runs on another connection as part of the query."""
+        with self._lock:
+            self._open = (*self._open, con)
+            if self.cancelled:
+                con.interrupt()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open = tuple([other for other in self._open if other is not con])
+
+    def __enter__(self) -> Self:
+        """Begin the block."""
+        with self._lock:
+            self._open = (self._con,)
+            self._domain.add_query(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End the block. Waits for a `cancel` that is under way."""
+        with self._lock:
+            self._open = ()
+            self._domain.remove_query(self)
+
+    def __repr__(self) -> str:
+        """Return its state."""
+        state = "cancelled" if self.cancelled else "open" if self._open else "not open"
+        return f"<Query: {state}>"
+
+
+@contextlib.contextmanager
+def in_the_same_query(domain: TrustDomain, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Count what runs on a connection as part of the queries that this thread runs a function for."""
+    with contextlib.ExitStack() as stack:
+        for query in domain.queries:
+            if isinstance(query, Query) and query.calls_this_thread():
+                stack.enter_context(query.using(con))
+        yield
+
+
+def _refusal(con: duckdb.DuckDBPyConnection) -> str | None:
+    """Return why DuckDB refuses to use a connection now; None if it would.
+
+    The request is contradictory: DuckDB looks first whether the connection is free, takes no lock for it, and then
+    refuses the arguments. An idle connection isn't touched.
+    """
+    try:
+        con.install_extension("", repository="none", repository_url="none")
+    except duckdb.ResourceInUseException as error:
+        return str(error)
+    except duckdb.Error:  # idle, or closed
+        return None
+    return None
+
+
+@functools.cache
+def _callback_refusal() -> str | None:
+    """Return why DuckDB refuses a connection to a function that is called for a query on it.
+
+    A connection that is busy with anything else is refused for another reason. None if the two reasons are the same.
+    """
+    with duckdb.connect(":memory:") as con:
+        seen: list[str | None] = []
+
+        def probe() -> int:
+            seen.append(_refusal(con))
+            elsewhere = threading.Thread(target=lambda: seen.append(_refusal(con)))
+            elsewhere.start()
+            elsewhere.join()
+            return 0
+
+        con.create_function("probe", probe, [], "INTEGER")
+        con.execute("SELECT probe()").fetchall()
+        con.remove_function("probe")
+    inside, outside = seen[:2]
+    return None if inside == outside else inside

@@ -131,10 +131,9 @@ def test_a_call_that_comes_in_during_a_stop_isnt_stopped():
 
         def increment_epoch(self):
             super().increment_epoch()
-            if call.is_alive() or seen or self.epochs > 1:
-                return
-            call.start()
-            call.join(timeout=0.2)  # it may wait for the end of the stop
+            if threading.current_thread() is stopping and call.ident is None:
+                call.start()
+                call.join(timeout=0.2)  # it may wait for the end of the stop
 
     engine = Engine()
     clock = Clock(engine, 20)
@@ -149,8 +148,8 @@ def test_a_call_that_comes_in_during_a_stop_isnt_stopped():
             deadline.end()
 
     call = threading.Thread(target=come_in)
+    stopping = threading.Thread(target=clock.stop, args=("a test",))
     with CallContext(clock):
-        stopping = threading.Thread(target=clock.stop, args=("a test",))
         stopping.start()
         stopping.join()
         call.join()

@@ -150,7 +150,7 @@ ATTACKS = [
             attack = lambda x: _udf.run(ask(x))
         """,
     ),
-    Attack("a huge argument", TOO_MUCH, "import host\nattack = lambda x: host.text('x' * 9_500_000)"),
+    Attack("a huge argument", TOO_MUCH, "import host\nattack = lambda x: host.text('x' * 4_500_000)"),
     Attack("a huge column", TOO_LARGE, "import host\nattack = lambda x: host.many.batch(range(10**7))"),
     Attack(
         "a column of nothing but NULL", TOO_LARGE, "import host\nattack = lambda x: host.many.batch([None] * 10**7)"

@@ -24,7 +24,7 @@ ATTACKS = [
     Attack("a type", raises("returned type"), "attack = lambda x: int"),
     Attack("a complex number", raises("returned complex"), "attack = lambda x: 1j"),
     Attack("NotImplemented", raises("returned NotImplementedType"), "attack = lambda x: NotImplemented"),
-    Attack("text where BIGINT was declared", raises("BIGINT was declared"), "attack = lambda x: '1'", result="BIGINT"),
+    Attack("text where BIGINT was declared", raises("which is no BIGINT"), "attack = lambda x: 'one'", result="BIGINT"),
     Attack(
         "one type after another",
         returns(1),
@@ -150,7 +150,7 @@ ATTACKS = [
             attack = lambda x: Lie(b'xxxx')
         """,
     ),
-    Attack("a memoryview with holes", raises("BufferError"), "attack = lambda x: memoryview(bytes(100))[::2]"),
+    Attack("a memoryview with holes", returns(bytes(50)), "attack = lambda x: memoryview(bytes(100))[::2]"),
     Attack(
         "a memoryview that was released",
         raises("released"),

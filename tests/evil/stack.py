@@ -201,7 +201,7 @@ ATTACKS = [
             import ast
             def attack(x):
                 tree = ast.Constant(1, lineno=1, col_offset=0)
-                for _ in range(10**5): tree = ast.UnaryOp(ast.USub(), tree, lineno=1, col_offset=0)
+                for _ in range(10**4): tree = ast.UnaryOp(ast.USub(), tree, lineno=1, col_offset=0)
                 compile(ast.Expression(tree), 's', 'eval')
         """,
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 # exports
 VERSION = "udf_abi_version"
@@ -24,6 +24,9 @@ DESCRIPTION = "udf_description"
 ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
+TRANSLATE = "udf_translate"
+TRANSLATION = "udf_translation"
+ATTACH = "udf_attach"
 
 # imports, each with the types of its parameters
 HOST_MODULE = "duckdb_udf"
@@ -55,8 +58,11 @@ OUTPUT_BYTES = 65_536  # the most that is kept
 ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")
 # format, name, metadata, flags, n_children, children, dictionary, release, private_data
 ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
-# udf_result: array, schema, failed_rows
-RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "q")
+# udf_result: array, schema, failed_rows, compiled_rows, bailed_rows
+RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "qqq")
+RESULT_COUNTS = struct.Struct("<qqq")  # its last three fields
+# udf_translation: description, module and recipe, each a udf_text
+TRANSLATION_STRUCT = struct.Struct("<IIIIII")
 
 # DuckDB's vector, the most rows of a batch and of one step of a cursor:
 # https://duckdb.org/docs/stable/clients/c/vector

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -36,9 +36,23 @@ _MOST_FIELDS = 10_000
 _EMPTY = pa.allocate_buffer(0)
 
 
+class RowCounts(NamedTuple):
+    """What the guest says of the rows of a batch.
+
+    Attributes:
+        failed: rows that are NULL because the function raised.
+        compiled: rows that compiled code finished.
+        bailed: rows that it left to the interpreter.
+    """
+
+    failed: int
+    compiled: int
+    bailed: int
+
+
 def read_result(
     memory: LinearMemory, pointer: int, expected_rows: range, declared: pa.DataType | None, limits: DataLimits
-) -> tuple[pa.Array, int]:
+) -> tuple[pa.Array, RowCounts]:
     """Copy a call's result out of linear memory.
 
     Args:
@@ -49,8 +63,7 @@ def read_result(
         limits: how large the result may be.
 
     Returns:
-        (array, failed_rows): an array that owns its memory, and how many of its values are NULL because the function
-        raised.
+        (array, counts): an array that owns its memory, and how its rows were computed.
 
     Raises:
         ProtocolError: something in it is not what it claims to be.
@@ -58,12 +71,12 @@ def read_result(
     """
     data = memory.read(pointer, _abi.RESULT_STRUCT.size)
     rows = int.from_bytes(data[:8], "little", signed=True)
-    failed_rows = int.from_bytes(data[-8:], "little", signed=True)
+    counts = RowCounts(*_abi.RESULT_COUNTS.unpack(data[-_abi.RESULT_COUNTS.size :]))
     if rows not in expected_rows:
         msg = f"the guest returned {rows} rows, not {expected_rows.start} to {expected_rows[-1]}"
         raise ProtocolError(msg)
-    if not 0 <= failed_rows <= rows:
-        msg = f"the guest reports {failed_rows} failed rows of {rows}"
+    if min(counts) < 0 or counts.failed > rows or counts.compiled + counts.bailed > rows:
+        msg = f"the guest reports {counts} of {rows} rows"
         raise ProtocolError(msg)
     allowed = limits.result_bytes
 
@@ -81,7 +94,7 @@ def read_result(
         if not is_safe_as_variant(data_type):
             msg = f"the guest returned a {data_type}, which DuckDB can't make a VARIANT of"
             raise ProtocolError(msg)
-    return reader.valid_array(data[: _abi.ARROW_ARRAY.size], data_type), failed_rows
+    return reader.valid_array(data[: _abi.ARROW_ARRAY.size], data_type), counts
 
 
 def read_arguments(
@@ -298,7 +311,16 @@ def read_text(memory: LinearMemory, pointer: int, at_most: int) -> str:
         ProtocolError: it lies outside the memory or is longer than `at_most` bytes.
     """
     start, length = _abi.TEXT.unpack(memory.read(pointer, _abi.TEXT.size))
+    return read_bytes(memory, start, length, at_most).decode(errors="replace")
+
+
+def read_bytes(memory: LinearMemory, start: int, length: int, at_most: int) -> bytes:
+    """Copy bytes out.
+
+    Raises:
+        ProtocolError: they lie outside the memory or are more than `at_most`.
+    """
     if length > at_most:
         msg = f"the guest's text is {length} bytes long, more than {at_most}"
         raise ProtocolError(msg)
-    return memory.read(start, length).decode(errors="replace")
+    return memory.read(start, length)

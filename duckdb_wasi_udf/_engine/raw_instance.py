@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import wasmtime
 from wasmtime import _bindings, _ffi
+from wasmtime._extern import wrap_extern
 
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_TABLE = "__indirect_function_table"
 _WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
 _MAX_ARGUMENTS = 4
 
@@ -120,6 +122,16 @@ def define_imports(linker: wasmtime.Linker, module: str, imports: Mapping[str, S
             raise wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t)))
 
 
+def _export_of(context: int, instance: Any, name: str) -> Any:
+    """Return an export of an instance."""
+    extern: Any = _bindings.wasmtime_extern_t()
+    encoded = name.encode()
+    if not _export_get(context, ctypes.addressof(instance), encoded, len(encoded), ctypes.addressof(extern)):
+        msg = f"the module exports no {name!r}"
+        raise KeyError(msg)
+    return extern
+
+
 class RawInstance:
     """A module instance reduced to what a batch needs: calls with integers, and the address of its memory.
 
@@ -168,12 +180,7 @@ class RawInstance:
     def _find(self, name: str, kind: Any) -> int:
         """Return the address of an export's handle."""
         self._check_open()
-        extern: Any = _bindings.wasmtime_extern_t()
-        encoded = name.encode()
-        instance_at = ctypes.addressof(self._instance)
-        if not _export_get(self._context, instance_at, encoded, len(encoded), ctypes.addressof(extern)):
-            msg = f"the module exports no {name!r}"
-            raise KeyError(msg)
+        extern = _export_of(self._context, self._instance, name)
         if extern.kind != kind.value:
             msg = f"the module's export {name!r} is of another kind"
             raise TypeError(msg)
@@ -210,6 +217,35 @@ class RawInstance:
         state.import_handlers.pop(self._context, None)
         self._context = 0
         self._store.close()
+
+    def attach(self, module: wasmtime.Module, imports: Sequence[str], export: str) -> int:
+        """Put a function of another module over this one's memory into the last slot of its table.
+
+        Args:
+            module: imports the memory and functions of this one, and nothing else.
+            imports: their names, in order.
+            export: the function.
+
+        Returns:
+            The slot.
+
+        Raises:
+            KeyError: this module doesn't export one of the imports.
+            wasmtime.WasmtimeError: an import has another type than it should have.
+        """
+        store, externs = self._store, [self._extern(name) for name in imports]
+        attached = wasmtime.Instance(store, module, externs)
+        table = self._extern(_TABLE)
+        assert isinstance(table, wasmtime.Table)
+        slot = table.size(store) - 1
+        function = _export_of(self._context, attached._instance, export)
+        table.set(store, slot, wrap_extern(function))
+        return slot
+
+    def _extern(self, name: str) -> Any:
+        """Return an export as wasmtime's Python package has it; its own way makes objects for all exports, 1 ms."""
+        self._check_open()
+        return wrap_extern(_export_of(self._context, self._instance, name))
 
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""

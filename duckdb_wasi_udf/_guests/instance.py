@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -11,7 +12,7 @@ import wasmtime
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
-from duckdb_wasi_udf._arrow.read_result import read_result, read_text
+from duckdb_wasi_udf._arrow.read_result import RowCounts, read_result, read_text
 from duckdb_wasi_udf._arrow.write_batch import Batch
 from duckdb_wasi_udf._arrow.write_schema import encode_schemas
 from duckdb_wasi_udf._engine.deadline import Deadline
@@ -19,16 +20,18 @@ from duckdb_wasi_udf._engine.raw_instance import RawInstance
 from duckdb_wasi_udf._errors import ProtocolError
 from duckdb_wasi_udf._guests.failures import Failures
 from duckdb_wasi_udf._guests.output import deliver
+from duckdb_wasi_udf._guests.translation import Translation, read_translation
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
 from duckdb_wasi_udf._process import stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._engine.compiled_code import CompiledCode
     from duckdb_wasi_udf._engine.engine import Engine
     from duckdb_wasi_udf._errors import WasiUdfError
     from duckdb_wasi_udf._guests.definition import Definition
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 # The guest bounds its own texts well below this (wasm/python/_udf_guest/explanation.py). A longer one is not of our
 # guest.
 _MAX_TEXT_BYTES = 256 * 2**10
+
+# What a compiled module exports (wasm/python/_udf_compiler/encoder.py).
+_EXPORT = "run"
 
 # Where random numbers start when they are to be the same in every run.
 _SEED = 20_260_101
@@ -55,6 +61,8 @@ class GuestInstance:
     Attributes:
         broken: After an error the guest's state may be damaged. It must not be used again; the pool drops it.
         description: What the guest says of the function (`_udf_guest.description.describe`), which is not trusted.
+        counts: What it says of the rows of the last batch.
+        code: The compiled code that it was last given or refused (`Compilation.prepare`).
     """
 
     def __init__(
@@ -97,6 +105,8 @@ class GuestInstance:
         self._result_type: pa.DataType | None = None
         self._seconds_inside = 0.0  # calls of exports, all together
         self.broken = False
+        self.counts = RowCounts(0, 0, 0)
+        self.code: CompiledCode | None = None
         self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
@@ -105,11 +115,8 @@ class GuestInstance:
         self._deadline = Deadline(self._raw, engine.clock)
         self._host.attach(self._raw, self._deadline)
         try:
-            self._begin(context)
-            try:
+            with self._running(context):
                 self.description = self._define(definition)
-            finally:
-                self._end()
         except BaseException:
             self.close()
             raise
@@ -149,8 +156,7 @@ class GuestInstance:
             arguments: each argument's type, and whether the function sees its NULLs as None.
             result_type: the type its results must fit; None to infer it batch by batch.
         """
-        self._begin(context)
-        try:
+        with self._running(context):
             base = self._reserve(_MIN_ARENA_BYTES)
             schemas, result_at = encode_schemas(base, arguments, result_type)
             if len(schemas) > self._arena_size:
@@ -158,8 +164,6 @@ class GuestInstance:
                 schemas, result_at = encode_schemas(base, arguments, result_type)
             self._memory().write(base, schemas)
             self._expect_ok(self._call(_abi.BIND, base, result_at))
-        finally:
-            self._end()
         self._result_type = result_type
 
     def call(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
@@ -185,7 +189,27 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
         finally:
             self._end()
-        return self._read_result(range(length, length + 1))
+        results, self.counts = self._read_result(range(length, length + 1))
+        return results, self.counts.failed
+
+    def translate(self, context: CallContext, recipe: bytes = b"") -> Translation:
+        """Translate the bound function into WebAssembly: see `Translation`.
+
+        Args:
+            context: as for `call`.
+            recipe: that of a translation by another instance, to find out whether it holds here.
+        """
+        with self._running(context):
+            self._expect_ok(self._call(_abi.TRANSLATE, self._write(recipe), len(recipe)))
+            return read_translation(self._memory(), self._call(_abi.TRANSLATION))
+
+    def use(self, context: CallContext, code: CompiledCode | None) -> None:
+        """Run the function by compiled code, made of its last translation; by the interpreter again for None."""
+        slot = -1
+        if code is not None:
+            slot = self._raw.attach(code.module, ("memory", *code.kernels), _EXPORT)
+        with self._running(context):
+            self._expect_ok(self._call(_abi.ATTACH, slot))
 
     def open(self, context: CallContext, arguments: Sequence[pa.Array]) -> None:
         """Call the function once and start on what it yields, which `next` returns.
@@ -196,11 +220,8 @@ class GuestInstance:
             context: as for `call`.
             arguments: arrays of one value each, of the types passed to `bind`.
         """
-        self._begin(context)
-        try:
+        with self._running(context):
             self._expect_ok(self._call(_abi.OPEN, self._write_batch(arguments, 1)))
-        finally:
-            self._end()
 
     def next(self, context: CallContext) -> pa.Array:
         """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
@@ -208,20 +229,14 @@ class GuestInstance:
         Args:
             context: as for `call`.
         """
-        self._begin(context)
-        try:
+        with self._running(context):
             self._expect_ok(self._call(_abi.NEXT))
-        finally:
-            self._end()
         return self._read_result(range(_abi.VECTOR_ROWS + 1))[0]
 
     def close_cursor(self, context: CallContext) -> None:
         """End the cursor, at whatever step it is."""
-        self._begin(context)
-        try:
+        with self._running(context):
             self._expect_ok(self._call(_abi.CLOSE))
-        finally:
-            self._end()
 
     def close(self) -> None:
         """Free its memory. Using it afterwards raises RuntimeError."""
@@ -265,6 +280,15 @@ class GuestInstance:
         if limits.fuel is not None:
             self._raw.set_fuel(limits.fuel)
         self._host.begin(context)
+
+    @contextlib.contextmanager
+    def _running(self, context: CallContext) -> Iterator[None]:
+        """Let the guest run inside, where batches have no time for a context manager."""
+        self._begin(context)
+        try:
+            yield
+        finally:
+            self._end()
 
     def _end(self) -> None:
         self._host.end()
@@ -357,7 +381,7 @@ class GuestInstance:
         batch.write(self._memory(), base)
         return base
 
-    def _read_result(self, expected_rows: range) -> tuple[pa.Array, int]:
+    def _read_result(self, expected_rows: range) -> tuple[pa.Array, RowCounts]:
         try:
             return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
         except BaseException:

@@ -11,6 +11,7 @@ from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
+from duckdb_wasi_udf._guests.compilation import Compilation
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
 from duckdb_wasi_udf._guests.package_modules import PackageModules
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import pyarrow as pa
+
     from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
     from duckdb_wasi_udf._host_functions.imports import Finder
@@ -49,6 +53,7 @@ class TrustDomain:
         data_limits: what it may hand back.
         isolation: "function" or "batch".
         deterministic: guests have neither clock nor random source, and instances are all alike.
+        compiled: row functions may be compiled.
         sql_type_of: looks SQL types up.
         clock: the clock of its engine, for `CallContext`.
         instances: all its instances.
@@ -65,6 +70,7 @@ class TrustDomain:
         data_limits: DataLimits,
         isolation: str,
         deterministic: bool,
+        compiled: bool,
         clock_resolution_seconds: float | None,
         packages: Sequence[str | os.PathLike[str]],
         host_functions: Sequence[HostFunction],
@@ -77,6 +83,7 @@ class TrustDomain:
             data_limits: likewise.
             isolation: likewise.
             deterministic: likewise.
+            compiled: likewise.
             clock_resolution_seconds: likewise.
             packages: likewise.
             host_functions: likewise.
@@ -89,6 +96,7 @@ class TrustDomain:
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
         self.deterministic = deterministic
+        self.compiled = compiled
         if deterministic and clock_resolution_seconds is not None:
             msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
             raise ValueError(msg)
@@ -141,6 +149,19 @@ class TrustDomain:
             raise
         self.instances.started(instance)
         return instance
+
+    def compilation(
+        self,
+        factory: InstanceFactory,
+        arguments: Sequence[tuple[pa.DataType, bool]],
+        result_type: pa.DataType | None,
+    ) -> Compilation | None:
+        """Return what decides whether a row function is compiled for some types; None if none is."""
+        engine = self._engine
+        if not self.compiled or engine is None:
+            return None
+        at_once = self.deterministic or self.limits.fuel is not None
+        return Compilation(engine.code, factory, arguments, result_type, at_once=at_once)
 
     def hold(self, closable: _Closable) -> None:
         """Have something closed when the sandbox is."""

@@ -54,6 +54,10 @@ _LISTING = {
     "host_seconds": "DOUBLE",
     "peak_memory_bytes": "BIGINT",
     "instances": "BIGINT",
+    "compiled": "BOOLEAN",
+    "interpreted_because": "VARCHAR",
+    "compiled_rows": "BIGINT",
+    "bailed_rows": "BIGINT",
 }
 # The fields of `HostCallRecord`.
 _HOST_CALLS = {
@@ -170,7 +174,7 @@ class Catalog:
         for key, function in sorted(self._registry.functions.items()):
             if present is not None and key not in present:
                 continue  # removed with `remove_function`, or rolled back
-            usage = function.usage
+            usage, compiled = function.usage, function.compiled
             rows.append(
                 {
                     "name": function.signature.label,
@@ -189,6 +193,10 @@ class Catalog:
                     "host_seconds": usage.seconds - usage.guest_seconds,
                     "peak_memory_bytes": usage.peak_memory_bytes,
                     "instances": function.instances,
+                    "compiled": compiled.compiled,
+                    "interpreted_because": compiled.why_not,
+                    "compiled_rows": compiled.rows,
+                    "bailed_rows": compiled.bailed,
                 }
             )
         for lost in self._lost:

@@ -50,6 +50,7 @@ class Sandbox:
         packages: Sequence[str | os.PathLike[str]] = (),
         isolation: str = "function",
         deterministic: bool = False,
+        compiled: bool = True,
         clock_resolution_seconds: float | None = None,
         allow_inline: bool = True,
         allow_create: bool = True,
@@ -68,6 +69,9 @@ class Sandbox:
                 the snapshot, for under a millisecond each (docs/explanation/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
+            compiled: row functions that run for long are compiled to WebAssembly, as far as they can be with the same
+                results (docs/guide/compiled-functions.md). False: the interpreter runs all functions, and no code that
+                guests make reaches wasmtime's compiler.
             clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
                 measure what else the host does; None: they are the host's own.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
@@ -88,6 +92,7 @@ class Sandbox:
             data_limits=data_limits if data_limits is not None else DataLimits(),
             isolation=isolation,
             deterministic=deterministic,
+            compiled=compiled,
             clock_resolution_seconds=clock_resolution_seconds,
             packages=packages,
             host_functions=host_functions,
@@ -303,6 +308,22 @@ class Sandbox:
             SignatureError: the sandbox has no function of that name.
         """
         return self._registry.find(name).failed_rows
+
+    def explain(self, name: str) -> str:
+        """Return in words whether a function can be compiled, and if not, which line and construct stand in the way.
+
+        Args:
+            name: the SQL name it was last created with.
+
+        Returns:
+            A line for each set of argument types that it was called with, or for the declared types.
+
+        Raises:
+            SignatureError: the sandbox has no function of that name.
+        """
+        function = self._registry.find(name)
+        with self._creating() as context:
+            return function.explain(context)
 
     def function(
         self,

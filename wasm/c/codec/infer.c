@@ -87,8 +87,7 @@ static void integers_to_doubles(struct builder *builder) {
   }
 }
 
-/* Decide the type of a column that has only NULLs yet. */
-static int settle(struct builder *builder, enum sql_kind kind) {
+int infer_kind(struct builder *builder, enum sql_kind kind) {
   builder->type.kind = kind;
   builder->type.unit = NANOARROW_TIME_UNIT_MICRO;
   builder->type.precision = 38; /* DECIMAL: the scale follows the values */
@@ -112,7 +111,7 @@ int infer(struct builder *builder, PyObject *value) {
   enum sql_kind wide = widened(builder->type.kind, kind);
   if (wide == SQL_NULL) return builder_become_union(builder);
   if (wide == builder->type.kind) return 0;
-  if (builder->type.kind == SQL_NULL) return settle(builder, wide);
+  if (builder->type.kind == SQL_NULL) return infer_kind(builder, wide);
   integers_to_doubles(builder);
   builder->type.kind = wide;
   return 0;

@@ -31,6 +31,9 @@ __int128 load_hugeint(const uint8_t *at);
 /* Raise a TypeError: the value is not of the builder's type. Returns -1. */
 int wrong_type(struct builder *builder, PyObject *value);
 
+/* Decide the type of an undeclared column that has only NULLs yet. */
+int infer_kind(struct builder *builder, enum sql_kind kind);
+
 /* Change an undeclared column so that `value` fits: the first value decides the type, integers become floats, and
  * values that don't go together make it a UNION, in which each row has its own type. */
 int infer(struct builder *builder, PyObject *value);

@@ -1,0 +1,101 @@
+"""What names and attributes mean before any row: constants, modules, functions and builtins."""
+
+import ast
+
+from _udf_compiler.lookups import meaning
+
+NO_CONSTANT = object()
+
+# Methods of builtin classes that are called through the class.
+_OF_CLASSES = frozenset({"datetime.datetime.strptime", "datetime.date.fromisoformat"})
+_DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
+
+
+class Static:
+    """What a name stands for.
+
+    Attributes:
+        kind: "value", "known", "function", "module" or "opaque": see lookups.meaning.
+        name: Its name among those that are known.
+        value: The object; None for a method of a class.
+        number: Its number among the look-ups.
+    """
+
+    def __init__(self, kind, name, value, number):
+        self.kind, self.name, self.value, self.number = kind, name, value, number
+
+
+class Scope:
+    """The names of one function.
+
+    Attributes:
+        lookups: The look-ups of the translation.
+        function: The function.
+        number: Its number among them.
+        imported: What `import` in it has bound so far, by name.
+        local_imports: The names that it imports anywhere.
+    """
+
+    def __init__(self, lookups, number):
+        self.lookups, self.number = lookups, number
+        self.function = lookups.objects[number]
+        self.imported = {}
+        self.local_imports = frozenset()
+
+    def find(self, name):
+        """Return what a name means that is no variable; None if it isn't there."""
+        if name in self.imported:
+            return self.imported[name]
+        if name in self.local_imports:  # before it is imported
+            return None
+        free = name in self.function.__code__.co_freevars
+        return self._static(self.lookups.find("free" if free else "global", self.number, name))
+
+    def import_(self, module, attribute=None):
+        """Return what an import gives; None if it isn't there yet."""
+        found = self._static(self.lookups.find("imported", self.number, module))
+        return found if attribute is None or found is None else self.attribute(found, attribute)
+
+    def attribute(self, of, name):
+        """Return what an attribute of something means; None if it isn't known before any row."""
+        if of.kind == "module":
+            return self._static(self.lookups.find("attribute", of.number, name))
+        full = f"{of.name}.{name}"
+        return Static("known", full, None, None) if of.kind == "known" and full in _OF_CLASSES else None
+
+    def _static(self, number):
+        if number is None:
+            return None
+        value = self.lookups.objects[number]
+        return Static(*meaning(value), value, number)
+
+
+def static(code, node):
+    """Return what an expression means before any row, as a Static; None if it is computed."""
+    if isinstance(node, ast.Name) and node.id not in code.renamed and (node.id not in code.names):
+        return code.scope.find(node.id)
+    if isinstance(node, ast.Attribute):
+        base = static(code, node.value)
+        return None if base is None else code.scope.attribute(base, node.attr)
+    return None
+
+
+def constant(code, node):
+    """Return the value of a node that is the same in every row, else NO_CONSTANT."""
+    found = static(code, node)
+    if found is not None:
+        return found.value if found.kind == "value" else NO_CONSTANT
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, _DISPLAYS):
+        try:
+            return ast.literal_eval(node)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return NO_CONSTANT
+    return NO_CONSTANT
+
+
+def known_name(code, node):
+    """Return the name in lookups.KNOWN of what a node means, else None."""
+    found = static(code, node)
+    return found.name if found is not None and found.kind == "known" else None

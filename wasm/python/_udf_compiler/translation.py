@@ -1,0 +1,93 @@
+"""A function of Python to a WebAssembly module, or the reason why not."""
+
+import inspect
+import json
+import marshal
+import types
+
+# They register what they translate.
+import _udf_compiler.calls
+import _udf_compiler.expressions
+import _udf_compiler.loops  # noqa: F401
+from _udf_compiler.encoder import assemble
+from _udf_compiler.errors import NotCompiledError
+from _udf_compiler.functions import Program
+from _udf_compiler.kernels import KERNELS
+from _udf_compiler.lookups import Lookups
+from _udf_compiler.rows import RowLoop
+
+_MOST_ROUNDS = 12
+_MOST_NOTES = 5
+_MOST_CHARACTERS = 200
+_MARSHAL_VERSION = 2
+
+
+def translate(function, arguments, declared, recipe):
+    """Translate a function, or check that what another instance made of it holds here.
+
+    Args:
+        function: The function.
+        arguments: (SQL type, whether NULL arrives as None, unit of time) of each argument.
+        declared: The SQL type of its results; None to go by what it returns.
+        recipe: What `translate` made in another instance; empty to translate.
+
+    Returns:
+        (description, module, recipe, constants, guards, result type). The description is JSON: "compiled", and "why"
+        and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct]. The
+        module is empty if there is a recipe.
+    """
+    try:
+        _check_kind(function)
+        return _repeat(function, recipe) if recipe else _translate(function, arguments, declared)
+    except NotCompiledError as error:
+        return (
+            _described(compiled=False, why=error.construct[:_MOST_CHARACTERS], line=error.line),
+            b"",
+            b"",
+            b"",
+            (),
+            "",
+        )
+    except RecursionError:
+        return _described(compiled=False, why="code that nests too deep", line=None), b"", b"", b"", (), ""
+
+
+def _check_kind(function):
+    if type(function) is not types.FunctionType:
+        raise NotCompiledError(f"it is no plain function but a {type(function).__name__}")
+    if function.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise NotCompiledError("it is async, or a generator")
+
+
+def _described(**fields):
+    return json.dumps(fields).encode()
+
+
+def _repeat(function, recipe):
+    log, constants, result = marshal.loads(recipe)
+    guards = Lookups.repeated(function, log).guards
+    return _described(compiled=True, left=[]), b"", b"", constants, tuple(guards), result
+
+
+def _translate(function, arguments, declared):
+    program = Program(Lookups(function))
+    rows = RowLoop(program, arguments, declared)
+    for _ in range(_MOST_ROUNDS):
+        program.notes.clear()
+        changed = rows.translate()
+        for helper in list(program.helpers.values()):
+            changed |= helper.translate()
+        if not changed and all(helper.function for helper in program.helpers.values()):
+            break
+    else:
+        raise NotCompiledError("variables whose types depend on each other in too many ways")
+    left = sorted(program.notes.values(), key=lambda error: error.line or 0)
+    if rows.result is None or not rows.code.result:
+        raise left[0] if left else NotCompiledError("it returns nothing")
+    functions = {"run": rows.function} | {helper.label: helper.function for helper in program.helpers.values()}
+    module = assemble(functions, KERNELS, "run")
+    guards = tuple(program.lookups.guards)
+    constants = bytes(program.constants)
+    recipe = marshal.dumps((program.lookups.log, constants, rows.result), _MARSHAL_VERSION)
+    notes = [[error.line, error.construct[:_MOST_CHARACTERS]] for error in left[:_MOST_NOTES]]
+    return _described(compiled=True, left=notes), module, recipe, constants, guards, rows.result

@@ -2,7 +2,7 @@
 
 import itertools
 
-_COMPARED = [*itertools.product("ifb", repeat=2), *[(t, t) for t in "sdt"], ("s", "i")]
+_COMPARED = [*itertools.product("ifb", repeat=2), *[(t, t) for t in "sdt"]]
 
 
 def _lambda(body, types, result, head=""):
@@ -26,6 +26,7 @@ def _operators():
     yield _lambda("a << b if b < 70 else 0", "ii", "BIGINT")
     for op, (a, b) in itertools.product(["<", "<=", ">", ">=", "==", "!="], _COMPARED):
         yield _lambda(f"a {op} b", a + b, "BOOLEAN")
+    yield from (_lambda(f"a {op} b", "si", "BOOLEAN") for op in ("==", "!="))
     for body in ("a ** 2", "a ** 0.5", "a ** 3", "2 ** a if -2 < a < 3 else 0", "a ** b"):
         yield _lambda(body, "ff", "DOUBLE")
     for k, op in itertools.product((2, 3, 7, 10, -1, -3, 1000, 2**31, -(2**63)), ["+", "-", "*", "//", "%", "&", "|"]):

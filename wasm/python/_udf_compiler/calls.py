@@ -6,6 +6,7 @@ from _udf_compiler import builtin_calls, comprehensions, containers, dates, form
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
 from _udf_compiler.narrowing import classes
+from _udf_compiler.nodes import mapped
 from _udf_compiler.statics import constant, static
 from _udf_compiler.values import DATE, ITEM_OF, NEVER, NONE, TAGS, Value
 
@@ -131,10 +132,9 @@ def _joined_parts(code, node):
     ):
         if found.name == "reversed":
             return comprehensions.reduction(code, "list", node)
-        item = ast.Name(".item", ast.Load())
-        call = ast.copy_location(ast.Call(node.args[0], [item], []), node)
-        generator = ast.comprehension(ast.Name(".item", ast.Store()), node.args[1], [], 0)
-        return code.expr(ast.copy_location(ast.ListComp(call, [generator]), node))
+        function = node.args[0]
+        call = lambda item: ast.copy_location(ast.Call(function, [item], []), node)  # noqa: E731
+        return code.expr(mapped(code, node.args[1], call))
     return code.expr(node)
 
 

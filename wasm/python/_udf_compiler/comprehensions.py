@@ -10,6 +10,7 @@ from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.errors import VALUE_ERROR
 from _udf_compiler.iterations import over
 from _udf_compiler.loops import loop
+from _udf_compiler.nodes import mapped
 from _udf_compiler.values import LIST_OF, NEVER, Value, types
 
 _GENERATORS = (ast.GeneratorExp, ast.ListComp)
@@ -162,9 +163,7 @@ def reduction(code, name, node):
 def _list(code, name, node):
     if isinstance(node, _GENERATORS):
         return _collected(code, node)
-    item = ast.Name(".item", ast.Load())
-    target = ast.Name(".item", ast.Store())
-    return _collected(code, ast.ListComp(item, [ast.comprehension(target, node, [], 0)]))
+    return _collected(code, mapped(code, node, lambda item: item))
 
 
 def _sum(code, name, node):

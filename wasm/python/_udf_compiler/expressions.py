@@ -251,6 +251,9 @@ def _spec(node):
 
 @translates(EXPRESSIONS, ast.Subscript)
 def _subscript(code, node):
+    known = constant(code, node)
+    if known is not NO_CONSTANT and type(known) not in (dict, list, set, frozenset):
+        return code.const(known)
     values = constant(code, node.value)
     if isinstance(node.slice, ast.Slice):
         return _slice(code, node)
@@ -274,9 +277,12 @@ def _subscript(code, node):
 
 
 def _is_split(code, node):
+    """Return whether a node is s.split(separator) or s.split(separator, most) of a constant separator."""
     if not isinstance(node, ast.Call) or node.keywords or len(node.args) not in (1, 2):
         return False
-    return isinstance(node.func, ast.Attribute) and node.func.attr == "split" and static(code, node.func) is None
+    is_method = isinstance(node.func, ast.Attribute) and node.func.attr == "split" and static(code, node.func) is None
+    separator = constant(code, node.args[0]) if is_method else None
+    return type(separator) is str and separator != ""
 
 
 def _split_item(code, node):

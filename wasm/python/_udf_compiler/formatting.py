@@ -43,6 +43,8 @@ def _formatted(code, v, spec):
     name = v.only
     if name in ("date", "datetime"):
         return strftime(code, v, spec)
+    if name == "bool":  # an int, with a format
+        v, name = Value(frozenset({"int"}), v.i, lo=0, hi=1), "int"
     if name in ("int", "float", "str") and not _is_format(name, spec):
         code.bail()  # it raises
         return NEVER
@@ -92,6 +94,10 @@ def format_method(code, template, arguments, keywords):
         parsed = list(string.Formatter().parse(template))
     except ValueError:
         code.bail()
+        return NEVER
+    fields = [name for _, name, _, _ in parsed if name is not None]
+    if "" in fields and any(field.isdecimal() for field in fields):
+        code.bail()  # it raises
         return NEVER
     for literal, name, spec, conversion in parsed:
         if literal:

@@ -27,14 +27,16 @@ class Program:
         lookups: What names mean.
         constants: Texts and tables.
         sources: Syntax trees.
-        helpers: The functions that are called, by number and types of arguments.
+        helpers: The functions that are called, by number, types of arguments, and names of keyword arguments.
         notes: Errors of what is left to the interpreter, by line.
+        synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
     def __init__(self, lookups):
         self.lookups, self.constants, self.sources = lookups, Constants(), Sources()
         self.helpers = {}
         self.notes = {}
+        self.synthetic = {}
 
     def note(self, error):
         """Note what is left to the interpreter where it is reached."""
@@ -66,7 +68,14 @@ def bind_parameters(code, node, values, keywords=()):
     """
     function, arguments = code.scope.function, node.args
     positional = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
-    given = dict(zip(positional, values, strict=False)) | dict(keywords)
+    keywords = dict(keywords)
+    given = dict(zip(positional, values, strict=False))
+    only_positional = {a.arg for a in arguments.posonlyargs}
+    if keywords.keys() & given.keys() or keywords.keys() & only_positional:
+        raise NotCompiledError(
+            "a call with an argument that is given twice, or by a name that it doesn't have", node.lineno
+        )
+    given |= keywords
     defaults = function.__defaults__ or ()
     given = dict(zip(positional[len(positional) - len(defaults) :], map(_Default, defaults), strict=True)) | given
     given = {name: _Default(value) for name, value in (function.__kwdefaults__ or {}).items()} | given
@@ -109,17 +118,35 @@ class Helper:
         label: Its name in the module.
         result: The types of its results so far.
         function: Its instructions; None before the first translation.
+        error: Why it can't be translated; None if it can.
     """
 
-    def __init__(self, program, number, arguments):
+    def __init__(self, program, number, arguments, names):
+        """Prepare to translate.
+
+        Args:
+            program: The program.
+            number: The function's among the look-ups.
+            arguments: The types of each argument, the keyword arguments last.
+            names: The names of these.
+        """
         self.code, self._node = program.new_code(number)
         self.label = f"{self.code.scope.function.__name__}.{len(program.helpers)}"
         self.result = frozenset()
-        self.function = None
-        self._arguments = arguments
+        self.function = self.error = None
+        self._arguments, self._names = arguments, names
 
     def translate(self):
-        """Translate it once more. Returns whether more types were found."""
+        """Translate it once more. Returns whether something about it is new."""
+        if self.error is not None:
+            return False
+        try:
+            return self._translate()
+        except NotCompiledError as error:
+            self.error, self.function = error, None
+            return True
+
+    def _translate(self):
         code = self.code
         code.start(2 + 3 * len(self._arguments))
         code.depth = [("local.get", 1), ("i32.const", 1), "i32.add"]
@@ -128,7 +155,9 @@ class Helper:
         for number, t in enumerate(self._arguments):
             i, f, tag = (("local.get", 2 + 3 * number + part) for part in range(3))
             values.append(Value(t, i if t - FLOAT else None, f if t & FLOAT else None, tag if len(t) > 1 else None))
-        bind_parameters(code, self._node, values)
+        positional = len(values) - len(self._names)
+        keywords = zip(self._names, values[positional:], strict=True)
+        bind_parameters(code, self._node, values[:positional], keywords)
         code.e(("block", code.exit_label), ("block", code.bail_label))
         code.bail_if(("local.get", 1), ("i32.const", _MOST_CALLS), "i32.gt_u")
         translate_body(code, self._node)
@@ -149,14 +178,10 @@ def load_constants(code):
 def call(code, found, arguments, keywords):
     """Return what another function of the source returns."""
     function = found.value
-    positional = function.__code__.co_varnames[: function.__code__.co_argcount]
-    for name in positional[len(arguments) :]:
-        if name not in keywords:
-            break
-        arguments = [*arguments, keywords.pop(name)]
-    if keywords or any(v.items is not None for v in arguments):
-        return code.unsupported(f"this call of {function.__name__}: keyword arguments or tuples")
-    key = found.number, tuple(v.t for v in arguments)
+    names, values = tuple(keywords), [*arguments, *keywords.values()]
+    if any(v.items is not None for v in values):
+        return code.unsupported(f"a tuple as an argument of {function.__name__}")
+    key = found.number, tuple(v.t for v in values), names
     helpers = code.program.helpers
     if key not in helpers:
         if len(helpers) >= _MOST_FUNCTIONS:
@@ -167,8 +192,12 @@ def call(code, found, arguments, keywords):
             return code.unsupported(f"a call of {function.__name__}: {error.construct}")
         code.changed = True
     helper = helpers[key]
+    if helper.error is not None:
+        return code.unsupported(
+            f"a call of {function.__name__}, because of line {helper.error.line}: {helper.error.construct}"
+        )
     operands = []
-    for v in arguments:
+    for v in values:
         operands += [v.i or ("i64.const", 0), v.f or ("f64.const", 0.0), v.tag or ("i32.const", TAGS[v.only])]
     status, tag, i, f = (code.local(kind) for kind in ("i32", "i32", "i64", "f64"))
     code.uses_arena = True

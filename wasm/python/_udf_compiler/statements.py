@@ -5,6 +5,7 @@ import ast
 from _udf_compiler import arithmetic, narrowing, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.errors import CATCHABLE, RAISED, kinds_caught
+from _udf_compiler.nodes import mapped
 from _udf_compiler.statics import known_name
 from _udf_compiler.targets import assigned_in, bind
 from _udf_compiler.values import TAGS
@@ -83,8 +84,9 @@ def _pass(code, node):
 
 @translates(STATEMENTS, ast.Assign)
 def _assign(code, node):
-    mapped = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
-    v = code.expr(node.value) if mapped is None else mapped
+    v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
+    if v is None:
+        v = code.expr(node.value)
     return all(bind(code, target, v) for target in node.targets) if v.t else False
 
 
@@ -94,9 +96,8 @@ def _mapped(code, value, target):
     if not is_map or not isinstance(target, ast.Tuple):
         return None
     if not isinstance(value.args[1], (ast.Tuple, ast.List)):
-        comprehension = ast.comprehension(ast.Name(".item", ast.Store()), value.args[1], [], 0)
-        call = ast.copy_location(ast.Call(value.args[0], [ast.Name(".item", ast.Load())], []), value)
-        return code.expr(ast.copy_location(ast.ListComp(call, [comprehension]), value))
+        call = lambda item: ast.copy_location(ast.Call(value.args[0], [item], []), value)  # noqa: E731
+        return code.expr(mapped(code, value.args[1], call))
     calls = [ast.copy_location(ast.Call(value.args[0], [e], []), value) for e in value.args[1].elts]
     return code.expr(ast.copy_location(ast.Tuple(calls, ast.Load()), value))
 

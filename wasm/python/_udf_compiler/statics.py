@@ -87,12 +87,24 @@ def constant(code, node):
         return found.value if found.kind == "value" else NO_CONSTANT
     if isinstance(node, ast.Constant):
         return node.value
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return _item(constant(code, node.value), node.slice.value)
     if isinstance(node, _DISPLAYS):
         try:
             return ast.literal_eval(node)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return NO_CONSTANT
     return NO_CONSTANT
+
+
+def _item(values, key):
+    """Return the item of a constant at a constant place, if there is one."""
+    if type(values) not in (dict, tuple, list):
+        return NO_CONSTANT
+    try:
+        return values[key]
+    except (LookupError, TypeError):
+        return NO_CONSTANT
 
 
 def known_name(code, node):

@@ -77,14 +77,15 @@ def _translate(function, arguments, declared):
         changed = rows.translate()
         for helper in list(program.helpers.values()):
             changed |= helper.translate()
-        if not changed and all(helper.function for helper in program.helpers.values()):
+        if not changed and all(helper.function or helper.error for helper in program.helpers.values()):
             break
     else:
         raise NotCompiledError("variables whose types depend on each other in too many ways")
     left = sorted(program.notes.values(), key=lambda error: error.line or 0)
     if rows.result is None or not rows.code.result:
         raise left[0] if left else NotCompiledError("it returns nothing")
-    functions = {"run": rows.function} | {helper.label: helper.function for helper in program.helpers.values()}
+    helpers = {helper.label: helper.function for helper in program.helpers.values() if helper.function}
+    functions = {"run": rows.function} | helpers
     module = assemble(functions, KERNELS, "run")
     guards = tuple(program.lookups.guards)
     constants = bytes(program.constants)

@@ -17,8 +17,7 @@ from duckdb_wasi_udf._process import cache_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Always or never, for tests: see docs/reference/environment-variables.md.
-VARIABLE = "DUCKDB_WASI_UDF_COMPILED"
+# Values of the environment variable, for tests: see docs/reference/environment-variables.md.
 ALWAYS, NEVER = "always", "never"
 
 # Sandboxes have one function for each source text of queries.
@@ -62,7 +61,7 @@ class CodeStore:
         self._engine_key = engine_key
         self._lock = threading.Lock()
         self._modules: dict[bytes, wasmtime.Module] = {}
-        self.mode = os.environ.get(VARIABLE, "")
+        self.mode = os.environ.get("DUCKDB_WASI_UDF_COMPILED", "")
 
     def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
         """Compile a module that a guest made, and keep it.

@@ -147,6 +147,8 @@ class RawInstance:
         self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
         self._addresses: dict[str, int] = {}  # of functions
         self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
+        self._memory: tuple[int, int] | None = None  # since the last call: asking takes a microsecond
+        self._inside = False
         if handler is not None:
             state.import_handlers[self._context] = handler
         self._values = (ctypes.c_int32 * (_WORDS_PER_VALUE * _MAX_ARGUMENTS))()
@@ -172,7 +174,9 @@ class RawInstance:
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_VALUE] = argument
         function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        self._memory, self._inside = None, True
         error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
+        self._inside = False
         if error or self._trap.value:
             self._raise(error)
         return int(values[0])
@@ -206,14 +210,19 @@ class RawInstance:
 
     def memory(self) -> tuple[int, int]:
         """Return the memory's address in this process and its size in bytes; both can change with any call."""
-        self._check_open()
-        return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+        found = self._memory
+        if found is None or self._inside:  # an import, after which the guest goes on
+            self._check_open()
+            found = _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+            self._memory = found
+        return found
 
     def close(self) -> None:
         """Free the memory now, whoever still refers to this object: a traceback, say. Later uses raise RuntimeError."""
         if not self._context:
             return
         self._addresses.clear()
+        self._memory = None
         state.import_handlers.pop(self._context, None)
         self._context = 0
         self._store.close()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._functions.batch_split import merge_rows, rows_without_nulls
 from duckdb_wasi_udf._guests.budget import Budget
-from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, Compiled
+from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, Compilation, Compiled
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 from duckdb_wasi_udf._guests.pool import Pool
 
@@ -169,14 +169,19 @@ class ScalarFunction:
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """Return a pool for arguments of these types, which are checked here, once."""
         arguments, result_type = self.guest_signature.bind(types), self.guest_signature.result_type
-        by_row = self.kind == "scalar" and not self.guest_signature.by_batch
+        code = self._domain.code
+        compilation = None
+        if code is not None and self.kind == "scalar" and not self.guest_signature.by_batch:
+            # So that neither results nor the count of instructions depend on what ran before.
+            at_once = self._domain.deterministic or self._domain.limits.fuel is not None
+            compilation = Compilation(code, self._factory, arguments, result_type, at_once=at_once)
         return Pool(
             self._factory,
             arguments,
             result_type,
             self._domain.instances,
             self._budget,
-            self._domain.compilation(self._factory, arguments, result_type) if by_row else None,
+            compilation,
             reuse=self._domain.isolation == "function",
         )
 

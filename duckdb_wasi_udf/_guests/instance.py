@@ -193,21 +193,14 @@ class GuestInstance:
         return results, self.counts.failed
 
     def translate(self, context: CallContext, recipe: bytes = b"") -> Translation:
-        """Translate the bound function into WebAssembly: see `Translation`.
-
-        Args:
-            context: as for `call`.
-            recipe: that of a translation by another instance, to find out whether it holds here.
-        """
+        """Translate the bound function into WebAssembly, or find out whether a recipe holds here: see `Translation`."""
         with self._running(context):
             self._expect_ok(self._call(_abi.TRANSLATE, self._write(recipe), len(recipe)))
             return read_translation(self._memory(), self._call(_abi.TRANSLATION))
 
     def use(self, context: CallContext, code: CompiledCode | None) -> None:
         """Run the function by compiled code, made of its last translation; by the interpreter again for None."""
-        slot = -1
-        if code is not None:
-            slot = self._raw.attach(code.module, ("memory", *code.kernels), _EXPORT)
+        slot = -1 if code is None else self._raw.attach(code.module, ("memory", *code.kernels), _EXPORT)
         with self._running(context):
             self._expect_ok(self._call(_abi.ATTACH, slot))
 

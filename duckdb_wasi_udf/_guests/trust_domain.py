@@ -11,7 +11,6 @@ from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
-from duckdb_wasi_udf._guests.compilation import Compilation
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
 from duckdb_wasi_udf._guests.package_modules import PackageModules
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import pyarrow as pa
-
     from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
+    from duckdb_wasi_udf._engine.compiled_code import CodeStore
     from duckdb_wasi_udf._guests.definition import Definition
-    from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
     from duckdb_wasi_udf._host_functions.imports import Finder
@@ -150,18 +147,11 @@ class TrustDomain:
         self.instances.started(instance)
         return instance
 
-    def compilation(
-        self,
-        factory: InstanceFactory,
-        arguments: Sequence[tuple[pa.DataType, bool]],
-        result_type: pa.DataType | None,
-    ) -> Compilation | None:
-        """Return what decides whether a row function is compiled for some types; None if none is."""
+    @property
+    def code(self) -> CodeStore | None:
+        """The machine code of compiled functions; None if none is compiled."""
         engine = self._engine
-        if not self.compiled or engine is None:
-            return None
-        at_once = self.deterministic or self.limits.fuel is not None
-        return Compilation(engine.code, factory, arguments, result_type, at_once=at_once)
+        return engine.code if self.compiled and engine is not None else None
 
     def hold(self, closable: _Closable) -> None:
         """Have something closed when the sandbox is."""

@@ -156,6 +156,8 @@ def _statements():
     head = "T = {'DE': 19, 'FR': 20, '': -1}\nM = {'a': 1, 'b': 'x', 'c': None, 'd': 2.5}\nN = (3, 1.5, 'x', None)\n"
     yield f"{head}def f(a): return T[a]", "s", "BIGINT"
     yield f"{head}def f(a): return T.get(a)", "s", "BIGINT"
+    lazy = "try:\n  return T.get(a, 1 // len(a))\n except ZeroDivisionError:\n  return -5"
+    yield f"{head}def f(a):\n {lazy}", "s", "BIGINT"
     yield f"{head}def f(a): return str(M.get(a[:1], a))", "s", "VARCHAR"
     yield f"{head}def f(a): return str(N[a % 4])", "i", "VARCHAR"
     yield f"{head}def f(a):\n for k, v in T.items():\n  if k in a: return v\n return None", "s", "BIGINT"
@@ -180,6 +182,13 @@ def _statements():
     yield "def f(a, b):\n for x, y in zip(a, b):\n  if x != y: return x + y\n return ''", "ss", "VARCHAR"
     yield "def f(a): return [w.lower() for w in a.split()][0]", "s", "VARCHAR"
     yield "def f(a):\n v = None\n while v is None:\n  v = 1 if a > 0 else 'x'\n return str(v)", "i", "VARCHAR"
+    yield "def f(a, b):\n for k in range(a, b):\n  v = k\n  break\n return v", "ii", "BIGINT"
+    yield "def f(a):\n try:\n  return 10 // a\n except ValueError:\n  return -1", "i", "BIGINT"
+    head = "from datetime import date\n"
+    yield f"{head}def f(a):\n try:\n  return date(a, 1, 1)\n except ValueError:\n  return None", "i", "DATE"
+    yield "def f(a):\n x, s = a, ''\n for k in range(3):\n  s = s + str(x)\n  x = x / 2\n return s", "i", "VARCHAR"
+    yield "def f(a):\n x, n = a % 3, 0\n while n < 3:\n  n += 1\n  x = 'x' * n + str(x)\n return x", "i", "VARCHAR"
+    yield "def f(a):\n n = 0\n for c in a:\n  n = n * 100000007 + 1\n return n", "s", "BIGINT"
     yield "def f(a): return a", "i", None
     yield "def f(a): return a if a > 5 else None", "f", None
     yield "def f(a): return a.upper()", "s", None

@@ -76,7 +76,7 @@ $str.{{removeprefix;removesuffix}}($str) ~~ {{'';'-';'ß'}}.join({{c;c.upper();c
 $str.{{partition;rpartition}}({{',';'a'}})[{{0;1;2}}] ~~ ''.join(c for c in $str if {{c.isdigit();c != 'a';c > 'b'}})
 str(round($float, 2)) ~~ ($str + $str + $str) ~~ f'{$float0:{{.2f;.0f;10.3f;g}}}' ~~ $str[::-1]
 str(either($int, $str))
-$str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ '%s-%d' % ($str, $int) ~~ ($str if $bool else $str)
+$str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str if $bool else $str)
 '{}:{}'.format($str, $int)
 '|'.join([w.strip() for w in $str.split(',')]) ~~ {{min;max}}($str, $str)""",
     "date": """

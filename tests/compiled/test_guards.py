@@ -1,5 +1,9 @@
 """Code that changes what compiled code was made of: in another batch, or in a row that the interpreter runs."""
 
+import builtins
+import math
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -11,7 +15,7 @@ CASES = {
     "a global that hides a builtin": "def change(): globals()['abs'] = lambda x: 77\ndef g(x): return abs(x)",
     "a builtin": "import builtins\ndef change(): builtins.abs = lambda x: 78\ndef g(x): return abs(x)",
     "a function of a module": "import math\ndef change(): math.floor = lambda x: 5\ndef g(x): return math.floor(x / 2)",
-    "a name of a module": "import math\ndef change(): globals()['math'] = __import__('cmath')\ndef g(x): return int(math.pi * x)",
+    "a module": "import math\ndef change(): globals()['math'] = __import__('cmath')\ndef g(x): return int(math.e * x)",
     "an entry of a dict": "D = {1: 10, 2: 20}\ndef change(): D[1] = 11\ndef g(x): return D.get(x % 3, 0)",
     "a new key of a dict": "D = {1: 10, 2: 20}\ndef change(): D[0] = 11\ndef g(x): return D.get(x % 3, 5)",
     "an item of a list": "L = [1, 2, 3]\ndef change(): L[0] = 9\ndef g(x): return L[x % 3]",
@@ -21,8 +25,10 @@ CASES = {
     "a set of as many": "S = {1, 2}\ndef change():\n  S.discard(1)\n  S.add(4)\ndef g(x): return x in S",
     "another function": "def h(x): return x\ndef change(): globals()['h'] = lambda x: -x\ndef g(x): return h(x)",
     "a function's code": "def h(x): return x\ndef change(): h.__code__ = (lambda x: -x).__code__\ndef g(x): return h(x)",
-    "a function's defaults": "def h(x, y=1): return x + y\ndef change(): h.__defaults__ = (5,)\ndef g(x): return h(x)",
-    "keyword defaults": "def h(x, *, y=1): return x + y\ndef change(): h.__kwdefaults__ = {'y': 6}\ndef g(x): return h(x)",
+    "defaults": "def h(x, y=1): return x + y\ndef change(): h.__defaults__ = (5,)\ndef g(x): return h(x)",
+    "keyword defaults": (
+        "def h(x, *, y=1): return x + y\ndef change(): h.__kwdefaults__ = {'y': 6}\ndef g(x): return h(x)"
+    ),
     "a variable around": (
         "def make():\n  n = 1\n  def change():\n    nonlocal n\n    n = 50\n  return change, lambda x: x + n\n"
         "change, g = make()"
@@ -44,10 +50,6 @@ ENTRY = "\ndef f(x):\n    if x == 40:\n        change()\n        return -1\n    
 
 def by_cpython(source, batches):
     """What plain Python makes of the batches; what the code changed is put back."""
-    import builtins
-    import math
-    import sys
-
     kept = builtins.abs, math.floor, sys.modules["math"]
     namespace = {"__builtins__": builtins}
     try:

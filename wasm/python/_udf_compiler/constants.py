@@ -44,7 +44,7 @@ class Constants:
         return self.words([offset << 32 | length for offset, length in map(self.text, values)])
 
     def keys(self, keys):
-        """Return the offset of a hash table of texts, which `k_dict` of wasm/c/compiled/text_search.c reads."""
+        """Return the offset of a hash table of texts, which `k_dict` reads (wasm/c/compiled/text_search.c)."""
         size = 4
         while size < 2 * len(keys):
             size *= 2

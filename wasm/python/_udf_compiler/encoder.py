@@ -109,6 +109,10 @@ _FROM = b"\x01g"
 EXPORT = "run"
 
 
+# What the host lets through: see duckdb_wasi_udf/_engine/module_check.py.
+MOST_BYTES, MOST_BLOCKS, MOST_LOOPS, MOST_DEPTH, MOST_LOCALS, MOST_FUNCTIONS = 16_384, 300, 64, 48, 4_000, 64
+
+
 class Function:
     """A function of the module.
 
@@ -192,6 +196,25 @@ def _body(function, index_of):
     code = b"".join([_instruction(op, stack, index_of) for op in function.ops])
     body = head + code + bytes((_END,))
     return unsigned(len(body)) + body
+
+
+def _deepest(function):
+    """Return how many blocks are around the innermost instruction, the function's own included."""
+    depth = deepest = 1
+    for op in function.ops:
+        depth += (op[0] in _BLOCKS) - (op[0] == "end")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def fits(functions, module):
+    """Return whether the host lets a module of these functions through."""
+    names = [op[0] for function in functions for op in function.ops]
+    blocks = sum(name in _BLOCKS for name in names)
+    sizes = (len(module), blocks, names.count("loop"), max(map(_deepest, functions)), len(functions))
+    bounds = (MOST_BYTES, MOST_BLOCKS, MOST_LOOPS, MOST_DEPTH, MOST_FUNCTIONS)
+    few_locals = all(len(function.locals) <= MOST_LOCALS for function in functions)
+    return few_locals and all(size <= bound for size, bound in zip(sizes, bounds, strict=True))
 
 
 def _section(number, count, body):

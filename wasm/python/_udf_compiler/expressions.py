@@ -263,8 +263,9 @@ def _subscript(code, node):
         return _split_item(code, node)
     if type(values) in (tuple, list):
         i = code.expr(node.slice)
-        known = i.only == "int"
-        return containers.constant_item(code, values, i) if known else code.unsupported("a subscript", node)
+        if i.items is not None:
+            return code.error(TYPE_ERROR)
+        return code.dispatch(i, lambda member: _constant_item(code, values, member))
     v = code.expr(node.value)
     i = code.expr(node.slice)
     if not v.t or not i.t:
@@ -274,6 +275,14 @@ def _subscript(code, node):
     if v.items is not None:
         return containers.tuple_item(code, v, i)
     return code.dispatch(v, lambda m: texts.item(code, m, i) if m.only == "str" else containers.subscript(code, m, i))
+
+
+def _constant_item(code, values, i):
+    if i.only in ("int", "bool"):
+        return containers.constant_item(code, values, i)
+    return (
+        code.error(TYPE_ERROR) if i.only in ("none", "str", "float") else code.unsupported("a subscript of this type")
+    )
 
 
 def _is_split(code, node):

@@ -9,9 +9,9 @@ from _udf_compiler.context import CONSTANTS
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import RAISED, NotCompiledError
-from _udf_compiler.source import Sources
 from _udf_compiler.statements import block, give
 from _udf_compiler.statics import Scope
+from _udf_compiler.syntax import Sources
 from _udf_compiler.targets import local_names
 from _udf_compiler.values import FLOAT, NEVER, TAGS, Value, tuple_of
 
@@ -28,6 +28,7 @@ class Program:
         constants: Texts and tables.
         sources: Syntax trees.
         helpers: The functions that are called, by number, types of arguments, and names of keyword arguments.
+        numbers: The number of each function among the look-ups, by identity: functions find each other on many ways.
         notes: Errors of what is left to the interpreter, by line.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
@@ -37,6 +38,7 @@ class Program:
         self.helpers = {}
         self.notes = {}
         self.synthetic = {}
+        self.numbers = {}
 
     def note(self, error):
         """Note what is left to the interpreter where it is reached."""
@@ -181,7 +183,8 @@ def call(code, found, arguments, keywords):
     names, values = tuple(keywords), [*arguments, *keywords.values()]
     if any(v.items is not None for v in values):
         return code.unsupported(f"a tuple as an argument of {function.__name__}")
-    key = found.number, tuple(v.t for v in values), names
+    number = code.program.numbers.setdefault(id(function), found.number)
+    key = number, tuple(v.t for v in values), names
     helpers = code.program.helpers
     if key not in helpers:
         if len(helpers) >= _MOST_FUNCTIONS:

@@ -87,7 +87,6 @@ class RowLoop:
         self.code, self._node = program.new_code(0)
         self.function = None
         self.result = declared
-        arguments = tuple(("VARCHAR" if n == "other" else n, s, u) for n, s, u in arguments)  # XXX
         self._declared, self._arguments = declared, arguments
         for name, _, unit in arguments:
             if name not in _ARGUMENTS or (name == "TIMESTAMP" and unit != _MICROSECONDS):

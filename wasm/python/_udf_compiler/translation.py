@@ -9,7 +9,7 @@ import types
 import _udf_compiler.calls
 import _udf_compiler.expressions
 import _udf_compiler.loops  # noqa: F401
-from _udf_compiler.encoder import assemble
+from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program
 from _udf_compiler.kernels import KERNELS
@@ -17,6 +17,8 @@ from _udf_compiler.lookups import Lookups
 from _udf_compiler.rows import RowLoop
 
 _MOST_ROUNDS = 12
+# Of functions that call each other, up to 200 deep: half a megabyte of the machine's stack at most.
+_MOST_RECURSIVE_LOCALS = 300
 _MOST_NOTES = 5
 _MOST_CHARACTERS = 200
 _MARSHAL_VERSION = 2
@@ -63,6 +65,20 @@ def _described(**fields):
     return json.dumps(fields).encode()
 
 
+def _recurses(helpers):
+    """Return whether one of some functions calls itself, perhaps through others."""
+    called = {
+        name: {op[1] for op in function.ops if op[0] == "call"} & set(helpers) for name, function in helpers.items()
+    }
+    while called:
+        leaves = [name for name, names in called.items() if not names & set(called)]
+        if not leaves:
+            return True
+        for name in leaves:
+            del called[name]
+    return False
+
+
 def _repeat(function, recipe):
     log, constants, result = marshal.loads(recipe)
     guards = Lookups.repeated(function, log).guards
@@ -87,6 +103,10 @@ def _translate(function, arguments, declared):
     helpers = {helper.label: helper.function for helper in program.helpers.values() if helper.function}
     functions = {"run": rows.function} | helpers
     module = assemble(functions, KERNELS, "run")
+    if not fits(functions.values(), module):
+        raise NotCompiledError("so much code in one function")
+    if _recurses(helpers) and sum(len(function.locals) for function in helpers.values()) > _MOST_RECURSIVE_LOCALS:
+        raise NotCompiledError("so much code in functions that call themselves")
     guards = tuple(program.lookups.guards)
     constants = bytes(program.constants)
     recipe = marshal.dumps((program.lookups.log, constants, rows.result), _MARSHAL_VERSION)

@@ -39,7 +39,7 @@ class Sources:
             if lines is None or len(lines) != 4:
                 raise NotCompiledError("its source text is not known")
             text = "".join(lines[2])
-            # As definitions compile it: see _udf_guest/definition.py.
+            # As definitions compile it: see wasm/python/_udf_guest/definition.py.
             flags = __future__.annotations.compiler_flag
             try:
                 tree = compile(text, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)

@@ -24,7 +24,7 @@ CASES = {
     "a set": "S = {1, 2}\ndef change(): S.add(4)\ndef g(x): return x in S",
     "a set of as many": "S = {1, 2}\ndef change():\n  S.discard(1)\n  S.add(4)\ndef g(x): return x in S",
     "another function": "def h(x): return x\ndef change(): globals()['h'] = lambda x: -x\ndef g(x): return h(x)",
-    "a function's code": "def h(x): return x\ndef change(): h.__code__ = (lambda x: -x).__code__\ndef g(x): return h(x)",
+    "its code": "def h(x): return x\ndef change(): h.__code__ = (lambda x: -x).__code__\ndef g(x): return h(x)",
     "defaults": "def h(x, y=1): return x + y\ndef change(): h.__defaults__ = (5,)\ndef g(x): return h(x)",
     "keyword defaults": (
         "def h(x, *, y=1): return x + y\ndef change(): h.__kwdefaults__ = {'y': 6}\ndef g(x): return h(x)"

@@ -30,7 +30,7 @@ COLUMNS = {
     "digits": ("VARCHAR", "CASE WHEN i % 20 = 0 THEN 'n/a' ELSE ' ' || i || ' ' END"),
     "line": ("VARCHAR", "'id=' || i || ';utm_source=' || ['ads', 'mail'][i % 2 + 1] || ';v=2'"),
     "day": ("DATE", "DATE '2020-01-01' + CAST(i % 2000 AS INTEGER)"),
-    "at": ("TIMESTAMP", "TIMESTAMP '2024-01-01' + to_seconds(i * 37)"),
+    "moment": ("TIMESTAMP", "TIMESTAMP '2024-01-01' + to_seconds(i * 37)"),
 }
 
 
@@ -79,9 +79,9 @@ CASES = [
     Case(f.weekend, "day", "BOOLEAN", "isodow(day) >= 6"),
     Case(f.quarter, "day", "VARCHAR", "year(day) || '-Q' || quarter(day)"),
     Case(f.yyyymmdd, "day", "BIGINT", "year(day) * 10000 + month(day) * 100 + day(day)"),
-    Case(f.business_hours, "at", "BOOLEAN", "isodow(at) < 6 AND hour(at) BETWEEN 9 AND 16"),
+    Case(f.business_hours, "moment", "BOOLEAN", "isodow(moment) < 6 AND hour(moment) BETWEEN 9 AND 16"),
     Case(f.add_days, "day j", "DATE", "day + CAST(j AS INTEGER)"),
-    Case(f.minute, "at", "VARCHAR", "strftime(at, '%Y-%m-%d %H:%M')"),
+    Case(f.minute, "moment", "VARCHAR", "strftime(moment, '%Y-%m-%d %H:%M')"),
     Case(f.extract, "mail", "VARCHAR", "regexp_extract(mail, '(\\d+)@', 1)"),
     Case(f.levenshtein, "code code", "BIGINT", "levenshtein(code, code)"),
 ]
@@ -122,8 +122,8 @@ def measure(*, quick: bool) -> str:
             f"## Compiled functions, ns a row ({rows:,} rows, threads = 1)\n",
             table(header, lines),
             (
-                f"{len(ratios[True])} of {len(CASES)} are compiled. The geometric mean of the ratios is {mean:.2f}. For "
-                f"those that are compiled it is {of_compiled:.2f}, and the largest is {max(ratios[True]):.2f}.\n"
+                f"{len(ratios[True])} of {len(CASES)} are compiled. The geometric mean of the ratios is {mean:.2f}. "
+                f"For those that are compiled it is {of_compiled:.2f}, and the largest is {max(ratios[True]):.2f}.\n"
             ),
         ]
     )

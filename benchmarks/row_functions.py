@@ -11,7 +11,6 @@ BRACKETS = [(10000, 0.0), (40000, 0.2), (100000, 0.35)]
 VAT = {"DE": 0.19, "FR": 0.2}
 COUNTRIES = {"DE": "Germany", "FR": "France", "IT": "Italy", "ES": "Spain"}
 EU = frozenset({"DE", "FR", "IT", "ES", "NL"})
-NUMBER = re.compile(r"(\d+)@")
 
 
 def increment(i: int) -> int:
@@ -204,7 +203,7 @@ def minute(t: datetime) -> str:
 
 
 def extract(s: str) -> str | None:
-    found = NUMBER.search(s)
+    found = re.search(r"(\d+)@", s)
     return found[1] if found else None
 
 

@@ -174,9 +174,9 @@ class RawInstance:
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_VALUE] = argument
         function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
-        self._memory, self._inside = None, True
+        self._inside = True
         error = _call_unchecked(self._context, function_at, self._values_at, _MAX_ARGUMENTS, self._trap_at)
-        self._inside = False
+        self._memory, self._inside = None, False
         if error or self._trap.value:
             self._raise(error)
         return int(values[0])
@@ -210,10 +210,11 @@ class RawInstance:
 
     def memory(self) -> tuple[int, int]:
         """Return the memory's address in this process and its size in bytes; both can change with any call."""
-        found = self._memory
-        if found is None or self._inside:  # an import, after which the guest goes on
-            self._check_open()
-            found = _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+        if self._memory is not None and not self._inside:
+            return self._memory
+        self._check_open()
+        found = _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+        if not self._inside:  # the guest that waits for an import goes on and may grow it
             self._memory = found
         return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import wasmtime
 
 from duckdb_wasi_udf._engine.compiled_code import ALWAYS, NEVER
-from duckdb_wasi_udf._errors import ArtifactError, Cancelled, WasiUdfError
+from duckdb_wasi_udf._errors import ArtifactError, Cancelled, GuestError, WasiUdfError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,9 +134,12 @@ class Compilation:
             return
         instance.code = code  # at most one try
         if code is not None:
-            translation = instance.translate(context, code.recipe)
-            if translation.why is not None:
-                self.why_not = self.why_not or translation.why
+            try:
+                why = instance.translate(context, code.recipe).why
+            except GuestError as error:  # its modules were changed, say
+                why = f"the compiler failed ({type(error).__name__})"
+            if why is not None:
+                self.why_not = self.why_not or why
                 return
         instance.use(context, code)
 

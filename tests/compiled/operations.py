@@ -121,6 +121,8 @@ def _dates():
     yield from (_lambda("a.isoformat()", t, "VARCHAR") for t in "dt")
     yield _lambda("a.strftime('%Y-%m-%d %H:%M:%S')", "t", "VARCHAR")
     yield _lambda("f'{a:%d/%m/%Y}'", "d", "VARCHAR")
+    yield _lambda("a.strftime('%A %a, %d %B %b %y')", "d", "VARCHAR")
+    yield _lambda("f'{a:%A} {a.hour}'", "t", "VARCHAR")
     yield _lambda("a.date()", "t", "DATE")
     yield _lambda("a", "d", "TIMESTAMP")
     yield _lambda("a.replace(day=1)", "d", "DATE")

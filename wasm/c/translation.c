@@ -49,7 +49,7 @@ static enum sql_kind kind_of_name(const char *name) {
 /* Translate the bound function into WebAssembly. udf_translation() has what came of it. With a recipe, which another
  * instance of the same function made, nothing is translated: it is checked that the recipe holds for this instance. */
 UDF_EXPORT(udf_translate) int32_t udf_translate(const char *recipe, uint32_t length) {
-  if (!function.is_bound || function.by_batch || function.is_async || function.n_args > MAX_COLUMNS) {
+  if (!function.is_bound || function.by_batch || function.n_args > MAX_COLUMNS) {
     return refuse("no function is bound that could be compiled");
   }
   const char *declared = function.builder.declared ? kind_facts(function.builder.type.kind)->name : NULL;

@@ -3,6 +3,7 @@
 import re
 
 from _udf_compiler.arithmetic import checked_span, concatenated, divide
+from _udf_compiler.containers import pick
 from _udf_compiler.errors import ATTRIBUTE_ERROR, OVERFLOW_ERROR, VALUE_ERROR
 from _udf_compiler.integers import floor_divide_by, operate
 from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value
@@ -22,6 +23,9 @@ _OF_DAY = {
     "second": (1_000_000, 60),
     "microsecond": (1, 1_000_000),
 }
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October"]
+_MONTHS += ["November", "December"]
 _FIELDS = {
     "%Y": ("year", 4),
     "%m": ("month", 2),
@@ -113,21 +117,39 @@ def strptime(code, text, format_):
 def strftime(code, v, format_):
     """Return v.strftime(format_) of a constant format."""
     parts = re.findall(r"%.|[^%]+|%", format_)
-    if not format_.isascii() or "\0" in format_ or any(part[0] == "%" and part not in _FIELDS for part in parts):
+    if not format_.isascii() or "\0" in format_ or any(part[0] == "%" and part not in _PARTS for part in parts):
         return code.unsupported(f"strftime with the format {format_!r}")
-    made = []
-    for part in parts:
-        if part[0] != "%":
-            made.append(code.const(part))
-        elif v.only == "date" and part in ("%H", "%M", "%S"):
-            made.append(code.const("00"))
-        else:
-            name, digits = _FIELDS[part]
-            number = attribute(code, v, name)
-            if part == "%Y":  # C libraries differ on whether to write zeros before it
-                code.bail_if(number.i, ("i64.const", 1000), "i64.lt_s")
-            made.append(code.kernel_text("k_itoa", number.i, ("i32.const", digits), ("i32.const", 1)))
+    made = [_PARTS[part](code, v, part) if part[0] == "%" else code.const(part) for part in parts]
     return concatenated(code, made)
+
+
+def _digits(code, v, part):
+    """Return a part of a format that is a number."""
+    name, digits = _FIELDS[part]
+    if v.only == "date" and part in ("%H", "%M", "%S"):
+        return code.const("00")
+    number = attribute(code, v, name)
+    if part == "%Y":  # C libraries differ on whether to write zeros before it
+        code.bail_if(number.i, ("i64.const", 1000), "i64.lt_s")
+    return code.kernel_text("k_itoa", number.i, ("i32.const", digits), ("i32.const", 1))
+
+
+def _named(code, v, part):
+    """Return a part of a format that is a name."""
+    names = _WEEKDAYS if part in ("%A", "%a") else _MONTHS
+    number = _weekday(code, v, "weekday", [], {}) if part in ("%A", "%a") else attribute(code, v, "month")
+    shown = names if part in ("%A", "%B") else [name[:3] for name in names]
+    place = [number.i, "i32.wrap_i64", *([] if names is _WEEKDAYS else [("i32.const", 1), "i32.sub"])]
+    return pick(code, shown, code.tmp("i32", *place))
+
+
+def _short_year(code, v, part):
+    """Return the last two digits of the year."""
+    year = attribute(code, v, "year")
+    return code.kernel_text("k_itoa", operate(code, "Mod", year, code.const(100)).i, ("i32.const", 2), ("i32.const", 1))
+
+
+_PARTS = dict.fromkeys(_FIELDS, _digits) | dict.fromkeys(("%A", "%a", "%B", "%b"), _named) | {"%y": _short_year}
 
 
 def day_of(code, v):

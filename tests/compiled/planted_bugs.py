@@ -1,7 +1,7 @@
 """Bugs for the guest's compiler: code that changes it, in an instance of its own."""
 
 _MODULES = (
-    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, integers, "
+    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, flow, integers, "
     "iterations, narrowing, rows, statements, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
@@ -32,7 +32,7 @@ BUGS = {
         "    return containers.look_up(code, mapping, code.expr(node.args[0]), default)\ncalls._get = get"
     ),
     "a date of large numbers is a ValueError": "dates.OVERFLOW_ERROR = errors.VALUE_ERROR",
-    "types of variables survive a loop": "code.Flow.forget = lambda self, names: None",
+    "types of variables survive a loop": "flow.Flow.forget = lambda self, names: None",
     "widths of text have 64 bits": "texts.check_size = lambda code, v: None",
     "round goes up at half": (
         "def up(code, v, digits=None):\n    x = code.tmp('f64', v.f, ('f64.const', 0.5), 'f64.add', 'f64.floor')\n"

@@ -37,6 +37,11 @@ def _extreme(op):
         if len(values) < 2:
             return None
         least = values[0]
+        if any("none" in v.t for v in values):  # it raises, whatever the other values are
+            values = [code.without_none(v, TYPE_ERROR) for v in values]
+            least = values[0]
+            if not all(v.t for v in values):
+                return NEVER
         for other in values[1:]:
             better = compare(code, op, other, least)
             if not better.t:
@@ -161,6 +166,21 @@ def _chr(code, v=None, *more):
     return None if v is None or more or v.only not in ("int", "bool") else code.kernel_text("k_chr", v.i)
 
 
+def _digits(spec):
+    def digits(code, v=None, *more):
+        if v is None or more or v.only not in ("int", "bool"):
+            return None
+        return formatting.text_of(code, Value(INT, v.i, lo=v.lo, hi=v.hi), spec)
+
+    return digits
+
+
+def _format(code, v=None, spec=None, *more):
+    if v is None or more or (spec is not None and type(spec.k) is not str):
+        return None
+    return formatting.text_of(code, v, "" if spec is None else spec.k)
+
+
 def _tuple(code, v=None, *more):
     return v if v is not None and not more and v.items is not None else None
 
@@ -193,6 +213,10 @@ _FUNCTIONS = {
     "ord": _ord,
     "chr": _chr,
     "tuple": _tuple,
+    "hex": _digits("#x"),
+    "oct": _digits("#o"),
+    "bin": _digits("#b"),
+    "format": _format,
 }
 
 

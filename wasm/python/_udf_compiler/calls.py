@@ -8,7 +8,7 @@ from _udf_compiler.errors import ATTRIBUTE_ERROR
 from _udf_compiler.narrowing import classes
 from _udf_compiler.nodes import mapped
 from _udf_compiler.statics import constant, static
-from _udf_compiler.values import DATE, ITEM_OF, NEVER, NONE, TAGS, Value
+from _udf_compiler.values import DATE, ITEM_OF, NEVER, Value
 
 # Keyword arguments of methods and builtins, in the order of the positional ones.
 _KEYWORDS = {
@@ -49,6 +49,8 @@ def _arguments(code, node):
 def _known(code, node, name):
     if name in _REDUCED and len(node.args) == 1 and not node.keywords:
         return comprehensions.reduction(code, name, node.args[0])
+    if name in ("min", "max") and len(node.args) == 1 and [keyword.arg for keyword in node.keywords] == ["default"]:
+        return comprehensions.extreme(code, name, node.args[0], code.expr(node.keywords[0].value))
     if name == "isinstance" and len(node.args) == 2:
         wanted = classes(code, node.args[1])
         if wanted is None:
@@ -102,11 +104,9 @@ def _method(code, node):
     if type(values) is dict and name == "get":
         return _get(code, node, values)
     v = code.expr(node.func.value)
-    if v.t > NONE:  # an AttributeError, before the arguments are computed
-        code.raise_if(ATTRIBUTE_ERROR, v.tag, ("i32.const", TAGS["none"]), "i32.eq")
-        v = v.of(v.t - NONE)
-    if not v.t or v.only == "none":
-        return code.error(ATTRIBUTE_ERROR) if v.t else NEVER
+    v = code.without_none(v, ATTRIBUTE_ERROR)  # before the arguments are computed
+    if not v.t:
+        return NEVER
     if name == "join" and len(node.args) == 1 and isinstance(node.args[0], (ast.GeneratorExp, ast.Call)):
         parts = _joined_parts(code, node.args[0])
         return code.dispatch(v, lambda member: texts.call(code, member, name, [parts])) if parts.t else NEVER

@@ -5,6 +5,7 @@ import datetime as dt
 
 from _udf_compiler.emitter import CONTEXT, Emitter
 from _udf_compiler.errors import NotCompiledError
+from _udf_compiler.flow import Flow
 from _udf_compiler.values import (
     BOOL,
     DATE,
@@ -42,45 +43,6 @@ def translates(table, *classes):
     return register
 
 
-class Variable:
-    """Where a variable is kept: `t` are the types it has anywhere, the others numbers of locals."""
-
-    def __init__(self):
-        self.t = frozenset()
-        self.i = self.f = self.tag = self.bound = None
-        self.needs_flag = False
-
-
-class Flow:
-    """What holds at a point: which variables are bound for sure, and their (types, least, greatest) where known."""
-
-    def __init__(self, assigned=(), known=()):
-        self.assigned, self.known = set(assigned), dict(known)
-
-    def copy(self):
-        """Return a copy."""
-        return Flow(self.assigned, self.known)
-
-    def joined(self, other):
-        """Return what holds where two points meet, of which the other may be None."""
-        if other is None:
-            return self
-        a, b = self.known, other.known
-        known = {
-            name: (a[name][0] | b[name][0], min(a[name][1], b[name][1]), max(a[name][2], b[name][2]))
-            for name in a.keys() & b.keys()
-        }
-        return Flow(self.assigned & other.assigned, known)
-
-    def forget(self, names):
-        """Forget what is known of variables that may have changed."""
-        for name in names:
-            self.known.pop(name, None)
-        # A tuple's items are variables of their own.
-        for item in [known for known in self.known if known.rpartition(".")[0] in names]:
-            del self.known[item]
-
-
 class Code(Emitter):
     """A function for arguments of certain types, translated again and again until its variables' types are settled.
 
@@ -92,6 +54,7 @@ class Code(Emitter):
         changed: More types were found; the next translation may differ.
         flow: What holds at this point.
         renamed: Other names of variables, inside comprehensions.
+        local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
         depth: The instructions of the depth of calls that a called function has.
     """
@@ -103,6 +66,7 @@ class Code(Emitter):
         self.result = frozenset()
         self.changed = False
         self.top_level = frozenset()
+        self.local_constants = {}
         self.depth = []
 
     def start(self, first_local):
@@ -322,6 +286,15 @@ class Code(Emitter):
             self._uncertain -= 1
         self.flow = before if joined is None else joined
         return self.merge(cases)
+
+    def without_none(self, v, kind):
+        """Return a value after raising an exception where it is None."""
+        if "none" not in v.t or v.items is not None:
+            return v
+        if len(v.t) == 1:
+            return self.error(kind)
+        self.raise_if(kind, v.tag, ("i32.const", TAGS["none"]), "i32.eq")
+        return v.of(v.t - NONE)
 
     def over(self, values, action, done=()):
         """Do `action` with several values, for whichever types they have."""

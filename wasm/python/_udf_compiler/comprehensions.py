@@ -224,7 +224,8 @@ def _any(code, name, node):
     return code.boolean(("local.get", result)) if _each(code, node, (), test) else NEVER
 
 
-def _extreme(code, name, node):
+def extreme(code, name, node, default=None):
+    """Return min or max of the items of a node; without items the default, if there is one."""
     best, found = _hidden(node, "best"), code.local("i32")
     op = "Lt" if name == "min" else "Gt"
     code.e(("i32.const", 0), ("local.set", found))
@@ -244,8 +245,10 @@ def _extreme(code, name, node):
 
     if not _each(code, node, {best}, better):
         return NEVER
+    if default is not None:
+        return code.branch(("local.get", found), lambda: variables.read(code, best), lambda: default)
     code.raise_if(VALUE_ERROR, ("local.get", found), "i32.eqz")
     return variables.read(code, best)
 
 
-_REDUCTIONS = {"sum": _sum, "any": _any, "all": _any, "min": _extreme, "max": _extreme, "list": _list}
+_REDUCTIONS = {"sum": _sum, "any": _any, "all": _any, "min": extreme, "max": extreme, "list": _list}

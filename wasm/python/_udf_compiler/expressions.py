@@ -6,7 +6,7 @@ from _udf_compiler import arithmetic, comparison, containers, dates, formatting,
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.statics import NO_CONSTANT, constant, static
-from _udf_compiler.values import INT, ITEM_OF, LIST_OF, NEVER, NONE, NUMBERS, Value, tuple_of, types
+from _udf_compiler.values import INT, ITEM_OF, LIST_OF, NEVER, NONE, NUMBERS, TAGS, Value, tuple_of, types
 
 _PLAIN_CONVERSIONS = (-1, ord("s"))
 
@@ -18,6 +18,8 @@ def _constant(code, node):
 
 @translates(EXPRESSIONS, ast.Name)
 def _name(code, node):
+    if node.id in code.local_constants and node.id not in code.renamed:
+        return code.unsupported(f"{node.id} as a value", node)
     if node.id in code.renamed or node.id in code.names:
         return variables.read(code, node.id)
     found = static(code, node)
@@ -329,6 +331,9 @@ def _slice(code, node):
     bounds = []
     for bound, default in ((part.lower, texts.START), (part.upper, texts.STOP)):
         b = code.const(None) if bound is None else code.expr(bound)
+        if b.t == NONE | INT:
+            is_int = [b.tag, ("i32.const", TAGS["int"]), "i32.eq", "select"]
+            b = Value(INT, code.tmp("i64", b.i, default, *is_int))
         if b.only not in ("int", "none"):
             return code.unsupported("a bound of a slice", node) if b.t else NEVER
         bounds.append((b, default))

@@ -10,7 +10,7 @@ from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import RAISED, NotCompiledError
 from _udf_compiler.statements import block, give
-from _udf_compiler.statics import Scope
+from _udf_compiler.statics import Scope, local_constants
 from _udf_compiler.syntax import Sources
 from _udf_compiler.targets import local_names
 from _udf_compiler.values import FLOAT, NEVER, TAGS, Value, tuple_of
@@ -52,6 +52,7 @@ class Program:
         code = Code(self, scope, local_names(node) | {argument.arg for argument in _all_arguments(node.args)})
         if isinstance(node, ast.FunctionDef):
             code.top_level = set(map(id, node.body))
+            code.local_constants = local_constants(node)
             imports = [s for s in ast.walk(node) if isinstance(s, (ast.Import, ast.ImportFrom))]
             scope.local_imports = {a.asname or a.name.partition(".")[0] for s in imports for a in s.names}
         return code, node

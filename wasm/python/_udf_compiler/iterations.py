@@ -35,14 +35,20 @@ def over(code, node):
         values = _constant_view(code, node)
     if values is not NO_CONSTANT and type(values) in (tuple, list, dict):
         return _over_constants(code, list(values))
-    name = known_name(code, node.func) if isinstance(node, ast.Call) and not node.keywords else None
-    if name in _CALLS:
+    if type(values) in (set, frozenset):
+        code.unsupported("a loop over a set")
+        return None
+    name = known_name(code, node.func) if isinstance(node, ast.Call) else None
+    if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
+        return _enumerate(code, [*node.args, node.keywords[0].value])
+    if name in _CALLS and not node.keywords:
         return _CALLS[name](code, node.args)
     return over_value(code, code.expr(node))
 
 
 def over_value(code, v):
     """Begin a walk over a value. None if the row ends here."""
+    v = code.without_none(v, TYPE_ERROR)
     if not v.t:
         return None
     if v.items is not None:
@@ -51,7 +57,7 @@ def over_value(code, v):
         return _over_text(code, v)
     if v.only in ITEM_OF:
         return _over_list(code, v)
-    if v.only in ("none", "int", "float", "bool"):
+    if v.only in ("int", "float", "bool"):
         code.raise_(TYPE_ERROR)
         return None
     code.unsupported(f"a loop over a {v.only or 'value of several types'}")
@@ -127,7 +133,7 @@ def _over_text(code, v):
 
 
 def _range(code, arguments):
-    values = [code.expr(argument) for argument in arguments]
+    values = [code.without_none(code.expr(argument), TYPE_ERROR) for argument in arguments]
     if any(not v.t for v in values):
         return None
     if not 1 <= len(values) <= 3 or any(v.only not in ("int", "bool") for v in values):

@@ -84,6 +84,8 @@ def _pass(code, node):
 
 @translates(STATEMENTS, ast.Assign)
 def _assign(code, node):
+    if isinstance(node.targets[0], ast.Name) and node.targets[0].id in code.local_constants:
+        return True
     v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
     if v is None:
         v = code.expr(node.value)
@@ -175,6 +177,10 @@ def _pattern(pattern, name):
             return None if None in parts else ast.BoolOp(ast.Or(), parts)
         case ast.MatchAs(pattern=None, name=None):
             return ast.Constant(value=True)
+        case ast.MatchAs(pattern=None, name=bound):  # bound before the guard is tested
+            named = ast.NamedExpr(ast.Name(bound, ast.Store()), subject)
+            always = ast.Compare(named, [ast.IsNot()], [ast.Constant(value=None)])
+            return ast.BoolOp(ast.Or(), [always, ast.Constant(value=True)])
     return None
 
 

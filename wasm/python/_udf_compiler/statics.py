@@ -1,6 +1,7 @@
 """What names and attributes mean before any row: constants, modules, functions and builtins."""
 
 import ast
+import contextlib
 
 from _udf_compiler.lookups import meaning
 
@@ -87,6 +88,8 @@ def constant(code, node):
         return found.value if found.kind == "value" else NO_CONSTANT
     if isinstance(node, ast.Constant):
         return node.value
+    if isinstance(node, ast.Name) and node.id not in code.renamed and node.id in code.local_constants:
+        return code.local_constants[node.id]
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         return _item(constant(code, node.value), node.slice.value)
     if isinstance(node, _DISPLAYS):
@@ -95,6 +98,48 @@ def constant(code, node):
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return NO_CONSTANT
     return NO_CONSTANT
+
+
+def local_constants(node):
+    """Return the variables of a function that hold a constant collection and do nothing but be looked into."""
+    if not isinstance(node, ast.FunctionDef):
+        return {}
+    found = {}
+    for statement in node.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() | ast.Set() | ast.Dict() as display):
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                    found[name] = ast.literal_eval(display)
+            case ast.Expr(value=ast.Constant()) | ast.Assign():
+                pass
+            case _:  # what comes later may be skipped
+                break
+    uses = dict.fromkeys(found, 0)
+    looked_into = dict.fromkeys(found, 1)  # the assignment
+    for n in ast.walk(node):
+        if isinstance(n, ast.Name) and n.id in uses:
+            uses[n.id] += 1
+        for child in _looked_into(n):
+            if isinstance(child, ast.Name) and child.id in uses:
+                looked_into[child.id] += 1
+    return {name: value for name, value in found.items() if uses[name] == looked_into[name]}
+
+
+def _looked_into(node):
+    """Return the operands of a node that it looks into without keeping or changing them."""
+    match node:
+        case ast.Subscript(value=value, ctx=ast.Load()):
+            return [value]
+        case ast.Attribute(value=value, attr="get" | "items"):
+            return [value]
+        case ast.Compare(ops=ops, comparators=comparators):
+            pairs = zip(ops, comparators, strict=True)
+            return [operand for op, operand in pairs if isinstance(op, (ast.In, ast.NotIn))]
+        case ast.For(iter=iterable) | ast.comprehension(iter=iterable):
+            return [iterable]
+        case ast.Call(func=ast.Name(id="len"), args=[argument], keywords=[]):
+            return [argument]
+    return []
 
 
 def _item(values, key):

@@ -22,7 +22,9 @@ def bind(code, target, value):
 
 def assigned_in(*nodes):
     """Return the names that statements may bind."""
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    inside = [n for node in nodes for n in ast.walk(node)]
+    captured = {n.name for n in inside if isinstance(n, ast.MatchAs) and n.name is not None}
+    return captured | {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def local_names(node):
@@ -46,7 +48,7 @@ def local_names(node):
                 continue
             if isinstance(child, ast.Name) and isinstance(child.ctx, (ast.Store, ast.Del)):
                 found.add(child.id)
-            if isinstance(child, ast.ExceptHandler) and child.name is not None:
+            if isinstance(child, (ast.ExceptHandler, ast.MatchAs)) and child.name is not None:
                 found.add(child.name)
             visit(child)
 

@@ -1,5 +1,6 @@
 """A function of Python to a WebAssembly module, or the reason why not."""
 
+import functools
 import inspect
 import json
 import marshal
@@ -39,6 +40,7 @@ def translate(function, arguments, declared, recipe):
         module is empty if there is a recipe.
     """
     try:
+        function = _uncached(function, arguments)
         _check_kind(function)
         return _repeat(function, recipe) if recipe else _translate(function, arguments, declared)
     except NotCompiledError as error:
@@ -52,6 +54,14 @@ def translate(function, arguments, declared, recipe):
         )
     except RecursionError:
         return _described(compiled=False, why="code that nests too deep", line=None), b"", b"", b"", (), ""
+
+
+def _uncached(function, arguments):
+    """Return what functools.cache wraps. Floats are equal to others that differ (0.0 and -0.0), so there it counts."""
+    is_cached = type(function) is functools._lru_cache_wrapper
+    return (
+        function.__wrapped__ if is_cached and not {name for name, *_ in arguments} & {"FLOAT", "DOUBLE"} else function
+    )
 
 
 def _check_kind(function):

@@ -1,7 +1,7 @@
 """Variables: assignment, reading, and unpacking."""
 
-from _udf_compiler.code import Variable
-from _udf_compiler.errors import VALUE_ERROR
+from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
+from _udf_compiler.flow import Variable
 from _udf_compiler.values import FLOAT, ITEM_OF, MAX, MIN, NEVER, TAGS, Value, types
 
 
@@ -67,6 +67,7 @@ def narrow(code, name, t):
 
 def unpack(code, value, count):
     """Return the items of a tuple or list that is unpacked, None if the row ends here."""
+    value = code.without_none(value, TYPE_ERROR)
     if not value.t:
         return None
     if value.items is not None:

@@ -20,7 +20,8 @@ from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
-from duckdb_wasi_udf._sql.sandbox import Sandbox, install
+from duckdb_wasi_udf._sql.default_sandbox import install
+from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._version import __version__
 
 __all__ = [

@@ -69,9 +69,8 @@ class Sandbox:
                 the snapshot, for under a millisecond each (docs/explanation/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
-            compiled: row functions that run for long are compiled to WebAssembly, as far as they can be with the same
-                results (docs/guide/compiled-functions.md). False: the interpreter runs all functions, and no code that
-                guests make reaches wasmtime's compiler.
+            compiled: row functions that run for long are compiled to WebAssembly (docs/guide/compiled-functions.md).
+                False: the interpreter runs all, and no code that guests make reaches wasmtime's compiler.
             clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
                 measure what else the host does; None: they are the host's own.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
@@ -317,13 +316,9 @@ class Sandbox:
 
         Returns:
             A line for each set of argument types that it was called with, or for the declared types.
-
-        Raises:
-            SignatureError: the sandbox has no function of that name.
         """
-        function = self._registry.find(name)
         with self._creating() as context:
-            return function.explain(context)
+            return self._registry.find(name).explain(context)
 
     def function(
         self,
@@ -407,15 +402,3 @@ class Sandbox:
         self._domain.check_open()
         with CallContext(self._domain.clock) as context:
             yield context
-
-
-def install(con: duckdb.DuckDBPyConnection) -> Sandbox:
-    """Register the `py_*` SQL functions with a sandbox of default limits: `Sandbox().install(con)`.
-
-    Args:
-        con: the connection to register with; every connection of the database sees the functions.
-
-    Returns:
-        The sandbox.
-    """
-    return Sandbox().install(con)

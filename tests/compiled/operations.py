@@ -67,7 +67,7 @@ def _functions():
     for template in ("%d", "%05d", "%s|%%"):
         yield _lambda(f"'{template}' % a", "i", "VARCHAR")
     yield from (_lambda(f"'{template}' % a", "f", "VARCHAR") for template in ("%.2f", "%s", "%8.3f"))
-    yield _lambda("'{} and {:>6}|{0}'.format(a, b)", "is", "VARCHAR")
+    yield _lambda("'{0} and {1:>6}|{0}'.format(a, b)", "is", "VARCHAR")
     yield _lambda("'{x}-{}'.format(a, x=b)", "sf", "VARCHAR")
 
 

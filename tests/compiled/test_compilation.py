@@ -220,7 +220,9 @@ def test_explain_names_line_and_construct(con):
         sandbox.create_function(con, "f", source)
         assert "line 4" in sandbox.explain("f")
         assert "loads" in sandbox.explain("f")
-        sandbox.create_function(con, "g", "def f(s: str) -> str:\n    if s == '':\n        return hex(3)\n    return s")
+        sandbox.create_function(
+            con, "g", "def f(s: str) -> str:\n    if s == '':\n        return ascii(s)\n    return s"
+        )
         assert "rows that reach this are interpreted: line 3" in sandbox.explain("g")
         sandbox.create_function(con, "h", "lambda x: x", ["BIGINT"], "BIGINT", type="arrow")
         assert "once a row" in sandbox.explain("h")

@@ -131,9 +131,6 @@ class Sandbox:
         Args:
             con: the connection to register with.
 
-        Returns:
-            The sandbox itself.
-
         Raises:
             SignatureError: another connection of the database has installed them.
             ClosedError: the sandbox was closed.
@@ -309,13 +306,12 @@ class Sandbox:
         return self._registry.find(name).failed_rows
 
     def explain(self, name: str) -> str:
-        """Return in words whether a function can be compiled, and if not, which line and construct stand in the way.
+        """Return in words whether a function can be compiled, and if not, because of which line and construct.
+
+        There is a line for each set of argument types that it was called with, or for the declared types.
 
         Args:
             name: the SQL name it was last created with.
-
-        Returns:
-            A line for each set of argument types that it was called with, or for the declared types.
         """
         with self._creating() as context:
             return self._registry.find(name).explain(context)

@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.large [--quick]
 
-For Linux, whose /proc tells the memory. Takes some minutes.
+For Linux, whose /proc has the memory. Takes some minutes.
 """
 
 from __future__ import annotations

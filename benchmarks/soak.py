@@ -2,9 +2,9 @@
 
 Usage: python -m benchmarks.soak [--minutes 30] [--calls 20000000] [--plot soak.png]
 
-Ends after so many minutes or rows ("calls" of the user's function), whichever is first. Memory and descriptors have to
-be flat after the first quarter of the run. Memory is what the process has written ("Private_Dirty" of Linux's smaps):
-instances map the same pages of one file, and other processes may too. The plot takes matplotlib:
+Ends after a number of minutes or rows ("calls" of the user's function), whichever is first. Memory and descriptors have
+to be flat after the first quarter of the run. Memory is what the process has written ("Private_Dirty" of
+Linux's smaps): instances map the same pages of one file, and other processes may too. The plot takes matplotlib:
 pip install 'duckdb-wasi-udf[bench]'.
 """
 

@@ -63,7 +63,7 @@ class ResourceLimits:
         timeout_seconds: wall-clock time of one batch of at most 2048 rows, or of defining a function. 10 seconds is
             5 ms a row: beyond any honest function, and short enough to wait for.
         budget_seconds: the time one function's batches may take together, in which any thread runs one. DuckDB doesn't
-            tell which query calls a function: batches with pauses of less than a second between them count as one
+            say which query calls a function: batches with pauses of less than a second between them count as one
             query. Six hours are longer than most loads take.
         instances: live instances of a sandbox. Idle ones are evicted, least recently used first; when all are busy, a
             call waits for `timeout_seconds`. 256 is more than most machines have threads.

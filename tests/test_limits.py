@@ -43,7 +43,7 @@ def test_fuel_that_wasmtime_can_not_count_is_refused(fuel):
         ResourceLimits(fuel=fuel)
 
 
-def test_fuel_cuts_a_deterministic_sandbox_off_at_the_same_step_every_time():
+def test_fuel_cuts_off_at_the_same_step_every_time():
     limits = ResourceLimits(fuel=20_000_000)
     code = "def f(n):\n    total = 0\n    for i in range(n): total += i\n    return total"
 

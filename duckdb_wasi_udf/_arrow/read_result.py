@@ -61,7 +61,7 @@ def read_result(
     Args:
         memory: the guest's memory.
         pointer: where the guest says its `udf_result` is.
-        expected_rows: how many rows it may have.
+        expected_rows: the numbers of rows it may have.
         declared: the result type the function was bound with, or None to take the one the guest inferred.
         limits: how large the result may be.
 
@@ -131,7 +131,7 @@ def read_arguments(
         exceeded: makes the error for more, of how much it was until then.
 
     Returns:
-        (arguments, rows, bytes): arrays that own their memory, of so many rows each, and what they took of
+        (arguments, rows, bytes): arrays that own their memory, each of `rows` rows, and what they took of
         `allowed_bytes`.
 
     Raises:

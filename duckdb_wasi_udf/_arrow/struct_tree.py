@@ -72,7 +72,7 @@ class Pointers:
         Args:
             base: where in memory the structs start.
             struct_size: the size of each.
-            n_structs: how many there are.
+            n_structs: the number of them.
         """
         self._base = base
         self._struct_size = struct_size

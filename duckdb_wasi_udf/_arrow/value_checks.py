@@ -27,7 +27,7 @@ _RANGES: dict[pa.DataType, tuple[str, int, int]] = {
 _OFFSET_BITS = 24
 _MOST_OFFSET = 2 * 57_599
 
-# Of a BIT how many of its first 8 bits are none, then a byte at least; of a BIGNUM three bytes with sign and length.
+# A BIT starts with the number of its padding bits, then has a byte at least. A BIGNUM starts with its sign and length.
 _MOST_PADDING = 7
 _BIGNUM_HEADER = 3
 

@@ -1,4 +1,4 @@
-"""Clocks that tell a guest the time only roughly, too roughly to measure what the host does."""
+"""Clocks that advance in large steps, so that a guest can't measure what the host does."""
 
 from __future__ import annotations
 

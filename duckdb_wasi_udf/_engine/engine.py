@@ -35,7 +35,7 @@ class Engine:
 
     Attributes:
         clock: its epochs, for a `CallContext` around every call into an instance.
-        coarse_clock: what tells its instances the time, if it isn't the host's clocks.
+        coarse_clock: the clock of its instances, if it isn't the host's.
         counts_fuel: whether its instances need fuel for every call.
         deterministic: whether its instances have neither clock nor random source.
         compiled_now: whether this object compiled it, rather than finding it in the cache.

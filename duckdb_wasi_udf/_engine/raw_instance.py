@@ -161,7 +161,7 @@ class RawInstance:
 
         Args:
             name: the export.
-            arguments: at most four integers; how many the function takes isn't checked.
+            arguments: at most four integers; their number isn't checked.
 
         Returns:
             What it returned, as a signed integer.

@@ -58,7 +58,7 @@ class ArrowStream:
             self.schema = pa.schema([pa.field(column, row_type)])
         names = [name.casefold() for name in self.schema.names]
         if len(set(names)) < len(names):
-            msg = f"{label}: SQL doesn't tell these columns apart: {', '.join(self.schema.names)}"
+            msg = f"{label}: SQL doesn't distinguish these columns: {', '.join(self.schema.names)}"
             raise SignatureError(msg)
 
     def __arrow_c_schema__(self) -> object:

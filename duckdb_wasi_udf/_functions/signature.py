@@ -51,7 +51,7 @@ class Signature:
     Attributes:
         label: how errors name the function.
         parameters: the positional parameters, in order.
-        required: how many of them have no default.
+        required: the number of those without a default.
         rest: the parameter that takes any further arguments (`*args`); None without one.
         return_type: the SQL type of the result; VARIANT when it is inferred batch by batch.
         result_type: the Arrow type the guest builds; None to infer it.
@@ -264,7 +264,7 @@ class _Describer:
 def _parameters(
     label: str, described: object, describer: _Describer, *, sees_null: bool
 ) -> tuple[list[Parameter], int, Parameter | None]:
-    """Return the positional parameters, how many of them are required, and the one that takes the rest."""
+    """Return the positional parameters, the number of those required, and the one that takes the rest."""
     positional: list[Parameter] = []
     required = 0
     rest = None

@@ -33,9 +33,9 @@ class Usage:
 class Budget:
     """Adds up the time in which any thread runs a function, for as long as it is kept busy.
 
-    DuckDB doesn't tell a function which query calls it. Its batches follow each other closely, so calls with pauses of
-    less than a second between them count as one query. It is the wall's time, so that a query that gets more threads
-    isn't allowed less.
+    DuckDB doesn't say which query calls a function. Its batches follow each other closely, so calls with pauses of less
+    than a second between them count as one query. It is the wall's time, so that a query that gets more threads isn't
+    allowed less.
     """
 
     def __init__(self, label: str, allowed_seconds: float) -> None:

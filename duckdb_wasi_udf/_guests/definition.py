@@ -51,7 +51,7 @@ class Definition:
         return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
         by_batch: it is called once a batch with columns, whatever its annotations say.
         table: it gives rows; the description of its result is that of one.
-        hidden_arguments: how many of the first arguments are none of the user's, so that errors don't show them.
+        hidden_arguments: the number of leading arguments that aren't the user's; errors don't show them.
         described: an instance has described it already, and found nothing that every instance has to know.
     """
 

@@ -175,7 +175,7 @@ class GuestInstance:
             length: the number of rows.
 
         Returns:
-            (results, failed_rows): the column of results, and how many of them are NULL because the function raised.
+            (results, failed_rows): the column of results, and the number of NULLs in it that stand for errors.
 
         Raises:
             GuestError: the function raised, or returned what its type can't hold.

@@ -1,4 +1,4 @@
-"""All instances of a sandbox: how many there are, what memory they hold, and which of them are evicted for others."""
+"""All instances of a sandbox: their number, the memory they hold, and which of them are evicted for others."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class HostCallRecord(NamedTuple):
         called_at: when it began, in UTC.
         host_function: the function.
         called_by: the name of the sandboxed function, as errors have it.
-        rows: how many calls it was for the function: the rows of a batch.
+        rows: the number of calls for the function: the rows of a batch.
         bytes_in: of the arguments' buffers, each row counted as a byte more.
         bytes_out: of the result's buffers, likewise; 0 without one.
         seconds: what it took, with the check and the copy of what was passed.

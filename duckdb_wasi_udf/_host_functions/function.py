@@ -30,7 +30,7 @@ class HostCall:
 
     Attributes:
         function: the name of the host function.
-        rows: how many calls it is for the function: the rows of a batch.
+        rows: the number of calls for the function: the rows of a batch.
         bytes: what the arguments take, each row counted as a byte more.
         arguments: the arguments, a column for each parameter.
     """
@@ -116,7 +116,7 @@ class HostFunction:
         self.result = reader.result
         self.batched = reader.batched
         if self.batched and not self.arguments:
-            msg = f"{self.name}: a batched function needs a parameter, which tells it how many rows there are"
+            msg = f"{self.name}: a batched function needs a parameter; its length is the number of rows"
             raise SignatureError(msg)
 
     @property

@@ -119,7 +119,7 @@ class Granted:
 
         Args:
             columns: the arguments, each of the type the guest built.
-            rows: how many of each.
+            rows: the number of each.
 
         Returns:
             As many results.

@@ -126,7 +126,7 @@ class HostCalls:
     # ---- things by name ------------------------------------------------------------------------------------------
 
     def _import(self, name_at: int, name_size: int, out: int, out_size: int) -> int:
-        """Write what there is of a name, if there is room for it; its size, or `_abi.ABSENT`."""
+        """Write what was found by a name, if there is room for it; return its size, or `_abi.ABSENT`."""
         memory = LinearMemory(*self._raw.memory())
         if not 0 <= name_size <= _MAX_NAME_BYTES:
             return _abi.ABSENT
@@ -177,7 +177,7 @@ class HostCalls:
     def _serve(
         self, grants: Grants, meter: Meter, number: int, memory: LinearMemory, arguments_at: int, record: PendingRecord
     ) -> Batch | int:
-        """Return the response to a call, or the status that tells the guest why there is none.
+        """Return the response to a call, or the status that says why there is none.
 
         Raises:
             LimitExceeded: the guest asks for more than its quotas allow.

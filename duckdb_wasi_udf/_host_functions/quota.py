@@ -39,7 +39,7 @@ class QueryUsage:
         """Begin with nothing used.
 
         Args:
-            n_functions: how many host functions there are.
+            n_functions: the number of host functions.
         """
         self.lock = threading.Lock()
         self.usages = [QuotaUsage() for _ in range(n_functions + 1)]  # the last is that of all together

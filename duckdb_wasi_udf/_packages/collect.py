@@ -30,7 +30,7 @@ _NATIVE = re.compile(r"\.(?:so|pyd|dylib|dll)(?:\.\d+)*$")
 # In a wheel, `name-1.0.data/purelib/` is another place for modules.
 _WHEEL_DATA = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/")
 
-# Of what is known about a distribution. Its other files may tell where it was installed from.
+# Of what is known about a distribution. Its other files may say where it was installed from.
 _METADATA = {"METADATA", "entry_points.txt"}
 
 # What the guest has of its own.

@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.01
 
 
 class AbandonedError(Exception):
-    """Too many calls that were given up are still running."""
+    """Too many abandoned calls are still running."""
 
 
 class StoppedError(Exception):

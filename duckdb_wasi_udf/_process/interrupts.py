@@ -14,7 +14,7 @@ import threading
 
 
 class InterruptWatch:
-    """Tells whether SIGINT has arrived."""
+    """Knows whether SIGINT has arrived."""
 
     def __init__(self) -> None:
         self._sockets: tuple[socket.socket, socket.socket] | None = None  # receiver, sender

@@ -23,7 +23,7 @@ class ThreadStates:
     """Counts the batches of threads without a lasting state.
 
     Attributes:
-        kept: how many states were made to last.
+        kept: the number of states that were made to last.
     """
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def read(annotation: Any, namespace: dict[str, Any], depth: int = 0) -> Meaning:
     Args:
         annotation: a type, or its text.
         namespace: the globals of the code it is in.
-        depth: how many others it is inside.
+        depth: the number of types it is inside.
 
     Raises:
         UnsupportedAnnotationError: it has none.

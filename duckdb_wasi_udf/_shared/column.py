@@ -19,7 +19,7 @@ class Column(Protocol[_Value]):
 
     Attributes:
         type: the SQL type, such as "BIGINT"; of a nested one the kind alone, such as "LIST".
-        null_count: how many rows are NULL.
+        null_count: the number of NULLs.
         nulls: a byte for each row, 1 where it is NULL.
 
     Example:

@@ -1,4 +1,4 @@
-"""Functions that SQL creates, and what there is to list: `py_create_function`, `py_drop_function`, `py_functions`,
+"""Functions that SQL creates, and lists for SQL: `py_create_function`, `py_drop_function`, `py_functions`,
 `py_host_calls`.
 """
 

@@ -85,7 +85,7 @@ class FunctionRegistry:
         if scalar.signature.declared_types == [] and side_effects:
             scalar.close()
             msg = (
-                f"{name}: DuckDB doesn't tell a function without parameters how many rows it wants, so "
+                f"{name}: a function without parameters doesn't learn the number of rows from DuckDB, so "
                 "side_effects=True needs a parameter; pass it any column"
             )
             raise SignatureError(msg)

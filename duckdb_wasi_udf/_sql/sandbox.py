@@ -71,8 +71,8 @@ class Sandbox:
                 numbers start from a fixed seed, and isolation is "batch", so that nothing depends on what ran before.
             compiled: row functions that run for long are compiled to WebAssembly (docs/guide/compiled-functions.md).
                 False: the interpreter runs all, and no code that guests make reaches wasmtime's compiler.
-            clock_resolution_seconds: the clocks that functions see advance in steps of so many seconds, too large to
-                measure what else the host does; None: they are the host's own.
+            clock_resolution_seconds: the step of the clocks that functions see, too large to measure what else the host
+                does; None: they are the host's own.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
                 `py_agg`, `py_table` and `py_map_batches`.
             allow_create: queries may create and drop functions, and those stored in the database are restored; without
@@ -292,7 +292,7 @@ class Sandbox:
             return self._registry.map_batches(context, relation, function, schema)
 
     def failed_rows(self, name: str) -> int:
-        """Return how many rows are NULL because a function raised, under `exception_handling="return_null"`.
+        """Return the number of rows that are NULL because a function raised, under `exception_handling="return_null"`.
 
         Args:
             name: the SQL name it was last created with.
@@ -386,7 +386,7 @@ class Sandbox:
         self.close()
 
     def __repr__(self) -> str:
-        """Return its state, the limits that differ from the default, and how many functions and instances it has."""
+        """Return its state, the limits that differ from the default, and its numbers of functions and instances."""
         changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
         functions, instances = len(self._registry.functions), len(self._domain.instances)
         counted = f"{functions} named function(s), {instances} live instance(s)"

@@ -54,12 +54,12 @@ def fetch(
         batch_seconds: for all requests of a batch; those that aren't over by then fail.
         response_bytes: how large a body may be, decompressed.
         batch_bytes: how large the bodies of a batch may be together; the requests after those aren't made.
-        concurrency: how many requests of a batch run at a time.
+        concurrency: the number of requests of a batch that run at a time.
         retries: how often a request that failed, or was answered with status 429, 502, 503 or 504, is tried again, if
             its method allows that (not POST or PATCH).
         backoff_seconds: the pause before the first retry, doubled for each further one, with jitter; a longer one that
             the server asks for is kept.
-        redirects: how many redirects are followed.
+        redirects: the number of redirects that are followed.
         **options: see `hostfuncs.Options`.
 
     Returns:

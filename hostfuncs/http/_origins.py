@@ -90,7 +90,7 @@ class _Transport(httpx.AsyncBaseTransport):
 
     The url that is connected to has the address for a host, so nothing is resolved a second time; the Host header and
     the name that a certificate is checked against remain. Each origin has a pool of connections of its own, because a
-    pool tells connections apart by address, and a certificate holds for one name.
+    pool distinguishes connections by address, and a certificate holds for one name.
     """
 
     def __init__(self, origins: Origins) -> None:

@@ -133,8 +133,8 @@ def from_duckdb(
         default: the value for keys that are not there; a dict where the result is a STRUCT.
         duplicates: what to do when several rows have one key: "error", or take the "first" or the "last" of them. Rows
             with a NULL in the key are left out.
-        refresh_seconds: read again before the first call after so many seconds; None never does. Calls that arrive
-            meanwhile use what was read before.
+        refresh_seconds: read again before the first call after this time; None never does. Calls that arrive meanwhile
+            use what was read before.
         **options: see `hostfuncs.Options`.
 
     Returns:

@@ -53,8 +53,8 @@ def from_sql(
         schema: the schema of the table.
         dialect: for a function as source, SQLAlchemy's name of the database, such as "postgresql+psycopg".
         default: the value for keys that are not there; a dict where the result is a STRUCT.
-        query_keys: how many keys a query asks for at most.
-        cache_rows: how many keys are remembered, those that are not there among them; 0 for none.
+        query_keys: the most keys a query asks for.
+        cache_rows: the most keys that are cached, absent ones among them; 0 for none.
         cache_seconds: for how long.
         **options: see `hostfuncs.Options`.
 

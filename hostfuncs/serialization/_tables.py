@@ -97,7 +97,7 @@ def _from_stream(document: bytes, rows: pa.StructType, most_bytes: int) -> pa.St
 
 
 def _check_rows(count: int, columns: int, most_bytes: int) -> None:
-    """Raise ValueError where so many rows can't be small enough, whatever is in them."""
+    """Raise ValueError if this number of rows is too large, whatever is in them."""
     if count * columns > most_bytes:
         msg = f"{count} rows of {columns} columns are more than {most_bytes} bytes"
         raise ValueError(msg)

@@ -198,7 +198,7 @@ def test_annotations_of_nested_types(con, sandbox):
     assert got == [({"a": 2, "b": 1}, "MAP(VARCHAR, BIGINT)")]
 
 
-def test_a_struct_may_be_returned_as_tuple_and_may_leave_fields_out(con, sandbox):
+def test_a_struct_may_be_a_tuple_and_may_leave_fields_out(con, sandbox):
     returns = "STRUCT(a INTEGER, b VARCHAR)"
     sandbox.create_function(con, "f", "lambda x: (x, 'b') if x else {'b': 'only'}", ["INTEGER"], returns)
     assert con.execute("SELECT f(1), f(0)").fetchall() == [({"a": 1, "b": "b"}, {"a": None, "b": "only"})]

@@ -69,7 +69,7 @@ def table(con):
 
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("sql_type", VALUES)
-def test_a_declared_type_arrives_as_in_duckdbs_own_functions_and_returns(con, sandbox, table, sql_type, lossless):
+def test_declared_types_arrive_and_return_as_in_duckdb(con, sandbox, table, sql_type, lossless):
     expected = table(sql_type)
     con.execute(f"SET arrow_lossless_conversion = {lossless}")
     con.create_function("own_repr", lambda v: repr(v), [sql_type], "VARCHAR")
@@ -94,7 +94,7 @@ def test_an_inferred_type_is_that_of_the_values(con, sandbox, table, sql_type):
 
 
 @pytest.mark.parametrize("lossless", [False, True])
-def test_values_that_python_has_no_type_for_or_duckdb_shows_as_text(con, sandbox, lossless):
+def test_values_without_a_python_type_follow_the_documentation(con, sandbox, lossless):
     con.execute(f"SET arrow_lossless_conversion = {lossless}")
     literals = {
         "BIGNUM": [
@@ -193,7 +193,7 @@ def test_repeated_short_strings_and_near_misses_stay_apart(con, sandbox):
     assert got == [(text,) for text in texts]
 
 
-def test_other_settings_of_duckdbs_arrow_export_make_no_difference_or_are_named(con, sandbox, failing):
+def test_other_arrow_export_settings_change_nothing_or_are_named(con, sandbox, failing):
     query = "SELECT py_udf_varchar('lambda *a: repr(a)', 'text', 'x'::BLOB, ['a', NULL], {'s': 'u'}, MAP {'k': ['v']})"
     expected = con.execute(query).fetchall()
     con.execute("SET arrow_large_buffer_size = true")
@@ -252,7 +252,7 @@ def test_annotations_name_the_types(con, sandbox):
         ("TIME '24:00:00'", "the TIME 24:00:00"),
     ],
 )
-def test_a_value_python_cannot_hold_is_an_error_never_another_value(failing, argument, message):
+def test_a_value_python_cannot_hold_is_an_error(failing, argument, message):
     assert message in str(failing(f"SELECT py_udf('lambda v: 1', {argument})", error=GuestError))
 
 

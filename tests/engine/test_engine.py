@@ -64,7 +64,7 @@ def test_a_damaged_cache_file_is_never_loaded(small_guest, cache, damage):
     assert not Engine(small_guest, cache, timeout_seconds=10).compiled_now
 
 
-def test_a_cache_directory_that_cannot_be_made_is_an_error_that_says_what_to_do(small_guest, tmp_path):
+def test_an_impossible_cache_directory_is_a_clear_error(small_guest, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
         Engine(small_guest, tmp_path / "file" / "compiled", timeout_seconds=10)

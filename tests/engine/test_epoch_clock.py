@@ -32,7 +32,7 @@ def wait_until(condition):
     assert condition()
 
 
-def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_does(ticker, monkeypatch):
+def test_epochs_advance_only_while_something_runs(ticker, monkeypatch):
     monkeypatch.setattr(ticker_module, "_IDLE_TICKS", 2)
     engine = CountingEngine()
     clock = Clock(engine, 10)
@@ -48,7 +48,7 @@ def test_epochs_advance_while_something_runs_and_the_thread_ends_when_nothing_do
         wait_until(lambda: engine.epochs > before)
 
 
-def test_a_clock_ticks_until_its_last_call_ends_and_others_do_not(ticker):
+def test_a_clock_ticks_until_its_last_call_ends(ticker):
     busy, idle = CountingEngine(), CountingEngine()
     clock, other = Clock(busy, 10), Clock(idle, 10)
     with CallContext(other):
@@ -63,7 +63,7 @@ def test_a_clock_ticks_until_its_last_call_ends_and_others_do_not(ticker):
 
 
 @pytest.mark.parametrize("timeout", [0.001, 0.5, 10, 3600])
-def test_a_deadline_lasts_as_long_as_asked_and_stopping_passes_every_one(timeout):
+def test_a_deadline_lasts_as_long_as_asked_and_a_stop_passes_it(timeout):
     engine = CountingEngine()
     clock = Clock(engine, timeout)
     deadline = engine.epochs + clock.ticks(timeout)
@@ -85,7 +85,7 @@ def test_stops_are_counted():
     assert clock.stopped_since(stops)
 
 
-def test_a_call_that_comes_in_during_a_stop_is_either_left_alone_or_stopped_and_knows_it():
+def test_a_call_that_comes_in_during_a_stop_knows_its_end():
     class Engine(CountingEngine):
         """Lets a call come in as soon as a stop has passed the first deadlines."""
 

@@ -56,7 +56,7 @@ def test_memory_is_read_where_it_is_after_growing(raw):
     assert ctypes.string_at(address + size - 4, 4) == bytes([4, 3, 2, 1])
 
 
-def test_a_trap_is_raised_with_its_code_and_leaves_the_caller_sound(raw):
+def test_a_trap_carries_its_code_and_leaves_the_caller_sound(raw):
     for _ in range(3):
         with pytest.raises(wasmtime.Trap) as raised:
             raw.call_export("trap")
@@ -153,7 +153,7 @@ def test_an_answer_that_is_no_integer_ends_the_call(importing):
     assert isinstance(host.kept[0], TypeError)
 
 
-def test_each_instance_is_answered_by_its_own_host_on_every_thread(importing):
+def test_each_instance_is_answered_by_its_own_host(importing):
     made = [importing(lambda _, a, b, i=i: a * i + b) for i in range(8)]
     results = {}
 

@@ -82,7 +82,7 @@ class Attack:
             attack.
         moment: when it strikes.
         defect: what is known to be wrong with its end; empty when it ends as it has to.
-        rows: how many rows of it are in the batch.
+        rows: the number of its rows in the batch.
         result: the SQL type declared for the result; None to have it inferred.
         return_null: errors of the function become NULL.
     """

@@ -545,7 +545,7 @@ ATTACKS = [
         Attack(f"columns {name}", end, f"{_COLUMNS}\n{textwrap.dedent(code)}", moment=Moment.ITERATION)
         for name, end, code in (
             (
-                "of different lengths, told afterwards",
+                "of different lengths, noticed afterwards",
                 raises("differ in length"),
                 "attack = lambda x: [forged(a=[1], b=[])]",
             ),

@@ -74,7 +74,7 @@ def check_end(attack, error, value):
 
 
 def resident_bytes():
-    """What this process alone holds in memory now, not what it maps of files; None where the system doesn't tell."""
+    """What this process alone holds in memory now, not what it maps of files; None where the system doesn't say."""
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:

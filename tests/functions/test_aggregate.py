@@ -131,7 +131,7 @@ def test_distinct_rows_of_several_columns_are_structs(table):
     assert table.execute(f"SELECT DISTINCT {ours} = {theirs} FROM t GROUP BY g", [code]).fetchall() == [(True,)]
 
 
-def test_lists_of_a_function_may_differ_in_length_but_not_those_of_a_class(table, failing):
+def test_lists_of_a_function_may_differ_in_length(table, failing):
     query = "SELECT py_agg($1, list(x) FILTER (x > 500), list(x) FILTER (x <= 500))"
     code = "lambda high, low: len(high) - len(low)"
     theirs = "count(*) FILTER (x > 500) - count(*) FILTER (x <= 500)"
@@ -139,7 +139,7 @@ def test_lists_of_a_function_may_differ_in_length_but_not_those_of_a_class(table
     assert "ValueError: zip()" in str(failing(f"{query} FROM t", [COVARIANCE], error=GuestError))
 
 
-def test_every_null_is_in_the_list_and_an_empty_group_is_an_empty_list(con, sandbox):
+def test_every_null_is_in_the_list_and_an_empty_group_is_empty(con, sandbox):
     query = "SELECT py_agg('lambda xs: repr(xs)', list(x)) FROM (VALUES (1), (NULL), (3)) t(x)"
     assert con.execute(query).fetchall() == [("[1, None, 3]",)]
     assert con.execute(f"{query} WHERE x > 9").fetchall() == [("[]",)]
@@ -153,7 +153,7 @@ def test_every_null_is_in_the_list_and_an_empty_group_is_an_empty_list(con, sand
     ("annotated", "seen"),
     [("x, y", 1), ("x: int, y: int", 1), ("x: int | None, y: int", 2), ("x: int | None, y: int | None", 4), ("*xy", 1)],
 )
-def test_step_is_called_for_rows_without_null_or_with_those_its_annotations_admit(con, sandbox, annotated, seen):
+def test_step_sees_the_nulls_its_annotations_admit(con, sandbox, annotated, seen):
     code = f"""
 class Count:
     n = 0
@@ -230,7 +230,7 @@ def test_an_aggregate_is_a_python_function_or_class_of_the_host(con, sandbox):
     ]
 
 
-def test_views_and_prepared_statements_use_aggregates_on_read_only_databases(tmp_path):
+def test_aggregates_work_in_views_and_read_only_databases(tmp_path):
     path = str(tmp_path / "aggregates.duckdb")
     with duckdb.connect(path) as con, wasi_udf.Sandbox().install(con) as sandbox:
         sandbox.create_aggregate_function(con, "total", SUM)
@@ -258,7 +258,7 @@ def test_threads_aggregate_at_the_same_time(table):
 # ---- size ----------------------------------------------------------------------------------------------------------
 
 
-def test_groups_larger_than_a_piece_and_batches_larger_than_a_call_are_cut(con, sandbox, monkeypatch):
+def test_large_groups_and_large_batches_are_cut(con, sandbox, monkeypatch):
     monkeypatch.setattr(aggregate, "_PIECE_VALUES", 7)
     monkeypatch.setattr(aggregate, "_CALL_VALUES", 50)
     con.execute("CREATE TABLE u AS SELECT (sqrt(i) % 17)::INT AS g, nullif(i % 11, 3) AS x FROM range(3000) r(i)")
@@ -277,14 +277,14 @@ def test_results_of_different_types_keep_theirs_across_calls(con, sandbox, monke
     assert values == [None, 1, "2", [3]]
 
 
-def test_a_class_takes_groups_that_do_not_fit_in_the_guest_as_python_objects(con, sandbox):
+def test_a_class_takes_groups_larger_than_the_guests_memory(con, sandbox):
     n = 3_000_000
     query = f"SELECT py_agg($1, list(i)) FROM range({n}) t(i)"
     assert con.execute(query, [SUM]).fetchall() == [(n * (n - 1) // 2,)]
 
 
 @pytest.mark.parametrize("n", [3_000_000, 40_000_000])
-def test_a_group_that_is_too_large_is_an_error_and_the_next_query_works(con, sandbox, failing, n):
+def test_a_group_that_is_too_large_is_an_error(con, sandbox, failing, n):
     error = failing(f"SELECT py_agg('len', list(i)) FROM range({n}) t(i)", error=LimitExceeded)
     assert error.limit == "memory_bytes"
     assert str(error).startswith("py_agg('len'): ran out of memory, memory_bytes allows 268,435,456 bytes")
@@ -293,7 +293,7 @@ def test_a_group_that_is_too_large_is_an_error_and_the_next_query_works(con, san
 # ---- errors --------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_shows_the_groups_values_and_leaves_no_state_behind(con, sandbox, failing, monkeypatch):
+def test_an_error_shows_the_groups_values_and_leaves_no_state(con, sandbox, failing, monkeypatch):
     monkeypatch.setattr(aggregate, "_PIECE_VALUES", 4)
     con.execute("SET threads = 1")
     code = SUM.replace("        self.total = x", "        if x == 5: raise ValueError('five')\n        self.total = x")
@@ -355,7 +355,7 @@ def test_contradictions_are_refused_at_registration(con, sandbox, arguments, mes
         sandbox.create_aggregate_function(con, "late", "lambda xs: 1")
 
 
-def test_what_duckdb_does_not_do_for_functions_that_are_no_aggregates(table):
+def test_filter_distinct_and_order_by_go_into_the_list(table):
     for query in ("total(x)", "total(DISTINCT list(x))", "total(list(x)) FILTER (x > 1)", "total(list(x)) OVER ()"):
         with pytest.raises(duckdb.Error):
             table.execute(f"SELECT {query} FROM t")

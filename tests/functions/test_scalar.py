@@ -88,7 +88,7 @@ def test_functions_work_where_expressions_do(con, sandbox):
         assert con.execute(python).fetchall() == con.execute(plain).fetchall(), query
 
 
-def test_code_may_be_a_parameter_and_the_same_code_may_take_other_types(con, sandbox):
+def test_code_may_be_a_parameter_and_take_several_types(con, sandbox):
     code = "lambda x: str(x)"
     assert con.execute("SELECT py_udf($1, 1), py_udf($1, 2.5::DOUBLE), py_udf($1, 'x')", [code]).fetchall() == [
         ("1", "2.5", "x")
@@ -131,7 +131,7 @@ def test_bad_input_is_a_clear_error_and_the_next_query_works(failing, query, err
         raise failing(query, error=error)
 
 
-def test_an_error_in_row_1234_names_function_row_cause_and_arguments(con, failing):
+def test_an_error_names_function_row_cause_and_arguments(con, failing):
     con.execute("SET threads = 1")
     con.execute("CREATE TABLE t AS SELECT i FROM range(2000) r(i)")
     code = "def reciprocal(x):\n    return 1 / (1234 - x)"

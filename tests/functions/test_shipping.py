@@ -108,7 +108,7 @@ def test_annotations_need_not_be_importable():
     assert in_guest(typed, 1, 2) == 3
 
 
-def test_a_decorator_that_leaves_the_function_alone_is_not_shipped():
+def test_a_decorator_that_changes_nothing_is_not_shipped():
     def plain(function):
         return function
 
@@ -157,7 +157,7 @@ def test_a_value_hidden_in_a_container_is_refused_as_well():
         ship(uses, "f", return_null=False)
 
 
-def test_a_module_the_guest_does_not_have_is_refused_at_registration():
+def test_a_module_the_guest_lacks_is_refused_at_registration():
     def uses(x):
         return duckdb.__name__
 
@@ -262,7 +262,7 @@ def test_a_class_with_a_closure():
     assert same_as_here(lambda x: Local().add(x), 2)
 
 
-def test_decorated_functions_are_shipped_as_their_decorators_made_them():
+def test_decorated_functions_are_shipped_as_decorated():
     assert same_as_here(greet, 5)
     assert same_as_here(fibonacci, 30)
     assert same_as_here(lambda x: f"{greet(x)} {fibonacci(x)}", 20)

@@ -99,7 +99,7 @@ def test_a_builtin_that_cannot_be_inspected_takes_anything():
 
 
 @pytest.mark.parametrize("declared", [[], ["BIGINT"], ["BIGINT"] * 3])
-def test_declaring_more_or_fewer_parameters_than_there_are_is_an_error(declared):
+def test_another_number_of_parameters_is_an_error(declared):
     with pytest.raises(SignatureError, match=r"parameter type\(s\) declared, but the function takes 2"):
         resolve("f", described(("x", None), ("y", None)), parameters=declared)
 

@@ -10,7 +10,7 @@ def spend(budget, began, seconds):
     return left
 
 
-def test_batches_add_up_and_the_one_after_the_last_second_is_refused():
+def test_batches_add_up_until_the_budget_is_used():
     budget = Budget("f", 10)
     assert [spend(budget, now, 4) for now in (100, 104.5, 109)] == [10, 6, 2]
     with pytest.raises(LimitExceeded, match="f: its batches together took more than budget_seconds=10") as raised:
@@ -38,7 +38,7 @@ def test_more_threads_do_not_use_it_up_sooner():
     assert budget.begin(101) == 9
 
 
-def test_a_query_that_never_rests_is_refused_once_and_then_starts_anew():
+def test_a_query_that_never_rests_is_refused_once():
     budget = Budget("f", 10)
     budget.begin(100)
     for now in (102, 104, 106, 108):
@@ -48,7 +48,7 @@ def test_a_query_that_never_rests_is_refused_once_and_then_starts_anew():
     assert budget.begin(110) == 10
 
 
-def test_a_function_that_has_rested_starts_anew_and_so_does_one_that_was_refused():
+def test_a_function_that_rested_or_was_refused_starts_anew():
     budget = Budget("f", 10)
     assert [spend(budget, 100, 10), spend(budget, 111, 10)] == [10, 10]
     with pytest.raises(LimitExceeded):

@@ -78,7 +78,7 @@ def test_cancel_stops_no_other_sandbox():
             thread.join()
 
 
-def test_a_call_that_began_before_the_cancellation_never_reaches_the_guest():
+def test_a_call_from_before_a_cancel_never_reaches_the_guest():
     with wasi_udf.Sandbox(limits=LIMITS) as sandbox:
         instance = guests.start_in(sandbox, Definition.from_source("lambda x: x", "f"))
         instance.bind([(pa.int64(), False)], pa.int64())
@@ -88,7 +88,7 @@ def test_a_call_that_began_before_the_cancellation_never_reaches_the_guest():
                 instance._instance.call(context, [pa.array([1])], 1)
 
 
-def test_interrupting_the_connection_takes_effect_between_batches(con):
+def test_interrupting_the_connection_works_between_batches(con):
     con.execute("SET threads = 2")
     with wasi_udf.Sandbox(limits=LIMITS).install(con) as sandbox:
         thread = once_running(sandbox, con.interrupt)
@@ -181,7 +181,7 @@ def test_a_signal_is_noticed_once_and_only_the_interrupt_counts():
         ticker.interrupts.start()
 
 
-def test_a_thread_that_looks_while_listening_begins_is_not_made_to_wait(monkeypatch):
+def test_a_thread_that_looks_while_listening_begins_goes_on(monkeypatch):
     """The ticker's once waited in a socket that was still being prepared, and no deadline passed any more."""
     watch = InterruptWatch()
 

@@ -83,7 +83,7 @@ def test_code_is_a_lambda_or_a_module_whose_last_function_counts(start, source, 
     assert again.description == {}
 
 
-def test_an_instance_of_compiled_code_converts_arguments_and_shows_lines():
+def test_compiled_code_converts_arguments_and_shows_lines():
     source = """
     from dataclasses import dataclass
     @dataclass
@@ -137,7 +137,7 @@ def test_compiled_code_that_is_none_fails_to_load_or_is_ignored(start, codes):
         ("\0", "SyntaxError", "null bytes"),
     ],
 )
-def test_code_that_defines_nothing_is_a_guest_error_without_a_row(start, source, type_name, message):
+def test_code_that_defines_nothing_is_an_error_without_a_row(start, source, type_name, message):
     with pytest.raises(GuestError, match=message) as raised:
         start(source, pa.int64())
     assert (raised.value.type_name, raised.value.row) == (type_name, None)
@@ -233,7 +233,7 @@ def test_nan_and_signed_zero_survive(identities):
         ("[None, True, False]", pa.bool_(), [None, True, False]),
     ],
 )
-def test_the_type_of_an_undeclared_result_follows_from_its_values(start, values, expected_type, expected):
+def test_an_undeclared_results_type_follows_from_its_values(start, values, expected_type, expected):
     array, _ = start(f"lambda i: {values}[i]", pa.int64()).call([pa.array([0, 1, 2])], 3)
     assert array.type == expected_type
     assert array.to_pylist() == expected
@@ -269,7 +269,7 @@ def test_a_result_of_the_wrong_type_names_row_and_types(start, source, result, m
     assert len(instance.call([pa.array([0, 0])], 2)[0]) == 2
 
 
-def test_nulls_go_to_functions_that_want_to_see_them_and_to_no_other(start):
+def test_nulls_go_only_to_functions_that_want_to_see_them(start):
     columns = [pa.array([1, None, 3]), pa.array(["a", "b", None])]
     types = (pa.int64(), pa.string())
     source = "lambda x, y: f'{x} {y}'"
@@ -311,7 +311,7 @@ def test_an_error_has_traceback_row_and_arguments(start):
         "def f(x):\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        raise KeyError('é') from None",
     ],
 )
-def test_errors_that_are_hard_to_print_are_bounded_errors_all_the_same(start, body):
+def test_errors_that_are_hard_to_print_are_bounded_all_the_same(start, body):
     instance = start(body, pa.int64())
     with pytest.raises(GuestError) as raised:
         instance.call([pa.array([1])], 1)
@@ -319,7 +319,7 @@ def test_errors_that_are_hard_to_print_are_bounded_errors_all_the_same(start, bo
     assert raised.value.row == 0
 
 
-def test_an_endless_loop_ends_in_the_limit_and_breaks_the_instance(start):
+def test_an_endless_loop_ends_and_breaks_the_instance(start):
     instance = start("def f(x):\n    while True: pass", pa.int64(), limits=ResourceLimits(timeout_seconds=0.1))
     with pytest.raises(LimitExceeded, match="timeout_seconds=0.1") as raised:
         instance.call([pa.array([1])], 1)
@@ -480,7 +480,7 @@ def test_a_second_cursor_is_refused_and_the_first_goes_on(start):
     assert instance.next()[0].as_py() == 5
 
 
-def test_columns_that_a_cursor_has_left_are_gone_when_it_is_closed(start):
+def test_columns_a_cursor_has_left_are_gone_when_it_is_closed(start):
     source = """
         from duckdb_wasi_udf import Columns
 

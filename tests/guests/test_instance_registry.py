@@ -30,7 +30,7 @@ def test_an_idle_instance_is_taken_again_the_last_used_first():
     assert (registry.take(idle), registry.take(idle), registry.take(idle)) == (second, first, None)
 
 
-def test_the_least_recently_used_idle_instance_of_any_function_gives_way():
+def test_the_least_recently_used_idle_instance_is_evicted():
     registry, idle, other = InstanceRegistry(ResourceLimits(instances=2)), [], []
     old, new = start(registry), start(registry)
     registry.release(idle, old)
@@ -41,7 +41,7 @@ def test_the_least_recently_used_idle_instance_of_any_function_gives_way():
     assert registry.take(other) is new
 
 
-def test_a_start_waits_while_all_are_busy_and_goes_on_when_one_is_not():
+def test_a_start_waits_while_all_instances_are_busy():
     registry, idle = InstanceRegistry(ResourceLimits(instances=1, timeout_seconds=30)), []
     busy = start(registry)
     started = threading.Event()
@@ -72,7 +72,7 @@ def test_waiting_ends_in_the_limit():
     assert (raised.value.limit, raised.value.allowed) == ("instances", 1)
 
 
-def test_idle_instances_give_way_when_they_hold_too_much_together():
+def test_idle_instances_are_evicted_when_they_hold_too_much():
     registry, idle = InstanceRegistry(ResourceLimits(total_memory_bytes=100)), []
     old, new = start(registry, 60), start(registry, 60)
     registry.release(idle, old)

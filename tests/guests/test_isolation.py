@@ -20,7 +20,7 @@ def evaluate(con, sandbox):
     return run
 
 
-def test_the_module_imports_a_clock_a_random_source_and_what_the_host_answers_and_nothing_else():
+def test_the_module_imports_what_is_documented_and_nothing_else():
     found = sections.split(artifact.find().read())
     assert sections.imports(found) == link.IMPORTS
     assert {"clock_res_get", "clock_time_get", "random_get"} == link.WASI_IMPORTS
@@ -110,7 +110,7 @@ def test_the_snapshot_is_mapped_not_copied():
     assert used > 0.8 * span
 
 
-def test_a_snapshot_of_a_guest_that_does_not_start_shows_what_it_printed():
+def test_a_snapshot_that_does_not_start_shows_what_it_printed():
     reactor = wasmtime.wat2wasm("""
         (module
           (memory (export "memory") 1)

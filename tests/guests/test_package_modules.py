@@ -113,7 +113,7 @@ def test_a_module_that_does_not_compile_raises_its_syntax_error(failing):
     assert "def f(:" in error.guest_traceback
 
 
-def test_tracebacks_show_a_packages_lines_and_no_frames_of_the_import(failing):
+def test_tracebacks_show_package_lines_and_no_import_frames(failing):
     error = failing("1", "import rules.failing")
     assert [line for line in error.guest_traceback.splitlines() if "~" not in line and "^" not in line] == [
         "Traceback (most recent call last):",
@@ -325,7 +325,7 @@ def modules(**files):
     )
 
 
-def test_a_module_is_compiled_once_for_a_machine_when_it_is_first_wanted(cache, compiled):
+def test_a_module_is_compiled_once_for_a_machine_when_wanted(cache, compiled):
     first = modules(a="x = 1", b="x = 2")
     assert compiled == []
     code = first.find("/packages/a.pyc")
@@ -371,7 +371,7 @@ def test_a_source_that_does_not_compile_is_not_tried_again(cache, compiled):
     assert len(compiled) == 5
 
 
-def test_threads_that_want_the_same_module_wait_for_one_to_compile_it(cache, compiled):
+def test_threads_that_want_the_same_module_wait_for_one(cache, compiled):
     served = modules(a="x = 1\n" * 2000)
     found = []
     threads = [threading.Thread(target=lambda: found.append(served.find("/packages/a.pyc"))) for _ in range(8)]
@@ -405,7 +405,7 @@ def test_compiling_takes_none_of_the_guests_time(cache, source, monkeypatch):
         guests.start_in(sandbox, Definition.from_source("import single\nlambda: 1", "f"))
 
 
-def test_what_cannot_be_compiled_within_bounds_ends_the_query_and_says_why(con, cache, tmp_path, monkeypatch):
+def test_compiling_beyond_its_bounds_ends_the_query_and_says_why(con, cache, tmp_path, monkeypatch):
     limits = wasi_udf.ResourceLimits(timeout_seconds=60, memory_bytes=25 * 2**20)
     monkeypatch.setattr(package_modules, "_LIMITS", limits)
     large = tmp_path / "large.py"
@@ -418,7 +418,7 @@ def test_what_cannot_be_compiled_within_bounds_ends_the_query_and_says_why(con, 
         assert isinstance(sandbox.last_error, wasi_udf.PackageError)
 
 
-def test_cancel_stops_a_query_that_waits_for_a_module_to_be_compiled(cache, tmp_path, monkeypatch):
+def test_cancel_stops_a_query_that_waits_for_a_compilation(cache, tmp_path, monkeypatch):
     (tmp_path / "long.py").write_text("x = [" + "[1, 'a'], " * 400_000 + "]")
     began = threading.Event()
     real = GuestInstance.call
@@ -481,7 +481,7 @@ def test_native_code_beside_python_code_is_left_out(con, site, speed):
         assert con.sql("SELECT py_udf_bigint('import quick\nlambda x: quick.f(x)', 1)").fetchall() == [(2,)]
 
 
-def test_native_code_that_is_needed_is_refused_with_what_fails_without(site):
+def test_needed_native_code_is_refused_with_what_fails_without(site):
     install(site, "slow", files={"slow/__init__.py": "from slow._speed import f\n", "slow/_speed.so": NATIVE})
     install(site, "needs", requires=["slow"])
     message = (

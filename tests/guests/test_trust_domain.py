@@ -21,7 +21,7 @@ def calls(con, name, n=3):
     return [con.execute(f"SELECT {name}(i) FROM range(1) r(i)").fetchall()[0][0] for _ in range(n)]
 
 
-def test_state_lasts_from_batch_to_batch_unless_batches_are_isolated(con):
+def test_state_lasts_over_batches_unless_they_are_isolated(con):
     with Sandbox() as sandbox, Sandbox(isolation="batch") as isolated:
         sandbox.create_function(con, "f", COUNT)
         isolated.create_function(con, "g", COUNT)
@@ -69,7 +69,7 @@ def test_more_threads_than_instances_wait_for_each_other(con, isolation):
         assert len(sandbox._domain.instances) <= 2
 
 
-def test_an_instance_that_grew_is_recycled_and_its_memory_is_returned(con):
+def test_an_instance_that_grew_is_recycled(con):
     with Sandbox(limits=ResourceLimits(recycle_memory_bytes=16 * 2**20)) as sandbox:
         sandbox.create_function(
             con, "f", "seen = []\ndef f(x: int) -> int:\n    seen.append(bytes(x))\n    return len(seen)"
@@ -119,7 +119,7 @@ print(con.execute("SELECT md5(string_agg(f(i), ',' ORDER BY i)) FROM t").fetchal
 """
 
 
-def test_deterministic_runs_agree_over_processes_and_numbers_of_threads():
+def test_deterministic_runs_agree_over_processes_and_threads():
     printed = {
         subprocess.run(
             [sys.executable, "-c", DETERMINISTIC, threads], capture_output=True, text=True, timeout=100, check=True
@@ -130,7 +130,7 @@ def test_deterministic_runs_agree_over_processes_and_numbers_of_threads():
     assert printed.pop().startswith("[('")
 
 
-def test_a_deterministic_batch_is_the_same_whichever_instance_serves_it(con):
+def test_a_deterministic_batch_is_the_same_in_every_instance(con):
     with Sandbox(deterministic=True) as sandbox:
         sandbox.create_function(con, "f", RANDOM)
         query = "SELECT f(i) FROM range(3) r(i)"
@@ -138,7 +138,7 @@ def test_a_deterministic_batch_is_the_same_whichever_instance_serves_it(con):
         assert [con.execute(query).fetchall() for _ in range(3)] == [first] * 3
 
 
-def test_time_stands_still_in_a_deterministic_sandbox_and_sleeping_takes_none(con):
+def test_time_stands_still_in_a_deterministic_sandbox(con):
     with Sandbox(deterministic=True) as sandbox:
         sandbox.create_function(
             con, "f", "import time\ndef f(x: int) -> float:\n    time.sleep(60)\n    return time.time()"

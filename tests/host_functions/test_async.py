@@ -159,7 +159,7 @@ async def f(x):
     assert len(CALLS) == 2
 
 
-def test_a_coroutine_function_without_host_calls_gives_what_it_returns(define):
+def test_a_coroutine_without_host_calls_returns_its_value(define):
     assert define("async def f(x):\n  return x + 1")(3000) == list(range(1, 3001))
     assert CALLS == []
 

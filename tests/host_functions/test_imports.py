@@ -167,7 +167,7 @@ def test_the_response_may_overwrite_its_arguments(calling):
 
 
 @pytest.mark.parametrize("out_size", [0, 1, 63])
-def test_a_response_waits_to_be_taken_once_and_only_for_the_next_step(calling, out_size):
+def test_a_response_is_taken_once_and_only_by_the_next_step(calling, out_size):
     def forge(calls, number, at, out, room):
         assert calls._take(out, room) == _abi.ABSENT
         size = calls._call(number, at, out, out_size)

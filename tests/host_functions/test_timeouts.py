@@ -65,7 +65,7 @@ def test_a_function_that_takes_too_long_is_left_behind(con, grant, monkeypatch):
     assert [record.outcome for record in sandbox.audit()][-4:] == ["timed out", "timed out", "refused", "ok"]
 
 
-def test_a_function_with_a_timeout_raises_and_returns_as_any_other(grant, evaluate):
+def test_a_function_with_a_timeout_raises_and_returns_as_others(grant, evaluate):
     def checked(x: int) -> int:
         if x < 0:
             raise ValueError("negative")
@@ -77,7 +77,7 @@ def test_a_function_with_a_timeout_raises_and_returns_as_any_other(grant, evalua
 
 
 @pytest.mark.parametrize("timeout_seconds", [None, 20.0])
-def test_cancel_is_noticed_when_a_call_returns_or_at_once_with_a_timeout(con, grant, timeout_seconds):
+def test_cancel_is_noticed_when_a_call_returns_or_at_once(con, grant, timeout_seconds):
     entered, release = threading.Event(), threading.Event()
 
     def wait(x: int) -> int:

@@ -407,7 +407,7 @@ def test_networks_on_the_list_are_reached_and_no_others(names, server):
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(names, server):
-    """DNS rebinding: whoever asks a second time would be told the loopback address."""
+    """DNS rebinding: a second question would be answered with the loopback address."""
     port = server.server_address[1]
     names[0].extend([["127.0.0.1"], ["127.0.0.2"]])
     fetch = hostfuncs_http.fetch([f"http://inside.test:{port}"], private_networks=["127.0.0.1/32"], retries=0)
@@ -434,7 +434,7 @@ def test_a_name_that_is_not_known_is_no_connection(monkeypatch):
     assert ask(hostfuncs_http.fetch(["http://no.test"], retries=0), ["http://no.test/"])[0]["error"] == "no connection"
 
 
-def test_a_name_server_that_never_answers_takes_the_time_of_the_request(monkeypatch):
+def test_a_silent_name_server_takes_the_time_of_the_request(monkeypatch):
     ended, answered = threading.Event(), []
 
     def resolve(*_, **__):

@@ -126,7 +126,7 @@ def test_several_values_are_a_struct_with_a_struct_for_default():
     assert found(lookup.from_table(table, "code", ["name"]), ["XX", "DE"]) == [None, {"name": "Germany"}]
 
 
-def test_several_keys_are_several_parameters_and_null_matches_nothing():
+def test_several_keys_are_several_parameters_and_null_is_none():
     table = pa.table({"c": ["DE", "DE", None], "y": [2023, 2024, 2024], "v": [1, 2, 3]})
     rate = lookup.from_table(table, ["c", "y"], "v")
     assert list(rate.parameters) == ["VARCHAR", "BIGINT"]

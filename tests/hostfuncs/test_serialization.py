@@ -117,7 +117,7 @@ def test_bytes_are_bytes_where_the_format_has_them(name):
         ("1e400000000", "DECIMAL(9,2)", pa.ArrowInvalid),
     ],
 )
-def test_what_does_not_fit_the_type_is_an_error_that_names_the_row_or_null(value, sql_type, told):
+def test_a_value_that_does_not_fit_names_the_row_or_is_null(value, sql_type, told):
     given = documents("json", [None, None, value, None])
     message = f"{told.__name__}: " if isinstance(told, type) else f"TypeError: {told}"
     with pytest.raises(DocumentError, match=f"^row 2: {message}") as raised:
@@ -159,7 +159,7 @@ def test_what_does_not_fit_the_type_is_an_error_that_names_the_row_or_null(value
         ("parquet", b"PAR1PAR1"),
     ],
 )
-def test_malformed_and_hostile_documents_are_errors_that_name_the_row_or_null(name, document):
+def test_malformed_documents_name_the_row_or_are_null(name, document):
     sql_type = "STRUCT(a BIGINT)[]" if name in {"arrow", "parquet"} else "JSON"
     with pytest.raises(DocumentError, match=r"^row 1: \w+: "):
         serialization.decode(name, sql_type)(pa.array([None, document]))
@@ -219,7 +219,7 @@ def stream(table, **options):
     return sink.getvalue().to_pybytes()
 
 
-def test_arrow_streams_that_hold_more_than_they_are_long_are_refused():
+def test_arrow_streams_with_wrong_lengths_are_refused():
     decode = serialization.decode("arrow", "STRUCT(a VARCHAR)[]")
     plain = pa.table({"a": ["x" * 1000] * 100})
     assert len(decode(pa.array([stream(plain)])).to_pylist()[0]) == 100

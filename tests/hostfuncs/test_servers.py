@@ -79,7 +79,7 @@ def test_sqlite_gives_what_a_join_gives(sqlite_url, size):
     assert rate(pa.array(keys, pa.string())).to_pylist() == [known.get(key) for key in keys]
 
 
-def test_each_key_is_asked_for_once_in_queries_of_some_and_then_remembered(sqlite_url, queries):
+def test_each_key_is_asked_for_once_and_then_cached(sqlite_url, queries):
     rate = lookup.from_sql(sqlite_url, "rates", "code", "rate", TYPES, query_keys=500)
     keys = [f"C{i % 1200}" for i in range(2048)]
     assert ask(rate, keys)[:3] == [0.0, 0.5, 1.0]
@@ -216,7 +216,7 @@ def test_postgres_gives_its_types(postgres):
     assert pair(pa.array([1, 2]), ids).to_pylist() == [Decimal("1.50"), None]
 
 
-def test_postgres_that_dies_is_a_clear_error_and_one_that_is_back_is_used(postgres):
+def test_postgres_that_dies_is_an_error_until_it_is_back(postgres):
     with psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres") as con:
         con.execute("CREATE TABLE t AS SELECT 1::bigint AS k, 2::bigint AS v")
     types = {"k": "BIGINT", "v": "BIGINT"}

@@ -76,7 +76,7 @@ def test_a_single_module(tmp_path):
     assert taken(tmp_path / "rules.py").files == {"rules.py": b"A = 1"}
 
 
-def test_a_relative_path_is_told_from_a_requirement_by_how_it_is_written(tmp_path, monkeypatch):
+def test_a_relative_path_is_no_requirement(tmp_path, monkeypatch):
     write(tmp_path, PACKAGE | {"single.py": ""})
     monkeypatch.chdir(tmp_path)
     for item in ("./rules", Path("rules"), "rules/", f"..{os.sep}{tmp_path.name}/rules"):
@@ -195,7 +195,7 @@ def test_an_installed_distribution_without_any_python_is_refused(site):
         taken("fast")
 
 
-def test_an_installed_distribution_may_do_without_its_compiled_code(site):
+def test_a_distribution_may_do_without_its_compiled_code(site):
     install(site, "quick", files={"quick/__init__.py": "", "quick/_speed.so": b"\x7fELF", "other.py": ""})
     (left_out,) = taken("quick").left_out
     assert (left_out.label, left_out.native, left_out.modules) == ("quick 1.0", ("quick/_speed.so",), ("quick",))
@@ -319,7 +319,7 @@ def test_an_installed_file_that_is_gone_is_an_error(site):
 # ---- how much ----------------------------------------------------------------------------------------------------
 
 
-def test_all_files_together_may_be_as_large_as_the_limit_and_no_larger(tmp_path):
+def test_all_files_together_may_be_as_large_as_the_limit(tmp_path):
     one, two = write(tmp_path / "1", {"one.py": "x" * 10}), write(tmp_path / "2", {"two.py": "x" * 10})
     assert taken(one, two, limit_bytes=32).modules == {"one", "two"}
     with pytest.raises(LimitExceeded, match="2: with two.py the packages are larger than package_bytes=31") as raised:

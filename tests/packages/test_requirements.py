@@ -93,7 +93,7 @@ def test_what_is_not_there_or_does_not_fit_is_an_error(site, requirement, messag
         names(requirement)
 
 
-def test_without_the_package_that_reads_requirements_the_error_says_what_to_install(site, monkeypatch):
+def test_without_packaging_the_error_says_what_to_install(site, monkeypatch):
     real = builtins.__import__
 
     def without_packaging(name, *arguments):

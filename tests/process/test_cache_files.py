@@ -30,6 +30,6 @@ def test_a_file_under_another_name_is_not_found(tmp_path):
     assert cache_files.read_checked(tmp_path / "a") is None
 
 
-def test_a_directory_that_is_gone_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_directory_that_is_gone_is_a_clear_error(tmp_path):
     with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
         cache_files.write_checked(tmp_path / "gone" / "a", b"")

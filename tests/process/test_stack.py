@@ -58,7 +58,7 @@ def on_a_thread(stack_bytes, function, *arguments):
 
 
 @pytest.mark.parametrize("what", COUNTED)
-def test_deep_recursion_is_a_recursion_error_and_the_instance_lives(what):
+def test_deep_recursion_is_an_error_and_the_instance_lives(what):
     instance = guests.start(COUNTED[what], pa.int64(), result=pa.int64())
     for _ in range(2):
         with pytest.raises(GuestError) as raised:
@@ -104,12 +104,12 @@ print("survived")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows rounds stacks up to its own sizes")
-def test_recursion_on_a_thread_with_a_stack_of_any_size_is_an_error_of_the_guest():
+def test_recursion_is_the_guests_error_on_stacks_of_any_size():
     done = subprocess.run([sys.executable, "-c", EVERY_SIZE], capture_output=True, text=True, timeout=100, check=False)
     assert (done.stdout, done.returncode) == ("survived\n", 0), done.stderr
 
 
-def test_a_query_of_a_small_thread_and_one_of_duckdbs_threads_survive_recursion(con, sandbox):
+def test_a_small_thread_and_duckdbs_threads_survive_recursion(con, sandbox):
     con.execute("SET threads = 4")
 
     def run():

@@ -27,7 +27,7 @@ def con():
 
 
 def batches_seen(con):
-    """For each thread of DuckDB's own that ran the function, how many batches Python took it to be the same thread."""
+    """The batches of each of DuckDB's threads, while Python took it for the same thread."""
     local = threading.local()
     seen = {}
 

@@ -68,7 +68,7 @@ def test_a_command_that_fails_ends_it_and_its_clone_is_kept(run, seen, tmp_path,
     assert told.err.endswith(f"the clone and its caches are in {kept}\n")
 
 
-def test_caches_are_new_and_the_rest_of_the_environment_is_that_of_a_shell(run, seen, monkeypatch):
+def test_caches_are_new_and_the_environment_is_a_shells(run, seen, monkeypatch):
     monkeypatch.setenv("VIRTUAL_ENV", "/some/env")
     monkeypatch.setenv("PATH", os.pathsep.join(["/some/env/bin", os.environ["PATH"]]))
     monkeypatch.setenv("DUCKDB_WASI_UDF_CACHE", "/some/cache")

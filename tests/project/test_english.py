@@ -1,6 +1,9 @@
-"""The pages use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
+"""Pages and comments use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
 
+import ast
+import io
 import re
+import tokenize
 
 import pytest
 
@@ -30,6 +33,28 @@ def test_pages_use_the_words_of_the_style_page(page):
     assert found == []
 
 
+def comments(name):
+    """The comments and docstrings of a Python file; the whole of a C file."""
+    text = (ROOT / name).read_text()
+    if not name.endswith(".py"):
+        yield text
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+@pytest.mark.parametrize("folder", ["duckdb_wasi_udf", "hostfuncs", "wasm", "benchmarks", "tests"])
+def test_comments_use_the_words_of_the_style_page(folder):
+    sources = [name for name in files(".py", ".c", ".h") if name.startswith(f"{folder}/")]
+    assert sources
+    found = [(name, match[0]) for name in sources for text in comments(name) for match in AVOIDED.finditer(text)]
+    assert found == []
+
+
 def test_the_glossary_is_sorted_and_each_entry_is_one_sentence():
     (rows,) = tables((ROOT / "docs" / "explanation" / "glossary.md").read_text())
     words = [row["word"].content for row in rows]
@@ -52,3 +77,15 @@ def test_headings_are_words_that_people_search_for():
 def test_code_spans_are_not_prose():
     assert list(prose("a `told` b")) == ["a   b"]
     assert code_spans(MARKDOWN.parse("a `told` b")[1]) == ["told"]
+
+
+def test_a_tests_name_has_at_most_60_characters():
+    names = [
+        node.name
+        for file in files(".py")
+        if file.startswith("tests/")
+        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert names
+    assert [name for name in names if len(name) > 60] == []

@@ -44,7 +44,7 @@ def test_every_message_is_catalogued(message):
 
 @pytest.mark.parametrize("form", CATALOGUED)
 def test_every_catalogued_message_is_in_the_sources(form):
-    assert len(re.sub(rf"[{GAP}\W]", "", form)) >= 8, "too little text to be told from others"
+    assert len(re.sub(rf"[{GAP}\W]", "", form)) >= 8, "too little text to be recognised"
     assert any(matches(form, message) for message in HOST + GUEST)
 
 

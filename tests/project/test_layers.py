@@ -127,10 +127,10 @@ def test_modules_stay_readable():
 
 
 @pytest.mark.parametrize("path", READY_MADE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_ready_made_host_functions_import_the_public_api_only(path):
+def test_hostfuncs_import_only_the_public_api(path):
     assert set(imported_modules(path)) <= set(duckdb_wasi_udf.__all__)
     assert "import duckdb_wasi_udf" not in path.read_text()
 
 
-def test_nothing_in_the_package_imports_the_ready_made_host_functions():
+def test_the_package_does_not_import_hostfuncs():
     assert not any("hostfuncs" in path.read_text() for path in MODULES.values())

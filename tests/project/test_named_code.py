@@ -39,7 +39,7 @@ def unknown_rows(text):
 
 
 def _is_in_text(name, path):
-    """Settings have no definitions that could be told apart."""
+    """Settings have no definitions to find."""
     return path.suffix not in {".py", ".c", ".h"} and path.is_file() and name in path.read_text()
 
 

@@ -9,7 +9,7 @@ from tests.tools import release_check, wheels
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def test_a_python_that_is_missing_is_an_error_unless_that_is_allowed(capsys):
+def test_a_missing_python_is_an_error_unless_allowed(capsys):
     with pytest.raises(wheels.WheelError, match=r"^Python 3\.99 isn't installed; .* make release-check MISSING=allow$"):
         release_check.find((HERE, "3.99"), allow_missing=False)
     found = release_check.find((HERE, "3.99"), allow_missing=True)

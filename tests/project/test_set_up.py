@@ -44,7 +44,7 @@ def test_an_environment_is_made_once_and_grows(venv, installed):
         ({"inputs": "0"}, "is of other versions"),
     ],
 )
-def test_an_environment_that_does_not_fit_is_made_anew_and_says_why(venv, installed, capsys, change, reason):
+def test_an_environment_that_does_not_fit_is_made_anew(venv, installed, capsys, change, reason):
     set_up.set_up(venv, "dev")
     stamp = venv / set_up.STAMP
     stamp.write_text(json.dumps(json.loads(stamp.read_text()) | change))

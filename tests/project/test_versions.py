@@ -23,7 +23,7 @@ def table(first):
     return [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in rows]
 
 
-def test_the_supported_versions_are_those_of_the_project_and_the_lock():
+def test_supported_versions_are_those_of_project_and_lock():
     allowed = {}
     for requirement in map(Requirement, PROJECT["dependencies"]):
         allowed[requirement.name] = requirement.specifier
@@ -65,7 +65,7 @@ def test_stored_functions_have_the_columns_that_are_promised(con):
     assert {kind for _, kind, *_ in described} == {"VARCHAR"}
 
 
-def test_functions_stored_with_columns_of_a_later_version_are_restored(tmp_path):
+def test_functions_stored_by_a_later_version_are_restored(tmp_path):
     path = tmp_path / "file.db"
     for _ in range(2):
         with duckdb.connect(path) as con, wasi_udf.Sandbox().install(con):

@@ -234,7 +234,7 @@ def test_instances_of_classes_may_be_returned(con, sandbox):
     assert con.execute("SELECT py_udf($1, 2)", [source]).fetchall() == [({"x": 2, "y": [{"x": 1, "y": None}]},)]
 
 
-def test_a_class_that_wants_a_struct_says_so_when_it_gets_another(failing):
+def test_a_class_that_wants_a_struct_says_so(failing):
     source = f"{PRELUDE}\ndef f(p: Point): return p.x"
     assert "the argument is int, not the STRUCT that Point is annotated for" in str(
         failing("SELECT py_udf($1, 1)", [source])
@@ -252,7 +252,7 @@ def test_json_is_text_or_parsed_as_annotated(con, sandbox):
         con.remove_function("parsed").remove_function("as_text")
 
 
-def test_an_argument_of_inline_code_is_parsed_only_when_it_arrives_as_json(con, sandbox):
+def test_inline_arguments_are_parsed_only_when_they_are_json(con, sandbox):
     query = "SELECT py_udf_varchar('def f(x: dict): return type(x).__name__', '{}'::JSON)"
     con.execute("SET arrow_lossless_conversion = true")
     assert con.execute(query).fetchall() == [("dict",)]
@@ -271,7 +271,7 @@ def test_an_interval_keeps_its_parts(con, sandbox):
     assert Any
 
 
-def test_arguments_of_inline_code_come_as_they_are_whatever_the_annotation_says(con, sandbox):
+def test_inline_arguments_come_as_they_are_despite_annotations(con, sandbox):
     for annotation in (
         "dict",
         "list",

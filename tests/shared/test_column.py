@@ -10,7 +10,7 @@ from duckdb_wasi_udf import Column, GuestError, SignatureError
 from tests.support.guests import start
 
 
-def test_a_function_annotated_with_columns_is_called_once_a_batch(con, sandbox):
+def test_a_function_over_columns_is_called_once_a_batch(con, sandbox):
     source = """
         calls = 0
         def f(xs: Column[int], ys: Column[float]) -> list[float]:
@@ -120,7 +120,7 @@ def test_a_column_returned_keeps_its_nulls(con, sandbox):
     assert got == [(1,), (None,), (3,)]
 
 
-def test_null_in_gives_null_out_and_the_function_does_not_see_the_row(con, sandbox):
+def test_null_in_gives_null_out_without_a_call(con, sandbox):
     source = "def f(xs: Column[int], ys: Column[str]): return [[x, y, len(xs)] for x, y in zip(xs, ys)]"
     query = "SELECT py_udf($1, x, y) FROM (VALUES (1, 'a'), (NULL, 'b'), (3, NULL), (4, 'd')) t(x, y)"
     assert con.execute(query, [source]).fetchall() == [([1, "a", 2],), (None,), (None,), ([4, "d", 2],)]

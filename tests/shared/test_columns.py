@@ -64,7 +64,7 @@ def test_columns_are_told_by_name_or_position(con, sandbox, columns, schema):
     assert rows == [(1, "x"), (2, None), (None if "None: 3" not in columns else 3, "z")]
 
 
-def test_rows_and_columns_mix_and_a_column_that_is_missing_is_null(con, sandbox):
+def test_rows_and_columns_mix_and_a_missing_column_is_null(con, sandbox):
     code = f"""{IMPORT}
 def f() -> Iterator[dict]:
     yield {{"a": 0, "b": "zero"}}

@@ -33,7 +33,7 @@ def listed(con, columns="name"):
 # ---- creating ------------------------------------------------------------------------------------------------------
 
 
-def test_a_function_created_from_sql_gives_what_sql_gives_on_every_cursor(con, sandbox):
+def test_functions_created_from_sql_work_on_every_cursor(con, sandbox):
     created = con.execute(CREATE, ["twice", "def twice(x: int) -> int: return 2 * x"]).fetchall()
     assert created == [("twice(x BIGINT) -> BIGINT",)]
     con.execute("CREATE TABLE t AS SELECT CASE WHEN i % 3 > 0 THEN i END AS x FROM range(5000) r(i)")
@@ -76,7 +76,7 @@ def test_an_aggregate_is_created_from_sql(con, sandbox):
     assert [row[1] == row[2] for row in con.execute(query).fetchall()] == [True] * 3
 
 
-def test_a_table_function_is_created_replaced_and_dropped_from_sql(con, sandbox):
+def test_a_table_function_is_created_and_dropped_from_sql(con, sandbox):
     table = "{'kind': 'table', 'schema': 'STRUCT(i UTINYINT, s VARCHAR)', 'replace': true}"
     created = con.execute(CREATE_WITH.format(table), ["rows", "lambda n: [(i, 'x' * i) for i in range(n)]"]).fetchall()
     assert created == [("rows(n ANY) -> STRUCT(i UTINYINT, s VARCHAR)",)]
@@ -172,7 +172,7 @@ def test_odd_names_work_when_quoted(con, sandbox):
         assert con.execute("SELECT py_drop_function($1)", [name]).fetchall() == [(name,)]
 
 
-def test_code_that_does_not_compile_is_an_error_and_creates_nothing(con, sandbox, failing):
+def test_code_that_does_not_compile_creates_nothing(con, sandbox, failing):
     error = failing(CREATE, ["broken", "lambda x: x +"], error=wasi_udf.GuestError)
     assert str(error).startswith("broken: SyntaxError")
     assert listed(con) == []
@@ -189,7 +189,7 @@ def test_code_that_never_ends_is_stopped(con):
 # ---- replacing and dropping ----------------------------------------------------------------------------------------
 
 
-def test_replacing_needs_to_be_asked_for_and_may_change_the_types(con, sandbox, failing):
+def test_replacing_is_asked_for_and_may_change_the_types(con, sandbox, failing):
     con.execute(CREATE, ["f", "def f(x: int) -> int: return x"])
     con.execute("PREPARE p AS SELECT f(1)")
     error = failing(CREATE, ["F", "lambda x: -x"], error=SignatureError)
@@ -221,7 +221,7 @@ def test_a_replacement_that_fails_leaves_the_function_as_it_was(con, sandbox):
     assert con.execute("SELECT name, source FROM wasi_udf.functions").fetchall() == [("f", "lambda x: x")]
 
 
-def test_a_query_that_is_running_keeps_the_function_it_began_with(con, sandbox):
+def test_a_running_query_keeps_the_function_it_began_with(con, sandbox):
     con.execute("SET threads = 1")
     con.execute(CREATE, ["f", "lambda x: 1"])
     stream = con.cursor().execute("SELECT f(i) FROM range(200_000) t(i)")
@@ -359,7 +359,7 @@ def stored(path):
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_stored_functions_are_there_when_the_file_is_opened_again(path, read_only):
+def test_stored_functions_are_there_when_the_file_is_reopened(path, read_only):
     stored(path)
     with duckdb.connect(path, read_only=read_only) as con, wasi_udf.Sandbox().install(con):
         columns = "name, kind, signature, persisted, created_by, problem"
@@ -374,7 +374,7 @@ def test_stored_functions_are_there_when_the_file_is_opened_again(path, read_onl
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_stored_table_function_is_there_when_the_file_is_opened_again(path, read_only):
+def test_a_stored_table_function_is_there_after_reopening(path, read_only):
     with duckdb.connect(path) as con, wasi_udf.Sandbox().install(con):
         options = "{'kind': 'table', 'persist': true, 'schema': 'INTEGER'}"
         con.execute(CREATE_WITH.format(options), ["up_to", "lambda n: range(n)"])
@@ -392,7 +392,7 @@ def test_a_stored_table_function_is_there_when_the_file_is_opened_again(path, re
             check_gone(con, "up_to", "FROM up_to(3)")
 
 
-def test_installing_again_restores_what_is_stored_and_drops_the_rest(path):
+def test_installing_again_restores_the_stored_and_drops_the_rest(path):
     stored(path)
     with duckdb.connect(path) as con:
         wasi_udf.install(con)
@@ -428,7 +428,7 @@ def test_a_read_only_database_refuses_to_store(path):
         assert con.execute("SELECT f(1)").fetchall() == [(2,)]
 
 
-def test_what_can_not_be_restored_is_logged_and_listed_and_the_rest_restored(path, caplog):
+def test_what_cannot_be_restored_is_logged_and_listed(path, caplog):
     stored(path)
     with duckdb.connect(path) as con:
         con.execute("UPDATE wasi_udf.functions SET source = 'lambda xs: xs +' WHERE name = 'longest'")
@@ -489,7 +489,7 @@ def test_without_inline_code_only_named_functions_run(con):
         assert con.execute("SELECT vetted(1), created(1)").fetchall() == [(2, 3)]
 
 
-def test_without_creation_sql_neither_creates_nor_drops_nor_restores(path):
+def test_without_creation_sql_cannot_create_drop_or_restore(path):
     stored(path)
     with duckdb.connect(path) as con:
         wasi_udf.install(con)
@@ -506,7 +506,7 @@ def test_without_creation_sql_neither_creates_nor_drops_nor_restores(path):
 # ---- lifetimes -----------------------------------------------------------------------------------------------------
 
 
-def test_functions_outlive_the_connection_the_sandbox_was_installed_through(con):
+def test_functions_outlive_the_installing_connection(con):
     first = con.cursor()
     sandbox = wasi_udf.install(first)
     con.execute(CREATE, ["f", "lambda x: x + 1"])

@@ -131,7 +131,7 @@ def test_functions_nest_and_mix(numbers):
     assert numbers.execute(query).fetchall() == numbers.execute("SELECT sum((i + 1) * 2 + 1) FROM t").fetchall()
 
 
-def test_views_prepared_statements_macros_and_tables_made_of_them(numbers):
+def test_views_prepared_statements_macros_and_tables_use_them(numbers):
     numbers.execute(f"CREATE VIEW v AS SELECT {PLUS} AS w FROM t")
     numbers.execute("CREATE MACRO twice_plus(x) AS plus(plus(x))")
     numbers.execute(f"CREATE TABLE kept AS SELECT {PLUS} AS w FROM t")
@@ -164,7 +164,7 @@ def test_case_never_calls_a_function_for_the_rows_it_excludes(numbers, sandbox, 
         assert numbers.execute(query.format(f=function)).fetchall() == [(25_000,)]
 
 
-def test_constant_arguments_fold_unless_side_effects_are_declared(con, sandbox):
+def test_constants_fold_unless_side_effects_are_declared(con, sandbox):
     source = "n = 0\ndef f(x):\n global n\n n += 1\n return n"
     con.execute("SET threads = 1")
     sandbox.create_function(con, "folded", source, ["BIGINT"], "BIGINT")
@@ -197,7 +197,7 @@ def test_remove_function_and_creating_it_again(con, sandbox):
     assert con.execute("SELECT f(0)").fetchall() == [(2,)]
 
 
-def test_every_connection_of_the_database_sees_it_from_any_thread(numbers):
+def test_every_connection_of_the_database_sees_the_function(numbers):
     results = []
 
     def run():

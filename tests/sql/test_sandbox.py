@@ -24,7 +24,7 @@ def test_installing_twice_on_a_connection_replaces(con):
     second.close()
 
 
-def test_installing_through_a_second_connection_of_the_same_database_says_so(con, sandbox):
+def test_a_second_connection_of_the_database_says_so(con, sandbox):
     cursor = con.cursor()
     assert cursor.execute("SELECT py_udf('lambda x: x', 1)").fetchall() == [(1,)]
     with wasi_udf.Sandbox() as other, pytest.raises(SignatureError, match="py_udf is already installed on this data"):
@@ -47,7 +47,7 @@ def test_a_closed_sandbox_refuses_everything(con):
         sandbox.create_function(con, "g", "lambda x: x")
 
 
-def test_functions_outlive_the_connection_that_registered_them_and_the_reference_to_the_sandbox(con):
+def test_functions_outlive_their_connection_and_the_sandbox(con):
     cursor = con.cursor()
     wasi_udf.install(cursor).create_function(cursor, "f", "lambda x: x + 1", ["BIGINT"], "BIGINT")
     cursor.close()
@@ -201,7 +201,7 @@ def test_a_name_is_printable_text(con, sandbox, create, name):
 
 @pytest.mark.parametrize("create", CREATE)
 @pytest.mark.parametrize("name", ["py_udf", "py_agg", "py_table", "py_functions", "sum", "mine", "MINE", "a_macro"])
-def test_a_name_that_is_taken_is_duckdbs_own_error_and_leaves_nothing_behind(con, sandbox, create, name):
+def test_a_name_that_is_taken_is_an_error_and_leaves_nothing(con, sandbox, create, name):
     sandbox.create_function(con, "mine", "lambda x: x + 1")
     con.execute("CREATE MACRO a_macro(x) AS x")
     before = len(sandbox._domain.instances)

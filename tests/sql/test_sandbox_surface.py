@@ -57,7 +57,7 @@ def test_every_keyword_is_spelled_out_with_a_type():
             assert name == "self" or parameter.annotation is not parameter.empty, (method, name)
 
 
-def test_help_shows_the_keywords_and_public_names_have_docstrings():
+def test_help_shows_keywords_and_public_names_have_docstrings():
     text = pydoc.render_doc(Sandbox, renderer=pydoc.plaintext)
     for name in ("limits", "host_functions", "packages", "isolation", "allow_create"):
         assert f"{name}: " in text
@@ -70,7 +70,7 @@ def test_an_unknown_keyword_is_an_error_of_the_sandbox():
         Sandbox(memory_bytes=1)
 
 
-def test_the_repr_says_state_changed_limits_functions_and_instances(con):
+def test_repr_says_state_limits_functions_and_instances(con):
     with Sandbox() as plain:
         assert repr(plain) == "<Sandbox: open, 0 named function(s), 0 live instance(s)>"
     limits = ResourceLimits(timeout_seconds=2.0, instances=8)
@@ -90,7 +90,7 @@ def test_a_decorated_def_stays_a_host_function():
     assert rate(["EUR"]) == rate(currency=["EUR"]) == [1.5]
 
 
-def test_type_checkers_see_the_defs_types_and_the_sandboxes_keywords(tmp_path):
+def test_type_checkers_see_types_and_keywords(tmp_path):
     script = tmp_path / "typed.py"
     script.write_text(TYPED)
     command = [

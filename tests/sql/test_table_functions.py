@@ -169,7 +169,7 @@ def test_a_column_of_any_type_has_the_value_of_the_same_literal(con, sandbox, sq
     ]
 
 
-# ---- columns that the code tells ------------------------------------------------------------------------------------
+# ---- columns that the code names ------------------------------------------------------------------------------------
 
 WIDE = """
 def schema(n: int, prefix: str = "c"):
@@ -183,7 +183,7 @@ WIDE_IN_SQL = [("TINYINT", 1), ("DOUBLE", 2.0), ("DATE", "2026-01-02"), ("VARCHA
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_function_schema_beside_the_generator_tells_the_columns_of_each_call(con, counted, first):
+def test_a_function_schema_names_the_columns_of_each_call(con, counted, first):
     code = WIDE if first else "\ndef ".join(["", *WIDE.split("\ndef ")[:0:-1]])
     assert code.index("def schema") < code.index("def wide") or not first
     counted.create_table_function(con, "wide", code)
@@ -232,7 +232,7 @@ def test_a_schema_is_told_as_text_types_or_classes(con, counted, schema, columns
     assert con.execute("FROM py_table($1)", [code]).fetchall() == [(None,) * len(columns)]
 
 
-def test_a_declared_schema_comes_before_the_function_and_that_before_the_annotation(con, counted):
+def test_a_declared_schema_wins_over_function_and_annotation(con, counted):
     code = "def schema(): return {'b': int}\ndef f() -> Iterator[tuple[str, str]]: return [{}]"
     assert con.sql("FROM py_table($1)", params=[code]).columns == ["b"]
     assert con.sql("FROM py_table($1, schema := {'c': 'DATE'})", params=[code]).columns == ["c"]
@@ -346,7 +346,7 @@ def test_arguments_keep_their_types(con, counted):
         ("py_table('lambda: [None]')", "all of them are None"),
         ("py_table('lambda: [(1,), (''a'',)]')", "col0 holds values of several types"),
         ("py_table('import decimal\nlambda: [decimal.Decimal(1)]')", "holds Decimal, of which later ones"),
-        ("py_table('lambda: [{''a'': 1, ''A'': 2}]')", "doesn't tell these columns apart: a, A"),
+        ("py_table('lambda: [{''a'': 1, ''A'': 2}]')", "doesn't distinguish these columns: a, A"),
         ("(SELECT py_table(code) AS x FROM (VALUES ('lambda: [1]'), ('lambda: [2]')) t(code))", "call it in FROM"),
     ],
 )
@@ -591,7 +591,7 @@ def test_closing_drops_the_instance_of_a_stream_that_rests(sandbox):
         scan.close()
 
 
-def test_the_instances_of_a_forgotten_function_go_with_its_last_scan(con, sandbox):
+def test_a_forgotten_functions_instances_go_with_its_last_scan(con, sandbox):
     con.execute("PREPARE first AS SELECT count(*) FROM py_table('def f() -> list[int]: return [1, 2, 3]')")
     for i in range(70):
         con.execute(f"DESCRIBE FROM py_table('def f() -> list[int]: return [{i}]')")
@@ -641,7 +641,7 @@ def test_the_case_of_a_name_does_not_matter_in_a_database_file(tmp_path):
             check_gone(con, "UpToAgain", "FROM UpToAgain(3)")
 
 
-def test_another_connection_outlives_the_registering_one_with_a_clear_error(tmp_path):
+def test_another_connection_outlives_the_registering_one(tmp_path):
     path = tmp_path / "file.db"
     con = duckdb.connect(path)
     with wasi_udf.Sandbox() as sandbox, duckdb.connect(path) as other:

@@ -140,5 +140,5 @@ def check_types(python: Path, folder: Path) -> None:
     told = run(sys.executable, *command, "user.py", cwd=folder, status=1)
     errors = [line for line in told.splitlines() if ": error: " in line]
     if len(errors) != 1 or f"user.py:{wrong}:" not in errors[0] or not errors[0].endswith("[assignment]"):
-        msg = f"mypy sees other types than there are:\n{told}"
+        msg = f"mypy sees other types than ours:\n{told}"
         raise WheelError(msg)

@@ -118,7 +118,7 @@ class Config:
         ziglang: the toolchain's version.
         sources: the source archives by name.
         flags: compiler flags.
-        configure: what CPython's configure is told.
+        configure: the arguments of CPython's configure.
         library: what the guest's standard library leaves out.
         components: licences and places of what is linked in, for the list of components.
     """

@@ -91,7 +91,7 @@ def _configure(
         (directory / "config.cache").write_text(known)
     theirs = (source / "Tools" / "wasm" / "config.site-wasm32-wasi").read_text()
     (directory / "config.site").write_text("\n".join([theirs, *config.configure["cache"], ""]))
-    # The last one tells builds apart: zig's cache of objects looks for pyconfig.h where the first of them found it.
+    # The last one distinguishes builds: zig's cache of objects looks for pyconfig.h where the first of them found it.
     defines = [*config.configure["defines"], f"UDF_BUILD={directory.name}"]
     environment = {
         "CC": str(toolchain.wasm_cc),

@@ -87,7 +87,7 @@ def verify() -> str:
 
 
 def record_answers() -> Path:
-    """Write wasm/configure.answers: what CPython's configure finds out when it is told nothing.
+    """Write wasm/configure.answers: what CPython's configure finds out by itself.
 
     Returns:
         The file.

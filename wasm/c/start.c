@@ -1,7 +1,7 @@
 /* The exports that make a guest, before the snapshot is taken: modules are compiled, then the interpreter is started.
  *
  * Both run in the linked module, so the build needs no other Python of the guest's version. An instance does one of the
- * two: the one that compiles is thrown away, the one that starts becomes the snapshot, from which the build removes
+ * two: the one that compiles is dropped, the one that starts becomes the snapshot, from which the build removes
  * these exports.
  */
 #define Py_BUILD_CORE 1 /* for the tables of frozen modules, which CPython keeps to itself */

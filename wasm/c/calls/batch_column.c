@@ -172,7 +172,7 @@ static PyMethodDef column_methods[] = {
 
 static PyGetSetDef column_attributes[] = {
     {"type", column_type, NULL, "The SQL type, such as 'BIGINT'.", NULL},
-    {"null_count", column_null_count, NULL, "How many rows are NULL.", NULL},
+    {"null_count", column_null_count, NULL, "The number of NULLs.", NULL},
     {"nulls", column_nulls, NULL, "A byte for each row: 1 where it is NULL.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

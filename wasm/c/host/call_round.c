@@ -34,7 +34,7 @@ void call_round_free(struct call_round *round) {
 
 /* ---- equal arguments --------------------------------------------------------------------------------------------- */
 
-/* Return a key that two arguments share only if the host can't tell them apart, None if there is no such key. */
+/* Return a key that two arguments share only if the host can't distinguish them, None if there is no such key. */
 static PyObject *key_of_value(PyObject *value) {
   PyTypeObject *type = Py_TYPE(value);
   if (type == &PyUnicode_Type || type == &PyLong_Type || type == &PyBytes_Type) return Py_NewRef(value);

@@ -31,7 +31,7 @@ _members = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 _HOST_ERROR = _udf.HostError
 
-# How many exceptions are looked at to see whether a host function's failure is behind one.
+# The number of exceptions that are looked at to see whether a host function's failure is behind one.
 _CHAINED_EXCEPTIONS = 100
 
 argument_repr = reprlib.Repr(maxstring=100, maxother=100, maxlong=50)

@@ -11,7 +11,7 @@ def driver(n_arguments, by_batch):
     function from its own loop without a detour through C, which takes a third off the time of a short one.
 
     Args:
-        n_arguments: how many arguments a row has.
+        n_arguments: the number of arguments of a row.
         by_batch: the function is called once with columns.
     """
     if by_batch:

@@ -25,7 +25,7 @@ def measure(*, quick: bool) -> str:
         instance.bind(context, [(pa.int64(), False)], pa.int64())
         whole = best(lambda: instance.call(context, [column], ROWS), repetitions)
         raw = instance._raw
-        inside = best(lambda: raw.call_export(_abi.CALL, instance._arena), repetitions)
+        inside = best(lambda: raw.call_export(_abi.CALL, instance._arena.address), repetitions)
         entry = best(lambda: raw.call_export(_abi.VERSION), repetitions)
     return f"## One call of {ROWS} rows of BIGINT\n\n" + table(
         ["", "best"],

@@ -108,5 +108,5 @@ def _held_seconds(sandbox: wasi_udf.Sandbox) -> float:
         instance.bind(context, [(pa.int64(), False)], pa.int64())
         instance.call(context, [pa.nulls(ROWS, pa.int64())], ROWS)
         raw = instance._raw
-        inside = best(lambda: raw.call_export(_abi.CALL, instance._arena), 1000)
+        inside = best(lambda: raw.call_export(_abi.CALL, instance._arena.address), 1000)
     return (whole - engine) / batches - inside

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 # exports
 VERSION = "udf_abi_version"
@@ -25,6 +25,9 @@ ERROR = "udf_error"
 OUTPUT = "udf_output"
 FREEZE = "udf_freeze"
 PROGRESS = "udf_progress"
+TRANSLATE = "udf_translate"
+TRANSLATION = "udf_translation"
+ATTACH = "udf_attach"
 
 # imports, each with the types of its parameters
 HOST_MODULE = "duckdb_udf"
@@ -59,8 +62,11 @@ ROW_NUMBER = struct.Struct("<q")
 ARROW_ARRAY = struct.Struct("<qqqqqIIIII4x")
 # format, name, metadata, flags, n_children, children, dictionary, release, private_data
 ARROW_SCHEMA = struct.Struct("<III4xqqIIII")
-# udf_result: array, schema, failed_rows
-RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "q")
+# udf_result: array, schema, failed_rows, compiled_rows, bailed_rows
+RESULT_STRUCT = struct.Struct(ARROW_ARRAY.format + ARROW_SCHEMA.format.removeprefix("<") + "qqq")
+RESULT_COUNTS = struct.Struct("<qqq")  # its last three fields
+# udf_translation: description, module and recipe, each a udf_text
+TRANSLATION_STRUCT = struct.Struct("<IIIIII")
 
 # DuckDB's vector, the most rows of a batch and of one step of a cursor:
 # https://duckdb.org/docs/stable/clients/c/vector

@@ -159,6 +159,12 @@ def main() -> int:
     print(f"{'':62}{'sandboxed':>12}{'DuckDB own':>12}{'time ratio':>12}  results")
     for title, rate, own_rate, ratio, same in timings:
         print(f"{title:62}{rate:12,.0f}{own_rate:12,.0f}{ratio:12.2f}  {'equal' if same else 'DIFFERENT'}")
+    print("\nRow functions, and rows that compiled code ran:")
+    query = "SELECT name, compiled, compiled_rows, bailed_rows, interpreted_because FROM py_functions() WHERE calls > 0"
+    for function, compiled, ran, bailed, why in con.execute(query).fetchall():
+        left = f", {bailed:,} left to the interpreter" if bailed else ""
+        state = f"compiled, {ran:,} rows{left}" if compiled else f"interpreted: {why or 'few rows'}"
+        print(f"  {function:24}{state}")
     if differing:
         print(f"{differing} result(s) differ from DuckDB's own", file=sys.stderr)
     return 1 if differing else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # Types whose values need no look: there are no wrong ones.
 _ANY_BITS_ARE_VALID = frozenset({pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("us")})
 
+# Those of them with whole bytes: how many a value has.
+_PLAIN_BYTES = {pa.int64(): 8, pa.uint64(): 8, pa.float64(): 8, pa.timestamp("us"): 8}
+
 # Bounds of an inferred type, well above what the guest's own bounds let through.
 _LONGEST_FORMAT = 128
 _LONGEST_NAME = 4096
@@ -36,9 +39,23 @@ _MOST_FIELDS = 10_000
 _EMPTY = pa.allocate_buffer(0)
 
 
+class RowCounts(NamedTuple):
+    """What the guest says of the rows of a batch.
+
+    Attributes:
+        failed: rows that are NULL because the function raised.
+        compiled: rows that compiled code finished.
+        bailed: rows that it left to the interpreter.
+    """
+
+    failed: int
+    compiled: int
+    bailed: int
+
+
 def read_result(
     memory: LinearMemory, pointer: int, expected_rows: range, declared: pa.DataType | None, limits: DataLimits
-) -> tuple[pa.Array, int]:
+) -> tuple[pa.Array, RowCounts]:
     """Copy a call's result out of linear memory.
 
     Args:
@@ -49,7 +66,7 @@ def read_result(
         limits: how large the result may be.
 
     Returns:
-        (array, failed_rows): an array that owns its memory, and the number of NULLs in it that stand for errors.
+        (array, counts): an array that owns its memory, and how its rows were computed.
 
     Raises:
         ProtocolError: something in it is not what it claims to be.
@@ -57,14 +74,17 @@ def read_result(
     """
     data = memory.read(pointer, _abi.RESULT_STRUCT.size)
     rows = int.from_bytes(data[:8], "little", signed=True)
-    failed_rows = int.from_bytes(data[-8:], "little", signed=True)
+    counts = RowCounts(*_abi.RESULT_COUNTS.unpack(data[-_abi.RESULT_COUNTS.size :]))
     if rows not in expected_rows:
         msg = f"the guest returned {rows} rows, not {expected_rows.start} to {expected_rows[-1]}"
         raise ProtocolError(msg)
-    if not 0 <= failed_rows <= rows:
-        msg = f"the guest reports {failed_rows} failed rows of {rows}"
+    if min(counts) < 0 or counts.failed > rows or counts.compiled + counts.bailed > rows:
+        msg = f"the guest reports {counts} of {rows} rows"
         raise ProtocolError(msg)
     allowed = limits.result_bytes
+    width = _PLAIN_BYTES.get(declared)
+    if width is not None and rows * (width + 1) <= allowed:
+        return _plain_array(memory, data, declared, width), counts
 
     def exceeded(copied: int) -> LimitExceeded:
         msg = (
@@ -80,7 +100,18 @@ def read_result(
         if not is_safe_as_variant(data_type):
             msg = f"the guest returned a {data_type}, which DuckDB can't make a VARIANT of"
             raise ProtocolError(msg)
-    return reader.valid_array(data[: _abi.ARROW_ARRAY.size], data_type), failed_rows
+    return reader.valid_array(data[: _abi.ARROW_ARRAY.size], data_type), counts
+
+
+def _plain_array(memory: LinearMemory, data: bytes, data_type: pa.DataType, width: int) -> pa.Array:
+    """Return an array of values of a fixed width of which none is wrong: as `_Reader` would, in a third of the time."""
+    length, _, offset, n_buffers, n_children, buffers_at, _, dictionary, _, _ = _abi.ARROW_ARRAY.unpack_from(data)
+    if n_buffers != 2 or n_children or dictionary or offset:
+        msg = f"the guest returned a {data_type} with {n_buffers} buffers and {n_children} children from {offset}"
+        raise ProtocolError(msg)
+    validity_at, values_at = _pointers(2).unpack(memory.read(buffers_at, 2 * _abi.POINTER.size))
+    validity = memory.copy(validity_at, _abi.bitmap_bytes(length)) if validity_at else None
+    return pa.Array.from_buffers(data_type, length, [validity, memory.copy(values_at, length * width)])
 
 
 def read_arguments(
@@ -297,7 +328,16 @@ def read_text(memory: LinearMemory, pointer: int, at_most: int) -> str:
         ProtocolError: it lies outside the memory or is longer than `at_most` bytes.
     """
     start, length = _abi.TEXT.unpack(memory.read(pointer, _abi.TEXT.size))
+    return read_bytes(memory, start, length, at_most).decode(errors="replace")
+
+
+def read_bytes(memory: LinearMemory, start: int, length: int, at_most: int) -> bytes:
+    """Copy bytes out.
+
+    Raises:
+        ProtocolError: they lie outside the memory or are more than `at_most`.
+    """
     if length > at_most:
         msg = f"the guest's text is {length} bytes long, more than {at_most}"
         raise ProtocolError(msg)
-    return memory.read(start, length).decode(errors="replace")
+    return memory.read(start, length)

@@ -52,14 +52,17 @@ class Batch:
         children = tuple([self._measure(column) for column in columns])
         # The struct's own validity isn't there: no row is NULL as a whole.
         self._shape = _Shape(length, (_ABSENT,), children)
+        self._base = -1
+        self._arranged = _NOWHERE
 
     def size(self, base: int) -> int:
         """Return the size in bytes. It doesn't depend on `base`; passing the real one lets `write` reuse the layout."""
-        return _arrange(base, self._shape).size
+        self._base, self._arranged = base, _arrange(base, self._shape)
+        return self._arranged.size
 
     def write(self, memory: LinearMemory, base: int) -> None:
         """Write the batch at `base` of the arena, which has room for `size` bytes from there."""
-        arranged = _arrange(base, self._shape)
+        arranged = self._arranged if base == self._base else _arrange(base, self._shape)
         memory.write(base, arranged.header)
         for position, (address, size) in zip(arranged.positions, self._buffers, strict=True):
             memory.write_from(position, address, size)
@@ -110,6 +113,9 @@ class _Arranged(NamedTuple):
     header: bytes
     positions: list[int]
     size: int
+
+
+_NOWHERE = _Arranged(b"", [], 0)
 
 
 @functools.lru_cache(maxsize=256)  # full batches of numbers all look alike, and this is half of what writing them costs

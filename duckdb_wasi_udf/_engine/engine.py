@@ -13,6 +13,7 @@ import wasmtime
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._engine.coarse_clock import CLOCK_IMPORTS, CLOCK_MODULE
+from duckdb_wasi_udf._engine.compiled_code import CodeStore
 from duckdb_wasi_udf._engine.epoch_clock import Clock
 from duckdb_wasi_udf._engine.raw_instance import define_imports, set_stack_sizes
 from duckdb_wasi_udf._errors import ArtifactError
@@ -45,6 +46,7 @@ class Engine:
         compiled_now: whether this object compiled it, rather than finding it in the cache.
         compile_seconds: what compiling took, now or when the cache was filled.
         memory_bytes: the memory an instance starts with, most of it shared between instances.
+        code: the machine code of compiled functions.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Engine:
         self.clock = Clock(self._engine, timeout_seconds)
         self.compiled_now = False
         self.compile_seconds = 0.0
+        self.code = CodeStore(self._engine, directory, _cache_key(guest, counts_fuel=counts_fuel))
         linker = wasmtime.Linker(self._engine)
         define_imports(linker, _abi.HOST_MODULE, _abi.HOST_IMPORTS)
         module = self._load(guest, directory)

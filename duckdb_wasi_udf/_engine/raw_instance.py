@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import wasmtime
 from wasmtime import _bindings, _ffi
+from wasmtime._extern import wrap_extern
 
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_TABLE = "__indirect_function_table"
 _WORDS_PER_VALUE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4  # of an import
 _MAX_ARGUMENTS = 4
 _WORDS_PER_ARGUMENT = ctypes.sizeof(_bindings.wasmtime_val_t) // 4  # of an export: the kind, 0 for i32, and the value
@@ -150,6 +152,16 @@ def set_stack_sizes(config: wasmtime.Config, *, guest_bytes: int, host_bytes: in
     _set_async_stack_size(config.ptr(), guest_bytes + host_bytes)
 
 
+def _export_of(context: int, instance: Any, name: str) -> Any:
+    """Return an export of an instance."""
+    extern: Any = _bindings.wasmtime_extern_t()
+    encoded = name.encode()
+    if not _export_get(context, ctypes.addressof(instance), encoded, len(encoded), ctypes.addressof(extern)):
+        msg = f"the module exports no {name!r}"
+        raise KeyError(msg)
+    return extern
+
+
 class RawInstance:
     """A module instance reduced to what a batch needs: calls with integers, and the address of its memory.
 
@@ -165,6 +177,8 @@ class RawInstance:
         self._exports: dict[str, _bindings.wasmtime_extern_t] = {}
         self._addresses: dict[str, int] = {}  # of functions
         self._memory_at = self._find("memory", _ffi.WASMTIME_EXTERN_MEMORY)
+        self._memory: tuple[int, int] | None = None  # since the last call: asking takes a microsecond
+        self._inside = False
         if handler is not None:
             state.import_handlers[self._context] = handler
         self._arguments = (ctypes.c_int32 * (_WORDS_PER_ARGUMENT * _MAX_ARGUMENTS))()
@@ -193,6 +207,7 @@ class RawInstance:
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_ARGUMENT + _FIRST_WORD] = argument
         function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        self._inside = True
         call = _prepare_call(
             *(self._context, function_at, self._arguments_at, len(arguments), self._result_at, results),
             *(self._trap_at, self._error_at),
@@ -201,6 +216,7 @@ class RawInstance:
             done = _make_call(call)
         finally:
             _free_call(call)
+            self._memory, self._inside = None, False
         assert done  # nothing that it calls waits by suspending it
         if self._error.value or self._trap.value:
             self._raise_failure()
@@ -209,12 +225,7 @@ class RawInstance:
     def _find(self, name: str, kind: Any) -> int:
         """Return the address of an export's handle."""
         self._check_open()
-        extern: Any = _bindings.wasmtime_extern_t()
-        encoded = name.encode()
-        instance_at = ctypes.addressof(self._instance)
-        if not _export_get(self._context, instance_at, encoded, len(encoded), ctypes.addressof(extern)):
-            msg = f"the module exports no {name!r}"
-            raise KeyError(msg)
+        extern = _export_of(self._context, self._instance, name)
         if extern.kind != kind.value:
             msg = f"the module's export {name!r} is of another kind"
             raise TypeError(msg)
@@ -240,17 +251,52 @@ class RawInstance:
 
     def memory(self) -> tuple[int, int]:
         """Return the memory's address in this process and its size in bytes; both can change with any call."""
+        if self._memory is not None and not self._inside:
+            return self._memory
         self._check_open()
-        return _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+        found = _memory_data(self._context, self._memory_at), _memory_data_size(self._context, self._memory_at)
+        if not self._inside:  # the guest that waits for an import goes on and may grow it
+            self._memory = found
+        return found
 
     def close(self) -> None:
         """Free the memory now, whoever still refers to this object: a traceback, say. Later uses raise RuntimeError."""
         if not self._context:
             return
         self._addresses.clear()
+        self._memory = None
         state.import_handlers.pop(self._context, None)
         self._context = 0
         self._store.close()
+
+    def attach(self, module: wasmtime.Module, imports: Sequence[str], export: str) -> int:
+        """Put a function of another module over this one's memory into the last slot of its table.
+
+        Args:
+            module: imports the memory and functions of this one, and nothing else.
+            imports: their names, in order.
+            export: the function.
+
+        Returns:
+            The slot.
+
+        Raises:
+            KeyError: this module doesn't export one of the imports.
+            wasmtime.WasmtimeError: an import has another type than it should have.
+        """
+        store, externs = self._store, [self._extern(name) for name in imports]
+        attached = wasmtime.Instance(store, module, externs)
+        table = self._extern(_TABLE)
+        assert isinstance(table, wasmtime.Table)
+        slot = table.size(store) - 1
+        function = _export_of(self._context, attached._instance, export)
+        table.set(store, slot, wrap_extern(function))
+        return slot
+
+    def _extern(self, name: str) -> Any:
+        """Return an export as wasmtime's Python package has it; its own way makes objects for all exports, 1 ms."""
+        self._check_open()
+        return wrap_extern(_export_of(self._context, self._instance, name))
 
     def set_epoch_deadline(self, ticks: int) -> None:
         """Let the guest run for `ticks` epochs from now."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.budget import Usage
+    from duckdb_wasi_udf._guests.compilation import Compiled
 
 
 class RegisteredFunction(Protocol):
@@ -35,6 +37,13 @@ class RegisteredFunction(Protocol):
     @property
     def failed_rows(self) -> int:
         """Number of rows that are NULL because the function raised."""
+
+    @property
+    def compiled(self) -> Compiled:
+        """What became of compiling it."""
+
+    def explain(self, context: CallContext) -> str:
+        """Return in words whether it is compiled."""
 
     @property
     def instances(self) -> int:

@@ -17,6 +17,7 @@ from duckdb_wasi_udf._functions.batch_split import (
     rows_without_nulls,
 )
 from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, Compilation, Compiled
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 from duckdb_wasi_udf._guests.pool import Pool
 
@@ -156,6 +157,42 @@ class ScalarFunction:
         return self._budget.usage
 
     @property
+    def compiled(self) -> Compiled:
+        """What became of compiling it, for all types of arguments that it was called with."""
+        if self.kind != "scalar" or self.guest_signature.by_batch:
+            return NOT_BY_ROW
+        if not self._domain.compiled:
+            return Compiled(compiled=False, why_not="the sandbox has compiled=False", rows=0, bailed=0)
+        states = [pool.compilation.state for pool in list(self._pools.values()) if pool.compilation is not None]
+        reasons = dict.fromkeys(state.why_not for state in states if state.why_not is not None)
+        return Compiled(
+            any(state.compiled for state in states),
+            "; ".join(reasons) or None,
+            sum(state.rows for state in states),
+            sum(state.bailed for state in states),
+        )
+
+    def explain(self, context: CallContext) -> str:
+        """Return in words, a line for each set of argument types, whether the function is compiled: see `Sandbox`."""
+        state = self.compiled
+        types = list(self._pools)
+        if not types:
+            parameters = self.guest_signature.parameters
+            declared = [parameter.sql_type for parameter in parameters]
+            if self.guest_signature.rest is None and None not in declared:
+                types = [tuple([sql_type.arrow_type for sql_type in declared if sql_type is not None])]
+        if self.kind != "scalar" or self.guest_signature.by_batch or not self._domain.compiled:
+            return f"{self.signature}: interpreted, because {state.why_not}"
+        if not types:
+            return f"{self.signature}: its parameters have no types, so a query has to call it first"
+        lines = []
+        for key in types:
+            pool = self._pools.setdefault(key, self._make_pool(key))
+            assert pool.compilation is not None
+            lines.append(f"{self.signature}: {pool.compilation.explain(context)}{_ran(pool.compilation.state)}")
+        return "\n".join(lines)
+
+    @property
     def instances(self) -> int:
         """Number of live instances, idle and busy."""
         return self._factory.idle + sum(pool.idle for pool in list(self._pools.values())) + self._budget.running
@@ -172,12 +209,27 @@ class ScalarFunction:
 
     def _make_pool(self, types: tuple[pa.DataType, ...]) -> Pool:
         """Return a pool for arguments of these types, which are checked here, once."""
-        arguments = self.guest_signature.bind(types)
+        arguments, result_type = self.guest_signature.bind(types), self.guest_signature.result_type
+        code = self._domain.code
+        compilation = None
+        if code is not None and self.kind == "scalar" and not self.guest_signature.by_batch:
+            # So that neither results nor the count of instructions depend on what ran before.
+            at_once = self._domain.deterministic or self._domain.limits.fuel is not None
+            compilation = Compilation(code, self._factory, arguments, result_type, at_once=at_once)
         return Pool(
             self._factory,
             arguments,
-            self.guest_signature.result_type,
+            result_type,
             self._domain.instances,
             self._budget,
+            compilation,
             reuse=self._domain.isolation == "function",
         )
+
+
+def _ran(state: Compiled) -> str:
+    """Return in words what has run of a function."""
+    if state.rows or state.bailed:
+        why = "" if state.why_not is None else f", until {state.why_not}"
+        return f". {state.rows:,} rows ran compiled, and {state.bailed:,} were left to the interpreter{why}"
+    return ""

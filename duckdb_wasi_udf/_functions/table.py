@@ -13,6 +13,7 @@ from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.signature import VARIANT, resolve, returnable_type
 from duckdb_wasi_udf._functions.table_schema import CallSchema, beside, inferred_row_type
 from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 
@@ -82,11 +83,13 @@ class TableFunction:
         source_hash: see `Definition.source_hash`.
         failed_rows: 0, since an exception always fails the query.
         inline: it is the code of a query.
+        compiled: never.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
     """
 
     kind = "table"
     failed_rows = 0
+    compiled = NOT_BY_ROW
 
     def __init__(
         self,
@@ -163,6 +166,10 @@ class TableFunction:
         """Number of live instances, idle and in scans."""
         idle = self._factory.idle + sum(map(len, list(self._idle.values())))
         return idle + sum(scan.is_open for scan in list(self._scans))
+
+    def explain(self, context: CallContext) -> str:  # noqa: ARG002 - others start a guest
+        """Return in words that it is not compiled."""
+        return f"{self.signature}: interpreted, because {self.compiled.why_not}"
 
     def close(self) -> None:
         """Close the instances; scans under way fail at their next step."""

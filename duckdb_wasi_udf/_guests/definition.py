@@ -133,6 +133,12 @@ class Definition:
         """SHA-256, in hexadecimal, of the source text; of a shipped callable, of all that was shipped."""
         return hashlib.sha256(self.units[0].source.encode() if self.is_text else self.encode()).hexdigest()
 
+    @property
+    def full_hash(self) -> str:
+        """SHA-256, in hexadecimal, of all that makes the function what it is; not of what it was compiled to."""
+        plain = replace(self, units=tuple(replace(unit, code=None) for unit in self.units), described=False)
+        return hashlib.sha256(plain.encode()).hexdigest()
+
     def encode(self) -> bytes:
         """Return the JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -12,24 +13,25 @@ import wasmtime
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow import type_mapping
 from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
-from duckdb_wasi_udf._arrow.read_result import read_result, read_text
-from duckdb_wasi_udf._arrow.write_batch import Batch
-from duckdb_wasi_udf._arrow.write_schema import encode_schemas
+from duckdb_wasi_udf._arrow.read_result import RowCounts, read_result, read_text
 from duckdb_wasi_udf._engine.deadline import Deadline
 from duckdb_wasi_udf._engine.raw_instance import RawInstance
 from duckdb_wasi_udf._errors import ProtocolError
+from duckdb_wasi_udf._guests.arena import Arena
 from duckdb_wasi_udf._guests.failures import Failures
 from duckdb_wasi_udf._guests.output import Output, shown_output, take_output
 from duckdb_wasi_udf._guests.progress import Progress, read_progress
+from duckdb_wasi_udf._guests.translation import Translation, read_translation
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._engine.compiled_code import CompiledCode
     from duckdb_wasi_udf._engine.engine import Engine
     from duckdb_wasi_udf._errors import WasiUdfError
     from duckdb_wasi_udf._guests.definition import Definition
@@ -41,11 +43,11 @@ if TYPE_CHECKING:
 # is not of our guest.
 _MAX_TEXT_BYTES = 4 * 2**20
 
+# What a compiled module exports (wasm/python/_udf_compiler/encoder.py).
+_EXPORT = "run"
+
 # Where random numbers start when they are to be the same in every run.
 _SEED = 20_260_101
-
-# One batch of a few BIGINT columns: asked for at once, so that most functions never grow it.
-_MIN_ARENA_BYTES = 64 * 2**10
 
 
 class GuestInstance:
@@ -56,6 +58,8 @@ class GuestInstance:
     Attributes:
         broken: After an error the guest's state may be damaged. It must not be used again; the pool drops it.
         description: What the guest says of the function (`_udf_guest.description.describe`), which is not trusted.
+        counts: What it says of the rows of the last batch.
+        code: The compiled code that it was last given or refused (`Compilation.prepare`).
     """
 
     def __init__(
@@ -98,11 +102,12 @@ class GuestInstance:
         self._output_at: int | None = None
         self._progress_at: int | None = None
         self._length = 0  # of the batch that runs
-        self._arena = 0
-        self._arena_size = 0
+        self._arena = Arena(self._memory, self._grow_arena)
         self._result_type: pa.DataType | None = None
         self._seconds_inside = 0.0  # calls of exports, all together
         self.broken = False
+        self.counts = RowCounts(0, 0, 0)
+        self.code: CompiledCode | None = None
         self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
@@ -111,11 +116,8 @@ class GuestInstance:
         self._deadline = Deadline(self._raw, engine.clock)
         self._host.attach(self._raw, self._deadline)
         try:
-            self._begin(context)
-            try:
+            with self._running(context):
                 self.description = self._define(definition)
-            finally:
-                self._end()
         except BaseException:
             self.close()
             raise
@@ -130,7 +132,7 @@ class GuestInstance:
             self._call(_abi.FREEZE, _SEED, results=0)
         self._result_at = self._call(_abi.RESULT)
         text = definition.encode()
-        self._expect_ok(self._call(_abi.DEFINE, self._write(text), len(text)))
+        self._expect_ok(self._call(_abi.DEFINE, self._arena.write(text), len(text)))
         return {} if definition.described else self._json(_abi.DESCRIPTION)
 
     def compiled(self, definition: Definition) -> Definition:
@@ -157,17 +159,8 @@ class GuestInstance:
             result_type: the type its results must fit, built as `type_mapping.result_type` says; None to infer it batch
                 by batch.
         """
-        self._begin(context)
-        try:
-            base = self._reserve(_MIN_ARENA_BYTES)
-            schemas, result_at = encode_schemas(base, arguments, result_type)
-            if len(schemas) > self._arena_size:
-                base = self._reserve(len(schemas))
-                schemas, result_at = encode_schemas(base, arguments, result_type)
-            self._memory().write(base, schemas)
-            self._expect_ok(self._call(_abi.BIND, base, result_at))
-        finally:
-            self._end()
+        with self._running(context):
+            self._expect_ok(self._call(_abi.BIND, *self._arena.write_schemas(arguments, result_type)))
         self._result_type = None if result_type is None else type_mapping.result_type(result_type)
 
     def call(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
@@ -191,11 +184,24 @@ class GuestInstance:
         self._begin(context)
         self._length = length
         try:
-            self._expect_ok(self._call(_abi.CALL, self._write_batch(columns, length)))
+            self._expect_ok(self._call(_abi.CALL, self._arena.write_batch(columns, length)))
         finally:
             self._length = 0
             self._end()
-        return self._read_result(range(length, length + 1))
+        results, self.counts = self._read_result(range(length, length + 1))
+        return results, self.counts.failed
+
+    def translate(self, context: CallContext, recipe: bytes = b"") -> Translation:
+        """Translate the bound function into WebAssembly, or find out whether a recipe holds here: see `Translation`."""
+        with self._running(context):
+            self._expect_ok(self._call(_abi.TRANSLATE, self._arena.write(recipe), len(recipe)))
+            return read_translation(self._memory(), self._call(_abi.TRANSLATION))
+
+    def use(self, context: CallContext, code: CompiledCode | None) -> None:
+        """Run the function by compiled code, made of its last translation; by the interpreter again for None."""
+        slot = -1 if code is None else self._raw.attach(code.module, ("memory", *code.kernels), _EXPORT)
+        with self._running(context):
+            self._expect_ok(self._call(_abi.ATTACH, slot))
 
     def open(self, context: CallContext, arguments: Sequence[pa.Array]) -> None:
         """Call the function once and start on what it yields, which `next` returns.
@@ -206,11 +212,8 @@ class GuestInstance:
             context: as for `call`.
             arguments: arrays of one value each, of the types passed to `bind`.
         """
-        self._begin(context)
-        try:
-            self._expect_ok(self._call(_abi.OPEN, self._write_batch(arguments, 1)))
-        finally:
-            self._end()
+        with self._running(context):
+            self._expect_ok(self._call(_abi.OPEN, self._arena.write_batch(arguments, 1)))
 
     def next(self, context: CallContext) -> pa.Array:
         """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
@@ -218,20 +221,14 @@ class GuestInstance:
         Args:
             context: as for `call`.
         """
-        self._begin(context)
-        try:
+        with self._running(context):
             self._expect_ok(self._call(_abi.NEXT))
-        finally:
-            self._end()
         return self._read_result(range(_abi.VECTOR_ROWS + 1))[0]
 
     def close_cursor(self, context: CallContext) -> None:
         """End the cursor, at whatever step it is."""
-        self._begin(context)
-        try:
+        with self._running(context):
             self._expect_ok(self._call(_abi.CLOSE))
-        finally:
-            self._end()
 
     def close(self) -> None:
         """Free its memory. Using it afterwards raises RuntimeError."""
@@ -275,6 +272,15 @@ class GuestInstance:
         if limits.fuel is not None:
             self._raw.set_fuel(limits.fuel)
         self._host.begin(context)
+
+    @contextlib.contextmanager
+    def _running(self, context: CallContext) -> Iterator[None]:
+        """Let the guest run inside, where batches have no time for a context manager."""
+        self._begin(context)
+        try:
+            yield
+        finally:
+            self._end()
 
     def _end(self) -> None:
         self._deadline.end()
@@ -366,32 +372,18 @@ class GuestInstance:
     def _memory(self) -> LinearMemory:
         return LinearMemory(*self._raw.memory())
 
-    def _write_batch(self, columns: Sequence[pa.Array], length: int) -> int:
-        batch = Batch(columns, length)
-        base = self._reserve(batch.size(self._arena))
-        batch.write(self._memory(), base)
-        return base
-
-    def _read_result(self, expected_rows: range) -> tuple[pa.Array, int]:
+    def _read_result(self, expected_rows: range) -> tuple[pa.Array, RowCounts]:
         try:
             return read_result(self._memory(), self._result_at, expected_rows, self._result_type, self._data_limits)
         except BaseException:
             self.close()
             raise
 
-    def _write(self, data: bytes) -> int:
-        base = self._reserve(len(data))
-        self._memory().write(base, data)
-        return base
-
-    def _reserve(self, size: int) -> int:
-        """Return where in the arena `size` bytes may be written."""
-        if size > self._arena_size:
-            if size > self._limits.memory_bytes:
-                raise self._failure(_abi.NO_MEMORY)
-            wanted = max(size, _MIN_ARENA_BYTES)
-            self._arena = self._call(_abi.ARENA, wanted) & 0xFFFF_FFFF
-            if self._arena == 0:
-                raise self._failure(_abi.NO_MEMORY)
-            self._arena_size = wanted
-        return self._arena
+    def _grow_arena(self, size: int) -> int:
+        """Have the guest make an arena of `size` bytes; return its address."""
+        if size > self._limits.memory_bytes:
+            raise self._failure(_abi.NO_MEMORY)
+        address = self._call(_abi.ARENA, size) & 0xFFFF_FFFF
+        if address == 0:
+            raise self._failure(_abi.NO_MEMORY)
+        return address

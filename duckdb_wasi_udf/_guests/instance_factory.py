@@ -91,6 +91,10 @@ class InstanceFactory:
             raise
         return instance
 
+    def drop(self, instance: GuestInstance) -> None:
+        """Close a busy instance."""
+        self._domain.instances.drop(instance)
+
     @property
     def idle(self) -> int:
         """Instances that are not bound yet."""

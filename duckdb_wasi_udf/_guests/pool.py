@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.budget import Budget
+    from duckdb_wasi_udf._guests.compilation import Compilation
     from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
     from duckdb_wasi_udf._guests.instance_registry import IdleList, InstanceRegistry
 
@@ -24,6 +25,9 @@ class Pool:
 
     Safe for use by many threads. DuckDB rebuilds thread-local storage between calls on its worker threads, so instances
     belong to calls, not to threads.
+
+    Attributes:
+        compilation: Decides whether the function is compiled; None: the interpreter runs it.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Pool:
         result_type: pa.DataType | None,
         instances: InstanceRegistry,
         budget: Budget,
+        compilation: Compilation | None = None,
         *,
         reuse: bool = True,
     ) -> None:
@@ -44,6 +49,7 @@ class Pool:
             result_type: the type of results; None to infer it batch by batch.
             instances: the sandbox's instances.
             budget: the time of the function.
+            compilation: decides whether it is compiled; None: the interpreter runs it.
             reuse: an instance serves many calls; otherwise each call gets a fresh one.
         """
         self._factory = factory
@@ -52,6 +58,7 @@ class Pool:
         self._instances = instances
         self._budget = budget
         self._reuse = reuse
+        self.compilation = compilation
         self._idle: IdleList = []
 
     def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
@@ -61,12 +68,18 @@ class Pool:
         rows = None
         guest_seconds, memory_bytes = 0.0, 0
         try:
-            instance = self._instances.take(self._idle) or self._factory.start(
-                context, self._arguments, self._result_type
+            compilation = self.compilation
+            fresh = None if compilation is None else compilation.instance(context)
+            instance = (
+                fresh
+                or self._instances.take(self._idle)
+                or self._factory.start(context, self._arguments, self._result_type)
             )
             sound = False
             before = instance.guest_seconds
             try:
+                if compilation is not None:
+                    compilation.prepare(context, instance)
                 result = instance.call(context, columns, length)
                 sound = True
                 rows = length
@@ -78,6 +91,8 @@ class Pool:
             finally:
                 if sound:  # any other may be gone already, and its memory with it
                     guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
+                if compilation is not None and rows is not None:
+                    compilation.count(instance, length, guest_seconds)
                 if sound and self._reuse:
                     self._instances.release(self._idle, instance)
                 else:

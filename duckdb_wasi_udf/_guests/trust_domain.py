@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
+    from duckdb_wasi_udf._engine.compiled_code import CodeStore
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
@@ -62,6 +63,7 @@ class TrustDomain:
         data_limits: what it may hand back.
         isolation: "function" or "batch".
         deterministic: guests have neither clock nor random source, and instances are all alike.
+        compiled: row functions may be compiled.
         sql_type_of: looks SQL types up.
         clock: the clock of its engine, for `CallContext`.
         instances: all its instances.
@@ -81,6 +83,7 @@ class TrustDomain:
         data_limits: DataLimits,
         isolation: str,
         deterministic: bool,
+        compiled: bool,
         clock_resolution_seconds: float | None,
         packages: Sequence[str | os.PathLike[str]],
         host_functions: Sequence[HostFunction],
@@ -94,6 +97,7 @@ class TrustDomain:
             data_limits: likewise.
             isolation: likewise.
             deterministic: likewise.
+            compiled: likewise.
             clock_resolution_seconds: likewise.
             packages: likewise.
             host_functions: likewise.
@@ -107,6 +111,7 @@ class TrustDomain:
             raise ValueError(msg)
         self.isolation = "batch" if deterministic else isolation
         self.deterministic = deterministic
+        self.compiled = compiled
         if deterministic and clock_resolution_seconds is not None:
             msg = "with deterministic=True time stands still: leave out clock_resolution_seconds"
             raise ValueError(msg)
@@ -165,6 +170,12 @@ class TrustDomain:
             raise
         self.instances.started(instance)
         return instance
+
+    @property
+    def code(self) -> CodeStore | None:
+        """The machine code of compiled functions; None if none is compiled."""
+        engine = self._engine
+        return engine.code if self.compiled and engine is not None else None
 
     def hold(self, closable: _Closable) -> None:
         """Have something closed when the sandbox is."""

@@ -55,6 +55,10 @@ _LISTING = {
     "host_seconds": "DOUBLE",
     "peak_memory_bytes": "BIGINT",
     "instances": "BIGINT",
+    "compiled": "BOOLEAN",
+    "interpreted_because": "VARCHAR",
+    "compiled_rows": "BIGINT",
+    "bailed_rows": "BIGINT",
 }
 # The fields of `HostCallRecord`.
 _HOST_CALLS = {
@@ -199,7 +203,7 @@ class Catalog:
         return {} if database is None else {key: named.function for key, named in database.functions.items()}
 
     def _listed(self, function: RegisteredFunction, created_by: str, *, persisted: bool) -> dict[str, Any]:
-        usage = function.usage
+        usage, compiled = function.usage, function.compiled
         return {
             "name": function.signature.label,
             "kind": function.kind,
@@ -217,6 +221,10 @@ class Catalog:
             "host_seconds": usage.seconds - usage.guest_seconds,
             "peak_memory_bytes": usage.peak_memory_bytes,
             "instances": function.instances,
+            "compiled": compiled.compiled,
+            "interpreted_because": compiled.why_not,
+            "compiled_rows": compiled.rows,
+            "bailed_rows": compiled.bailed,
         }
 
     def _list_host_calls(self) -> pa.Array:

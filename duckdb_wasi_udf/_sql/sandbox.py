@@ -53,6 +53,7 @@ class Sandbox(FunctionCreation):
         packages: Sequence[str | os.PathLike[str]] = (),
         isolation: str = "function",
         deterministic: bool = False,
+        compiled: bool = True,
         clock_resolution_seconds: float | None = None,
         allow_inline: bool = True,
         allow_create: bool = True,
@@ -72,6 +73,8 @@ class Sandbox(FunctionCreation):
                 the snapshot, for under a millisecond each (docs/explanation/performance.md).
             deterministic: the same batches give the same results in every run: time stands still at 2000-01-01, random
                 numbers start from a fixed seed, and isolation is "batch".
+            compiled: row functions that run for long are compiled to WebAssembly (docs/guide/compiled-functions.md).
+                False: the interpreter runs all, and no code that guests make reaches wasmtime's compiler.
             clock_resolution_seconds: the step of the clocks that functions see, too large to measure what else the host
                 does; None: they are the host's own.
             allow_inline: queries may bring code along; without it, `install` leaves out `py_udf`, its typed forms,
@@ -95,6 +98,7 @@ class Sandbox(FunctionCreation):
             data_limits=data_limits if data_limits is not None else DataLimits(),
             isolation=isolation,
             deterministic=deterministic,
+            compiled=compiled,
             clock_resolution_seconds=clock_resolution_seconds,
             packages=packages,
             host_functions=host_functions,
@@ -140,9 +144,6 @@ class Sandbox(FunctionCreation):
             replace: another sandbox may be installed, as always in a notebook or an interactive shell. What was
                 created with `py_create_function` goes with it, unless it is stored.
 
-        Returns:
-            The sandbox itself.
-
         Raises:
             SignatureError: another sandbox is installed, or something else has one of the names.
             ClosedError: the sandbox was closed.
@@ -172,6 +173,17 @@ class Sandbox(FunctionCreation):
             SignatureError: the sandbox has no function of that name.
         """
         return self._registry.find(name).failed_rows
+
+    def explain(self, name: str) -> str:
+        """Return in words whether a function can be compiled, and if not, because of which line and construct.
+
+        There is a line for each set of argument types that it was called with, or for the declared types.
+
+        Args:
+            name: the SQL name it was last created with.
+        """
+        with CreatingCall(self._domain) as context:
+            return self._registry.find(name).explain(context)
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of the calls that guests made of host functions, oldest first: the last 10,000."""

@@ -59,10 +59,13 @@ class FakeMemory:
             "dictionary": 0,
             "format": 3072,
             "failed_rows": 0,
+            "compiled_rows": 0,
+            "bailed_rows": 0,
         } | changes
         array_fields = [fields[name] for name in list(fields)[:8]]
         schema = (fields["format"], 0, 0, 0, 0, 0, 0, 0, 0)
-        self.put(RESULT_AT, _abi.RESULT_STRUCT.pack(*array_fields, 0, 0, *schema, fields["failed_rows"]))
+        counts = [fields[name] for name in ("failed_rows", "compiled_rows", "bailed_rows")]
+        self.put(RESULT_AT, _abi.RESULT_STRUCT.pack(*array_fields, 0, 0, *schema, *counts))
         return self
 
     def read(self, declared=None, rows=ROWS, limits=LIMITS):
@@ -82,9 +85,9 @@ ARRAYS = [
 def test_a_valid_result_is_copied_out(array):
     memory = FakeMemory().put_result(array, failed_rows=2)
     for declared in (None, array.type):
-        read, failed = memory.read(declared)
+        read, counts = memory.read(declared)
         assert read.equals(array)
-        assert failed == 2
+        assert counts == (2, 0, 0)
     read.validate(full=True)
     memory.put(4096, b"\xff" * 256)
     assert read.equals(array)  # it owns its bytes
@@ -109,6 +112,10 @@ def test_a_valid_result_is_copied_out(array):
         (0, {"format": 4096}),
         (0, {"failed_rows": 6}),
         (0, {"failed_rows": -1}),
+        (0, {"compiled_rows": 6}),
+        (0, {"compiled_rows": -1}),
+        (0, {"compiled_rows": 3, "bailed_rows": 3}),
+        (0, {"bailed_rows": -1}),
         (3, {"buffer1": struct.pack("<6i", 0, 1, 1, 1, 6, 70_000)}),
         (3, {"buffer1": struct.pack("<6i", 0, 1, 1, 1, 6, -1)}),
         (3, {"buffer1": struct.pack("<6i", 0, 5, 1, 1, 6, 10)}),

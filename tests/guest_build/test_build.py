@@ -249,6 +249,7 @@ def test_a_trap_shows_the_stack_of_the_guest(tmp_path):
 def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
     linked = wasmtime.wat2wasm("""
         (module
+          (table 1 1 funcref)
           (memory (export "memory") 1)
           (global (export "__stack_pointer") (mut i32) (i32.const 1024))
           (data (i32.const 2048) "data")

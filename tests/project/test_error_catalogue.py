@@ -31,7 +31,10 @@ HOST = sorted(
     | {CLOSED}
 )
 # A few literals are parts of a message; the message itself is longer.
-GUEST = sorted({message for _, message in of_the_guest() if message.count(" ") >= 2} - PARTS)
+# Why a function isn't compiled is no error: docs/guide/compiled-functions.md.
+GUEST = sorted(
+    {message for error, message in of_the_guest() if message.count(" ") >= 2 and error != "NotCompiledError"} - PARTS
+)
 
 
 @pytest.mark.parametrize("message", HOST + GUEST)

@@ -26,9 +26,11 @@ FILE = re.compile(r"(?<![\w/.*<$\-])((?:\w+/)*_*[A-Za-z]\w*\.(?:py|c|h|cc|md|tom
 THEIRS = {
     "Lib/importlib/_bootstrap_external.py",
     "arrow/array/array_nested.cc",
+    "bltinmodule.c",
     "frozen.c",
     "getpath.c",
     "gzguts.h",
+    "mathmodule.c",
     "pyconfig.h",
     "slugify/__init__.py",
     "socketmodule.c",

@@ -27,6 +27,14 @@ class Direct:
         with CallContext(self._clock) as context:
             return self._instance.call(context, columns, length)
 
+    def translate(self, recipe=b""):
+        with CallContext(self._clock) as context:
+            return self._instance.translate(context, recipe)
+
+    def use(self, code):
+        with CallContext(self._clock) as context:
+            self._instance.use(context, code)
+
     def define(self, definition):
         """Define a second function, which an instance never does by itself."""
         with CallContext(self._clock) as context:

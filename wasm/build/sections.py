@@ -17,6 +17,7 @@ class SectionId(enum.IntEnum):
 
     CUSTOM = 0
     IMPORT = 2
+    TABLE = 4
     MEMORY = 5
     GLOBAL = 6
     EXPORT = 7

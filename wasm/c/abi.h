@@ -14,6 +14,7 @@
  *       3 | the guest asks the host: host_call, host_take, host_import
  *       4 | one function and one cursor in an instance: no handles; udf_define and udf_open return a status
  *       5 | udf_progress; units have `preferred` and `kind` (_udf_guest.define)
+ *       6 | a function can be compiled: udf_translate, udf_translation, udf_attach; udf_result counts compiled rows
  *
  * The host's side is its module _abi. A change here is a change there, and of UDF_ABI_VERSION.
  */
@@ -24,7 +25,7 @@
 
 #include "nanoarrow.h"
 
-#define UDF_ABI_VERSION 5
+#define UDF_ABI_VERSION 6
 
 /* Bytes of output that are kept until the host reads them. The newest bytes win. */
 #define UDF_OUTPUT_BYTES 65536
@@ -55,6 +56,15 @@ struct udf_result {
   struct ArrowArray array;   /* the column, valid until the next call */
   struct ArrowSchema schema; /* its type: the declared one, or the one inferred for this batch */
   int64_t failed_rows;       /* number of rows whose exception became NULL (the "return_null" policy) */
+  int64_t compiled_rows;     /* number of rows that compiled code finished */
+  int64_t bailed_rows;       /* number of rows that it left to the interpreter */
+};
+
+/* What became of a translation of the function into WebAssembly. */
+struct udf_translation {
+  struct udf_text description; /* UTF-8 JSON: see wasm/python/_udf_compiler/translation.py */
+  struct udf_text module;      /* WebAssembly; empty if the function can't be compiled */
+  struct udf_text recipe;      /* for udf_translate in other instances of the same function */
 };
 
 /* Where the host finds, after a call that it ended, how far the call came. */

@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "codec/encode.h"
+#include "compiled/guards.h"
 #include "failures.h"
 #include "host/awaiting.h"
 
@@ -228,27 +229,65 @@ static void forget_items(PyObject *list) {
   while (n-- > 0) Py_DECREF(((PyListObject *)list)->ob_item[n]);
 }
 
+/* Let the interpreter run the rows from `row` to `stop`. */
+static enum udf_status interpret(int64_t row, int64_t stop, int64_t *failed_rows) {
+  function.rows->next = row;
+  if (function.returned == NULL) return call_rows(stop, failed_rows);
+  enum udf_status status = UDF_OK;
+  int64_t at_once = function.is_async ? stop : ROWS_AT_ONCE;
+  for (; row < stop && status == UDF_OK; row += at_once) {
+    int64_t pause = row + at_once < stop ? row + at_once : stop;
+    status = call_rows(pause, failed_rows);
+    if (status == UDF_OK && function.is_async) status = await_rows(failed_rows);
+    if (status == UDF_OK) status = append_rows(row, pause, failed_rows);
+    if (function.is_async) awaiting_clear(function.coroutines);
+    forget_items(function.returned);
+  }
+  return status;
+}
+
+/* Return whether so many rows were left to the interpreter that it had better run the others too. A row that it runs
+ * alone costs half as much again. */
+static bool bails_often(int64_t bailed, int64_t row) { return bailed >= 64 && bailed * 3 > row; }
+
+/* Let compiled code run the rows, and the interpreter those that it leaves out. */
+static enum udf_status run_compiled(int64_t length, int64_t *failed_rows) {
+  struct compiled *compiled = function.compiled;
+  struct builder *builder = &function.builder;
+  if (!guards_hold(compiled->guards)) return interpret(0, length, failed_rows);
+  if (compiled_start(compiled, length, function.n_args, function.columns, builder) < 0) return fail(NULL, NO_ROW);
+  enum sql_kind kind = builder->type.kind;
+  int64_t row = 0;
+  while (row < length) {
+    function.rows->next = 0; /* udf_progress has nothing to say of rows that aren't the interpreter's */
+    int64_t reached = compiled_run(compiled, row, length, builder);
+    if (reached < 0) return fail(NULL, NO_ROW);
+    call_result.compiled_rows += reached - row;
+    row = reached;
+    if (row == length) break;
+    bool goes_on = !bails_often(++call_result.bailed_rows, row);
+    int64_t stop = goes_on ? row + 1 : length;
+    enum udf_status status = interpret(row, stop, failed_rows);
+    if (status != UDF_OK) return status;
+    row = stop;
+    /* The row's code may have changed what the compiled code was made of, and its result the type of the column. */
+    if (row < length && (builder->type.kind != kind || !guards_hold(compiled->guards))) {
+      return interpret(row, length, failed_rows);
+    }
+  }
+  if (!builder->declared && builder->null_count == length) builder->type.kind = SQL_NULL; /* as nothing was inferred */
+  return UDF_OK;
+}
+
 /* Call the function for each row. The results are in udf_result(). */
 UDF_EXPORT(udf_call) int32_t udf_call(struct ArrowArray *batch) {
   enum udf_status status = take_batch(batch);
   if (status != UDF_OK) return status;
   if (builder_start(&function.builder, batch->length) < 0) return fail(NULL, NO_ROW);
-
   int64_t failed_rows = 0;
-  function.rows->next = 0;
-  if (function.returned == NULL) {
-    status = call_rows(batch->length, &failed_rows);
-  } else {
-    int64_t at_once = function.is_async ? batch->length : ROWS_AT_ONCE;
-    for (int64_t row = 0; row < batch->length && status == UDF_OK; row += at_once) {
-      int64_t stop = row + at_once < batch->length ? row + at_once : batch->length;
-      status = call_rows(stop, &failed_rows);
-      if (status == UDF_OK && function.is_async) status = await_rows(&failed_rows);
-      if (status == UDF_OK) status = append_rows(row, stop, &failed_rows);
-      if (function.is_async) awaiting_clear(function.coroutines);
-      forget_items(function.returned);
-    }
-  }
+  call_result.compiled_rows = call_result.bailed_rows = 0;
+  status =
+      function.compiled != NULL ? run_compiled(batch->length, &failed_rows) : interpret(0, batch->length, &failed_rows);
   if (status != UDF_OK) return status;
   if (function.builder.length != batch->length) return refuse("the results are not one for each row");
   if (builder_finish(&function.builder, &call_result) < 0) return fail(NULL, NO_ROW);

@@ -3,6 +3,7 @@
 #define UDF_EXPORTS_H
 
 #include "calls/argument_rows.h"
+#include "compiled/row_loop.h"
 
 struct function {
   PyObject *callable; /* NULL until defined */
@@ -19,7 +20,8 @@ struct function {
   PyObject *returned;   /* the list it fills; NULL: it passes results to `rows` one by one */
   PyObject *coroutines; /* takes the coroutines of an async function and fills `returned`; NULL for others */
   struct ArrowArrayView batch;
-  struct builder builder; /* of the result */
+  struct builder builder;    /* of the result */
+  struct compiled *compiled; /* code that runs most rows; NULL: the interpreter runs all */
 };
 
 /* An instance holds one function, so that no function sees what another one remembers. */

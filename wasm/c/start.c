@@ -24,6 +24,7 @@
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
 #include "scrypt.h"
+#include "translation.h"
 
 /* What CPython links from frozen.c and getpath.c: modules frozen by another Python of its version, and the search for
  * its own files. Here frozen modules come from the build (udf_frozen_module), and there are no files. */
@@ -200,7 +201,9 @@ UDF_EXPORT(udf_prepare) int32_t udf_prepare(const char *zip, uint32_t zip_length
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
   if (!PyStatus_Exception(status) && prepare_types() == 0) guest = PyImport_ImportModule("_udf_guest");
-  if (guest == NULL || exports_prepare(guest) < 0 || failures_prepare(guest) < 0) return report(status);
+  if (guest == NULL || exports_prepare(guest) < 0 || failures_prepare(guest) < 0 || translation_prepare() < 0) {
+    return report(status);
+  }
   PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;

@@ -49,8 +49,7 @@ static int widen_to_hugeint(struct builder *builder) {
   return 0;
 }
 
-/* Return whether an integer is in the range of the narrow type that was declared, if one was. */
-static bool is_in_range(enum sql_kind narrow, int64_t integer) {
+bool integer_fits(enum sql_kind narrow, int64_t integer) {
   switch (narrow) {
     case SQL_TINYINT:
       return integer == (int8_t)integer;
@@ -74,7 +73,7 @@ int append_integer(struct builder *builder, PyObject *value) {
   int overflow = 0;
   int64_t integer = PyLong_AsLongLongAndOverflow(value, &overflow);
   if (!overflow) {
-    if (!is_in_range(builder->type.narrow, integer)) return out_of_range(builder);
+    if (!integer_fits(builder->type.narrow, integer)) return out_of_range(builder);
     ((int64_t *)builder->data.data)[builder->length] = integer;
     return 0;
   }
@@ -88,6 +87,10 @@ int append_unsigned(struct builder *builder, PyObject *value) {
   if (integer == UINT64_MAX && PyErr_Occurred()) return out_of_range(builder);
   ((uint64_t *)builder->data.data)[builder->length] = integer;
   return 0;
+}
+
+bool double_fits(enum sql_kind narrow, double number) {
+  return narrow != SQL_FLOAT || !isinf((float)number) || isinf(number);
 }
 
 static int too_large(struct builder *builder, PyObject *value) {
@@ -123,7 +126,7 @@ int append_double(struct builder *builder, PyObject *value) {
   } else {
     return wrong_type(builder, value);
   }
-  if (builder->type.narrow == SQL_FLOAT && isinf((float)number) && !isinf(number)) return too_large(builder, value);
+  if (!double_fits(builder->type.narrow, number)) return too_large(builder, value);
   ((double *)builder->data.data)[builder->length] = number;
   return 0;
 }

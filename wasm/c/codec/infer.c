@@ -136,8 +136,7 @@ static void integers_to_doubles(struct builder *builder) {
   }
 }
 
-/* Decide the type of a column that has only NULLs yet. */
-static int settle(struct builder *builder, enum sql_kind kind) {
+int infer_kind(struct builder *builder, enum sql_kind kind) {
   builder->type.kind = kind;
   builder->type.unit = NANOARROW_TIME_UNIT_MICRO;
   builder->type.precision = 38; /* DECIMAL: the scale follows the values */
@@ -165,7 +164,7 @@ int infer(struct builder *builder, PyObject *value) {
     int exact = is_exact_as_float(value);
     return exact < 0 ? -1 : exact > 0 ? 0 : builder_become_union(builder);
   }
-  if (builder->type.kind == SQL_NULL) return settle(builder, wide);
+  if (builder->type.kind == SQL_NULL) return infer_kind(builder, wide);
   if (!are_exact(builder)) return builder_become_union(builder);
   integers_to_doubles(builder);
   builder->type.kind = wide;

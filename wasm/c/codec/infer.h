@@ -31,6 +31,9 @@ int wrong_type(struct builder *builder, PyObject *value);
 /* Return whether the pending exception is what `wrong_type` has raised for this builder. */
 bool was_mismatch(const struct builder *builder);
 
+/* Decide the type of an undeclared column that has only NULLs yet. */
+int infer_kind(struct builder *builder, enum sql_kind kind);
+
 /* Change an undeclared column so that `value` fits: the first value decides the type, integers beside floats become
  * floats if they all are exact, and values that don't go together make it a UNION, in which each row has its own
  * type. */

@@ -1,0 +1,120 @@
+"""Machine code of compiled functions: checked, compiled by the sandbox's engine, and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import wasmtime
+
+from duckdb_wasi_udf._engine.module_check import check_module
+from duckdb_wasi_udf._process import cache_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Values of the environment variable, for tests: see docs/reference/environment-variables.md.
+ALWAYS, NEVER = "always", "never"
+
+# Sandboxes have one function for each source text of queries.
+_MOST_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCode:
+    """A compiled function that instances of it can attach.
+
+    Attributes:
+        module: the machine code.
+        kernels: the functions that it imports, in order.
+        recipe: what the guest needs to make its constants and guards in another instance.
+        left: [line, construct] of what is left to the interpreter where a row reaches it.
+    """
+
+    module: wasmtime.Module
+    kernels: tuple[str, ...]
+    recipe: bytes
+    left: tuple[tuple[int, str], ...] = ()
+
+
+class CodeStore:
+    """Compiles and keeps the code of functions for one engine. Safe for use by many threads.
+
+    Attributes:
+        mode: "always", "never", or "" for as the sandbox decides.
+    """
+
+    def __init__(self, engine: wasmtime.Engine, directory: Path, engine_key: str) -> None:
+        """Prepare an empty store.
+
+        Args:
+            engine: compiles.
+            directory: where code is kept on disk.
+            engine_key: tells engines apart that make different machine code.
+        """
+        self._engine = engine
+        self._directory = directory / "functions"
+        self._engine_key = engine_key
+        self._lock = threading.Lock()
+        self._modules: dict[bytes, wasmtime.Module] = {}
+        self.mode = os.environ.get("DUCKDB_WASI_UDF_COMPILED", "")
+
+    def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
+        """Compile a module that a guest made, and keep it.
+
+        Args:
+            key: the function and its types: see `find`.
+            wasm: the module, which isn't trusted.
+            recipe: what the guest made with it.
+            left: likewise.
+
+        Raises:
+            ProtocolError: it is none that a compiled function may have.
+            wasmtime.WasmtimeError: wasmtime finds it invalid.
+        """
+        kernels = check_module(wasm)
+        digest = hashlib.sha256(wasm).digest()
+        with self._lock:
+            module = self._modules.get(digest)
+        if module is None:
+            module = wasmtime.Module(self._engine, wasm)
+            with self._lock:
+                if len(self._modules) >= _MOST_KEPT:
+                    self._modules.clear()
+                self._modules[digest] = module
+        code = CompiledCode(module, kernels, recipe, left)
+        self._write(key, code)
+        return code
+
+    def find(self, key: str) -> CompiledCode | None:
+        """Return code that was compiled for a key, by this process or another of the same user; None if there is none.
+
+        Args:
+            key: a hash of all that the code depends on beside guest and engine.
+        """
+        contents = cache_files.read_checked(self._file(key))
+        if contents is None:
+            return None
+        try:
+            head, _, rest = contents.partition(b"\n")
+            noted = json.loads(head)
+            recipe, machine_code = rest[: noted["recipe"]], rest[noted["recipe"] :]
+            module = wasmtime.Module.deserialize(self._engine, machine_code)
+        except (ValueError, KeyError, TypeError, wasmtime.WasmtimeError):  # of another machine
+            return None
+        left = tuple([(int(line), str(what)) for line, what in noted["left"]])
+        return CompiledCode(module, tuple(map(str, noted["kernels"])), recipe, left)
+
+    def _write(self, key: str, code: CompiledCode) -> None:
+        cache_files.make_private(self._directory)
+        noted = {"kernels": code.kernels, "recipe": len(code.recipe), "left": code.left}
+        contents = b"".join((json.dumps(noted).encode(), b"\n", code.recipe, bytes(code.module.serialize())))
+        cache_files.write_checked(self._file(key), contents)
+
+    def _file(self, key: str) -> Path:
+        digest = hashlib.sha256(f"{self._engine_key} {key}".encode()).hexdigest()
+        return self._directory / f"{digest}.code"

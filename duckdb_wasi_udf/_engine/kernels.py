@@ -1,0 +1,79 @@
+"""The functions of the guest that compiled code may import, with their exact types: a closed list.
+
+They are the C functions of wasm/c/compiled that are exported under these names, and the guest's compiler has the same
+list (wasm/python/_udf_compiler/kernels.py); tests/engine/test_module_check.py compares both with the artifact.
+"""
+
+from __future__ import annotations
+
+_I, _L, _F = "i32", "i64", "f64"
+_TEXT = (_I, _I)  # its address and its length
+_CONTEXT = (_I,)
+
+Types = tuple[str, ...]
+
+_MATH = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "exp", "exp2", "expm1"),
+    *("log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh"),
+)
+_TO_TEXT: dict[str, Types] = {
+    "k_upper": _TEXT,
+    "k_lower": _TEXT,
+    "k_casefold": _TEXT,
+    "k_recase": (*_TEXT, _I),
+    "k_reverse": _TEXT,
+    "k_chr": (_L,),
+    "k_replace": (*_TEXT, *_TEXT, *_TEXT),
+    "k_concat": (*_TEXT, *_TEXT),
+    "k_repeat": (*_TEXT, _L),
+    "k_join": (*_TEXT, *_TEXT),
+    "k_just": (*_TEXT, _L, _I, _I),
+    "k_split": (*_TEXT, *_TEXT, _L),
+    "k_rsplit": (*_TEXT, *_TEXT, _L),
+    "k_split_at": (*_TEXT, *_TEXT, _L, _L),
+    "k_splitlines": _TEXT,
+    "k_partition": (*_TEXT, *_TEXT, _I),
+    "k_itoa": (_L, _I, _I),
+    "k_int": _TEXT,
+    "k_frepr": (_F, _I, _I),
+    "k_format_int": (_L, *_TEXT),
+    "k_format_float": (_F, *_TEXT),
+    "k_format_text": (*_TEXT, *_TEXT),
+    "k_isodate": (_L,),
+    "k_isodatetime": (_L, _I),
+    "k_strptime": (*_TEXT, *_TEXT),
+}
+
+# The types of the parameters and of the results, by name.
+KERNELS: dict[str, tuple[Types, Types]] = {f"k_{name}": ((_F,), (_F,)) for name in _MATH}
+KERNELS |= {name: ((*_CONTEXT, *parameters), (_L,)) for name, parameters in _TO_TEXT.items()}
+KERNELS |= {
+    "k_float": ((*_CONTEXT, *_TEXT), (_F,)),
+    "k_fmod": ((_F, _F), (_F,)),
+    "k_frem": ((_F, _F), (_F,)),
+    "k_ffloordiv": ((_F, _F), (_F,)),
+    "k_fpow": ((_F, _F), (_F,)),
+    "k_pow": ((_F, _F), (_F,)),
+    "k_atan2": ((_F, _F), (_F,)),
+    "k_hypot": ((_F, _F), (_F,)),
+    "k_round": ((_F, _L), (_F,)),
+    "k_cmp_if": ((_L, _F), (_I,)),
+    "k_civil": ((_L,), (_L,)),
+    "k_days": ((_L, _L, _L), (_L,)),
+    "k_strip": ((*_TEXT, _I), (_L,)),
+    "k_strip_chars": ((*_TEXT, *_TEXT, _I), (_L,)),
+    "k_len": (_TEXT, (_L,)),
+    "k_find": ((*_TEXT, *_TEXT, _I), (_L,)),
+    "k_contains": ((*_TEXT, *_TEXT), (_I,)),
+    "k_starts": ((*_TEXT, *_TEXT), (_I,)),
+    "k_ends": ((*_TEXT, *_TEXT), (_I,)),
+    "k_equal": ((*_TEXT, *_TEXT), (_I,)),
+    "k_count": ((*_TEXT, *_TEXT), (_L,)),
+    "k_cmp": ((*_TEXT, *_TEXT), (_I,)),
+    "k_slice": ((*_TEXT, _L, _L), (_L,)),
+    "k_index": ((*_TEXT, _L), (_L,)),
+    "k_is": ((*_TEXT, _I), (_I,)),
+    "k_ord": (_TEXT, (_L,)),
+    "k_dict": ((*_CONTEXT, _I, *_TEXT), (_I,)),
+    "k_out": ((*_CONTEXT, _I, *_TEXT), (_I,)),
+}

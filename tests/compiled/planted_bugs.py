@@ -1,0 +1,62 @@
+"""Bugs for the guest's compiler: code that changes it, in an instance of its own."""
+
+_MODULES = (
+    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, flow, integers, "
+    "iterations, narrowing, rows, statements, texts, values"
+)
+IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
+
+BUGS = {
+    "addition wraps": "integers._OPERATIONS['Add'] = lambda code, op, a, b: code.integer(a.i, b.i, 'i64.add')",
+    "multiplication wraps": "integers._check_product = lambda code, x, y: None",
+    "the rest has C's sign": (
+        "def mod(code, op, a, b):\n    integers._check_divisor(code, b)\n"
+        "    return code.integer(a.i, b.i, 'i64.rem_s')\nintegers._OPERATIONS['Mod'] = mod"
+    ),
+    "division of ints rounds to zero": ("integers._rest_of_other_sign = lambda rest, y: [('i32.const', 0)]"),
+    "ints are compared with floats as floats": "comparison._EXACT = 2**70",
+    "ints beyond 2**53 are divided as floats": "arithmetic._EXACT = 2**70",
+    "min prefers the last": "builtin_calls._FUNCTIONS['min'] = builtin_calls._extreme('LtE')",
+    "unbound variables are zero": (
+        "rows.reset_flags = lambda code: [op for v in code.variables.values() if v.bound is not None\n"
+        "    for op in (('i32.const', 1), ('local.set', v.bound))]"
+    ),
+    "tests of None narrow the wrong way": (
+        "facts = narrowing._facts\n"
+        "narrowing._facts = lambda code, test, outcome: facts(code, test, outcome != isinstance(test, ast.Compare))"
+    ),
+    "a range goes on after the last integer": "iterations.MAX, iterations.MIN = 2**70, -(2**70)",
+    "the default of get is computed when it is needed": (
+        "def get(code, node, mapping):\n"
+        "    default = (lambda: code.expr(node.args[1])) if len(node.args) > 1 else (lambda: code.const(None))\n"
+        "    return containers.look_up(code, mapping, code.expr(node.args[0]), default)\ncalls._get = get"
+    ),
+    "a date of large numbers is a ValueError": "dates.OVERFLOW_ERROR = errors.VALUE_ERROR",
+    "types of variables survive a loop": "flow.Flow.forget = lambda self, names: None",
+    "widths of text have 64 bits": "texts.check_size = lambda code, v: None",
+    "round goes up at half": (
+        "def up(code, v, digits=None):\n    x = code.tmp('f64', v.f, ('f64.const', 0.5), 'f64.add', 'f64.floor')\n"
+        "    return builtin_calls.float_to_int(code, x)\nbuiltin_calls._FUNCTIONS['round'] = up"
+    ),
+    "sums of floats lose digits": (
+        "def add(code, x, real, rest):\n"
+        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\ncomprehensions._add_exactly = add"
+    ),
+    "nan equals itself": (
+        "numbers = comparison._numbers\n"
+        "def equal(code, kind, a, b):\n    if kind != 'eq':\n        return numbers(code, kind, a, b)\n"
+        "    less, more = (numbers(code, other, a, b).c for other in ('lt', 'gt'))\n"
+        "    return code.boolean(less, more, 'i32.or', 'i32.eqz')\ncomparison._numbers = equal"
+    ),
+    "texts of the same length are equal": (
+        "comparison.equal_texts = lambda code, a, b: code.tmp('i32', code.text(a)[1], code.text(b)[1], 'i32.eq')"
+    ),
+    "a handler catches everything": "statements.kinds_caught = lambda classes: set(errors.RAISED)",
+    "a date outside the calendar is let in": "rows._CALENDAR.clear()",
+    "the sign of a slice is lost": "texts.slice_ = lambda code, v, start, stop: values.Value(values.STR, v.i)",
+    "or gives a bool": (
+        "from _udf_compiler import expressions\nexpressions._known_truth = lambda v, truth: v\n"
+        "chain = code.EXPRESSIONS[ast.BoolOp]\n"
+        "code.EXPRESSIONS[ast.BoolOp] = lambda c, node: c.boolean_of(chain(c, node))"
+    ),
+}

@@ -1,0 +1,68 @@
+"""The tests of the compiler find a bug in it: each of these is found by an operation or a program of the suite."""
+
+import pytest
+
+from duckdb_wasi_udf import LimitExceeded
+from tests.compiled.comparing import Comparison
+from tests.compiled.operations import operations
+from tests.compiled.planted_bugs import BUGS, IMPORTS
+from tests.compiled.test_operations import arguments
+from tests.compiled.test_programs import PARTS, PROGRAMS, check
+from tests.compiled.values import RESULTS
+
+# Where each is found: the beginning of an operation, or the number of a program.
+FOUND = {
+    "addition wraps": "lambda a, b: a + b",
+    "multiplication wraps": "lambda a, b: a * b",
+    "the rest has C's sign": "lambda a, b: a % b",
+    "division of ints rounds to zero": "lambda a, b: a // b",
+    "ints are compared with floats as floats": "lambda a, b: a < b",
+    "ints beyond 2**53 are divided as floats": "lambda a, b: a / b",
+    "min prefers the last": "lambda a, b: min(a, b)",
+    "unbound variables are zero": "def f(a, b):\n for k in range(a, b):\n  v = k",
+    "tests of None narrow the wrong way": 20,
+    "a range goes on after the last integer": "def f(a, b):\n n = 0\n for k in range(a, b, 4611686018427387904)",
+    "the default of get is computed when it is needed": "T = {'DE': 19",
+    "a date of large numbers is a ValueError": "from datetime import date\ndef f(a):\n try",
+    "types of variables survive a loop": "def f(a):\n x, s = a, ''",
+    "widths of text have 64 bits": "lambda a, b: a.zfill(b)",
+    "round goes up at half": "lambda a: round(a)",
+    "sums of floats lose digits": "def f(a): return sum([a",
+    "nan equals itself": "lambda a, b: a == b",
+    "texts of the same length are equal": "lambda a, b: a == b",
+    "a handler catches everything": "def f(a):\n try:\n  return 10 // a",
+    "a date outside the calendar is let in": "lambda a: a.year",
+    "the sign of a slice is lost": "lambda a, b: a[1:2]",
+    "or gives a bool": "lambda a, b: a or b",
+}
+
+
+def finds(comparison, where):
+    """Whether an operation or a program shows a difference."""
+    if isinstance(where, int):
+        assert where < PARTS * PROGRAMS
+        try:
+            check(comparison, where)
+        except AssertionError:
+            return True
+        return False
+    for source, types, result in operations():
+        if source.startswith(where):
+            try:
+                compared = comparison.run(source, arguments(types), RESULTS[result])
+            except LimitExceeded:  # it doesn't end
+                return True
+            if compared.why is None and compared.found != compared.wanted:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name):
+    assert finds(Comparison(f"{IMPORTS}{BUGS[name]}\n"), FOUND[name])
+
+
+def test_without_a_bug_nothing_is_found():
+    comparison = Comparison(IMPORTS)
+    for where in {where for where in FOUND.values() if isinstance(where, int)}:
+        assert not finds(comparison, where)

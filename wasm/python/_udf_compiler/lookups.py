@@ -1,0 +1,233 @@
+"""What the names of a function mean, now: each look-up is remembered, so that guards can tell when it changes, and so
+that other instances can make the same look-ups and compare.
+"""
+
+import builtins
+import datetime as dt
+import marshal
+import math
+import sys
+import types
+
+from _udf_compiler.errors import CATCHABLE, NotCompiledError
+
+# The kinds of guards: see wasm/c/compiled/guards.c.
+NAME, DICT, LIST, SET, FUNCTION, CELL = range(6)
+
+# Bounds of constants: their guards are checked for each batch.
+_MOST_ITEMS = 5_000
+_MOST_BYTES = 200_000
+
+# Objects that have a meaning of their own, by identity.
+_BUILTINS = [
+    "abs",
+    "all",
+    "any",
+    "bin",
+    "bool",
+    "chr",
+    "dict",
+    "divmod",
+    "enumerate",
+    "float",
+    "format",
+    "frozenset",
+    "hex",
+    "int",
+    "isinstance",
+    "len",
+    "list",
+    "map",
+    "max",
+    "min",
+    "oct",
+    "ord",
+    "pow",
+    "range",
+    "reversed",
+    "round",
+    "set",
+    "sorted",
+    "str",
+    "sum",
+    "tuple",
+    "zip",
+]
+KNOWN = {f"math.{name}": value for name, value in vars(math).items() if isinstance(value, types.BuiltinFunctionType)}
+KNOWN |= {name: getattr(builtins, name) for name in _BUILTINS}
+KNOWN |= {exception.__name__: exception for exception in CATCHABLE}
+KNOWN |= {f"datetime.{name}": getattr(dt, name) for name in ("date", "datetime", "timedelta")}
+_NAME_OF = {id(value): name for name, value in KNOWN.items()}
+
+_CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, dict, list, set)
+_MARSHAL_VERSION = 0  # without references and interning, which depend on more than the value
+_MISSING = object()
+
+
+class Lookups:
+    """Look-ups from a function on.
+
+    Attributes:
+        objects: What was found, by number. The first is the function.
+        guards: A list of guards, for as long as which all of it stays so.
+    """
+
+    def __init__(self, function):
+        self.objects = []
+        self.guards = []
+        self._log = []
+        self._numbers = {}
+        self._guarded = {}
+        self.find("entry", 0, None, function)
+
+    @classmethod
+    def repeated(cls, function, log):
+        """Make the look-ups of another instance's log.
+
+        Raises:
+            NotCompiledError: Something else is found.
+        """
+        made = cls(function)
+        for operation, _ in log[1:]:
+            made.find(*operation)
+        if made._log != log:
+            raise NotCompiledError("its globals have other values than when it was compiled")
+        return made
+
+    @property
+    def log(self):
+        """The look-ups and what was found, as values that marshal carries."""
+        return self._log
+
+    def find(self, how, number, name, function=None):
+        """Look something up.
+
+        Args:
+            how: "global", "free" (of a closure), "imported" or "attribute".
+            number: Of the object to start from.
+            name: What is looked for.
+            function: What "entry" finds.
+
+        Returns:
+            Its number; None if it isn't there.
+        """
+        operation = (how, number, name)
+        if operation not in self._numbers:
+            found = function if how == "entry" else _FINDERS[how](self, self.objects[number], name)
+            self._numbers[operation] = None if found is _MISSING else len(self.objects)
+            self._log.append((operation, _describe(found)))
+            if found is not _MISSING:
+                self.objects.append(found)
+                self._guard(found)
+        return self._numbers[operation]
+
+    def _global(self, function, name):
+        for namespace in (function.__globals__, function.__builtins__):
+            value = namespace.get(name, _MISSING)
+            self.guards.append((NAME, namespace, name) if value is _MISSING else (NAME, namespace, name, value))
+            if value is not _MISSING:
+                break
+        return value
+
+    def _free(self, function, name):
+        cell = function.__closure__[function.__code__.co_freevars.index(name)]
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            return _MISSING
+        self.guards.append((CELL, cell, value))
+        return value
+
+    def _imported(self, function, name):
+        """Find what `import name` inside a function gives."""
+        importer = function.__builtins__.get("__import__")
+        value = sys.modules.get(name, _MISSING)
+        if importer is not builtins.__import__ or value is _MISSING:
+            return _MISSING
+        self.guards.append((NAME, function.__builtins__, "__import__", importer))
+        self.guards.append((NAME, sys.modules, name, value))
+        return value
+
+    def _attribute(self, module, name):
+        namespace = vars(module)
+        value = namespace.get(name, _MISSING)
+        if value is not _MISSING:
+            self.guards.append((NAME, namespace, name, value))
+        return value
+
+    def _guard(self, value):
+        """Guard the contents of what can change."""
+        if id(value) in self._guarded or len(self._guarded) > _MOST_ITEMS:
+            return
+        kind = type(value)
+        if kind is types.FunctionType:
+            self._guarded[id(value)] = value
+            self.guards.append((FUNCTION, value, value.__code__, value.__defaults__, value.__kwdefaults__))
+        elif kind in (dict, list, set, tuple, frozenset) and _is_constant(value):
+            self._guarded[id(value)] = value
+            items = tuple(value) if kind is not dict else tuple([part for item in value.items() for part in item])
+            if kind in (dict, list, set):
+                self.guards.append(({dict: DICT, list: LIST, set: SET}[kind], value, items))
+            for item in items:
+                if type(item) in (dict, list, set, tuple, frozenset):
+                    self._guard(item)
+
+
+_FINDERS = {
+    "global": Lookups._global,
+    "free": Lookups._free,
+    "imported": Lookups._imported,
+    "attribute": Lookups._attribute,
+}
+
+
+def _count(value):
+    if type(value) is dict:
+        return 1 + sum(_count(item) for item in value.values())
+    if type(value) in (tuple, frozenset, list, set):
+        return 1 + sum(map(_count, value))
+    return 1
+
+
+def _dumped(value):
+    """Return what marshal makes of a value; None if it can't, or if it is too much."""
+    try:
+        if type(value) not in _CONSTANTS or _count(value) > _MOST_ITEMS:
+            return None
+        data = marshal.dumps(value, _MARSHAL_VERSION)
+    except (ValueError, RecursionError):  # an object of the user's somewhere inside
+        return None
+    return data if len(data) <= _MOST_BYTES else None
+
+
+def _is_constant(value):
+    return _dumped(value) is not None
+
+
+def _describe(value):
+    """Return what tells whether another instance finds the same, as values that marshal carries."""
+    kind = type(value)
+    if value is _MISSING:
+        return ("missing",)
+    if id(value) in _NAME_OF:
+        return ("known", _NAME_OF[id(value)])
+    if kind is types.ModuleType:
+        return ("module", str(value.__name__))
+    if kind is types.FunctionType:
+        code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
+        return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
+    if kind in (dt.date, dt.datetime, dt.timedelta):
+        return ("value", repr(value).encode())
+    data = _dumped(value)
+    return ("opaque",) if data is None else ("value", data)
+
+
+def meaning(value):
+    """Return what a found object is to the compiler.
+
+    Returns:
+        ("known", its name in KNOWN), ("module", None), ("function", None), ("value", None), or ("opaque", None) for
+        what it can't look into.
+    """
+    kind, *rest = _describe(value)
+    return kind, rest[0] if kind == "known" else None

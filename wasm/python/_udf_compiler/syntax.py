@@ -1,0 +1,78 @@
+"""From a function to its syntax tree, checked to be what its bytecode was compiled from."""
+
+import __future__
+
+import ast
+import linecache
+import types
+
+from _udf_compiler.errors import NotCompiledError
+
+
+class Sources:
+    """Syntax trees by file, each parsed once."""
+
+    def __init__(self):
+        self._files = {}
+
+    def find(self, function):
+        """Return the FunctionDef or Lambda that made a function.
+
+        Raises:
+            NotCompiledError: Its source isn't known.
+        """
+        code = function.__code__
+        tree, codes = self._file(code.co_filename)
+        if code not in codes:  # made by exec, or exchanged
+            raise NotCompiledError("its source text is not known")
+        wanted = [node for node in _functions(tree) if _first_line(node) == code.co_firstlineno]
+        wanted = [node for node in wanted if getattr(node, "name", "<lambda>") == code.co_name]
+        if len(wanted) > 1:
+            wanted = [node for node in wanted if _is_at(node, code)]
+        if len(wanted) != 1:
+            raise NotCompiledError("which of several lambdas it is can't be told", code.co_firstlineno)
+        return wanted[0]
+
+    def _file(self, name):
+        if name not in self._files:
+            lines = linecache.cache.get(name)
+            if lines is None or len(lines) != 4:
+                raise NotCompiledError("its source text is not known")
+            text = "".join(lines[2])
+            # As definitions compile it: see wasm/python/_udf_guest/definition.py.
+            flags = __future__.annotations.compiler_flag
+            try:
+                tree = compile(text, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+                codes = set(_nested(compile(tree, name, "exec", flags, dont_inherit=True)))
+                if tree.body and isinstance(tree.body[-1], ast.Expr):  # compiled apart, which makes other bytecode
+                    last = ast.Expression(tree.body[-1].value)
+                    codes.update(_nested(compile(last, name, "eval", flags, dont_inherit=True)))
+            except (SyntaxError, RecursionError, MemoryError, ValueError):
+                raise NotCompiledError("its source text is not known") from None
+            self._files[name] = tree, codes
+        return self._files[name]
+
+
+def _functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
+
+
+def _first_line(node):
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *[decorator.lineno for decorator in decorators]])
+
+
+def _nested(code):
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _nested(constant)
+
+
+def _is_at(node, code):
+    """Return whether a lambda's body is where the code returns its value."""
+    if not isinstance(node, ast.Lambda):
+        return False
+    body = node.body
+    *_, last = code.co_positions()
+    return last == (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)

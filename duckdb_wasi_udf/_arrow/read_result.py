@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Types whose values need no look: there are no wrong ones.
 _ANY_BITS_ARE_VALID = frozenset({pa.bool_(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("us")})
 
-# Those of them with whole bytes: how many a value has.
+# Those of them with whole bytes: the bytes of a value.
 _PLAIN_BYTES = {pa.int64(): 8, pa.uint64(): 8, pa.float64(): 8, pa.timestamp("us"): 8}
 
 # Bounds of an inferred type, well above what the guest's own bounds let through.

@@ -54,7 +54,7 @@ class CodeStore:
         Args:
             engine: compiles.
             directory: where code is kept on disk.
-            engine_key: tells engines apart that make different machine code.
+            engine_key: differs between engines that make different machine code.
         """
         self._engine = engine
         self._directory = directory / "functions"

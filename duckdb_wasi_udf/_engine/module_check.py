@@ -241,7 +241,7 @@ class _Checker:
             _refuse(f"{total} locals")
 
     def _instruction(self) -> int:
-        """Check one instruction; return how many blocks deeper the next one is."""
+        """Check one instruction; return the number of blocks by which the next one is deeper."""
         reader = self._reader
         code = reader.byte()
         if code in _PLAIN:

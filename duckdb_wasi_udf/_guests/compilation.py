@@ -28,8 +28,8 @@ logger = logging.getLogger("duckdb_wasi_udf.functions")
 _SECONDS_BEFORE = 0.005
 _ROWS_BEFORE = 16_384
 
-# A row that compiled code leaves to the interpreter costs half as much again as there. Compiled code is given up when
-# more than this share of so many rows is left.
+# A row that compiled code leaves to the interpreter costs half as much again as there. Compiled code is dropped when
+# more than this share of its rows is left, over a number of rows.
 _MOST_BAILED = 0.3
 _ROWS_JUDGED = 8 * 2_048
 

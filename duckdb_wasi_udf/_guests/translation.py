@@ -58,7 +58,7 @@ def read_translation(memory: LinearMemory, pointer: int) -> Translation:
             return Translation(None, None, tuple(left), module, recipe)
         line = described["line"]
         return Translation(_shown(described["why"]), line if type(line) is int else None, (), b"", b"")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         msg = f"the guest's description of a translation is malformed: {error!r}"
         raise ProtocolError(msg) from error
 

@@ -246,7 +246,7 @@ static enum udf_status interpret(int64_t row, int64_t stop, int64_t *failed_rows
   return status;
 }
 
-/* Return whether so many rows were left to the interpreter that it had better run the others too. A row that it runs
+/* Return whether the interpreter had better run the other rows too, because many were left to it. A row that it runs
  * alone costs half as much again. */
 static bool bails_often(int64_t bailed, int64_t row) { return bailed >= 64 && bailed * 3 > row; }
 

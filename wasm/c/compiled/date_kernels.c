@@ -31,7 +31,7 @@ uint64_t KERNEL(k_isodate)(struct compiled_context *context, int64_t days) {
   return packed(to, 10);
 }
 
-/* Write a number of so many digits. */
+/* Write a number with leading zeros. */
 static uint8_t *write_digits(uint8_t *at, int64_t value, int digits) {
   for (int i = digits - 1; i >= 0; i--, value /= 10) at[i] = (uint8_t)('0' + value % 10);
   return at + digits;

@@ -133,7 +133,7 @@ def _scaled_span(code, op, a, b):
 
 
 def checked_span(code, v):
-    """Return a timedelta of so many microseconds, of up to 146,000 years."""
+    """Return a timedelta of microseconds, up to 146,000 years."""
     if not v.t:
         return NEVER
     code.bail_if(v.i, ("i64.const", 2**62), "i64.add", ("i64.const", 0), "i64.lt_s")

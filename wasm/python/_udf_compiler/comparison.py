@@ -122,7 +122,7 @@ def equal_texts(code, a, b):
 
 
 def _pieces(length):
-    """Yield (offset, size) of loads that cover so many bytes; the last may overlap the one before."""
+    """Yield (offset, size) of loads that cover the bytes of a text; the last may overlap the one before."""
     offset = 0
     while offset < length:
         size = next(size for size in (8, 4, 2, 1) if size <= length - offset)

@@ -199,7 +199,7 @@ def _body(function, index_of):
 
 
 def _deepest(function):
-    """Return how many blocks are around the innermost instruction, the function's own included."""
+    """Return the number of blocks around the innermost instruction, the function's own included."""
     depth = deepest = 1
     for op in function.ops:
         depth += (op[0] in _BLOCKS) - (op[0] == "end")

@@ -1,5 +1,7 @@
-"""What the names of a function mean, now: each look-up is remembered, so that guards can tell when it changes, and so
-that other instances can make the same look-ups and compare.
+"""The look-ups of a function's names, as of now.
+
+Each is remembered, for the guards that notice a change, and for other instances, which make the same look-ups and
+compare.
 """
 
 import builtins
@@ -205,7 +207,7 @@ def _is_constant(value):
 
 
 def _describe(value):
-    """Return what tells whether another instance finds the same, as values that marshal carries."""
+    """Return what another instance has to find too, as values that marshal carries."""
     kind = type(value)
     if value is _MISSING:
         return ("missing",)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duckdb_wasi_udf._arrow.type_mapping import MismatchError
-from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGE_DECIMAL, HUGEINT, TIMETZ, UHUGEINT
+from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, BIGNUM, BIT, HUGE_DECIMAL, HUGEINT, TIMETZ, UHUGEINT, EnumType
 from duckdb_wasi_udf._arrow.variant import variant_as
 
 _LARGE_INTEGERS = {HUGE_DECIMAL, HUGEINT, UHUGEINT, BIGNUM}
@@ -95,7 +95,7 @@ def _plain(arrived: pa.DataType, declared: pa.DataType) -> pa.DataType | None:  
     if types.is_boolean(declared) or declared == pa.bool8():
         return arrived if types.is_boolean(arrived) or arrived == pa.bool8() else None
     text = types.is_string(arrived) or arrived == pa.json_() or types.is_dictionary(arrived)
-    if types.is_string(declared) or declared == pa.json_() or types.is_dictionary(declared):
+    if types.is_string(declared) or declared == pa.json_() or isinstance(declared, EnumType):
         return arrived if text else None
     if declared == pa.uuid():
         return arrived if types.is_string(arrived) or arrived == pa.uuid() else None

@@ -68,7 +68,7 @@ ATTACKS = [
     Attack("reading /proc", raises("FileNotFoundError"), "attack = lambda x: open('/proc/self/environ').read()"),
     Attack(
         "a socket",
-        raises("there is no network in the sandbox"),
+        raises("the sandbox has no network"),
         """
             import socket
             attack = lambda x: str(socket.create_connection(('127.0.0.1', 1)))

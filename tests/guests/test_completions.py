@@ -102,4 +102,4 @@ def test_the_host_has_a_name(con, sandbox):
 def test_every_way_out_says_that_there_is_no_network(failing, call, error):
     raised = failing("SELECT py_udf($1, 1)", [f"import http.client, socket, urllib.request\nlambda x: {call}"])
     assert raised.type_name == error
-    assert "there is no network in the sandbox" in str(raised)
+    assert "the sandbox has no network" in str(raised)

@@ -27,7 +27,7 @@ def fetch(source: Source, directory: Path) -> Path:
         directory: where sources and archives are kept.
 
     Returns:
-        A directory with the files that `source` names, whose hash is `source.files_sha256`. The same bytes, names,
+        A directory with the files that `source` names, whose hash is its `files_sha256`. The same bytes, names,
         modes and dates wherever they came from.
 
     Raises:

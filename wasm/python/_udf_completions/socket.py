@@ -3,7 +3,7 @@
 import _socket
 import socket
 
-_REASON = "there is no network in the sandbox"
+_REASON = "no network"
 
 
 def gethostname():

@@ -44,8 +44,8 @@ _NETWORKING = {
 }
 
 _NO_FILES = "the sandbox has no files"
+_OF_SOCKETS = ("/stdlib/socket.py", "/stdlib/_udf_completions/socket.py")
 _NO_NETWORK = "the sandbox has no network; a host function can make requests"
-_NO_LOOP = "the sandbox has no network, which asyncio's event loop takes; make the function itself async"
 _NO_PROCESSES = "the sandbox has no processes"
 _NO_THREADS = "the sandbox has no threads"
 
@@ -99,8 +99,8 @@ def _hint(exception):
 
 
 def _of_os_error(exception, files):
-    if files and files[-1] == "/stdlib/socket.py":
-        return _NO_LOOP if any(file.startswith("/stdlib/asyncio/") for file in files) else _NO_NETWORK
+    if files and files[-1] in _OF_SOCKETS:
+        return _NO_NETWORK
     if exception.errno not in _OF_FILES or str(exception.filename).startswith(_PACKAGES):
         return None
     return _NO_FILES if exception.filename is not None or (files and files[-1].startswith(_FILE_MODULES)) else None

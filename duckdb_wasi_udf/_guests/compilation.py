@@ -194,13 +194,13 @@ class Compilation:
                 self._decided = self._code is not None
 
     def _compile(self, context: CallContext) -> GuestInstance | None:
-        """Compile the function by a fresh instance, and return that."""
+        """Compile the function by a fresh instance, and return that if it may run a batch."""
         instance = self._factory.start(context, self._arguments, self._result_type)
         try:
             translation = instance.translate(context)
             if translation.why is not None:
                 self._give_up(_place(translation.line) + translation.why)
-                return instance
+                return self._unless_fixed(instance)
             assert self._key is not None
             code = self._store.compile(self._key, translation.module, translation.recipe, translation.left)
             instance.use(context, code)
@@ -218,7 +218,14 @@ class Compilation:
         except BaseException:
             self._factory.drop(instance)
             raise
-        return instance
+        return self._unless_fixed(instance)
+
+    def _unless_fixed(self, instance: GuestInstance) -> GuestInstance | None:
+        """Return the instance that has translated; not if batches have to find all instances alike."""
+        if not self._fixed:
+            return instance
+        self._factory.drop(instance)
+        return None
 
     def _give_up(self, why: str) -> None:
         self.why_not = why

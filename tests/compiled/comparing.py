@@ -47,7 +47,7 @@ class Comparison:
 
     def start(self, source, types, result, *, sees_null=(), return_null=True):
         """A bound instance."""
-        definition = Definition.from_source(self._before + source, "f", return_null=return_null)
+        definition = Definition.from_source(self._before + source, "f", preferred="f", return_null=return_null)
         instance = guests.make(self.engine, definition, _LIMITS, DataLimits())
         sees = list(sees_null) or [False] * len(types)
         instance.bind(list(zip(types, sees, strict=True)), result)

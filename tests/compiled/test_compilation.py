@@ -62,23 +62,23 @@ def test_code_that_was_kept_is_used_at_once(con, request):
 
 
 def test_damaged_kept_code_is_not_used(con, request, monkeypatch, tmp_path):
+    def sandbox():
+        made = Sandbox()
+        monkeypatch.setattr(made._domain._engine.code, "_directory", tmp_path / "kept")  # other tests use the machine's
+        return made
+
     monkeypatch.setenv(VARIABLE, "always")
     source = unique(SOURCE, request)
-    sandbox = Sandbox()
-    directory = sandbox._domain._engine.code._directory
-    before = set(directory.glob("*")) if directory.exists() else set()
-    with duckdb.connect() as other:
-        sandbox.install(other).create_function(other, "f", source)
+    with duckdb.connect() as other, sandbox().install(other) as first:
+        first.create_function(other, "f", source)
         assert other.execute("SELECT f(5)").fetchone() == (16,)
-    sandbox.close()
-    (file,) = set(directory.glob("*")) - before
+    (file,) = (tmp_path / "kept").iterdir()
     monkeypatch.delenv(VARIABLE)
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with Sandbox().install(con) as again:
+    with sandbox().install(con) as again:
         again.create_function(con, "f", source)
         assert con.execute("SELECT f(5)").fetchone() == (16,)
         assert not state(con)[0]
-    file.unlink()
 
 
 def test_the_switch_keeps_the_interpreter(con, request):

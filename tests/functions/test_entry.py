@@ -27,6 +27,9 @@ MEANT = {
         "def de(x): return x * 1.19\ndef fr(x): return x * 1.2\nRATES = {'DE': de, 'FR': fr}\n"
         "def gross(x): return round(RATES['DE'](x), 2)"
     ),
+    "a helper of two variables": (
+        "def make(): return 1.19, 2\nrate, digits = make()\ndef gross(x): return round(x * rate, digits)"
+    ),
     "recursion": "def gross(x, n=1): return round(x * 1.19, 2) if n == 0 else gross(x, n - 1)",
     "a printed example": f"{GROSS}print(gross(10))",
     "an example without print": f"{GROSS}gross(10)",

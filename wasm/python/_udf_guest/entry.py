@@ -74,7 +74,8 @@ def _bound(body):
                 bound.pop(name, None)
                 bound[name] = statement
             case ast.Assign(targets=targets, value=value):
-                bound |= {target.id: value for target in targets if isinstance(target, ast.Name)}
+                names = [item for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)]
+                bound |= {name.id: value for name in names if isinstance(name.ctx, ast.Store)}
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 bound[name] = value
             case ast.Import(names=names) | ast.ImportFrom(names=names):

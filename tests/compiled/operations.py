@@ -190,6 +190,11 @@ def _statements():
     yield f"{head}def f(a):\n try:\n  return date(a, 1, 1)\n except ValueError:\n  return None", "i", "DATE"
     yield "def f(a):\n x, s = a, ''\n for k in range(3):\n  s = s + str(x)\n  x = x / 2\n return s", "i", "VARCHAR"
     yield "def f(a):\n x, n = a % 3, 0\n while n < 3:\n  n += 1\n  x = 'x' * n + str(x)\n return x", "i", "VARCHAR"
+    yield (
+        "def f(a):\n p = (a % 7, (0, 1))\n for k in range(3):\n  p = (k, (p[1][1] / 2, p[0]))\n return str(p[1][0])",
+        "i",
+        "VARCHAR",
+    )
     yield "def f(a):\n n = 0\n for c in a:\n  n = n * 100000007 + 1\n return n", "s", "BIGINT"
     yield "def f(a): return a", "i", None
     yield "def f(a): return a if a > 5 else None", "f", None

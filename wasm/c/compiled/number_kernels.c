@@ -22,7 +22,6 @@ MATH_KERNEL(sinh)
 MATH_KERNEL(cosh)
 MATH_KERNEL(tanh)
 MATH_KERNEL(asinh)
-MATH_KERNEL(acosh)
 MATH_KERNEL(atanh)
 MATH_KERNEL(exp)
 MATH_KERNEL(expm1)
@@ -32,6 +31,11 @@ MATH_KERNEL(log1p)
 MATH_KERNEL(log2)
 MATH_KERNEL(log10)
 MATH_KERNEL(cbrt)
+
+/* What CPython's math has in place of the C library's: wasm/c/libc/libm.c. */
+double udf_acosh(double x);
+double KERNEL(k_acosh)(double x) { return udf_acosh(x); }
+
 double KERNEL(k_fmod)(double x, double y) { return fmod(x, y); }
 double KERNEL(k_pow)(double x, double y) { return pow(x, y); }
 double KERNEL(k_atan2)(double y, double x) { return atan2(y, x); }

@@ -36,5 +36,6 @@ class Flow:
         for name in names:
             self.known.pop(name, None)
         # A tuple's items are variables of their own.
-        for item in [known for known in self.known if known.rpartition(".")[0] in names]:
+        prefixes = tuple([f"{name}." for name in names])
+        for item in [known for known in self.known if known.startswith(prefixes)]:
             del self.known[item]

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf import ResourceLimits, Sandbox
+from duckdb_wasi_udf import ArtifactError, ResourceLimits, Sandbox
+from duckdb_wasi_udf._process import cache_files
 
 VARIABLE = "DUCKDB_WASI_UDF_COMPILED"
 ROWS = 2047 + 2048 + 2049
@@ -79,6 +80,19 @@ def test_damaged_kept_code_is_not_used(con, request, monkeypatch, tmp_path):
         assert con.execute("SELECT f(5)").fetchone() == (16,)
         assert not state(con)[0]
     file.unlink()
+
+
+def test_code_that_cant_be_kept_is_used_all_the_same(con, forced, request, monkeypatch):
+    def refuse(*_):
+        raise ArtifactError("the disk is full")
+
+    monkeypatch.setattr(cache_files, "write_checked", refuse)
+    source = unique(SOURCE, request)
+    with Sandbox().install(con) as sandbox:
+        monkeypatch.setattr(cache_files, "make_private", refuse)  # nor looked for
+        sandbox.create_function(con, "f", source)
+        assert con.execute("SELECT f(5)").fetchall() == [(16,)]
+        assert state(con)[0]
 
 
 def test_the_switch_keeps_the_interpreter(con, request):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import wasmtime
 
 from duckdb_wasi_udf._engine.module_check import check_module
+from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._process import cache_files
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ class CodeStore:
                     self._modules.clear()
                 self._modules[digest] = module
         code = CompiledCode(module, kernels, recipe, left)
-        self._write(key, code)
+        with contextlib.suppress(ArtifactError):  # the disk is full, say: other processes compile it themselves
+            self._write(key, code)
         return code
 
     def find(self, key: str) -> CompiledCode | None:
@@ -96,7 +99,11 @@ class CodeStore:
         Args:
             key: a hash of all that the code depends on beside guest and engine.
         """
-        contents = cache_files.read_checked(self._file(key))
+        try:
+            cache_files.make_private(self._directory)
+            contents = cache_files.read_checked(self._file(key))
+        except ArtifactError:  # it belongs to another user
+            contents = None
         if contents is None:
             return None
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import wasmtime
 
 from duckdb_wasi_udf._engine.compiled_code import ALWAYS, NEVER
-from duckdb_wasi_udf._errors import ArtifactError, Cancelled, GuestError, WasiUdfError
+from duckdb_wasi_udf._errors import Cancelled, GuestError, WasiUdfError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,7 +206,7 @@ class Compilation:
             instance.use(context, code)
             instance.code = self._code = code
             self._decided = True
-        except (Cancelled, ArtifactError):
+        except Cancelled:
             self._factory.drop(instance)
             raise
         except (WasiUdfError, wasmtime.WasmtimeError, KeyError) as error:

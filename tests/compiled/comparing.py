@@ -13,8 +13,6 @@ from duckdb_wasi_udf._guests.definition import Definition
 from tests.compiled.values import plain
 from tests.support import guests
 
-_LIMITS = ResourceLimits(timeout_seconds=10.0)
-
 
 class Compared(NamedTuple):
     """What came of both runs.
@@ -39,16 +37,18 @@ class Comparison:
 
     Args:
         before: code that is put before each function's source, which may plant a bug in the guest's compiler.
+        timeout_seconds: of each batch.
     """
 
-    def __init__(self, before=""):
-        self.engine = load_engine(artifact.find(), timeout_seconds=_LIMITS.timeout_seconds)
+    def __init__(self, before="", timeout_seconds=10.0):
+        self._limits = ResourceLimits(timeout_seconds=timeout_seconds)
+        self.engine = load_engine(artifact.find(), timeout_seconds=timeout_seconds)
         self._before = before
 
     def start(self, source, types, result, *, sees_null=(), return_null=True):
         """A bound instance."""
         definition = Definition.from_source(self._before + source, "f", preferred="f", return_null=return_null)
-        instance = guests.make(self.engine, definition, _LIMITS, DataLimits())
+        instance = guests.make(self.engine, definition, self._limits, DataLimits())
         sees = list(sees_null) or [False] * len(types)
         instance.bind(list(zip(types, sees, strict=True)), result)
         return instance

@@ -1,13 +1,15 @@
 """When functions are compiled, through DuckDB: thresholds, the cache, the switch, deoptimization, modes, limits."""
 
 import datetime as dt
+import functools
 
 import duckdb
 import pyarrow as pa
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf import ResourceLimits, Sandbox
+from duckdb_wasi_udf import ArtifactError, ResourceLimits, Sandbox
+from duckdb_wasi_udf._process import cache_files
 
 VARIABLE = "DUCKDB_WASI_UDF_COMPILED"
 ROWS = 2047 + 2048 + 2049
@@ -29,7 +31,8 @@ def as_usual(monkeypatch):
 def state(con, name="f"):
     """What py_functions() says of compiling a function."""
     query = "SELECT compiled, interpreted_because, compiled_rows, bailed_rows FROM py_functions() WHERE name = ?"
-    return con.execute(query, [name]).fetchone()
+    (row,) = con.execute(query, [name]).fetchall()
+    return row
 
 
 def unique(source, request):
@@ -79,6 +82,19 @@ def test_damaged_kept_code_is_not_used(con, request, monkeypatch, tmp_path):
         again.create_function(con, "f", source)
         assert con.execute("SELECT f(5)").fetchone() == (16,)
         assert not state(con)[0]
+
+
+def test_code_that_cant_be_kept_is_used_all_the_same(con, forced, request, monkeypatch):
+    def refuse(*_):
+        raise ArtifactError("the disk is full")
+
+    monkeypatch.setattr(cache_files, "write_checked", refuse)
+    source = unique(SOURCE, request)
+    with Sandbox().install(con) as sandbox:
+        monkeypatch.setattr(cache_files, "make_private", refuse)  # nor looked for
+        sandbox.create_function(con, "f", source)
+        assert con.execute("SELECT f(5)").fetchall() == [(16,)]
+        assert state(con)[0]
 
 
 def test_the_switch_keeps_the_interpreter(con, request):
@@ -189,6 +205,27 @@ def test_errors_are_the_interpreters(con, forced):
         )
         assert con.execute("SELECT count(g(x)) FROM range(5000) r(x)").fetchone() == (4999,)
         assert sandbox.failed_rows("g") == 1
+
+
+def _times(x, y=2):
+    return x * y
+
+
+@functools.cache
+def _cached(x: int) -> int:
+    return _times(x) + 1
+
+
+def test_shipped_functions_are_compiled(con, forced):
+    """Each is a unit with a source text of its own, and a wrapper has the name of what it wraps."""
+    factor = 3
+    functions = {"cached": _cached, "closure": lambda x: x * factor, "calls": lambda x: _times(x, y=factor)}
+    with Sandbox().install(con) as sandbox:
+        for name, function in functions.items():
+            sandbox.create_function(con, name, function, ["BIGINT"], "BIGINT")
+            found = con.execute(f"SELECT sum({name}(x)) FROM range({ROWS}) r(x)").fetchall()
+            assert found == [(sum(map(function, range(ROWS))),)]
+            assert state(con, name)[2:] == (ROWS, 0), name
 
 
 def test_loops_without_end_are_stopped(con, forced):

@@ -59,7 +59,7 @@ def finds(comparison, where):
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found(name):
-    assert finds(Comparison(f"{IMPORTS}{BUGS[name]}\n"), FOUND[name])
+    assert finds(Comparison(f"{IMPORTS}{BUGS[name]}\n", timeout_seconds=2.0), FOUND[name])
 
 
 def test_without_a_bug_nothing_is_found():

@@ -3,8 +3,9 @@
 import __future__
 
 import ast
-import linecache
 import types
+
+from _udf_guest.definition import sources
 
 from _udf_compiler.errors import NotCompiledError
 
@@ -22,9 +23,10 @@ class Sources:
             NotCompiledError: Its source isn't known.
         """
         code = function.__code__
-        tree, codes = self._file(code.co_filename)
-        if code not in codes:  # made by exec, or exchanged
+        trees = [tree for tree, codes in self._file(code.co_filename) if code in codes]
+        if not trees:  # made by exec, or exchanged
             raise NotCompiledError("its source text is not known")
+        tree = trees[0]
         wanted = [node for node in _functions(tree) if _first_line(node) == code.co_firstlineno]
         wanted = [node for node in wanted if getattr(node, "name", "<lambda>") == code.co_name]
         if len(wanted) > 1:
@@ -34,23 +36,24 @@ class Sources:
         return wanted[0]
 
     def _file(self, name):
+        """Return the syntax tree and the code objects of each source text with a file name."""
         if name not in self._files:
-            lines = linecache.cache.get(name)
-            if lines is None or len(lines) != 4:
-                raise NotCompiledError("its source text is not known")
-            text = "".join(lines[2])
-            # As definitions compile it: see wasm/python/_udf_guest/definition.py.
-            flags = __future__.annotations.compiler_flag
-            try:
-                tree = compile(text, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
-                codes = set(_nested(compile(tree, name, "exec", flags, dont_inherit=True)))
-                if tree.body and isinstance(tree.body[-1], ast.Expr):  # compiled apart, which makes other bytecode
-                    last = ast.Expression(tree.body[-1].value)
-                    codes.update(_nested(compile(last, name, "eval", flags, dont_inherit=True)))
-            except (SyntaxError, RecursionError, MemoryError, ValueError):
-                raise NotCompiledError("its source text is not known") from None
-            self._files[name] = tree, codes
+            self._files[name] = [_parsed(text, name) for text in sources.get(name, ())]
         return self._files[name]
+
+
+def _parsed(text, name):
+    """Return a text's syntax tree and all code objects in it, compiled as definitions are."""
+    flags = __future__.annotations.compiler_flag
+    try:
+        tree = compile(text, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+        codes = set(_nested(compile(tree, name, "exec", flags, dont_inherit=True)))
+        if tree.body and isinstance(tree.body[-1], ast.Expr):  # compiled apart, which makes other bytecode
+            last = ast.Expression(tree.body[-1].value)
+            codes.update(_nested(compile(last, name, "eval", flags, dont_inherit=True)))
+    except (SyntaxError, RecursionError, MemoryError, ValueError):
+        raise NotCompiledError("its source text is not known") from None
+    return tree, codes
 
 
 def _functions(tree):

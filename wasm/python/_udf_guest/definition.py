@@ -23,6 +23,9 @@ from _udf_guest.entry import ambiguous, assigned, choose, missing, pasted
 from _udf_guest.explanation import argument_repr
 from _udf_guest.shipped import MODULE_NAME
 
+# The source texts of this instance by file name, for the compiler: several units may have one name.
+sources = {}
+
 # Bounds of what goes to the host.
 _DESCRIPTION_BYTES = 2_500_000
 _CODE_CHARACTERS = 100_000
@@ -138,6 +141,7 @@ def _load(unit, namespace, table):
     if source[:1].isspace():  # written inside an indented SQL string
         source = textwrap.dedent(source)
     filename = f"<{unit['name']}>"
+    sources.setdefault(filename, []).append(source)
     lines = [line + "\n" for line in source.splitlines()]
     linecache.cache[filename] = (len(source), None, lines, filename)  # lets tracebacks show the lines
     code = unit["code"]

@@ -6,7 +6,7 @@ import json
 import linecache
 import sys
 
-from _udf_guest.definition import MODULE_NAME, define
+from _udf_guest.definition import MODULE_NAME, define, sources
 from _udf_guest.explanation import explain
 from _udf_guest.row_driver import driver
 
@@ -37,6 +37,7 @@ def warm_up():
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)
     linecache.clearcache()
+    sources.clear()
     del sys.modules[MODULE_NAME]
     assert "random" not in sys.modules
     gc.collect()

@@ -45,5 +45,16 @@ $(eval $(call changed,Objects/longobject,\
 
 # An islice may stop or step beyond the largest size, which no count reaches.
 $(eval $(call changed,Modules/itertoolsmodule,\
-  '/^islice_new/$(comma)/^}/ s/PyNumber_AsSsize_t(\(a[123]\)$(comma) PyExc_OverflowError)/PyNumber_AsSsize_t(\1$(comma) NULL)/',\
+  -e '/^islice_new/$(comma)/^}/ s/PyNumber_AsSsize_t(\(a[123]\)$(comma) PyExc_OverflowError)/PyNumber_AsSsize_t(\1$(comma) NULL)/' \
+  -e '/^itertools_count_impl/$(comma)/^}/ s/PyLong_AsSsize_t/PyLong_AsLong/',\
   PY_BUILTIN_MODULE_CFLAGS))
+
+# What counts from there, or is that long, is no size: `count` and `enumerate` go on with integers, `len` is an error.
+$(eval $(call changed,Objects/enumobject,\
+  '/^enum_new_impl/$(comma)/^}/ s/PyLong_AsSsize_t/PyLong_AsLong/',PY_CORE_CFLAGS))
+$(eval $(call changed,Objects/rangeobject,\
+  '/^range_length/$(comma)/^}/ s/PyLong_AsSsize_t/PyLong_AsLong/',PY_CORE_CFLAGS))
+$(eval $(call changed,Objects/typeobject,\
+  '/^slot_sq_length/$(comma)/^}/ s/PyNumber_AsSsize_t(res$(comma) PyExc_OverflowError)/PyLong_AsLong(res)/',PY_CORE_CFLAGS))
+$(eval $(call changed,Modules/_struct,\
+  '/^get_ssize_t/$(comma)/^}/ s/PyLong_AsSsize_t/PyLong_AsLong/',PY_BUILTIN_MODULE_CFLAGS))

@@ -14,6 +14,7 @@ from duckdb_wasi_udf._functions.batch_split import PIECES, ranges_by_size, rows_
 from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.table_schema import inferred_row_type
 from duckdb_wasi_udf._guests.budget import Budget
+from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ class MapFunction:
         source_hash: see `Definition.source_hash`.
         failed_rows: 0, since an exception always fails the query.
         inline: it is the code of a query.
+        compiled: never.
         most_bytes: the size of the arguments that go into a guest with one call, unless a single row is larger.
     """
 
     kind = "map"
     failed_rows = 0
+    compiled = NOT_BY_ROW
 
     def __init__(
         self,

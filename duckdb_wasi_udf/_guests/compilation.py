@@ -200,7 +200,8 @@ class Compilation:
             translation = instance.translate(context)
             if translation.why is not None:
                 self._give_up(_place(translation.line) + translation.why)
-                return self._unless_fixed(instance)
+                self._factory.drop(instance)  # those that have run batches go on, with their state
+                return None
             assert self._key is not None
             code = self._store.compile(self._key, translation.module, translation.recipe, translation.left)
             instance.use(context, code)

@@ -460,7 +460,6 @@ def test_cancel_stops_a_query_that_waits_for_a_compilation(cache, tmp_path, monk
             thread.join(0.05)
         assert len(errors) == 1
         assert isinstance(wasi_udf.error_of(errors[0]), wasi_udf.Cancelled)
-        assert sandbox.last_error is None  # of this thread
         assert list(cache.iterdir()) == []
 
 

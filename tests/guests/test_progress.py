@@ -90,7 +90,7 @@ def test_shipped_functions_have_a_line_of_their_own_text(impatient):
 
 def test_fuel_has_a_line_too(con):
     limits = wasi_udf.ResourceLimits(fuel=50_000_000)
-    with wasi_udf.Sandbox(limits=limits).install(con):
+    with wasi_udf.Sandbox(limits=limits, compiled=False).install(con):
         error = failure(con, "SELECT py_udf($1, i) FROM range(50) t(i)", SLOW)
     assert (error.limit, error.row) == ("fuel", 40)
     assert error.line in (6, 7)

@@ -31,6 +31,8 @@ SAME = [
     "range(2**40)[5 : 2**36], next(reversed(range(2**40))), next(iter(range(2**40, 2**41)))",
     "range(int(1e10))[-1], max(range(2**40, 2**40 + 5)), sum(range(2**40, 2**40 + 5))",
     "next(itertools.count(2**40)), list(enumerate('ab', 2**40)), next(itertools.count(2**63 - 1, 2**40))",
+    "next(itertools.count(sys.maxsize)), [*itertools.islice(itertools.count(sys.maxsize - 1), 3)]",
+    "list(enumerate('ab', sys.maxsize)), list(enumerate('ab', sys.maxsize - 1)), list(enumerate('a', 2**31 - 1))",
     "float('inf') > sys.maxsize, int(1e18), hash(2**31 - 2), hash(-5), hash(True), hash(12345.0)",
     "(2**62).bit_length(), (2**70).to_bytes(9, 'big'), int.from_bytes(b'\\xff' * 8, 'big'), pow(3, 2**40, 10**9)",
     "struct.pack('<q', 2**40), struct.pack('<l', 5), [struct.calcsize(each) for each in ('<l', '=l', 'q')]",

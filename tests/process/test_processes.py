@@ -15,6 +15,7 @@ FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes don't fork
 def answer(n):
     with duckdb.connect() as con, wasi_udf.Sandbox(limits=wasi_udf.ResourceLimits(timeout_seconds=0.5)) as sandbox:
         sandbox.install(con)
+        con.execute("SET enable_progress_bar = false")  # which comes after two seconds, on a busy machine
         result = con.execute("SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM range($1) r(i)", [n]).fetchall()
         try:
             con.execute("SELECT py_udf('def f(x):\n  while True: pass', 1)").fetchall()
@@ -34,6 +35,7 @@ from duckdb_wasi_udf._process.state import ticker
 
 if __name__ == "__main__":
     con = duckdb.connect()
+    con.execute("SET enable_progress_bar = false")
     sandbox = wasi_udf.Sandbox(limits=LIMITS).install(con)
     assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
 

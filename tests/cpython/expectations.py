@@ -41,13 +41,18 @@ class Expectations:
         lines = []
         for module in results:
             failures = module.failures()
-            listed = {test for test in self.causes if test == module.name or test.startswith(f"{module.name}.")}
-            listed |= {test for test in self.causes if f"({module.name}." in test}
+            listed = {test for test in self.causes if belongs(test, module.name)}
             lines += [f"fails: {test}\n{_last(failures[test])}" for test in sorted(failures.keys() - listed)]
             for test in sorted(listed - failures.keys()):
                 outcome = module.tests.get(test, ("is gone", ""))[0]
                 lines.append(f"listed under {self.causes[test]!r}, but not failing ({outcome}): {test}")
         return lines
+
+
+def belongs(test: str, module: str) -> bool:
+    """Return whether a test is of a module. The doctests that it runs have the name of what they test."""
+    tested = module.rpartition(".")[2].removeprefix("test_")
+    return test == module or test.startswith((f"{module}.", f"{tested}.")) or f"({module}." in test
 
 
 def _last(detail: str) -> str:

@@ -55,9 +55,9 @@ UDF_EXPORT(udf_translate) int32_t udf_translate(const char *recipe, uint32_t len
   const struct value_type *result = &function.builder.type;
   /* Numbers are compiled as they are built, wide. Whether they fit is found out as rows are written. */
   bool is_number = result->kind == SQL_BIGINT || result->kind == SQL_DOUBLE;
-  const char *declared = !function.builder.declared ? NULL
-                         : is_number                ? kind_facts(result->kind)->name
-                                                    : declared_name(result);
+  const char *declared = is_number ? kind_facts(result->kind)->name : declared_name(result);
+  if (result->kind == SQL_TIMESTAMP && result->unit == NANOARROW_TIME_UNIT_NANO) declared = "TIMESTAMP_NS";
+  if (!function.builder.declared) declared = NULL;
   PyObject *types = argument_types(), *made = NULL, *kind = NULL;
   if (types != NULL) {
     made = PyObject_CallFunction(translate, "OOzy#", function.callable, types, declared, recipe, (Py_ssize_t)length);

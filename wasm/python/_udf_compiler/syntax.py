@@ -5,7 +5,8 @@ import __future__
 import ast
 import types
 
-from _udf_guest.definition import sources
+from _udf_guest.shipped import function_tree
+from _udf_guest.sources import sources
 
 from _udf_compiler.errors import NotCompiledError
 
@@ -38,15 +39,18 @@ class Sources:
     def _file(self, name):
         """Return the syntax tree and the code objects of each source text with a file name."""
         if name not in self._files:
-            self._files[name] = [_parsed(text, name) for text in sources.get(name, ())]
+            self._files[name] = [_parsed(source, name) for source in sources.get(name, ())]
         return self._files[name]
 
 
-def _parsed(text, name):
-    """Return a text's syntax tree and all code objects in it, compiled as definitions are."""
+def _parsed(source, name):
+    """Return the syntax tree and all code objects of a source, a text or a unit, compiled as definitions are."""
     flags = __future__.annotations.compiler_flag
     try:
-        tree = compile(text, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+        if isinstance(source, str):
+            tree = compile(source, name, "exec", ast.PyCF_ONLY_AST | flags, dont_inherit=True)
+        else:
+            tree = function_tree(source, name)
         codes = set(_nested(compile(tree, name, "exec", flags, dont_inherit=True)))
         if tree.body and isinstance(tree.body[-1], ast.Expr):  # compiled apart, which makes other bytecode
             last = ast.Expression(tree.body[-1].value)

@@ -22,9 +22,7 @@ from _udf_guest.description import describe
 from _udf_guest.entry import ambiguous, assigned, choose, missing, pasted
 from _udf_guest.explanation import argument_repr
 from _udf_guest.shipped import MODULE_NAME
-
-# The source texts of this instance by file name, for the compiler: several units may have one name.
-sources = {}
+from _udf_guest.sources import sources
 
 # Bounds of what goes to the host.
 _DESCRIPTION_BYTES = 2_500_000

@@ -19,6 +19,8 @@ import sys
 import types
 import typing
 
+from _udf_guest.sources import sources
+
 MODULE_NAME = "__udf__"
 
 _FLAGS = __future__.annotations.compiler_flag
@@ -226,23 +228,26 @@ class _Loader(pickle.Unpickler):
         filename = f"<{unit['name']}>"
         lines = [line + "\n" for line in unit["source"].splitlines()]
         linecache.cache[filename] = (len(unit["source"]), None, lines, filename)  # lets tracebacks show the lines
+        sources.setdefault(filename, []).append(unit)
         if unit["code"]:
             return marshal.loads(base64.b64decode(unit["code"]))
-        code = _compile_function(unit["source"], filename, unit["entry"], unit["free"], unit["inside"])
+        code = _compile_function(unit, filename)
         unit["code"] = base64.b64encode(marshal.dumps(code)).decode()
         return code
 
 
-def _compile_function(source, filename, entry, free, inside):
-    """Return the code of a function alone.
+def function_tree(unit, filename):
+    """Return the syntax tree of a module with a function alone, inside another that has its free variables.
 
     Args:
-        source: A def with the indentation it is written with, or a lambda in parentheses.
+        unit: A dict with these keys.
+            "source": A def with the indentation it is written with, or a lambda in parentheses.
+            "entry": Its name.
+            "free": The names of the variables it has of functions around it.
+            "inside": The name of the class it is written in, for names that begin with two underscores; or None.
         filename: Its file in tracebacks.
-        entry: Its name.
-        free: The names of the variables it has of functions around it.
-        inside: The name of the class it is written in, for names that begin with two underscores; or None.
     """
+    source, entry, free, inside = unit["source"], unit["entry"], unit["free"], unit["inside"]
     indented = source[:1].isspace()  # left as it is, for the sake of texts over several lines in it
     tree = compile("if 1:\n" * indented + source, filename, "exec", ast.PyCF_ONLY_AST | _FLAGS, dont_inherit=True)
     (statement,) = tree.body
@@ -264,7 +269,13 @@ def _compile_function(source, filename, entry, free, inside):
     statements = [statement] if bound in (*free, "<lambda>") else [ast.Global([bound]), statement]
     around = ast.arguments([], [ast.arg(name) for name in free], None, [], [], None, [])
     tree.body = [ast.FunctionDef(_ENCLOSING, around, statements, [], None, None, [])]
-    pending = [compile(ast.fix_missing_locations(tree), filename, "exec", _FLAGS, dont_inherit=True)]
+    return ast.fix_missing_locations(tree)
+
+
+def _compile_function(unit, filename):
+    """Return the code of a function alone."""
+    entry = unit["entry"]
+    pending = [compile(function_tree(unit, filename), filename, "exec", _FLAGS, dont_inherit=True)]
     for code in pending:
         if code.co_name == entry and code.co_flags & inspect.CO_OPTIMIZED:
             return code

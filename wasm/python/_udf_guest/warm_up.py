@@ -6,9 +6,10 @@ import json
 import linecache
 import sys
 
-from _udf_guest.definition import MODULE_NAME, define, sources
+from _udf_guest.definition import MODULE_NAME, define
 from _udf_guest.explanation import explain
 from _udf_guest.row_driver import driver
+from _udf_guest.sources import sources
 
 _SOURCE = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
 _SHIPPED_SOURCE = "def f(x: int) -> float:\n    return x + K\n"

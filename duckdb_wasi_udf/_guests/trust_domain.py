@@ -260,13 +260,12 @@ class IncomingCall(CallContext):
         queries: Those it belongs to, of the ones that can be stopped apart.
     """
 
-    __slots__ = ("_began", "_domain", "_errors_before", "queries")
+    __slots__ = ("_domain", "_errors_before", "queries")
 
     def __init__(self, domain: TrustDomain) -> None:
         super().__init__(domain.clock)
         self._domain = domain
         self._errors_before = domain.errors.number
-        self._began = time.monotonic()
         self.queries: tuple[_Query, ...] = ()
 
     def __enter__(self) -> Self:
@@ -292,4 +291,4 @@ class IncomingCall(CallContext):
         if isinstance(error, WasiUdfError):
             errors.report(error)
         elif error is None and errors.is_pending:
-            errors.succeeded(self._errors_before, self._began)
+            errors.succeeded(self._errors_before, self.entered_at)

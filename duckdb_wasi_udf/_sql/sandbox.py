@@ -144,6 +144,9 @@ class Sandbox(FunctionCreation):
             replace: another sandbox may be installed, as always in a notebook or an interactive shell. What was
                 created with `py_create_function` goes with it, unless it is stored.
 
+        Returns:
+            The sandbox itself.
+
         Raises:
             SignatureError: another sandbox is installed, or something else has one of the names.
             ClosedError: the sandbox was closed.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # `int PySet_Clear(PyObject *)` as the pending call: it returns 0, and a set that is empty shows that it ran. A Python
 # function would not do: a signal handler may raise at its first instruction.
@@ -44,5 +50,24 @@ class MainThread:
         return bool(self._marker) and self._position is not None and self._current_position() == self._position
 
     def _current_position(self) -> tuple[int, int] | None:
-        frame = sys._current_frames().get(self.ident or 0)
+        with _without_gc():
+            frame = sys._current_frames().get(self.ident or 0)
         return None if frame is None else (id(frame), frame.f_lasti)
+
+
+@contextlib.contextmanager
+def _without_gc() -> Iterator[None]:
+    """Let no garbage be collected meanwhile.
+
+    `sys._current_frames` creates frame objects while it holds the lock on the list of threads. A collection that is
+    due then runs finalizers; one that lets go of the GIL, as every call through ctypes does, waits for ever for a
+    thread that has taken it and ends, since that one waits for the list. CPython does the same since 3.11.8 and 3.12.2:
+    https://github.com/python/cpython/issues/106883
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -90,7 +90,6 @@ def test_a_query_of_any_kind_is_stopped(con, sandbox, kind):
     assert con.execute(f"SELECT py_udf('{PLUS_ONE}', 41)").fetchall() == [(42,)]
 
 
-@pytest.mark.skip(reason="hung once in five runs of the suite, with no live thread in the GIL: cause unknown")
 def test_other_queries_of_the_sandbox_go_on(con, sandbox):
     slow = "def f(n):\n    for _ in range(20_000): pass\n    return n"
     results = {}

@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -47,6 +47,10 @@ test: setup guest
 # The same with the highest and the lowest versions that pyproject.toml allows.
 test-newest test-oldest: python
 	$(PYTHON) -m tests.tools.run_versions $(@:test-%=%)
+
+# The documentation site, in build/docs/site.
+docs: setup
+	$(RUN) docs/build.py
 
 lint: setup
 	$(BIN)/ruff format --check .

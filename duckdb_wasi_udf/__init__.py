@@ -15,6 +15,7 @@ from duckdb_wasi_udf._errors import (
     SignatureError,
     WasiUdfError,
 )
+from duckdb_wasi_udf._frames.batch_function import BatchFunction, apply, batch_function
 from duckdb_wasi_udf._guests.recent_errors import error_of
 from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
@@ -30,6 +31,7 @@ from duckdb_wasi_udf._version import __version__
 
 __all__ = [
     "ArtifactError",
+    "BatchFunction",
     "Cancelled",
     "ClosedError",
     "Column",
@@ -52,6 +54,8 @@ __all__ = [
     "SignatureError",
     "WasiUdfError",
     "__version__",
+    "apply",
+    "batch_function",
     "error_of",
     "host_function",
     "install",

@@ -134,14 +134,14 @@ class ScalarFunction:
 
     def _run_in_pieces(self, context: CallContext, pool: Pool, columns: Sequence[pa.Array], length: int) -> pa.Array:
         """Run a batch of long rows a few at a time: DuckDB sends 2048 rows of any size."""
-        results = []
+        results, first_row = [], context.first_row
         try:
             for rows in ranges_by_size(columns, length, self._most_bytes, self._result_bytes):
-                context.first_row = rows.start
+                context.first_row = first_row + rows.start
                 piece = rows_of(columns, rows)
                 results.append(self._run_piece(context, pool, piece, len(rows)))
         finally:
-            context.first_row = 0
+            context.first_row = first_row
         return merge_in_order(results, self.guest_signature.label)
 
     def _run_piece(self, context: CallContext, pool: Pool, columns: Sequence[pa.Array], length: int) -> pa.Array:

@@ -21,7 +21,7 @@ from duckdb_wasi_udf._guests.recent_errors import CLOSED, RecentErrors
 from duckdb_wasi_udf._guests.shutdown import close_at_exit
 from duckdb_wasi_udf._guests.usage import Counters
 from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._packages.collect import collect
+from duckdb_wasi_udf._packages.collect import Packages, collect
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TrustDomain:
         deterministic: bool,
         compiled: bool,
         clock_resolution_seconds: float | None,
-        packages: Sequence[str | os.PathLike[str]],
+        packages: Sequence[str | os.PathLike[str]] | Packages,
         host_functions: Sequence[HostFunction],
         sql_type_of: SqlTypeOf,
         output: object = None,
@@ -99,8 +99,8 @@ class TrustDomain:
             deterministic: likewise.
             compiled: likewise.
             clock_resolution_seconds: likewise.
-            packages: likewise.
-            host_functions: likewise.
+            packages: as for `Sandbox`, or their files.
+            host_functions: as for `Sandbox`.
             sql_type_of: looks up the SQL types that functions and host functions have.
             output: as for `Sandbox`.
         """
@@ -131,7 +131,11 @@ class TrustDomain:
         )
         self.clock = self._engine.clock
         python_version = guest.manifest["versions"]["python"]
-        collected = collect(packages, limit_bytes=limits.package_bytes, python_version=python_version)
+        collected = (
+            packages
+            if isinstance(packages, Packages)
+            else collect(packages, limit_bytes=limits.package_bytes, python_version=python_version)
+        )
         self.modules = PackageModules(collected, guest)
         self.modules.check(self._engine, limits)
         self._finders: tuple[Finder, ...] = (self.modules.find,)

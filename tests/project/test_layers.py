@@ -19,6 +19,8 @@ ORDER = [
     "__main__",
     "_doctor",
     "__init__",
+    "engines",
+    "_frames",
     "_sql",
     "_functions",
     "_guests",

@@ -1,0 +1,221 @@
+"""Functions of `batch_function` in the engines that people use beside DuckDB: docs/guide/other-engines.md.
+
+Each engine is imported when its function here is called. Missing ones give one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from duckdb_wasi_udf._frames.batch_function import BatchFunction
+
+__all__ = ["map_files", "polars_expr", "ray_actor", "spark_map_in_arrow", "spark_udf"]
+
+
+def polars_expr(function: BatchFunction, *columns: Any) -> Any:
+    """Return a Polars expression that calls a function: `df.with_columns(polars_expr(gross, pl.col("net")))`.
+
+    Args:
+        function: of `batch_function`; it adds one column, whose name the expression has.
+        *columns: expressions or names, one for each parameter in order.
+
+    Raises:
+        SignatureError: there are more or fewer, or the function adds several columns.
+    """
+    pl = _imported("polars")
+    _check_one_column(function)
+    if not 0 < len(columns) <= len(function.parameters):
+        takes = ", ".join(function.parameters) or "none"
+        msg = f"{function.schema.names[0]}: {len(columns)} column(s) for its parameters ({takes})"
+        raise SignatureError(msg)
+    name = function.schema.names[0]
+    names = function.parameters[: len(columns)]
+    dtype = pl.from_arrow(function.schema.empty_table()).schema[name]
+    expressions = [pl.col(column) if isinstance(column, str) else column for column in columns]
+
+    def call(series: list[Any]) -> Any:
+        length = max(len(one) for one in series)
+        whole = [one.new_from_index(0, length) if len(one) == 1 else one for one in series]
+        return function(pl.DataFrame(dict(zip(names, whole, strict=True))))[name]
+
+    return pl.map_batches(expressions, call, return_dtype=dtype).alias(name)
+
+
+def ray_actor(function: BatchFunction) -> type:
+    """Return a class for an actor pool of Ray Data.
+
+    `ds.map_batches(ray_actor(f), batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=2))`. Without a pool
+    the function itself does: `ds.map_batches(f, batch_format="pyarrow")`.
+
+    Args:
+        function: of `batch_function`.
+    """
+
+    class Actor:
+        """Has the function in its process."""
+
+        def __init__(self) -> None:
+            self._function = function
+
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            return self._function(batch)
+
+    Actor.__name__ = Actor.__qualname__ = function.schema.names[0]
+    return Actor
+
+
+def spark_map_in_arrow(frame: Any, function: BatchFunction) -> Any:
+    """Return a Spark DataFrame with the columns that a function adds, which Spark's workers compute.
+
+    Args:
+        frame: a `pyspark.sql.DataFrame`.
+        function: of `batch_function`.
+    """
+    types = _imported("pyspark.sql.types")
+    pandas_types = _imported("pyspark.sql.pandas.types")
+    added = pandas_types.from_arrow_schema(function.schema)
+    new = {field.name for field in added}
+    schema = types.StructType([field for field in frame.schema if field.name not in new] + list(added))
+
+    def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in function.iterate(batches):
+            yield batch.select(schema.names)
+
+    return frame.mapInArrow(call, schema)
+
+
+def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
+    """Register a function for Spark SQL, and return it for DataFrames: `SELECT gross(net) FROM t`.
+
+    Args:
+        spark: a `SparkSession`.
+        name: its SQL name.
+        function: of `batch_function`; it adds one column.
+
+    Raises:
+        SignatureError: it adds several.
+    """
+    functions = _imported("pyspark.sql.functions")
+    pandas_types = _imported("pyspark.sql.pandas.types")
+    _check_one_column(function)
+    column, parameters = function.schema.names[0], function.parameters
+
+    def call(*columns: pa.Array) -> pa.Array:
+        batch = pa.RecordBatch.from_arrays(list(columns), names=list(parameters[: len(columns)]))
+        return function(batch)[column]
+
+    with_types = _annotated(call, len(parameters))
+    made = functions.arrow_udf(with_types, returnType=pandas_types.from_arrow_type(function.schema.field(0).type))
+    return spark.udf.register(name, made)
+
+
+def map_files(
+    function: BatchFunction, source: str | os.PathLike[str] | list[str], destination: str | os.PathLike[str]
+) -> int:
+    """Call a function with the rows of files, and write a Parquet file with its results as further columns.
+
+    Memory is bounded by a batch and a row group. The file appears when it is whole.
+
+    Args:
+        function: of `batch_function`.
+        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files of one schema.
+        destination: the Parquet file.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        SignatureError: a file can't be read, or has other columns.
+        WasiUdfError: as for `BatchFunction`, with the file's name.
+    """
+    dataset = importlib.import_module("pyarrow.dataset")
+    parquet = importlib.import_module("pyarrow.parquet")
+    target = Path(destination)
+    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
+    rows, name = 0, str(source)
+    try:
+        try:
+            files = dataset.dataset(source, format=_format(source))
+            new = set(function.schema.names)
+            kept = [field for field in files.schema if field.name not in new]
+            schema = pa.schema([*kept, *function.schema])
+            function(files.schema.empty_table())  # are its columns there, and of its types?
+        except (OSError, pa.ArrowInvalid, ValueError) as error:
+            msg = f"{name}: the files can't be read as one table: {error}"
+            raise SignatureError(msg) from error
+        with parquet.ParquetWriter(partial, schema) as writer:
+            for fragment in files.get_fragments():
+                name, before = getattr(fragment, "path", name), rows
+                try:
+                    for batch in fragment.to_batches(schema=files.schema):
+                        writer.write_batch(function(batch).select(schema.names))
+                        rows += len(batch)
+                except (OSError, pa.ArrowInvalid) as error:
+                    msg = f"{name}: the file can't be read: {error}"
+                    raise SignatureError(msg) from error
+                except WasiUdfError as error:
+                    error.add_note(f"in {name}, in the batch that begins with row {rows - before:,}")
+                    raise
+        partial.replace(target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+    return rows
+
+
+def _format(source: object) -> str:
+    """Return the format of files by their names."""
+    first = source[0] if isinstance(source, list) and source else source
+    name = str(first)
+    if Path(name).is_dir():
+        name = next((str(path) for path in sorted(Path(name).rglob("*.*"))), name)
+    return {".csv": "csv", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc"}.get(Path(name).suffix.lower(), "parquet")
+
+
+def _check_one_column(function: BatchFunction) -> None:
+    if len(function.schema) != 1:
+        names = ", ".join(function.schema.names)
+        msg = f"the function adds {len(function.schema)} columns ({names}); this takes one that adds one"
+        raise SignatureError(msg)
+
+
+def _annotated(call: Callable[..., pa.Array], parameters: int) -> Callable[..., pa.Array]:
+    """Return a function with so many annotated parameters, which is how Spark tells what kind it is."""
+
+    def several(*columns: pa.Array) -> pa.Array:
+        return call(*columns)
+
+    def one(column: pa.Array) -> pa.Array:
+        return call(column)
+
+    made = one if parameters == 1 else several
+    made.__annotations__ = dict.fromkeys(("column",) if parameters == 1 else ("columns",), pa.Array) | {
+        "return": pa.Array
+    }
+    return made
+
+
+def _imported(module: str) -> Any:
+    """Return a module of an engine.
+
+    Raises:
+        WasiUdfError: it isn't installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        msg = f"{package} is not installed: pip install {package}"
+        raise WasiUdfError(msg) from error

@@ -1,0 +1,1 @@
+"""Tests of `_frames` and `engines`: functions over tables without DuckDB."""

@@ -1,0 +1,13 @@
+"""A host function that other processes import."""
+
+import duckdb_wasi_udf as wasi_udf
+
+
+@wasi_udf.host_function
+def rate(country: list[str]) -> list[float]:
+    return [{"DE": 0.19, "FR": 0.2}.get(code) for code in country]
+
+
+@wasi_udf.host_function
+def closed(key: str) -> str:
+    raise PermissionError(key)

@@ -1,0 +1,189 @@
+"""The functions in other engines: real ones where they are installed, with workers in processes of their own."""
+
+import os
+import signal
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+import duckdb_wasi_udf as wasi_udf
+from duckdb_wasi_udf import GuestError, SignatureError, WasiUdfError, engines
+
+ROWS = 20_000
+CODE = (
+    "def gross(net: float, country: str = 'DE') -> float:\n    return round(net * {'DE': 1.19, 'FR': 1.2}[country], 2)"
+)
+MISSING = "pip install {}, or run make test-engines"
+
+
+@pytest.fixture(scope="module")
+def gross():
+    return wasi_udf.batch_function(CODE)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pa.table({
+        "id": pa.array(range(ROWS), pa.int64()),
+        "net": [None if i % 11 == 0 else i / 7 for i in range(ROWS)],
+        "country": [("DE", "FR")[i % 2] for i in range(ROWS)],
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def expected(table):
+    rates = {"DE": 1.19, "FR": 1.2}
+    rows = zip(table["id"].to_pylist(), table["net"].to_pylist(), table["country"].to_pylist(), strict=True)
+    return {i: None if net is None else round(net * rates[country], 2) for i, net, country in rows}
+
+
+def by_id(rows):
+    return dict(zip(rows["id"], rows["gross"], strict=True))
+
+
+# ---- Polars --------------------------------------------------------------------------------------------------------
+
+
+def test_polars_expressions(gross, table, expected):
+    pl = pytest.importorskip("polars", reason=MISSING.format("polars"))
+    frame = pl.from_arrow(table)
+    for made in (frame, frame.lazy()):
+        result = made.with_columns(engines.polars_expr(gross, "net", pl.col("country").str.to_uppercase()))
+        assert by_id(result.lazy().collect().to_dict(as_series=False)) == expected
+    constant = frame.select("id", engines.polars_expr(gross, "net", pl.lit("FR"))).head(3)
+    assert constant["gross"].to_list() == [None, round(1 / 7 * 1.2, 2), round(2 / 7 * 1.2, 2)]
+    with pytest.raises(SignatureError, match="3 column"):
+        engines.polars_expr(gross, "a", "b", "c")
+    with pytest.raises(SignatureError, match="adds 2 columns"):
+        engines.polars_expr(wasi_udf.batch_function("lambda x: (x, x)", {"a": "INT", "b": "INT"}), "x")
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_files_in_files_out(gross, table, expected, tmp_path):
+    pyarrow.dataset.write_dataset(
+        table, tmp_path / "in", format="parquet", max_rows_per_file=7000, max_rows_per_group=7000
+    )
+    assert engines.map_files(gross, tmp_path / "in", tmp_path / "out.parquet") == ROWS
+    result = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert result.column_names == ["id", "net", "country", "gross"]
+    assert by_id(result.to_pydict()) == expected
+    pyarrow.csv.write_csv(table.slice(0, 100), tmp_path / "some.csv")
+    assert engines.map_files(gross, str(tmp_path / "some.csv"), tmp_path / "out.parquet") == 100
+    assert by_id(pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pydict()) == {
+        i: expected[i] for i in range(100)
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.parquet", "some.csv"]
+
+
+def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    bad = table.slice(0, 3000).set_column(2, "country", pa.array(["DE"] * 2999 + ["XX"]))
+    pyarrow.parquet.write_table(bad, tmp_path / "b.parquet")
+    files = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    with pytest.raises(GuestError, match="KeyError: 'XX'") as caught:
+        engines.map_files(gross, files, tmp_path / "out.parquet")
+    assert "b.parquet" in caught.value.__notes__[0]
+    pyarrow.parquet.write_table(table.drop_columns("net"), tmp_path / "c.parquet")
+    (tmp_path / "d.parquet").write_text("no such thing")
+    for name, message in (("c", "no column 'net'"), ("d", "can't be read"), ("gone", "gone.parquet.*can't be read")):
+        with pytest.raises(SignatureError, match=message):
+            engines.map_files(gross, tmp_path / f"{name}.parquet", tmp_path / "out.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.parquet" for name in "abcd"]
+
+
+def test_an_engine_that_is_missing_is_named(gross, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyspark.sql.types", None)
+    with pytest.raises(WasiUdfError, match="pyspark is not installed: pip install pyspark"):
+        engines.spark_map_in_arrow(None, gross)
+
+
+# ---- Ray -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ray():
+    ray = pytest.importorskip("ray", reason=MISSING.format("'ray[data]'"))
+    pytest.importorskip("ray.data", reason=MISSING.format("'ray[data]'"))
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("pool", [False, True], ids=["tasks", "actors"])
+def test_ray(ray, gross, table, expected, pool):
+    data = ray.data.from_arrow(table).repartition(8)
+    options = {"compute": ray.data.ActorPoolStrategy(size=2)} if pool else {}
+    result = data.map_batches(engines.ray_actor(gross) if pool else gross, batch_format="pyarrow", **options)
+    assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
+    marker = str(tmp_path / "died")
+
+    def once_fatal(batch):
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return gross(batch)
+        return os.kill(os.getpid(), signal.SIGKILL)
+
+    result = ray.data.from_arrow(table).repartition(8).map_batches(once_fatal, batch_format="pyarrow")
+    assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_ray_shows_the_guests_error(ray, table):
+    bad = wasi_udf.batch_function("def f(id: int) -> float: return 1 / (id - 19_999)")
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        ray.data.from_arrow(table).map_batches(bad, batch_format="pyarrow").materialize()
+
+
+# ---- Spark ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spark():
+    sql = pytest.importorskip("pyspark.sql", reason=MISSING.format("pyspark"))
+    session = (
+        sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config(
+            "spark.driver.host", "127.0.0.1").config("spark.log.level", "OFF").getOrCreate()
+    )  # fmt: skip
+    yield session
+    session.stop()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")
+def test_spark(spark, gross, table, expected):
+    frame = spark.createDataFrame(table).repartition(4)
+    mapped = engines.spark_map_in_arrow(frame, gross)
+    assert mapped.columns == ["id", "net", "country", "gross"]
+    assert by_id(mapped.toArrow().to_pydict()) == expected
+    engines.spark_udf(spark, "gross", gross)
+    frame.createOrReplaceTempView("sales")
+    rows = spark.sql("SELECT id, gross(net, country) AS gross FROM sales").toArrow().to_pydict()
+    assert by_id(rows) == expected
+    with pytest.raises(Exception, match="KeyError: 'XX'"):
+        spark.sql("SELECT gross(net, 'XX') FROM sales").collect()
+
+
+# ---- Dask ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask(gross, table, expected):
+    dask = pytest.importorskip("dask.dataframe", reason=MISSING.format("'dask[dataframe]'"))
+    frame = dask.from_pandas(table.to_pandas(), npartitions=4)
+    result = frame.map_partitions(gross).compute(scheduler="processes")
+    assert by_id(pa.Table.from_pandas(result).to_pydict()) == expected  # pandas' NaN is Arrow's NULL

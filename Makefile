@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -44,7 +44,12 @@ demo: guest
 test: setup guest
 	$(RUN) -m pytest --numprocesses auto
 
-# The same with the highest and the lowest versions that pyproject.toml allows.
+# The functions in Ray, Spark and Dask. These are large, so they have an environment of their own.
+test-engines: setup guest
+	@$(SET_UP) engines --venv .venv-engines
+	$(subst $(VENV),.venv-engines,$(RUN)) -m pytest tests/frames/test_engines.py
+
+# The tests with the highest and the lowest versions that pyproject.toml allows.
 test-newest test-oldest: python
 	$(PYTHON) -m tests.tools.run_versions $(@:test-%=%)
 

@@ -109,13 +109,13 @@ def test_an_engine_that_is_missing_is_named(gross, monkeypatch):
 def ray():
     ray = pytest.importorskip("ray", reason=MISSING.format("'ray[data]'"))
     pytest.importorskip("ray.data", reason=MISSING.format("'ray[data]'"))
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield ray
     ray.shutdown()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("pool", [False, True], ids=["tasks", "actors"])
 def test_ray(ray, gross, table, expected, pool):
@@ -125,7 +125,7 @@ def test_ray(ray, gross, table, expected, pool):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     marker = str(tmp_path / "died")
@@ -141,7 +141,7 @@ def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_shows_the_guests_error(ray, table):
     bad = wasi_udf.batch_function("def f(id: int) -> float: return 1 / (id - 19_999)")
@@ -163,7 +163,7 @@ def spark():
     session.stop()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 def test_spark(spark, gross, table, expected):
     frame = spark.createDataFrame(table).repartition(4)

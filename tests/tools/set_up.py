@@ -1,7 +1,7 @@
 """Set up `.venv` from the lock.
 
-`python -m tests.tools.set_up demo` installs what the guest and the demo need, `dev` what tests need as well, and
-`release` also what only releases need.
+`python -m tests.tools.set_up demo` installs what the guest and the demo need, `dev` what tests need as well, `release`
+also what only releases need, and `engines` the large packages that `duckdb_wasi_udf.engines` is tried with.
 
 It runs on the Python that is to be used, before anything is installed, so it takes the standard library alone. A set-up
 that is complete costs a look at a file; one that isn't, or is of another Python, folder or lock, is made again.
@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "constraints.txt"
 PROJECT = ROOT / "pyproject.toml"
 STAMP = ".set-up.json"
-LEVELS = ("demo", "dev", "release")  # each has all of the one before
-MEGABYTES = {"demo": 210, "dev": 340, "release": 350}  # of downloads, on Linux
+LEVELS = ("demo", "dev", "release", "engines")  # each has all of the one before
+MEGABYTES = {"demo": 210, "dev": 340, "release": 350, "engines": 1000}  # of downloads, on Linux
 
 
 class SetUpError(Exception):
@@ -159,7 +159,7 @@ def _install(python: Path, level: str, lock: Path) -> None:
         # Without what the package says it needs: of it, the demo reads the tables alone, with DuckDB.
         _pip(python, lock, "--no-deps", *project["project"]["optional-dependencies"]["demo"])
     else:
-        _pip(python, lock, "--editable", f"{ROOT}[{'dev' if level == 'dev' else 'dev,release'}]")
+        _pip(python, lock, "--editable", f"{ROOT}[{','.join(LEVELS[1 : LEVELS.index(level) + 1])}]")
         # pip would do it on one core, and tests start Python some hundred times.
         _run([python, "-m", "compileall", "-q", "-j", "0", _packages(python)], "compiling the packages failed")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._frames.batch_function import BatchFunction
 
-__all__ = ["map_files", "polars_expr", "ray_actor", "spark_map_in_arrow", "spark_udf"]
+__all__ = ["dask_map_partitions", "map_files", "polars_expr", "ray_actor", "spark_map_in_arrow", "spark_udf"]
 
 
 def polars_expr(function: BatchFunction, *columns: Any) -> Any:
@@ -121,6 +121,18 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
     return spark.udf.register(name, made)
 
 
+def dask_map_partitions(frame: Any, function: BatchFunction) -> Any:
+    """Return a Dask DataFrame with the columns that a function adds.
+
+    `frame.map_partitions(function)` alone would call it with made-up values first, to find the types.
+
+    Args:
+        frame: a `dask.dataframe.DataFrame`.
+        function: of `batch_function`.
+    """
+    return frame.map_partitions(function, meta=function(frame._meta))
+
+
 def map_files(
     function: BatchFunction, source: str | os.PathLike[str] | list[str], destination: str | os.PathLike[str]
 ) -> int:
@@ -192,7 +204,7 @@ def _check_one_column(function: BatchFunction) -> None:
 
 
 def _annotated(call: Callable[..., pa.Array], parameters: int) -> Callable[..., pa.Array]:
-    """Return a function with so many annotated parameters, which is how Spark tells what kind it is."""
+    """Return a function whose annotations say to Spark that it takes and returns Arrow arrays."""
 
     def several(*columns: pa.Array) -> pa.Array:
         return call(*columns)

@@ -8,18 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
-from duckdb.sqltypes import DuckDBPyType
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._arrow.sql_type import SqlType
-from duckdb_wasi_udf._arrow.types import ARROW_VARIANT, EnumType
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._frames.columns import plain_type, sql_types
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
 from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, with_columns
 from duckdb_wasi_udf._frames.workers import Kept
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.shipping import ship
-from duckdb_wasi_udf._functions.signature import reason, resolve, shown
+from duckdb_wasi_udf._functions.signature import resolve, shown
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
@@ -67,7 +65,7 @@ class BatchFunction:
         self._settings = settings
         self._sees_null = sees_null
         self._definition = definition
-        self._columns = None if columns is None else _sql_types(definition.label, columns)
+        self._columns = None if columns is None else sql_types(definition.label, columns)
         self._key = self._hash()
         with _functions.use(self._key, self._define) as running:
             signature = running.function.guest_signature
@@ -156,7 +154,7 @@ class BatchFunction:
                 "-> float, or pass columns={'name': 'DOUBLE'}"
             )
             raise SignatureError(msg)
-        plain = _plain(signature.result_type)
+        plain = plain_type(signature.result_type)
         if plain is None:
             msg = (
                 f"{self._definition.label}: a column of {shown(signature.return_type)} is known to DuckDB alone; "
@@ -355,57 +353,6 @@ def _unpickled(
         )
         raise SignatureError(msg)
     return BatchFunction(settings, definition, columns, sees_null=sees_null)
-
-
-def _sql_types(label: str, columns: Mapping[str, Any]) -> dict[str, SqlType]:
-    """Return the SQL types of the columns that a function adds."""
-    if isinstance(columns, str) or not hasattr(columns, "items") or not columns:
-        msg = f"{label}: columns are names and SQL types, such as {{'gross': 'DOUBLE'}}, got {columns!r:.200}"
-        raise SignatureError(msg)
-    types = {}
-    for name, given in columns.items():
-        try:
-            types[str(name)] = (
-                given
-                if isinstance(given, SqlType)
-                else sql_type_of(given if isinstance(given, str) else str(DuckDBPyType(given)))
-            )
-        except (KeyError, TypeError) as error:
-            why = reason(error) if isinstance(error, KeyError) else f": {error}"
-            msg = f"{label}: {shown(repr(given))} of the column {name!r} is not a type DuckDB knows{why}"
-            raise SignatureError(msg) from error
-    return types
-
-
-def _plain(data_type: pa.DataType) -> pa.DataType | None:
-    """Return the type of a column of results, which other libraries know; None if only DuckDB does."""
-    types = pa.types
-    known = {pa.bool8(): pa.bool_(), pa.json_(): pa.string()}
-    if isinstance(data_type, EnumType):
-        return pa.string()
-    if isinstance(data_type, pa.BaseExtensionType):
-        return known.get(data_type)
-    if types.is_timestamp(data_type):
-        return pa.timestamp(data_type.unit, None if data_type.tz is None else "UTC")
-    if types.is_union(data_type) or data_type == ARROW_VARIANT:
-        return None
-    inside = [_plain(field.type) for field in _fields(data_type)]
-    if None in inside:
-        return None
-    if types.is_struct(data_type):
-        return pa.struct([field.with_type(part) for field, part in zip(data_type, inside, strict=True)])
-    if types.is_map(data_type):
-        return pa.map_(*inside)
-    if types.is_fixed_size_list(data_type):
-        return pa.list_(inside[0], data_type.list_size)
-    return pa.list_(inside[0]) if types.is_list(data_type) else data_type
-
-
-def _fields(data_type: pa.DataType) -> list[pa.Field]:
-    """Return what is inside a type."""
-    if pa.types.is_map(data_type):
-        return [data_type.key_field, data_type.item_field]
-    return [data_type.field(i) for i in range(data_type.num_fields)]
 
 
 def _empty(schema: pa.Schema) -> list[pa.Array]:

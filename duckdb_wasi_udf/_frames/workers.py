@@ -26,7 +26,7 @@ class _Entry(Generic[_Made]):
 
     Attributes:
         made: the thing; None until it is made.
-        users: how many use it now.
+        users: number of those that use it now.
         idle_since: when the last one ended, on `time.monotonic`.
         making: held while it is made.
     """
@@ -62,7 +62,7 @@ class Kept(Generic[_Made]):
         self._process = os.getpid()
 
     def __len__(self) -> int:
-        """Return how many are kept."""
+        """Return the number of things that are kept."""
         return len(self._entries)
 
     @contextlib.contextmanager
@@ -92,7 +92,7 @@ class Kept(Generic[_Made]):
                 self._sweep_later()
 
     def close_idle(self, seconds: float = 0.0) -> None:
-        """Close what has been idle for so many seconds."""
+        """Close what has been idle for a time, in seconds."""
         closing = []
         with self._lock:
             for key, entry in list(self._entries.items()):

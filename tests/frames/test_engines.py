@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pyarrow as pa
 import pyarrow.csv
@@ -97,7 +98,7 @@ def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
 
 
 def test_an_engine_that_is_missing_is_named(gross, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyspark.sql.types", None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql.types", None)
     with pytest.raises(WasiUdfError, match="pyspark is not installed: pip install pyspark"):
         engines.spark_map_in_arrow(None, gross)
 
@@ -155,6 +156,7 @@ def test_ray_shows_the_guests_error(ray, table):
 @pytest.fixture(scope="module")
 def spark():
     sql = pytest.importorskip("pyspark.sql", reason=MISSING.format("pyspark"))
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config(
             "spark.driver.host", "127.0.0.1").config("spark.log.level", "OFF").getOrCreate()
@@ -185,5 +187,5 @@ def test_spark(spark, gross, table, expected):
 def test_dask(gross, table, expected):
     dask = pytest.importorskip("dask.dataframe", reason=MISSING.format("'dask[dataframe]'"))
     frame = dask.from_pandas(table.to_pandas(), npartitions=4)
-    result = frame.map_partitions(gross).compute(scheduler="processes")
+    result = engines.dask_map_partitions(frame, gross).compute(scheduler="processes")
     assert by_id(pa.Table.from_pandas(result).to_pydict()) == expected  # pandas' NaN is Arrow's NULL

@@ -1,6 +1,8 @@
+import re
 from pathlib import Path
 
 import duckdb_wasi_udf
+import duckdb_wasi_udf.engines
 
 API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
@@ -18,3 +20,11 @@ def test_the_api_page_documents_every_public_name_and_no_other():
 def test_public_names_have_docstrings():
     for name in duckdb_wasi_udf.__all__:
         assert getattr(duckdb_wasi_udf, name).__doc__, name
+
+
+def test_the_python_reference_has_every_public_name():
+    page = (API.parent / "python.md").read_text()
+    made = set(re.findall(r"^::: duckdb_wasi_udf\.(\w+)$", page, re.MULTILINE))
+    assert made == set(duckdb_wasi_udf.__all__) - {"__version__"}
+    engines = set(re.findall(r"^::: duckdb_wasi_udf\.engines\.(\w+)$", page, re.MULTILINE))
+    assert engines == set(duckdb_wasi_udf.engines.__all__)

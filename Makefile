@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -48,6 +48,12 @@ test: setup guest
 test-engines: setup guest
 	@$(SET_UP) engines --venv .venv-engines
 	$(subst $(VENV),.venv-engines,$(RUN)) -m pytest tests/frames/test_engines.py
+
+# The example project in real dbt, whose packages don't go with those of constraints.txt.
+test-dbt: setup guest
+	$(PYTHON) -m venv .venv-dbt
+	$(subst $(VENV),.venv-dbt,$(BIN))/pip install --quiet --editable . "dbt-core>=1.11,<1.12" "dbt-duckdb>=1.11,<1.12" pytest pytest-timeout
+	$(subst $(VENV),.venv-dbt,$(RUN)) -m pytest tests/dbt/test_project.py
 
 # The tests with the highest and the lowest versions that pyproject.toml allows.
 test-newest test-oldest: python

@@ -69,7 +69,7 @@ class SandboxSettings:
             compiled=self.compiled,
             clock_resolution_seconds=None,
             packages=self.packages,
-            host_functions=[_host_function(path) for path in self.host_functions],
+            host_functions=[imported(path) for path in self.host_functions],
             sql_type_of=sql_type_of,
         )
 
@@ -94,7 +94,7 @@ def import_path(function: HostFunction | str) -> str:
         SignatureError: it has none, since it isn't a name of a module.
     """
     if isinstance(function, str):
-        _host_function(function)
+        imported(function)
         return function
     if not isinstance(function, HostFunction):
         msg = f"a host function is given as such or by its import path, such as 'shop.rates:fx_rate', got {function!r}"
@@ -102,7 +102,7 @@ def import_path(function: HostFunction | str) -> str:
     inner = function.function
     path = f"{getattr(inner, '__module__', None)}:{getattr(inner, '__qualname__', function.name)}"
     try:
-        found = _host_function(path)
+        found = imported(path)
     except SignatureError:
         found = None
     if found is not function or path.startswith("__main__:"):
@@ -114,7 +114,7 @@ def import_path(function: HostFunction | str) -> str:
     return path
 
 
-def _host_function(path: str) -> HostFunction:
+def imported(path: str) -> HostFunction:
     """Return the host function of an import path."""
     module, colon, name = path.partition(":")
     found: Any = None

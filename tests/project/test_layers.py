@@ -19,6 +19,7 @@ ORDER = [
     "__main__",
     "_doctor",
     "__init__",
+    "dbt",
     "engines",
     "_frames",
     "_sql",

@@ -1,0 +1,1 @@
+"""Tests of `dbt`: the plugin, and the example project in real dbt."""

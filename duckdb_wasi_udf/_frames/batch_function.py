@@ -21,6 +21,7 @@ from duckdb_wasi_udf._functions.signature import resolve, shown
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
+from duckdb_wasi_udf._sql.arguments import choice
 from duckdb_wasi_udf._sql.types import sql_type_of
 from duckdb_wasi_udf._version import __version__
 
@@ -247,8 +248,8 @@ def batch_function(
     columns: Mapping[str, Any] | None = None,
     *,
     entry: str | None = None,
-    null_handling: str = "default",
-    exception_handling: str = "default",
+    null_handling: Any = "default",
+    exception_handling: Any = "default",
     limits: ResourceLimits | None = None,
     data_limits: DataLimits | None = None,
     host_functions: Sequence[HostFunction | str] = (),
@@ -293,19 +294,14 @@ def batch_function(
         [119.0, None]
     """
     name = getattr(function, "__name__", _LABEL)
-    for what, given, known in (
-        ("null_handling", null_handling, ("default", "special")),
-        ("exception_handling", exception_handling, ("default", "return_null")),
-    ):
-        if given not in known:
-            msg = f"{name}: {what} is {known[0]!r} or {known[1]!r}, got {given!r}"
-            raise SignatureError(msg)
+    sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
+    return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
     limits = limits if limits is not None else ResourceLimits()
     files = collected(packages, limits)
     definition = ship(
         function,
         name if name.isidentifier() else _LABEL,
-        return_null=exception_handling == "return_null",
+        return_null=return_null,
         modules=files.modules,
         limit_bytes=limits.shipped_bytes,
         entry=entry,
@@ -319,7 +315,7 @@ def batch_function(
         deterministic,
         compiled,
     )
-    return BatchFunction(settings, definition, columns, sees_null=null_handling == "special")
+    return BatchFunction(settings, definition, columns, sees_null=sees_null)
 
 
 def apply(

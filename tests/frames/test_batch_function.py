@@ -234,7 +234,7 @@ here = wasi_udf.HostFunction(lambda x: x, name="here", parameters=["INTEGER"], r
         ((GROSS, {"a": "NO_SUCH_TYPE"}), {}, "'NO_SUCH_TYPE' of the column 'a' is not a type DuckDB knows"),
         ((GROSS, {}), {}, "columns are names and SQL types"),
         ((GROSS, "DOUBLE"), {}, "columns are names and SQL types"),
-        ((GROSS,), {"null_handling": "maybe"}, "null_handling is 'default' or 'special', got 'maybe'"),
+        ((GROSS,), {"null_handling": "maybe"}, "null_handling must be 'default' or 'special', got 'maybe'"),
         ((GROSS,), {"host_functions": ["tests.frames.rates:gone"]}, "no host function that can be imported"),
         ((GROSS,), {"host_functions": ["rates"]}, "written as 'module:name'"),
         ((GROSS,), {"host_functions": ["math:sin"]}, "it is <built-in function sin>"),

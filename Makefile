@@ -44,10 +44,10 @@ demo: guest
 test: setup guest
 	$(RUN) -m pytest --numprocesses auto
 
-# The functions in Ray, Spark and Dask. These are large, so they have an environment of their own.
+# The functions in Ray, Spark and Dask, and in clients of DuckDB. These are large, so they have an environment of their own.
 test-engines: setup guest
 	@$(SET_UP) engines --venv .venv-engines
-	$(subst $(VENV),.venv-engines,$(RUN)) -m pytest tests/frames/test_engines.py
+	$(subst $(VENV),.venv-engines,$(RUN)) -m pytest tests/frames/test_engines.py tests/frames/test_clients.py
 
 # The example project in real dbt, whose packages don't go with those of constraints.txt.
 test-dbt: setup guest

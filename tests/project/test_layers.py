@@ -22,6 +22,7 @@ ORDER = [
     "dbt",
     "engines",
     "_frames",
+    "_notebook",
     "_sql",
     "_functions",
     "_guests",
@@ -35,6 +36,7 @@ ORDER = [
     "_limits",
     "_abi",
     "_errors",
+    "_display",
     "_version",
 ]
 MODULES = {

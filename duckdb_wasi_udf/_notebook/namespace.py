@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -117,11 +118,8 @@ def _jupysqls() -> duckdb.DuckDBPyConnection | None:
     """Return the connection that `%sql` uses now, if jupysql is loaded and it is one of DuckDB's."""
     manager = getattr(sys.modules.get("sql.connection"), "ConnectionManager", None)
     current = getattr(manager, "current", None)
-    for name in ("connection_sqlalchemy", "_connection_sqlalchemy", "_connection", "connection"):
-        found = getattr(current, name, None)
-        for each in (found, getattr(found, "_connection", None), getattr(found, "connection", None)):
-            try:
-                return connection_of(each)
-            except SignatureError:
-                continue
+    own = getattr(current, "_connection", None)
+    for found in (own, getattr(own, "connection", None)):  # DuckDB's own, or SQLAlchemy's around it
+        with contextlib.suppress(SignatureError):
+            return connection_of(found)
     return None

@@ -1,8 +1,10 @@
-"""A line that shows how far a long query has come."""
+"""A line that shows how far a long query has come.
+
+In a terminal DuckDB shows a bar of its own, so this is for notebooks only.
+"""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,10 +55,10 @@ class Progress:
         self._end()
 
     def _begin(self, *_: object) -> None:
-        if not self._settings.progress or self._thread is not None:
+        if not self._settings.progress or self._thread is not None or not hasattr(self._shell, "kernel"):
             return
         self._over = threading.Event()
-        line = _Line(hasattr(self._shell, "kernel"), self._over)
+        line = _Line(self._over)
         self._thread = threading.Thread(target=line.run, name="duckdb-wasi-udf-progress", daemon=True)
         self._thread.start()
 
@@ -71,8 +73,7 @@ class Progress:
 class _Line:
     """The line of one cell."""
 
-    def __init__(self, in_notebook: bool, over: threading.Event) -> None:  # noqa: FBT001 - private
-        self._in_notebook = in_notebook
+    def __init__(self, over: threading.Event) -> None:
         self._over = over
         self._handle: Any = None
         self._counted: dict[int, tuple[str, int]] = {}
@@ -98,7 +99,6 @@ class _Line:
                     self._show(text)
                     shown = text
             if over:
-                self._finish()
                 return
 
     def _new_rows(self) -> dict[str, int]:
@@ -111,22 +111,11 @@ class _Line:
         return counted
 
     def _show(self, text: str) -> None:
-        if self._in_notebook:
-            content = {"text/plain": text}
-            if self._handle is None:
-                self._handle = display(content, raw=True, display_id=True)
-            else:
-                self._handle.update(content, raw=True)
-        elif sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-            self._handle = sys.stderr
-
-    def _finish(self) -> None:
-        """Make room in a terminal; in a notebook the last line stays."""
-        if self._handle is sys.stderr:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        """Show the line, or renew it."""
+        if self._handle is None:
+            self._handle = display({"text/plain": text}, raw=True, display_id=True)
+        else:
+            self._handle.update({"text/plain": text}, raw=True)
 
 
 def _rows() -> dict[int, tuple[str, int]]:

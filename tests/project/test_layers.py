@@ -32,11 +32,11 @@ ORDER = [
     "_arrow",
     "_process",
     "_shared",
-    "_text",
     "_limits",
     "_abi",
     "_errors",
     "_display",
+    "_text",
     "_version",
 ]
 MODULES = {

@@ -70,7 +70,8 @@ def folded(title: str, *children: object) -> Html:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Html:
     """Return a table of at most 100 rows, with a line that counts the others."""
-    head = element("tr", *(element("th", heading, style=_CELL) for heading in headings))
+    first = rows[0] if rows else headings
+    head = element("tr", *(element("th", name, style=_style(cell)) for name, cell in zip(headings, first, strict=True)))
     body = [element("tr", *map(_cell, row)) for row in rows[:_SHOWN_ROWS]]
     left = len(rows) - len(body)
     more = element("div", f"and {left:,} more") if left else ""
@@ -78,4 +79,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Html:
 
 
 def _cell(content: object) -> Html:
-    return element("td", content, style=_NUMBER if isinstance(content, int | float) else _CELL)
+    return element("td", content, style=_style(content))
+
+
+def _style(content: object) -> str:
+    return _NUMBER if isinstance(content, int | float) else _CELL

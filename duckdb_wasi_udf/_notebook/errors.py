@@ -103,7 +103,10 @@ class ErrorDisplay:
             shown.args = (ours.summary,)
             shown.__cause__ = ours.__cause__  # what failed on the host
             publish_display_data({"text/plain": str(ours), "text/html": ours._repr_html_()})
-        lines = shell.InteractiveTB.structured_traceback(type(shown), shown, _users(traceback))
+        if traceback is None:
+            lines = list(shell.InteractiveTB.get_exception_only(type(shown), shown))
+        else:
+            lines = shell.InteractiveTB.structured_traceback(type(shown), shown, _users(traceback))
         self._show(error, traceback, lines)
 
     def _show(self, error: BaseException, traceback: TracebackType | None, lines: list[str]) -> None:

@@ -21,6 +21,7 @@ from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf._notebook.extension import load_ipython_extension, unload_ipython_extension
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
@@ -59,6 +60,8 @@ __all__ = [
     "error_of",
     "host_function",
     "install",
+    "load_ipython_extension",
+    "unload_ipython_extension",
     "variant_to_arrow",
     "variant_to_python",
 ]

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from duckdb_wasi_udf._display.error_card import error_card
+
 
 class WasiUdfError(Exception):
     """Root of every error this package raises on purpose. All of them can be pickled.
@@ -28,9 +30,19 @@ class WasiUdfError(Exception):
     Attributes:
         output: what the guest's call printed before it failed, at most the last 8,000 characters; empty for errors that
             have no running guest behind them.
+        summary: what went wrong, without the row and the guest's traceback.
     """
 
     output: str = ""
+
+    @property
+    def summary(self) -> str:
+        """Text of the error."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return error_card(kind=type(self).__name__, summary=str(self), printed=self.output)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self.args, self.__dict__)
@@ -74,6 +86,23 @@ class GuestError(WasiUdfError):
         self.guest_traceback = guest_traceback
         self.row = row
         self.arguments = arguments
+
+    @property
+    def summary(self) -> str:
+        """Name of the function, class of the exception and its message."""
+        text = str(self).removesuffix(f"\n{self.guest_traceback}")
+        return text if self.row is None else text.rpartition("\n")[0] or text
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the line and the arguments, with the guest's traceback folded."""
+        return error_card(
+            kind=type(self).__name__,
+            summary=self.summary,
+            row=self.row,
+            arguments=self.arguments,
+            traceback=self.guest_traceback,
+            printed=self.output,
+        )
 
 
 class LimitExceeded(WasiUdfError):

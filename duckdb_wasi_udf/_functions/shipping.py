@@ -37,7 +37,7 @@ def ship(
         modules: what the guest can import beside the standard library, by its top-level names; what a callable uses of
             these is imported there, not shipped.
         limit_bytes: how large a callable may be with all it uses.
-        entry: the name of the function that is meant in source text; None to go by the rule of `_udf_guest.entry`.
+        entry: the name of the function that is meant in source text; None to go by the rule of `_shared.entry`.
 
     Returns:
         What `GuestInstance` takes.

@@ -26,7 +26,7 @@ class Unit:
         source: Python code that makes a function or class.
         name: the file name of the code in tracebacks, without its angle brackets.
         entry: the name of what it makes; None for the value of its last line, or the function that the guest chooses
-            (`_udf_guest.entry.choose`).
+            (`_shared.entry.choose`).
         preferred: the SQL name of the function, which is chosen if it is there; None without one.
         captured: a marshal dictionary of values the code finds as globals, base64-encoded; None without any.
         imports: what it finds as globals by import: {global name: "module" or "module:attribute"}.

@@ -186,8 +186,8 @@ class GuestInstance:
         try:
             self._expect_ok(self._call(_abi.CALL, self._arena.write_batch(columns, length)))
         finally:
-            self._length = 0
             self._end()
+            self._length = 0
         results, self.counts = self._read_result(range(length, length + 1))
         return results, self.counts.failed
 
@@ -299,7 +299,8 @@ class GuestInstance:
             self.broken = True
             return ""
         if text:
-            self._output.deliver(self._label, text, dropped_bytes)
+            first = self._context.first_row
+            self._output.deliver(self._label, text, dropped_bytes, range(first, first + self._length))
         return text
 
     def _call(self, export: str, *arguments: int, results: int = 1) -> int:

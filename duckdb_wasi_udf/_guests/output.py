@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf import _abi
@@ -17,6 +18,10 @@ LOGGER = logging.getLogger("duckdb_wasi_udf.guest")
 
 # Of what is printed before an error, as much of the end as its `output` has.
 _SHOWN_CHARACTERS = 8_000
+
+
+# What the functions of a sandbox may print into one cell of a notebook, whose file keeps it.
+_CELL_CHARACTERS = 64_000
 
 
 def shown_output(text: str) -> str:
@@ -66,29 +71,33 @@ class Output:
             raise TypeError(msg)
         self._target: Any = target if write is None else None
         self._file: Any = target if write is not None else None
+        self._cell = _Cell()
 
-    def deliver(self, label: str, text: str, dropped_bytes: int) -> None:
+    def deliver(self, label: str, text: str, dropped_bytes: int, rows: range | None = None) -> None:
         """Pass on what one call printed.
 
         Args:
             label: the function's name in errors.
             text: what was printed, or the end of it.
             dropped_bytes: how much came before.
+            rows: the rows of the batch that the call was for; None for a call that wasn't for rows.
         """
         target, file = self._target, self._file
         logs = LOGGER.isEnabledFor(logging.INFO)
-        if target is None and file is None:
-            if not logs and _in_ipython():
-                file = sys.stdout
-            elif not logs:
+        shell = None
+        if target is None and file is None and not logs:
+            shell = _ipython()
+            if shell is None:
                 return
         lines = [f"... {dropped_bytes:,} bytes before this were dropped"] if dropped_bytes > 0 else []
         lines += [printable(line) for line in text.removesuffix("\n").split("\n")]
-        if target is None and file is None:
+        if target is None and file is None and shell is None:
             LOGGER.info("%s printed:\n%s", label, "\n".join(f"  | {line}" for line in lines))
             return
         try:
-            if target is not None:
+            if shell is not None:
+                self._cell.write(shell.execution_count, f"{printable(label)}{_place(rows)} printed:", lines)
+            elif target is not None:
                 target("\n".join(lines))
             else:
                 file.write("\n".join(lines) + "\n")
@@ -96,7 +105,45 @@ class Output:
             LOGGER.exception("%s: what it printed can't be passed on to the sandbox's output", label)
 
 
-def _in_ipython() -> bool:
-    """Return whether this process is an IPython session, or the kernel of a notebook."""
+class _Cell:
+    """Writes to the cell of a notebook that runs, up to a number of characters."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._number = -1
+        self._written = 0
+
+    def write(self, number: int, heading: str, lines: list[str]) -> None:
+        """Write lines below a heading.
+
+        Args:
+            number: the number of the cell.
+            heading: says whose lines they are.
+            lines: what was printed. Each is marked, so that none looks like a heading.
+        """
+        text = "".join([f"{heading}\n", *(f"  | {line}\n" for line in lines)])
+        with self._lock:
+            if number != self._number:
+                self._number, self._written = number, 0
+            left = _CELL_CHARACTERS - self._written
+            if left < 0:
+                return
+            self._written += len(text)
+            if len(text) > left:
+                text = f"{text[:left]}\n... the rest isn't shown in this cell; Sandbox(output=...) receives all of it\n"
+        sys.stdout.write(text)
+
+
+def _place(rows: range | None) -> str:
+    """Return in words which rows of a batch a call was for."""
+    if not rows:
+        return ""
+    if len(rows) == 1:
+        return f", row {rows.start} of the batch,"
+    return f", rows {rows.start} to {rows.stop - 1} of the batch,"
+
+
+def _ipython() -> Any:
+    """Return the shell of this process if it is an IPython session, or the kernel of a notebook; else None."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return get_ipython is not None and get_ipython() is not None
+    return None if get_ipython is None else get_ipython()

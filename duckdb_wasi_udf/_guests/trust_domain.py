@@ -20,6 +20,7 @@ from duckdb_wasi_udf._guests.package_modules import PackageModules
 from duckdb_wasi_udf._guests.recent_errors import CLOSED, RecentErrors
 from duckdb_wasi_udf._guests.shutdown import close_at_exit
 from duckdb_wasi_udf._guests.usage import Counters
+from duckdb_wasi_udf._host_functions.audit import HostCallRecords
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._packages.collect import Packages, collect
 from duckdb_wasi_udf._process import state
@@ -243,7 +244,7 @@ class TrustDomain:
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of host functions' calls, oldest first."""
-        return [] if self.grants is None else self.grants.audit.records()
+        return HostCallRecords() if self.grants is None else self.grants.audit.records()
 
     def close(self) -> None:
         """Close all instances, and what is held."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from duckdb_wasi_udf._display import html, plain
 
 # Some megabytes: a record is an object of ten small ones.
 RECORDS = 10_000
+
+# Of the records, the last ones are shown.
+_SHOWN = 50
 
 
 class HostCallRecord(NamedTuple):
@@ -35,6 +40,34 @@ class HostCallRecord(NamedTuple):
     seconds: float
     outcome: str
     detail: str | None
+
+
+class HostCallRecords(list[HostCallRecord]):
+    """A list of records, the last of which a shell or notebook shows as a table."""
+
+    def __repr__(self) -> str:
+        """Return a table in lines."""
+        if not self:
+            return "no calls of host functions"
+        return "\n".join([*self._before(), plain.table(HostCallRecord._fields, self._rows())])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's protocol
+        """Print the table in IPython, which has another way to print lists."""
+        printer.text(repr(self))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        if not self:
+            return str(html.element("div", repr(self)))
+        return html.joined(
+            [*(html.element("div", line) for line in self._before()), html.table(HostCallRecord._fields, self._rows())]
+        )
+
+    def _before(self) -> list[str]:
+        return [f"{len(self) - _SHOWN:,} earlier calls"] if len(self) > _SHOWN else []
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [(record.called_at.isoformat(" ", "milliseconds"), *record[1:]) for record in self[-_SHOWN:]]
 
 
 class PendingRecord:
@@ -99,6 +132,6 @@ class Audit:
         record.seconds = record.elapsed()
         self._kept.append(record)
 
-    def records(self) -> list[HostCallRecord]:
+    def records(self) -> HostCallRecords:
         """Return the records, oldest first."""
-        return [record.finished() for record in self._kept.copy()]
+        return HostCallRecords(record.finished() for record in self._kept.copy())

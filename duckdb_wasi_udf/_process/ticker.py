@@ -56,11 +56,13 @@ class Ticker:
 
     Attributes:
         interrupts: Reports Ctrl-C.
+        interrupted_at: When Ctrl-C last arrived while calls were under way or just ended, on `time.monotonic`.
         thread: The thread, or None while nothing runs.
     """
 
     def __init__(self) -> None:
         self.interrupts = InterruptWatch()
+        self.interrupted_at = float("-inf")
         self._lock = threading.Lock()
         # Weak, because a signal handler may raise before a call is removed.
         self._calls: dict[int, weakref.ref[Call]] = {}
@@ -138,6 +140,7 @@ class Ticker:
         until = time.monotonic() + TICK_SECONDS
         while (left := until - time.monotonic()) > 0:
             if self.interrupts.wait(left):
+                self.interrupted_at = time.monotonic()
                 self._interrupt = _Interrupt(self._main_thread)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from duckdb_wasi_udf._errors import WasiUdfError
+from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +114,19 @@ def in_the_same_query(domain: TrustDomain, con: duckdb.DuckDBPyConnection) -> It
             if isinstance(query, Query) and query.calls_this_thread():
                 stack.enter_context(query.using(con))
         yield
+
+
+def interrupt_calling_query() -> None:
+    """Interrupt the query that this thread runs a function for.
+
+    DuckDB calls a function with constant arguments while it plans, and if that fails, calls it again when it runs the
+    query. Ctrl-C arrives once.
+    """
+    known = list(state.database_keys)
+    for con in itertools.chain(known, gc.get_objects(), [duckdb.default_connection()]):  # the collector takes longer
+        if type(con) is duckdb.DuckDBPyConnection and _refusal(con) == _callback_refusal() is not None:
+            con.interrupt()
+            return
 
 
 def _refusal(con: duckdb.DuckDBPyConnection) -> str | None:

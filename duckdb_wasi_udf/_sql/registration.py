@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from duckdb.func import ARROW, NATIVE, SPECIAL
 
-from duckdb_wasi_udf._errors import ClosedError
+from duckdb_wasi_udf._errors import Cancelled, ClosedError
 from duckdb_wasi_udf._guests.recent_errors import CLOSED
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.ticker import CTRL_C
+from duckdb_wasi_udf._sql.query import interrupt_calling_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,4 +110,9 @@ class RegisteredCallback:
         if domain is None:
             raise ClosedError(CLOSED)
         with IncomingCall(domain) as context:
-            return domain.function(self._number)(context, *columns)
+            try:
+                return domain.function(self._number)(context, *columns)
+            except (KeyboardInterrupt, Cancelled):
+                if threading.current_thread() is threading.main_thread() and context.stopped_by in ("", CTRL_C):
+                    interrupt_calling_query()
+                raise

@@ -5,11 +5,14 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
+from duckdb_wasi_udf._display import html
+from duckdb_wasi_udf._display.explanation import Explanation
 from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
 from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.creating_call import CreatingCall
 from duckdb_wasi_udf._sql.function_creation import FunctionCreation
+from duckdb_wasi_udf._sql.function_list import FunctionList
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
 from duckdb_wasi_udf._sql.origins import called_interactively
@@ -186,7 +189,7 @@ class Sandbox(FunctionCreation):
             name: the SQL name it was last created with.
         """
         with CreatingCall(self._domain) as context:
-            return self._registry.find(name).explain(context)
+            return Explanation(self._registry.find(name).explain(context))
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of the calls that guests made of host functions, oldest first: the last 10,000."""
@@ -223,3 +226,32 @@ class Sandbox(FunctionCreation):
         changed = [*changed_limits(self.limits), *changed_limits(self.data_limits)]
         counted = f"{len(self._registry.functions)} named function(s), {len(self._domain.instances)} live instance(s)"
         return f"<Sandbox: {', '.join(['closed' if self.closed else 'open', *changed, counted])}>"
+
+    def __str__(self) -> str:
+        """Return its state and a table of its functions, inline code included."""
+        listed = self._listed()
+        return f"{self!r}\n{listed!r}" if len(listed) else repr(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: state, use and functions."""
+        usage = self.usage()
+        hit = ", ".join(f"{name} {count:,}" for name, count in usage.limits_hit.items())
+        headings = ("instances", "waiting calls", "memory", "calls", "rows", "errors", "limits hit")
+        memory = f"{usage.memory_bytes / 2**20:,.1f} MiB"
+        row = (
+            usage.instances,
+            usage.waiting_calls,
+            memory,
+            usage.calls,
+            usage.rows,
+            usage.errors,
+            hit or "none",
+        )
+        head = html.element(
+            "div", html.element("strong", "Sandbox"), repr(self).removeprefix("<Sandbox").removesuffix(">")
+        )
+        return head + html.table(headings, [row]) + self._listed()._repr_html_()
+
+    def _listed(self) -> FunctionList:
+        inline = [function for function in self._domain.counters.functions() if function.inline]
+        return FunctionList([*self._registry.functions.values(), *inline])

@@ -22,6 +22,7 @@ ORDER = [
     "dbt",
     "engines",
     "_frames",
+    "_notebook",
     "_sql",
     "_functions",
     "_guests",
@@ -31,10 +32,11 @@ ORDER = [
     "_arrow",
     "_process",
     "_shared",
-    "_text",
     "_limits",
     "_abi",
     "_errors",
+    "_display",
+    "_text",
     "_version",
 ]
 MODULES = {

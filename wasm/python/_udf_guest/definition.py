@@ -19,10 +19,10 @@ import _udf
 
 from _udf_guest import shipped
 from _udf_guest.description import describe
-from _udf_guest.entry import ambiguous, assigned, choose, missing, pasted
 from _udf_guest.explanation import argument_repr
 from _udf_guest.shipped import MODULE_NAME
 from _udf_guest.sources import sources
+from duckdb_wasi_udf._shared.entry import ambiguous, assigned, choose, missing, pasted
 
 # Bounds of what goes to the host.
 _DESCRIPTION_BYTES = 2_500_000

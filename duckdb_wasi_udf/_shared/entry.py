@@ -1,8 +1,14 @@
 """Which function of a source text is meant, and what is said of text that is no source."""
 
+from __future__ import annotations
+
 import ast
 import re
 import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -18,7 +24,7 @@ _LINE_CHARACTERS = 60
 _ACTING = {"step", "process"}
 
 
-def choose(tree, preferred, but=None):
+def choose(tree: ast.Module, preferred: str | None, but: str | None = None) -> str | tuple[str, ...] | None:
     """Return the name of the function that is meant, or a tuple of those that may be.
 
     It is the one named like `preferred`. Without one it is the only one that no other uses, as functions, classes,
@@ -39,7 +45,7 @@ def choose(tree, preferred, but=None):
     if named is not None:
         return named
     if len(found) > 1:
-        found.pop(but, None)
+        found = {name: node for name, node in found.items() if name != but}
     used = {name: _names(node) for name, node in bound.items()}
     found = _without(found, [name for name, node in found.items() if _is_script(name, node, used, found)])
     reached = {name: _reached(name, used) for name in found}
@@ -51,23 +57,23 @@ def choose(tree, preferred, but=None):
     return tuple(chosen or found) or None
 
 
-def assigned(tree, preferred):
+def assigned(tree: ast.Module, preferred: str | None) -> str | None:
     """Return the variable that is named like the SQL name and may hold a function, as a `partial` or an alias does."""
     bound = _bound(tree.body)
-    maybe = (ast.Call, ast.Name, ast.Attribute)
+    maybe: tuple[type[ast.AST], ...] = (ast.Call, ast.Name, ast.Attribute)
     if not any(map(_is_definition, bound.values())):
         maybe += (ast.ImportFrom,)  # beside definitions it is rather for their use
     return _like(preferred, [name for name, node in bound.items() if isinstance(node, maybe)])
 
 
-def _without(found, names):
+def _without(found: dict[str, ast.AST], names: list[str]) -> dict[str, ast.AST]:
     """Return what is found without some, unless nothing would be left."""
     return {name: node for name, node in found.items() if name not in names} or found
 
 
-def _bound(body):
+def _bound(body: Sequence[ast.stmt]) -> dict[str, ast.AST]:
     """Return what module-level statements bind: {name: the statement, or the value of an assignment}."""
-    bound = {}
+    bound: dict[str, ast.AST] = {}
     for statement in body:
         match statement:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -89,11 +95,11 @@ def _bound(body):
     return bound
 
 
-def _is_definition(node):
+def _is_definition(node: ast.AST) -> bool:
     return isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Lambda))
 
 
-def _like(preferred, names):
+def _like(preferred: str | None, names: Iterable[str]) -> str | None:
     """Return the name that is spelled like a SQL name, which has no case; None without one."""
     if preferred is None or preferred in names:
         return preferred
@@ -101,14 +107,14 @@ def _like(preferred, names):
     return alike[0] if len(alike) == 1 else None
 
 
-def _acts(node):
+def _acts(node: ast.AST) -> bool:
     """Return whether a definition is what SQL functions are made of, rather than a class beside it."""
     if not isinstance(node, ast.ClassDef):
         return True
     return any(isinstance(inner, _FUNCTIONS) and inner.name in _ACTING for inner in node.body)
 
 
-def _is_script(name, node, used, found):
+def _is_script(name: str, node: ast.AST, used: dict[str, set[str]], found: dict[str, ast.AST]) -> bool:
     """Return whether a function runs or tests the others: `main`, or `test_...`, without parameters."""
     if not isinstance(node, _FUNCTIONS) or not (name == "main" or name.startswith("test_")):
         return False
@@ -117,9 +123,9 @@ def _is_script(name, node, used, found):
     return not takes and any(other in found for other in _reached(name, used) if other != name)
 
 
-def _names(node):
+def _names(node: ast.AST) -> set[str]:
     """Return the names that a statement or value uses, those in annotations that are text included."""
-    names = set()
+    names: set[str] = set()
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name):
             names.add(inner.id)
@@ -129,9 +135,10 @@ def _names(node):
     return names
 
 
-def _reached(name, used):
+def _reached(name: str, used: dict[str, set[str]]) -> set[str]:
     """Return the names that one uses, and those that they use."""
-    reached, pending = set(), [name]
+    reached: set[str] = set()
+    pending = [name]
     while pending:
         new = used.get(pending.pop(), set()) - reached
         reached |= new
@@ -139,7 +146,7 @@ def _reached(name, used):
     return reached
 
 
-def ambiguous(names):
+def ambiguous(names: Iterable[str]) -> TypeError:
     """Return the error for several functions of which any may be meant."""
     return TypeError(
         f"the code defines several functions that don't use each other: {', '.join(names)}; write the name of the one "
@@ -147,13 +154,13 @@ def ambiguous(names):
     )
 
 
-def missing(entry, tree):
+def missing(entry: str, tree: ast.Module) -> TypeError:
     """Return the error for a function that is asked for by name and isn't there."""
     names = ", ".join(name for name, node in _bound(tree.body).items() if _is_definition(node))
     return TypeError(f"the code defines no {entry!r}; it defines: {names or 'nothing'}")
 
 
-def pasted(source, error):
+def pasted(source: str, error: SyntaxError) -> SyntaxError | None:
     """Return the error for text that isn't only code, as chats and web pages have it; None if it isn't that.
 
     Args:
@@ -189,7 +196,7 @@ def pasted(source, error):
     )
 
 
-def _is_code(text):
+def _is_code(text: str) -> bool:
     try:
         compile(text, "", "exec", ast.PyCF_ONLY_AST)
     except SyntaxError:
@@ -197,6 +204,6 @@ def _is_code(text):
     return True
 
 
-def _shown(line):
+def _shown(line: str) -> str:
     line = line.strip()
     return repr(line if len(line) <= _LINE_CHARACTERS else line[:_LINE_CHARACTERS] + "...")

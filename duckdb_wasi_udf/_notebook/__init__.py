@@ -1,0 +1,1 @@
+"""The IPython extension: magics, errors and progress in notebooks."""

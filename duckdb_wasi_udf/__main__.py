@@ -1,26 +1,47 @@
-"""The command line: `python -m duckdb_wasi_udf doctor` and `compile`."""
+"""The command line, `duckdb-wasi-udf` and `python -m duckdb_wasi_udf`: in full if its libraries are installed."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import sys
 
 from duckdb_wasi_udf import _doctor
 
+# What the extra `cli` installs, as far as all commands need it.
+_LIBRARIES = ("typer", "rich")
+
 
 def main() -> int:
-    """Run the command; the process's exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duckdb_wasi_udf", description="Untrusted Python inside DuckDB SQL."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="print versions and times, and check that everything works")
+    """Run the command; return the process's exit status."""
+    if all(importlib.util.find_spec(library) for library in _LIBRARIES):
+        status: int = importlib.import_module("duckdb_wasi_udf._cli.app").main()
+        return status
+    return _main_without_libraries()
+
+
+def _main_without_libraries() -> int:
+    """Run `doctor` or `compile`, which container images want and which need nothing else."""
+    parser = argparse.ArgumentParser(prog="duckdb-wasi-udf", description="Untrusted Python inside DuckDB SQL.")
+    commands = parser.add_subparsers(dest="command", metavar="{doctor,compile}")
+    checking = commands.add_parser("doctor", help="print versions and times, and check that everything works")
     compiling = commands.add_parser(
         "compile", help="compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built"
     )
     compiling.add_argument("--fuel", action="store_true", help="for sandboxes with ResourceLimits(fuel=...) as well")
+    for command in (checking, compiling):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    if not {"doctor", "compile", "-h", "--help"} & set(sys.argv[1:2]):
+        print(
+            "error: without typer and rich there are only doctor and compile: pip install 'duckdb-wasi-udf[cli]'",
+            file=sys.stderr,
+        )
+        return 2
     arguments = parser.parse_args()
-    return _doctor.compile_guest(fuel=arguments.fuel) if arguments.command == "compile" else _doctor.run()
+    if arguments.command == "compile":
+        return _doctor.compile_guest(fuel=arguments.fuel, as_json=arguments.json)
+    return _doctor.run(as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckdb_wasi_udf._cli import check, explain, run, sql, stored, upkeep
+from duckdb_wasi_udf._cli import bench, check, explain, repl, run, sql, stored, test, upkeep
 from duckdb_wasi_udf._cli.failures import CommandError, Failure, Status, report
 from duckdb_wasi_udf._cli.terminal import abandon_output, prepare_streams, print_line
 from duckdb_wasi_udf._version import __version__
@@ -21,13 +21,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("sql")(sql.sql)
+app.command("repl")(repl.repl)
 app.command("check")(check.check)
+app.command("test")(test.run_examples)
 app.command("run")(run.run)
 app.command("list")(stored.list_functions)
 app.command("show")(stored.show)
 app.command("create")(stored.create)
 app.command("drop")(stored.drop)
 app.command("explain")(explain.explain)
+app.command("bench")(bench.bench)
 app.command("doctor")(upkeep.doctor)
 app.command("compile")(upkeep.compile_guest)
 app.add_typer(upkeep.cache, name="cache")

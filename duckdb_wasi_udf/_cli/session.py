@@ -39,8 +39,12 @@ class Session:
     sandbox: Sandbox
     files: dict[str, str] = field(default_factory=dict)
 
-    def add(self, file: FunctionFile) -> list[Item]:
+    def add(self, file: FunctionFile, *, replace: bool = False) -> list[Item]:
         """Register the functions of a file, and return them.
+
+        Args:
+            file: the file.
+            replace: functions of these names may be there.
 
         Raises:
             CommandError: one can't be, has the name of another file's, or there is none.
@@ -48,11 +52,11 @@ class Session:
         check_syntax(file)
         for item in file.functions:
             other = self.files.get(item.name.lower())
-            if other not in (None, file.path):
+            if other not in (None, file.path) and not replace:
                 msg = f"{file.at(item)}: the function {item.name} is in {other} too; rename one, or leave out a file"
                 raise usage_error(msg)
             self.files[item.name.lower()] = file.path
-        created = create_functions(self.con, self.sandbox, file)
+        created = create_functions(self.con, self.sandbox, file, replace=replace)
         for item, error in created.problems:
             failure = failure_of(error, self.files)
             msg = f"{file.at(item)}: {failure.message}"

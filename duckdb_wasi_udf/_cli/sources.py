@@ -165,13 +165,15 @@ def check_syntax(file: FunctionFile) -> None:
         raise CommandError(msg, Status.FAILED)
 
 
-def create_functions(con: duckdb.DuckDBPyConnection, sandbox: Sandbox, file: FunctionFile) -> Created:
+def create_functions(
+    con: duckdb.DuckDBPyConnection, sandbox: Sandbox, file: FunctionFile, *, replace: bool = False
+) -> Created:
     """Register all functions of a file. Those that can't be are no error yet: see `Created`."""
     created = Created([], [(item, item.note) for item in file.items if item.kind == "helper"], [])
     created.helpers += [(item, "it is a class over rows, for run") for item in file.map_classes]
     for item in file.functions:
         try:
-            create(con, sandbox, file, item)
+            create(con, sandbox, file, item, replace=replace)
         except SignatureError as error:
             if item.used:  # by the functions that are meant
                 created.helpers.append((item, str(error).removeprefix(f"{item.name}: ")))
@@ -184,18 +186,20 @@ def create_functions(con: duckdb.DuckDBPyConnection, sandbox: Sandbox, file: Fun
     return created
 
 
-def create(con: duckdb.DuckDBPyConnection, sandbox: Sandbox, file: FunctionFile, item: Item) -> None:
+def create(
+    con: duckdb.DuckDBPyConnection, sandbox: Sandbox, file: FunctionFile, item: Item, *, replace: bool = False
+) -> None:
     """Register one function of a file under its own name.
 
     Raises:
         WasiUdfError: as for `Sandbox.create_function`, like `duckdb.Error`.
     """
     if item.kind == "table":
-        sandbox.create_table_function(con, item.name, file.source, entry=item.name)
+        sandbox.create_table_function(con, item.name, file.source, entry=item.name, replace=replace)
     elif item.kind == "aggregate":
-        sandbox.create_aggregate_function(con, item.name, file.source, entry=item.name)
+        sandbox.create_aggregate_function(con, item.name, file.source, entry=item.name, replace=replace)
     else:
-        sandbox.create_function(con, item.name, file.source, entry=item.name)
+        sandbox.create_function(con, item.name, file.source, entry=item.name, replace=replace)
 
 
 def _expanded(path: str) -> list[str]:

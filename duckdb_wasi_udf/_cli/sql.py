@@ -84,6 +84,14 @@ def statements_of(text: str) -> list[duckdb.Statement]:
     return statements
 
 
+def is_complete(text: str) -> bool:
+    """Return whether an input can be run: a command, nothing, or SQL up to a semicolon that ends a statement."""
+    if not text.strip() or text.lstrip().startswith("."):
+        return True
+    tokens = [(at, kind) for at, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
+    return bool(tokens) and text.encode()[tokens[-1][0] :].startswith(b";")
+
+
 def run_statement(session: Session, statement: duckdb.Statement, output: Output, *, wanted: bool) -> bool:
     """Run one statement.
 

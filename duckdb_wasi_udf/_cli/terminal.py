@@ -48,17 +48,20 @@ def note(text: str) -> None:
     errors_console().print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def print_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | None]]) -> None:
+def print_table(
+    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | None]], *, types: bool = True
+) -> None:
     """Print a table to stdout.
 
     Args:
-        columns: name and SQL type of each; an empty type isn't shown.
+        columns: name and SQL type of each; numbers are aligned to the right.
         rows: the values as text, None for NULL. Characters that a terminal would act on are escaped.
+        types: show the types, but for empty ones.
     """
     table = Table(box=box.ROUNDED)
     for name, sql_type in columns:
         heading = Text(printable(name))
-        if sql_type:
+        if types and sql_type:
             heading.append(f"\n{printable(sql_type)}", style="dim not bold")
         table.add_column(heading, justify="right" if _is_number(sql_type) else "left", overflow="fold")
     for row in rows:

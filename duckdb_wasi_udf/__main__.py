@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 
 from duckdb_wasi_udf import _doctor
 
-# What the extra `cli` installs, as far as all commands need it.
-_LIBRARIES = ("typer", "rich")
-
 
 def main() -> int:
     """Run the command; return the process's exit status."""
-    if all(importlib.util.find_spec(library) for library in _LIBRARIES):
-        status: int = importlib.import_module("duckdb_wasi_udf._cli.app").main()
-        return status
-    return _main_without_libraries()
+    try:
+        app = importlib.import_module("duckdb_wasi_udf._cli.app")
+    except ImportError as error:
+        return _main_without_libraries(str(error))
+    status: int = app.main()
+    return status
 
 
-def _main_without_libraries() -> int:
-    """Run `doctor` or `compile`, which container images want and which need nothing else."""
+def _main_without_libraries(reason: str) -> int:
+    """Run `doctor` or `compile`, which container images want and which need nothing else.
+
+    Args:
+        reason: which library is missing, or too old.
+    """
     parser = argparse.ArgumentParser(prog="duckdb-wasi-udf", description="Untrusted Python inside DuckDB SQL.")
     commands = parser.add_subparsers(dest="command", metavar="{doctor,compile}")
     checking = commands.add_parser("doctor", help="print versions and times, and check that everything works")
@@ -34,7 +36,7 @@ def _main_without_libraries() -> int:
         command.add_argument("--json", action="store_true", help="print JSON")
     if not {"doctor", "compile", "-h", "--help"} & set(sys.argv[1:2]):
         print(
-            "error: without typer and rich there are only doctor and compile: pip install 'duckdb-wasi-udf[cli]'",
+            f"error: {reason}; without it there are only doctor and compile: pip install 'duckdb-wasi-udf[cli]'",
             file=sys.stderr,
         )
         return 2

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer import TyperException  # since 0.29
 
 from duckdb_wasi_udf._cli import bench, check, explain, repl, run, sql, stored, test, upkeep
 from duckdb_wasi_udf._cli.failures import CommandError, Failure, Status, report
@@ -70,14 +71,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except typer.Exit as ended:
         return int(ended.exit_code)
-    except typer.TyperException as error:  # the command line is wrong
+    except TyperException as error:  # the command line is wrong
         message = getattr(error, "format_message", error.__str__)()
         if message.startswith("Usage:"):  # nothing was asked for
             print_line(message, sys.stderr)
             return Status.USAGE
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "duckdb-wasi-udf"
-        message = f"{message.rstrip('.')}: see {path} --help"
+        message = f"{message.replace('Value error, ', '').rstrip('.')}: see {path} --help"
         report(Failure(message, Status.USAGE, CommandError.__name__), as_json="--json" in given)
         return Status.USAGE
     except (KeyboardInterrupt, typer.Abort):

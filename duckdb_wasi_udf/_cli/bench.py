@@ -71,7 +71,7 @@ def bench(
 
       duckdb-wasi-udf bench prices.py --function gross
 
-      duckdb-wasi-udf bench prices.py sales.parquet --rows 1000000 --unsandboxed
+      duckdb-wasi-udf bench prices.py sales.parquet --unsandboxed
     """
     with reported(as_json=json) as report:
         file = read_function_file(function_file)

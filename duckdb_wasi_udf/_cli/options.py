@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
+from duckdb_wasi_udf._cli.limits import limit_names
 from duckdb_wasi_udf._cli.results import Format
+
+
+def complete_limit(incomplete: str) -> list[str]:
+    """Return what `--set` may be completed to."""
+    return [f"{name}=" for name in limit_names() if name.startswith(incomplete)]
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, errors on stderr included.")]
 
@@ -34,7 +41,12 @@ Packages = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="LIMIT=VALUE", help="Limit, as in timeout_seconds=2.5. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="LIMIT=VALUE",
+        help="Limit, as in timeout_seconds=2.5. May be repeated.",
+        autocompletion=complete_limit,
+    ),
 ]
 OutputFormat = Annotated[
     Format | None,

@@ -194,8 +194,11 @@ def _piped() -> Iterator[str]:
 
 def _typed(session: Session) -> Iterator[str]:
     """Return the inputs that a person types."""
-    from duckdb_wasi_udf._cli.prompt import Prompt  # noqa: PLC0415 - takes a quarter of a second, for this alone
-
+    try:
+        from duckdb_wasi_udf._cli.prompt import Prompt  # noqa: PLC0415 - takes a quarter of a second, for this alone
+    except ImportError as error:
+        msg = f"the repl needs another library ({error}): pip install 'duckdb-wasi-udf[cli]'"
+        raise usage_error(msg) from error
     print_line("SQL with Python functions in a sandbox; .help for help")
     prompt = Prompt(session.con)
     while (text := prompt.ask()) is not None:

@@ -168,22 +168,20 @@ def write(session: Session, relation: duckdb.DuckDBPyRelation, output: Output) -
         _show(columns, rows, output.max_rows)
     elif output.path is not None:
         with whole_file(output.path) as path:
-            running.run(session, lambda: _copy(session, relation, path, output))
+            running.run(session, lambda: _copy(relation, path, output))
     elif sys.platform != "win32" and output.format is not Format.PARQUET:
-        running.run_to_stdout(session, lambda path: _copy(session, relation, path, output))
+        running.run_to_stdout(session, lambda path: _copy(relation, path, output))
     else:  # there are no pipes with a file name, or the format isn't written from its beginning to its end
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder, "result"))
-            running.run(session, lambda: _copy(session, relation, path, output))
+            running.run(session, lambda: _copy(relation, path, output))
             _print_file(path)
 
 
-def _copy(session: Session, relation: duckdb.DuckDBPyRelation, path: str, output: Output) -> None:
+def _copy(relation: duckdb.DuckDBPyRelation, path: str, output: Output) -> None:
     """Have DuckDB write a file."""
-    result_of_the_command_line = relation  # which DuckDB finds by this name
     quoted = path.replace("'", "''")
-    session.con.execute(f"COPY (FROM result_of_the_command_line) TO '{quoted}' ({output.options}, USE_TMP_FILE false)")
-    del result_of_the_command_line
+    relation.query("result", f"COPY (FROM result) TO '{quoted}' ({output.options}, USE_TMP_FILE false)")
 
 
 def _print_file(path: str) -> None:

@@ -74,7 +74,7 @@ def run(
 
       duckdb-wasi-udf run prices.py sales.parquet -o priced.parquet
 
-      duckdb-wasi-udf run clean.py 'logs/*.csv.gz' --function clean --as text -o clean.parquet --set timeout_seconds=2
+      duckdb-wasi-udf run clean.py 'logs/*.csv.gz' --as text -o clean.parquet
 
       cat people.csv | duckdb-wasi-udf run names.py - --format csv
     """

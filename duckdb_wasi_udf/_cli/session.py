@@ -71,7 +71,7 @@ class SessionOptions:
     Attributes:
         db: the database file; None for one in memory.
         read_only: nothing is written to it.
-        new: it is created if it isn't there.
+        new: it is created if it isn't there; None if the command has no such option.
         functions: files and directories of functions.
         packages: what functions can import: see `Sandbox`.
         settings: limits, as the option `--set` has them.
@@ -80,7 +80,7 @@ class SessionOptions:
 
     db: str | None = None
     read_only: bool = False
-    new: bool = False
+    new: bool | None = None
     functions: Sequence[str] = ()
     packages: Sequence[str] = ()
     settings: Sequence[str] = ()
@@ -107,6 +107,7 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
         )
         session = Session(con, sandbox)
         stack.enter_context(_warnings_as_notes(quiet=quiet))
+        con.execute("SET python_enable_replacements = false")  # FROM names tables, not variables of this program
         sandbox.install(con)
         for file in files:
             if not session.add(file):
@@ -116,13 +117,13 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
 
 
 @contextlib.contextmanager
-def connect(db: str | None, *, read_only: bool = False, new: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(db: str | None, *, read_only: bool = False, new: bool | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database until the end of the context.
 
     Args:
         db: the file; None for one in memory.
         read_only: nothing is written to it.
-        new: it is created if it isn't there.
+        new: it is created if it isn't there; None if the command has no such option.
 
     Raises:
         CommandError: it isn't there, isn't a database, is in use, or can't be opened.
@@ -141,14 +142,14 @@ def connect(db: str | None, *, read_only: bool = False, new: bool = False) -> It
         yield con
 
 
-def _check_file(db: str, *, new: bool) -> None:
+def _check_file(db: str, *, new: bool | None) -> None:
     path = Path(db)
     try:
         if path.is_dir():
             msg = f"{db} is a directory, not a database"
             raise file_error(msg)
         if not path.exists() and not new:
-            msg = f"there is no database {db}; add --new to create it"
+            msg = f"there is no database {db}{'' if new is None else '; add --new to create it'}"
             raise file_error(msg)
         if not path.exists() and not path.absolute().parent.is_dir():
             msg = f"there is no directory {path.absolute().parent} for the database {db}"

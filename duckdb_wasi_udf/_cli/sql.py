@@ -41,13 +41,15 @@ def sql(
     max_rows: options.MaxRows = MAX_ROWS,
     json: options.Json = False,
 ) -> None:
-    r"""Run SQL and print the result of its last statement.
+    """Run SQL and print its results.
+
+    Of several statements, CSV, JSON and Parquet are the result of the last one.
 
     Examples:
 
-      duckdb-wasi-udf sql "SELECT py_udf_varchar('lambda s: s.title()', 'ada lovelace') AS name"
+      duckdb-wasi-udf sql "SELECT py_udf_varchar('lambda s: s.title()', 'ada')"
 
-      duckdb-wasi-udf sql "SELECT *, gross(net, country) AS gross FROM 'sales.parquet'" -f prices.py -o out.parquet
+      duckdb-wasi-udf sql "SELECT gross(net) FROM 'in.csv'" -f prices.py -o out.csv
 
       echo "FROM range(3)" | duckdb-wasi-udf sql - --format csv
     """
@@ -67,7 +69,8 @@ def sql(
         with open_session(opened) as session:
             report.files = session.files
             for number, statement in enumerate(statements, 1):
-                run_statement(session, statement, chosen, wanted=number == len(statements))
+                wanted = number == len(statements) or chosen.format is results.Format.TABLE
+                run_statement(session, statement, chosen, wanted=wanted)
 
 
 def statements_of(text: str) -> list[duckdb.Statement]:
@@ -88,8 +91,20 @@ def is_complete(text: str) -> bool:
     """Return whether an input can be run: a command, nothing, or SQL up to a semicolon that ends a statement."""
     if not text.strip() or text.lstrip().startswith("."):
         return True
-    tokens = [(at, kind) for at, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
-    return bool(tokens) and text.encode()[tokens[-1][0] :].startswith(b";")
+    tokens = _tokens(text)
+    return bool(tokens) and text.encode()[tokens[-1] :].startswith(b";")
+
+
+def _tokens(text: str) -> list[int]:
+    """Return where tokens begin, in bytes of UTF-8, without comments."""
+    return [at for at, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
+
+
+def _without_end(text: str) -> str:
+    """Return a statement without its semicolon, and what comes after it."""
+    data = text.encode()
+    ends = [at for at in _tokens(text) if data[at : at + 1] == b";"]
+    return data[: ends[0]].decode() if ends else text
 
 
 def run_statement(session: Session, statement: duckdb.Statement, output: Output, *, wanted: bool) -> bool:
@@ -107,7 +122,7 @@ def run_statement(session: Session, statement: duckdb.Statement, output: Output,
     if not wanted:
         running.run(session, lambda: _discard(session, statement))
         return False
-    relation = running.run(session, lambda: session.con.sql(statement.query))
+    relation = running.run(session, lambda: session.con.sql(_without_end(statement.query)))
     if relation is None:
         return False
     changes = relation.columns in _NO_RESULT and statement.type != duckdb.StatementType.SELECT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,11 @@ from duckdb_wasi_udf._process import cache_files
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_FOLDERS = ("functions", "modules")
+
+# Files of the cache: hashes, and what they hold.
+_OURS = re.compile(r"[0-9a-f]{32,64}\.(?:cwasm|json|lock|code)")
 
 cache = typer.Typer(help="Look at what is kept on disk, or delete it.", no_args_is_help=True)
 guest = typer.Typer(help="Look at the guest: the Python in the sandbox.", no_args_is_help=True)
@@ -57,9 +63,7 @@ def cache_info(*, json: options.Json = False) -> None:
     """
     with reported(as_json=json):
         directory = cache_files.directory()
-        kinds: dict[str, dict[str, int]] = {
-            name: {"files": 0, "bytes": 0} for name in ("guest", "functions", "modules")
-        }
+        kinds: dict[str, dict[str, int]] = {name: {"files": 0, "bytes": 0} for name in ("guest", *_FOLDERS)}
         for file in _files(directory):
             counted = kinds[_kind(directory, file)]
             counted["files"] += 1
@@ -142,11 +146,12 @@ def _components(path: Path) -> dict[str, Any]:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    """Return the files of the cache, without the mark that says that it is shared."""
-    if directory.is_dir():
-        yield from (file for file in directory.rglob("*") if file.is_file() and file.name != "shared")
+    """Return the files of the cache, and none that somebody else put there."""
+    for folder in (directory, *(directory / name for name in _FOLDERS)):
+        if folder.is_dir() and not folder.is_symlink():
+            yield from (file for file in folder.iterdir() if _OURS.fullmatch(file.name) and file.is_file())
 
 
 def _kind(directory: Path, file: Path) -> str:
     first = file.relative_to(directory).parts[0]
-    return first if first in ("functions", "modules") else "guest"
+    return first if first in _FOLDERS else "guest"

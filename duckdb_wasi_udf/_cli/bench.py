@@ -151,6 +151,7 @@ def _define_unsandboxed(session: Session, file: FunctionFile, item: Item) -> Non
     if None in types or signature.required != len(types) or signature.by_batch or signature.return_type == "VARIANT":
         msg = f"{item.name} can't be DuckDB's own function: it has parameters without a type, defaults, or columns"
         raise usage_error(msg)
+    function.__annotations__ = {}  # DuckDB would evaluate them, and they may be SQL types
     names: list[Any] = [sql_type.name for sql_type in types if sql_type is not None]
     session.con.create_function("unsandboxed", function, names, signature.return_type)
 

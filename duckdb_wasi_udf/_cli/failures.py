@@ -92,7 +92,7 @@ def failure_of(error: BaseException, files: Mapping[str, str] | None = None) -> 
         error: one of this package, of DuckDB or of the operating system.
         files: the file that each function is from, by name: tracebacks then name the file.
     """
-    own = error_of(error) or error
+    own = error if isinstance(error, CommandError) else error_of(error) or error
     kind = type(own).__name__
     if isinstance(own, CommandError):
         return Failure(readable(str(own)), own.status, kind)

@@ -155,33 +155,37 @@ def whole_file(path: str) -> Iterator[str]:
         beside.unlink(missing_ok=True)
 
 
-def write(session: Session, relation: duckdb.DuckDBPyRelation, output: Output) -> None:
+def write(session: Session, relation: duckdb.DuckDBPyRelation, output: Output, query: str | None = None) -> None:
     """Write the result of a query.
 
     Args:
         session: where it runs.
         relation: the query.
         output: where the result goes.
+        query: its text, if it is a SELECT of the user's: a relation would be seen as a view beside the user's tables.
     """
+
+    def copy(path: str) -> None:
+        quoted = path.replace("'", "''")
+        to = f"TO '{quoted}' ({output.options}, USE_TMP_FILE false)"
+        if query is not None:
+            session.con.execute(f"COPY ({query}\n) {to}")
+        else:
+            relation.query("result", f"COPY (FROM result) {to}")
+
     if output.format is Format.TABLE:
         columns, rows = running.run(session, lambda: _first_rows(relation, output.max_rows))
         _show(columns, rows, output.max_rows)
     elif output.path is not None:
         with whole_file(output.path) as path:
-            running.run(session, lambda: _copy(relation, path, output))
+            running.run(session, lambda: copy(path))
     elif sys.platform != "win32" and output.format is not Format.PARQUET:
-        running.run_to_stdout(session, lambda path: _copy(relation, path, output))
+        running.run_to_stdout(session, copy)
     else:  # there are no pipes with a file name, or the format isn't written from its beginning to its end
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder, "result"))
-            running.run(session, lambda: _copy(relation, path, output))
+            running.run(session, lambda: copy(path))
             _print_file(path)
-
-
-def _copy(relation: duckdb.DuckDBPyRelation, path: str, output: Output) -> None:
-    """Have DuckDB write a file."""
-    quoted = path.replace("'", "''")
-    relation.query("result", f"COPY (FROM result) TO '{quoted}' ({output.options}, USE_TMP_FILE false)")
 
 
 def _print_file(path: str) -> None:

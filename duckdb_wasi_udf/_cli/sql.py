@@ -122,15 +122,22 @@ def run_statement(session: Session, statement: duckdb.Statement, output: Output,
     if not wanted:
         running.run(session, lambda: _discard(session, statement))
         return False
-    relation = running.run(session, lambda: session.con.sql(_without_end(statement.query)))
+    query = _without_end(statement.query)
+    relation = running.run(session, lambda: session.con.sql(query))
     if relation is None:
         return False
-    changes = relation.columns in _NO_RESULT and statement.type != duckdb.StatementType.SELECT
-    if changes and output.format is results.Format.TABLE:
+    if statement.type == duckdb.StatementType.SELECT:
+        results.write(session, relation, output, query)
+        return True
+    if output.format is results.Format.TABLE:
+        if relation.columns not in _NO_RESULT:
+            results.write(session, relation, output)
+            return True
         for (count,) in relation.fetchall():
             note(f"{count:,} row(s)")
         return False
-    results.write(session, relation, output)
+    with duckdb.connect() as other:  # the statement has run, and its result has a place of its own
+        results.write(session, other.from_arrow(running.run(session, relation.to_arrow_table)), output)
     return True
 
 
@@ -153,6 +160,7 @@ def _text(sql: str) -> str:
 
 def _check_returns(statement: duckdb.Statement, output: Output) -> None:
     """Refuse a file for a statement that returns nothing, before anything is run."""
-    if output.path is not None and duckdb.ExpectedResultType.NOTHING in statement.expected_result_type:
+    nothing = duckdb.ExpectedResultType.NOTHING in statement.expected_result_type
+    if output.path is not None and nothing and statement.type != duckdb.StatementType.MULTI:  # which PIVOT becomes
         msg = f"the last statement returns no rows to write to {output.path}"
         raise usage_error(msg)

@@ -98,7 +98,7 @@ def compile_guest(*, fuel: bool, as_json: bool = False) -> int:
 
 
 def _examine_guest() -> dict[str, Any]:
-    """Return what there is to know of the guest, and how long it takes to start one."""
+    """Return versions, files and hashes of the guest, and how long it takes to start one."""
     guest = artifact.find()
     started = time.perf_counter()
     engine = load_engine(guest, timeout_seconds=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -21,21 +22,70 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("sql")(sql.sql)
-app.command("repl")(repl.repl)
-app.command("check")(check.check)
-app.command("test")(test.run_examples)
-app.command("run")(run.run)
-app.command("list")(stored.list_functions)
-app.command("show")(stored.show)
-app.command("create")(stored.create)
-app.command("drop")(stored.drop)
-app.command("explain")(explain.explain)
-app.command("bench")(bench.bench)
-app.command("doctor")(upkeep.doctor)
-app.command("compile")(upkeep.compile_guest)
-app.add_typer(upkeep.cache, name="cache")
-app.add_typer(upkeep.guest, name="guest")
+# What --help shows below the options.
+_EXAMPLES = {
+    "sql": [
+        """duckdb-wasi-udf sql "SELECT py_udf_varchar('lambda s: s.title()', 'ada')\"""",
+        """duckdb-wasi-udf sql "SELECT gross(net) FROM 'in.csv'" -f prices.py -o out.csv""",
+        """echo "FROM range(3)" | duckdb-wasi-udf sql - --format csv""",
+    ],
+    "repl": ["duckdb-wasi-udf repl --db shop.duckdb -f prices.py", "duckdb-wasi-udf repl < statements.sql"],
+    "check": ["duckdb-wasi-udf check prices.py", "duckdb-wasi-udf check functions/ --json"],
+    "test": ["duckdb-wasi-udf test prices.py"],
+    "run": [
+        "duckdb-wasi-udf run prices.py sales.parquet -o priced.parquet",
+        "duckdb-wasi-udf run clean.py 'logs/*.csv.gz' --as text -o clean.parquet",
+        "cat people.csv | duckdb-wasi-udf run names.py - --format csv",
+    ],
+    "list": ["duckdb-wasi-udf list --db shop.duckdb"],
+    "show": ["duckdb-wasi-udf show gross --db shop.duckdb > gross.py"],
+    "create": ["duckdb-wasi-udf create prices.py --db shop.duckdb --replace"],
+    "drop": ["duckdb-wasi-udf drop gross --db shop.duckdb"],
+    "explain": [
+        "duckdb-wasi-udf explain prices.py --function gross",
+        "duckdb-wasi-udf explain gross --db shop.duckdb",
+    ],
+    "bench": [
+        "duckdb-wasi-udf bench prices.py --function gross",
+        "duckdb-wasi-udf bench prices.py sales.parquet --unsandboxed",
+    ],
+    "doctor": ["duckdb-wasi-udf doctor"],
+    "compile": ["duckdb-wasi-udf compile"],
+    "cache info": ["duckdb-wasi-udf cache info"],
+    "cache clear": ["duckdb-wasi-udf cache clear"],
+    "guest info": ["duckdb-wasi-udf guest info", "duckdb-wasi-udf guest info --sbom > guest.cdx.json"],
+}
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "sql": sql.sql,
+    "repl": repl.repl,
+    "check": check.check,
+    "test": test.run_examples,
+    "run": run.run,
+    "list": stored.list_functions,
+    "show": stored.show,
+    "create": stored.create,
+    "drop": stored.drop,
+    "explain": explain.explain,
+    "bench": bench.bench,
+    "doctor": upkeep.doctor,
+    "compile": upkeep.compile_guest,
+    "cache info": upkeep.cache_info,
+    "cache clear": upkeep.cache_clear,
+    "guest info": upkeep.guest_info,
+}
+
+_GROUPS = {
+    "cache": typer.Typer(help="Look at what is kept on disk, or delete it.", no_args_is_help=True),
+    "guest": typer.Typer(help="Look at the guest: the Python in the sandbox.", no_args_is_help=True),
+}
+
+for _path, _command in _COMMANDS.items():
+    _group, _, _name = _path.rpartition(" ")
+    _examples = "\n\n".join(["Examples:", *(f"  {example}" for example in _EXAMPLES[_path])])
+    (_GROUPS[_group] if _group else app).command(_name, epilog=_examples)(_command)
+for _name, _added in _GROUPS.items():
+    app.add_typer(_added, name=_name)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it
@@ -44,7 +94,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it
         raise typer.Exit
 
 
-@app.callback(epilog="Exit statuses: docs/reference/command-line.md")
+@app.callback()
 def _options(
     *,
     version: Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duckdb_wasi_udf._cli import options, running
-from duckdb_wasi_udf._cli.failures import CommandError, Status, usage_error
+from duckdb_wasi_udf._cli.failures import failed_error, usage_error
 from duckdb_wasi_udf._cli.functions import choose, define, matching_columns
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.run import InputFormat, open_input
@@ -65,14 +65,7 @@ def bench(
     settings: options.Settings = None,
     json: options.Json = False,
 ) -> None:
-    """Measure a function: nanoseconds a row, on one thread.
-
-    Examples:
-
-      duckdb-wasi-udf bench prices.py --function gross
-
-      duckdb-wasi-udf bench prices.py sales.parquet --unsandboxed
-    """
+    """Measure a function: nanoseconds a row, on one thread."""
     with reported(as_json=json) as report:
         file = read_function_file(function_file)
         item = choose(file, function)
@@ -145,7 +138,7 @@ def _define_unsandboxed(session: Session, file: FunctionFile, item: Item) -> Non
         function: Callable[..., Any] = runpy.run_path(file.path)[item.name]
     except Exception as error:
         msg = f"{file.path} can't be run outside the sandbox: {type(error).__name__}: {error}"
-        raise CommandError(msg, Status.FAILED) from error
+        raise failed_error(msg) from error
     signature = session.sandbox._registry.find(item.name).signature
     types = [parameter.sql_type for parameter in signature.parameters]
     if None in types or signature.required != len(types) or signature.by_batch or signature.return_type == "VARIANT":

@@ -43,12 +43,6 @@ def check(
     """List the SQL functions that files define, with their types, whether they are compiled, and problems.
 
     The exit status is 1 if there is any problem.
-
-    Examples:
-
-      duckdb-wasi-udf check prices.py
-
-      duckdb-wasi-udf check functions/ --json
     """
     with reported(as_json=json):
         limits, data_limits = parse_limits(settings or ())

@@ -24,14 +24,7 @@ def explain(
     package: options.Packages = None,
     json: options.Json = False,
 ) -> None:
-    """Print whether a function is compiled to WebAssembly, and if not, because of which line.
-
-    Examples:
-
-      duckdb-wasi-udf explain prices.py --function gross
-
-      duckdb-wasi-udf explain gross --db shop.duckdb
-    """
+    """Print whether a function is compiled to WebAssembly, and if not, because of which line."""
     with reported(as_json=json) as report:
         if db is not None and function is not None:
             msg = "--function is for a file; with --db the first argument is the name of the function"

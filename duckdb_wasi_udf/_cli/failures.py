@@ -64,6 +64,11 @@ def file_error(message: str) -> CommandError:
     return CommandError(message, Status.FILE)
 
 
+def failed_error(message: str) -> CommandError:
+    """Return the error for a query, function or check that failed."""
+    return CommandError(message, Status.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What is reported of an error.

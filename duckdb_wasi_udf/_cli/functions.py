@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duckdb_wasi_udf._cli.failures import CommandError, Status, usage_error
+from duckdb_wasi_udf._cli.failures import failed_error, usage_error
 from duckdb_wasi_udf._cli.sources import create
 from duckdb_wasi_udf._errors import SignatureError
 
@@ -44,7 +44,7 @@ def choose(file: FunctionFile, name: str | None, *, maps: bool = False) -> Item:
         return meant[0]
     if not meant:
         msg = f"{file.path} defines no function"
-        raise CommandError(msg, Status.FAILED)
+        raise failed_error(msg)
     msg = f"{file.path} defines several functions; add --function with one of: {_listed(meant)}"
     raise usage_error(msg)
 
@@ -64,7 +64,7 @@ def define(session: Session, file: FunctionFile, item: Item) -> None:
         create(session.con, session.sandbox, file, item)
     except SignatureError as error:
         msg = f"{file.at(item)}: {error}"
-        raise CommandError(msg, Status.FAILED) from error
+        raise failed_error(msg) from error
 
 
 _KINDS = {"aggregate": "an aggregate", "table": "a table function", "map": "a class over rows"}

@@ -52,12 +52,6 @@ def repl(
     """Type SQL: with many lines, history, completion and times.
 
     Statements that don't come from a terminal are run one after another, up to the end of the input.
-
-    Examples:
-
-      duckdb-wasi-udf repl --db shop.duckdb -f prices.py
-
-      duckdb-wasi-udf repl < statements.sql
     """
     with reported(as_json=json):
         output = results.choose_output(None, results.with_json(format, as_json=json), max_rows)

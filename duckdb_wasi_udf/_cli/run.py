@@ -69,14 +69,6 @@ def run(
     """Run one function over the rows of a file; columns are passed by the names of its parameters.
 
     A generator, or a class with the method process, makes other rows of the rows: they replace those of the input.
-
-    Examples:
-
-      duckdb-wasi-udf run prices.py sales.parquet -o priced.parquet
-
-      duckdb-wasi-udf run clean.py 'logs/*.csv.gz' --as text -o clean.parquet
-
-      cat people.csv | duckdb-wasi-udf run names.py - --format csv
     """
     with reported(as_json=json) as report:
         chosen = results.choose_output(output, results.with_json(format, as_json=json), max_rows)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from duckdb_wasi_udf._cli.failures import CommandError, Status, failure_of, file_error, usage_error
+from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of, file_error, usage_error
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.sources import check_syntax, create_functions, read_function_files
-from duckdb_wasi_udf._cli.terminal import note
+from duckdb_wasi_udf._cli.terminal import note, print_line
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._text import readable
 
@@ -103,7 +104,13 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
     with contextlib.ExitStack() as stack:
         con = stack.enter_context(connect(options.db, read_only=options.read_only, new=options.new))
         sandbox = stack.enter_context(
-            Sandbox(limits=limits, data_limits=data_limits, packages=options.packages, compiled=options.compiled)
+            Sandbox(
+                limits=limits,
+                data_limits=data_limits,
+                packages=options.packages,
+                compiled=options.compiled,
+                output=lambda text: print_line(text, sys.stderr),
+            )
         )
         session = Session(con, sandbox)
         stack.enter_context(_warnings_as_notes(quiet=quiet))
@@ -112,7 +119,7 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
         for file in files:
             if not session.add(file):
                 msg = f"{file.path} defines no function whose parameters and result are annotated with SQL types"
-                raise CommandError(msg, Status.FAILED)
+                raise failed_error(msg)
         yield session
 
 

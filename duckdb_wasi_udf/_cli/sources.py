@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from duckdb_wasi_udf._cli import outline
-from duckdb_wasi_udf._cli.failures import CommandError, Status, file_error, usage_error
+from duckdb_wasi_udf._cli.failures import failed_error, file_error, usage_error
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._text import readable
@@ -162,7 +162,7 @@ def check_syntax(file: FunctionFile) -> None:
     """
     if file.syntax_error is not None:
         msg = f"{file.at(file.syntax_error)}: {file.syntax_error.note}"
-        raise CommandError(msg, Status.FAILED)
+        raise failed_error(msg)
 
 
 def create_functions(

@@ -44,14 +44,6 @@ def sql(
     """Run SQL and print its results.
 
     Of several statements, CSV, JSON and Parquet are the result of the last one.
-
-    Examples:
-
-      duckdb-wasi-udf sql "SELECT py_udf_varchar('lambda s: s.title()', 'ada')"
-
-      duckdb-wasi-udf sql "SELECT gross(net) FROM 'in.csv'" -f prices.py -o out.csv
-
-      echo "FROM range(3)" | duckdb-wasi-udf sql - --format csv
     """
     with reported(as_json=json) as report:
         text = _text(sql)

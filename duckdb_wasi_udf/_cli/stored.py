@@ -10,7 +10,7 @@ import duckdb
 import typer
 
 from duckdb_wasi_udf._cli import options
-from duckdb_wasi_udf._cli.failures import CommandError, Status, failure_of, usage_error
+from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of, usage_error
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.session import SessionOptions, connect, open_session
 from duckdb_wasi_udf._cli.sources import read_function_files
@@ -27,12 +27,7 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Functions."
 
 
 def list_functions(*, db: options.StoredDb, json: options.Json = False) -> None:
-    """List the functions that a database file keeps, and why one can't be restored.
-
-    Example:
-
-      duckdb-wasi-udf list --db shop.duckdb
-    """
+    """List the functions that a database file keeps, and why one can't be restored."""
     with reported(as_json=json), connect(db, read_only=True) as con:
         columns = ["name", "kind", "signature", "language", "problem"]
         rows: list[tuple[str | None, ...]] = []
@@ -53,12 +48,7 @@ def list_functions(*, db: options.StoredDb, json: options.Json = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME")], *, db: options.StoredDb, json: options.Json = False
 ) -> None:
-    """Print the source text of a stored function.
-
-    Example:
-
-      duckdb-wasi-udf show gross --db shop.duckdb > gross.py
-    """
+    """Print the source text of a stored function."""
     with reported(as_json=json), connect(db, read_only=True) as con:
         stored = _stored(con)
         found = next((row for row in stored if str(row["name"]).lower() == name.lower()), None)
@@ -83,12 +73,7 @@ def create(
     settings: options.Settings = None,
     json: options.Json = False,
 ) -> None:
-    """Store the functions of files in a database file: all of them, or none if one can't be.
-
-    Example:
-
-      duckdb-wasi-udf create prices.py --db shop.duckdb --replace
-    """
+    """Store the functions of files in a database file: all of them, or none if one can't be."""
     with reported(as_json=json) as report:
         read = read_function_files(files)
         # In memory first: what is wrong with a function shows before the database is touched.
@@ -103,7 +88,7 @@ def create(
                 raise usage_error(msg)
         if not chosen:
             msg = f"{', '.join(files)}: no function's parameters and result are annotated with SQL types"
-            raise CommandError(msg, Status.FAILED)
+            raise failed_error(msg)
         with open_session(SessionOptions(settings=settings or ())) as trial:
             _create_all(trial, chosen)
         with open_session(SessionOptions(db=db, new=new, settings=settings or ())) as session:
@@ -111,7 +96,7 @@ def create(
             taken = [item.name for _, item in chosen if item.name.lower() in before]
             if taken and not replace:
                 msg = f"{db} has a function {taken[0]} already; add --replace to replace it"
-                raise CommandError(msg, Status.FAILED)
+                raise failed_error(msg)
             created = _create_all(session, chosen)
         if json:
             print_line(json_module.dumps({"created": created}, ensure_ascii=False, indent=2))
@@ -130,17 +115,12 @@ def _create_all(session: Session, chosen: list[tuple[FunctionFile, Item]]) -> li
             created.append(readable(rows.fetchall()[0][0]))
         except duckdb.Error as error:
             msg = f"{file.at(item)}: {failure_of(error, session.files).message}"
-            raise CommandError(msg, Status.FAILED) from error
+            raise failed_error(msg) from error
     return created
 
 
 def drop(names: Names, *, db: options.StoredDb, json: options.Json = False) -> None:
-    """Drop stored functions from a database file.
-
-    Example:
-
-      duckdb-wasi-udf drop gross --db shop.duckdb
-    """
+    """Drop stored functions from a database file."""
     with reported(as_json=json):
         with connect(db, read_only=True) as con:
             stored = _stored(con)
@@ -166,4 +146,4 @@ def _stored(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 def _unknown(db: str, name: str, stored: list[dict[str, Any]]) -> CommandError:
     names = ", ".join(readable(row["name"]) for row in stored) or "none"
     msg = f"{Path(db)} has no stored function {name!r}; there are: {names}"
-    return CommandError(msg, Status.FAILED)
+    return failed_error(msg)

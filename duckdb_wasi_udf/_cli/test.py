@@ -34,10 +34,6 @@ def run_examples(
     """Run the examples of files in the sandbox.
 
     Examples are those of doctest, in docstrings and in comments: ">>> f(1)", with the output in the next lines.
-
-    Example:
-
-      duckdb-wasi-udf test prices.py
     """
     with reported(as_json=json):
         limits, data_limits = parse_limits(settings or ())

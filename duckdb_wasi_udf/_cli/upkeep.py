@@ -10,7 +10,7 @@ import typer
 
 from duckdb_wasi_udf import _doctor
 from duckdb_wasi_udf._cli import options
-from duckdb_wasi_udf._cli.failures import CommandError, Status, file_error
+from duckdb_wasi_udf._cli.failures import file_error
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.terminal import print_line
 from duckdb_wasi_udf._engine import artifact
@@ -25,17 +25,9 @@ _FOLDERS = ("functions", "modules")
 # Files of the cache: hashes, and what they hold.
 _OURS = re.compile(r"[0-9a-f]{32,64}\.(?:cwasm|json|lock|code)")
 
-cache = typer.Typer(help="Look at what is kept on disk, or delete it.", no_args_is_help=True)
-guest = typer.Typer(help="Look at the guest: the Python in the sandbox.", no_args_is_help=True)
-
 
 def doctor(*, json: options.Json = False) -> None:
-    """Print versions and times, and check that everything works.
-
-    Example:
-
-      duckdb-wasi-udf doctor
-    """
+    """Print versions and times, and check that everything works."""
     raise typer.Exit(_doctor.run(as_json=json))
 
 
@@ -44,23 +36,12 @@ def compile_guest(
     fuel: Annotated[bool, typer.Option("--fuel", help="For sandboxes with ResourceLimits(fuel=...) as well.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built.
-
-    Example:
-
-      duckdb-wasi-udf compile
-    """
+    """Compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built."""
     raise typer.Exit(_doctor.compile_guest(fuel=fuel, as_json=json))
 
 
-@cache.command("info")
 def cache_info(*, json: options.Json = False) -> None:
-    """Print where compiled code is kept, and how much of it.
-
-    Example:
-
-      duckdb-wasi-udf cache info
-    """
+    """Print where compiled code is kept, and how much of it."""
     with reported(as_json=json):
         directory = cache_files.directory()
         kinds: dict[str, dict[str, int]] = {name: {"files": 0, "bytes": 0} for name in ("guest", *_FOLDERS)}
@@ -77,14 +58,8 @@ def cache_info(*, json: options.Json = False) -> None:
             print_line(f"{meanings[name]}: {counted['files']} file(s), {counted['bytes'] / 2**20:.1f} MiB")
 
 
-@cache.command("clear")
 def cache_clear(*, json: options.Json = False) -> None:
-    """Delete the compiled code. The next sandbox compiles the guest again, which takes some seconds.
-
-    Example:
-
-      duckdb-wasi-udf cache clear
-    """
+    """Delete the compiled code. The next sandbox compiles the guest again, which takes some seconds."""
     with reported(as_json=json):
         directory = cache_files.directory()
         if directory.exists() and not cache_files.is_trusted(directory):
@@ -105,20 +80,12 @@ def cache_clear(*, json: options.Json = False) -> None:
             print_line(f"{directory}: deleted {deleted} file(s), {size / 2**20:.1f} MiB")
 
 
-@guest.command("info")
 def guest_info(
     *,
     sbom: Annotated[bool, typer.Option("--sbom", help="Print the list of components, as CycloneDX JSON.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Print the versions in the guest, and the hashes of what it was built from.
-
-    Examples:
-
-      duckdb-wasi-udf guest info
-
-      duckdb-wasi-udf guest info --sbom > guest.cdx.json
-    """
+    """Print the versions in the guest, and the hashes of what it was built from."""
     with reported(as_json=json):
         found = artifact.find()
         components = _components(found.module_path.with_name("guest.cdx.json"))
@@ -141,7 +108,7 @@ def _components(path: Path) -> dict[str, Any]:
         components: dict[str, Any] = json_module.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         msg = f"the list of the guest's components {path} can't be read: {error}"
-        raise CommandError(msg, Status.FILE) from error
+        raise file_error(msg) from error
     return components
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 
 from duckdb_wasi_udf import _doctor
@@ -15,8 +16,16 @@ def main() -> int:
         app = importlib.import_module("duckdb_wasi_udf._cli.app")
     except ImportError as error:
         return _main_without_libraries(str(error))
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # half-written files are deleted, as after Ctrl-C
+            signal.signal(getattr(signal, name), _end)
     status: int = app.main()
     return status
+
+
+def _end(number: int, _: object) -> None:
+    """End the process with the status that shells give one that a signal ended."""
+    sys.exit(128 + number)
 
 
 def _main_without_libraries(reason: str) -> int:

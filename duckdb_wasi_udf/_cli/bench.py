@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json as json_module
 import runpy
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,7 @@ from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.run import InputFormat, open_input
 from duckdb_wasi_udf._cli.session import SessionOptions, open_session
 from duckdb_wasi_udf._cli.sources import STDIN, read_function_file
-from duckdb_wasi_udf._cli.terminal import print_line, print_table
+from duckdb_wasi_udf._cli.terminal import print_json, print_line, print_table
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def _define_unsandboxed(session: Session, file: FunctionFile, item: Item) -> Non
 def _print(item: Item, rows: int, measured: dict[str, float], explanation: str, *, as_json: bool) -> None:
     if as_json:
         found = {"name": item.name, "rows": rows, "explanation": explanation, "seconds": measured}
-        print_line(json_module.dumps(found, indent=2))
+        print_json(found)
         return
     names = {"interpreted": "sandbox, interpreted", "compiled": "sandbox", "unsandboxed": "DuckDB's own, no sandbox"}
     print_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from duckdb_wasi_udf._cli.failures import Status, failure_of
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.sources import create_functions, read_function_files
-from duckdb_wasi_udf._cli.terminal import output_console, print_line
+from duckdb_wasi_udf._cli.terminal import output_console, print_json
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def check(
             ):
                 checked.append(_check(con, sandbox, file))
         if json:
-            print_line(json_module.dumps({"files": [_as_json(one) for one in checked]}, ensure_ascii=False, indent=2))
+            print_json({"files": [_as_json(one) for one in checked]})
         else:
             for one in checked:
                 _print(output_console(), one)

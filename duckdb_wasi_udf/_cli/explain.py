@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from duckdb_wasi_udf._cli.functions import choose, define
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.session import SessionOptions, open_session
 from duckdb_wasi_udf._cli.sources import read_function_file
-from duckdb_wasi_udf._cli.terminal import print_line
+from duckdb_wasi_udf._cli.terminal import print_json, print_line
 
 
 def explain(
@@ -40,6 +39,6 @@ def explain(
                 name = item.name
             text = session.sandbox.explain(name)
         if json:
-            print_line(json_module.dumps({"name": name, "explanation": text}, ensure_ascii=False, indent=2))
+            print_json({"name": name, "explanation": text})
         else:
             print_line(f"{name}{text}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._cli import running
 from duckdb_wasi_udf._cli.failures import file_error, usage_error
-from duckdb_wasi_udf._cli.terminal import is_terminal, note, print_line, print_table, write_output
+from duckdb_wasi_udf._cli.terminal import OutputBytes, is_terminal, note, print_line, print_table
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
@@ -185,13 +185,14 @@ def write(session: Session, relation: duckdb.DuckDBPyRelation, output: Output, q
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder, "result"))
             running.run(session, lambda: copy(path))
-            _print_file(path)
+            _print_file(path, is_text=output.format is not Format.PARQUET)
 
 
-def _print_file(path: str) -> None:
+def _print_file(path: str, *, is_text: bool) -> None:
+    output = OutputBytes(is_text=is_text)
     with Path(path).open("rb") as file:
         while data := file.read(_CHUNK_BYTES):
-            write_output(data)
+            output.write(data)
 
 
 def _first_rows(

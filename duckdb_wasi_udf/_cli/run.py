@@ -156,8 +156,7 @@ def _applied(
             rows.project(", ".join(map(quote_identifier, arguments))), f"{file.source}\n{item.name}\n"
         )
     define(session, file, item)
-    arguments = matching_columns(item, rows.columns, path)
-    call = f"{quote_identifier(item.name)}({', '.join(map(quote_identifier, arguments))})"
+    call = f"{quote_identifier(item.name)}({', '.join(_arguments(session, item, rows, path))})"
     name = column or item.name
     same = next((known for known in rows.columns if known.lower() == name.lower()), None)
     if only:
@@ -168,3 +167,16 @@ def _applied(
     if same is not None:
         return rows.project(f"* REPLACE ({call} AS {quote_identifier(same)})")
     return rows.project(f"*, {call} AS {quote_identifier(name)}")
+
+
+def _arguments(session: Session, item: Item, rows: duckdb.DuckDBPyRelation, path: str) -> list[str]:
+    """Return the arguments of a call over rows; text is cast to a parameter's type, as CSV without rows is text."""
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    parameters = session.sandbox._registry.find(item.name).signature.parameters
+    arguments = []
+    for position, column in enumerate(matching_columns(item, rows.columns, path)):
+        sql_type = parameters[position].sql_type if position < len(parameters) else None
+        quoted = quote_identifier(column)
+        is_text = types[column] == "VARCHAR" and sql_type is not None and sql_type.name != "VARCHAR"
+        arguments.append(f"CAST({quoted} AS {sql_type.name})" if is_text and sql_type is not None else quoted)
+    return arguments

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import duckdb
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from duckdb_wasi_udf._cli.terminal import errors_console, is_terminal, write_output
+from duckdb_wasi_udf._cli.terminal import OutputBytes, errors_console, is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,8 +99,9 @@ def run_to_stdout(session: Session, copy: Callable[[str], object]) -> None:
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         work = _Work(call)
         with _stopping(session, work, lambda: _drain(pipe.fileno())):
+            output = OutputBytes()
             while data := pipe.read(_PIPE_BYTES):
-                write_output(data)
+                output.write(data)
             work.done.wait()
     work.result()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.session import SessionOptions, connect, open_session
 from duckdb_wasi_udf._cli.sources import read_function_files
-from duckdb_wasi_udf._cli.terminal import note, print_line, print_table
+from duckdb_wasi_udf._cli.terminal import note, print_json, print_line, print_table
 from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._text import readable
 
@@ -38,7 +37,7 @@ def list_functions(*, db: options.StoredDb, json: options.Json = False) -> None:
                 rows = session.con.execute(f"{query} ORDER BY name").fetchall()
         if json:
             found = [dict(zip(columns, row, strict=True)) for row in rows]
-            print_line(json_module.dumps({"functions": found}, ensure_ascii=False, indent=2))
+            print_json({"functions": found})
         elif rows:
             print_table([(name, "") for name in columns], [tuple(text or "" for text in row) for row in rows])
         else:
@@ -55,7 +54,7 @@ def show(
         if found is None:
             raise _unknown(db, name, stored)
         if json:
-            print_line(json_module.dumps(found, ensure_ascii=False, indent=2))
+            print_json(found)
         else:
             print_line(readable(found["source"] or "").rstrip("\n"))
 
@@ -99,7 +98,7 @@ def create(
                 raise failed_error(msg)
             created = _create_all(session, chosen)
         if json:
-            print_line(json_module.dumps({"created": created}, ensure_ascii=False, indent=2))
+            print_json({"created": created})
         else:
             for signature in created:
                 print_line(signature)
@@ -131,7 +130,7 @@ def drop(names: Names, *, db: options.StoredDb, json: options.Json = False) -> N
         with open_session(SessionOptions(db=db), quiet=True) as session:
             dropped = [session.con.execute("SELECT py_drop_function($1)", [name]).fetchall()[0][0] for name in names]
         if json:
-            print_line(json_module.dumps({"dropped": dropped}, ensure_ascii=False, indent=2))
+            print_json({"dropped": dropped})
         else:
             for name in dropped:
                 print_line(f"dropped {readable(name)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json as json_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import duckdb
@@ -14,7 +13,7 @@ from duckdb_wasi_udf._cli.failures import Status, failure_of
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.sources import read_function_files
-from duckdb_wasi_udf._cli.terminal import output_console, print_line
+from duckdb_wasi_udf._cli.terminal import output_console, print_json, print_line
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._text import readable
 
@@ -49,7 +48,7 @@ def run_examples(
                 results += _run(con, file)
         failed = [result for result in results if result["outcome"] != "passed"]
         if json:
-            print_line(json_module.dumps({"examples": results}, ensure_ascii=False, indent=2))
+            print_json({"examples": results})
         else:
             for result in failed:
                 _print(result)

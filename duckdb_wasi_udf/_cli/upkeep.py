@@ -12,7 +12,7 @@ from duckdb_wasi_udf import _doctor
 from duckdb_wasi_udf._cli import options
 from duckdb_wasi_udf._cli.failures import file_error
 from duckdb_wasi_udf._cli.reporting import reported
-from duckdb_wasi_udf._cli.terminal import print_line
+from duckdb_wasi_udf._cli.terminal import print_json, print_line
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._process import cache_files
 
@@ -50,7 +50,7 @@ def cache_info(*, json: options.Json = False) -> None:
             counted["files"] += 1
             counted["bytes"] += file.stat().st_size
         if json:
-            print_line(json_module.dumps({"directory": str(directory), **kinds}, indent=2))
+            print_json({"directory": str(directory), **kinds})
             return
         print_line(f"directory: {directory}{'' if directory.exists() else ' (not there yet)'}")
         meanings = {"guest": "the guest", "functions": "compiled functions", "modules": "modules of packages"}
@@ -75,7 +75,7 @@ def cache_clear(*, json: options.Json = False) -> None:
                 raise file_error(msg) from error
             deleted, size = deleted + 1, size + length
         if json:
-            print_line(json_module.dumps({"directory": str(directory), "files": deleted, "bytes": size}, indent=2))
+            print_json({"directory": str(directory), "files": deleted, "bytes": size})
         else:
             print_line(f"{directory}: deleted {deleted} file(s), {size / 2**20:.1f} MiB")
 
@@ -90,9 +90,9 @@ def guest_info(
         found = artifact.find()
         components = _components(found.module_path.with_name("guest.cdx.json"))
         if sbom:
-            print_line(json_module.dumps(components, ensure_ascii=False, indent=2))
+            print_json(components)
         elif json:
-            print_line(json_module.dumps({"path": str(found.module_path), **found.manifest}, indent=2))
+            print_json({"path": str(found.module_path), **found.manifest})
         else:
             versions: dict[str, Any] = found.manifest["versions"]
             print_line(f"{found.module_path}")

@@ -108,3 +108,15 @@ def test_a_missing_column_is_named(cli, tmp_path, columns):
             f"f takes a, b, c, and in.json has no column {missing}; it has: {columns}"
             in json.loads(done.err)["error"]["message"]
         )
+
+
+def test_text_is_cast_to_the_types_of_parameters(cli, tmp_path):
+    (tmp_path / "f.py").write_text(
+        "import datetime\ndef f(n: int, d: datetime.date) -> str: return f'{n + 1} {d:%d.%m.%Y}'\n"
+    )
+    (tmp_path / "in.json").write_text('[{"n": "41", "d": "2024-02-29"}, {"n": null, "d": "2024-02-29"}]')
+    assert [row["f"] for row in cli("run", "f.py", "in.json", "--json").json()] == ["42 29.02.2024", None]
+    (tmp_path / "bad.json").write_text('[{"n": "x", "d": "2024-02-29"}]')
+    done = cli("run", "f.py", "bad.json", "-o", "out.csv")
+    assert (done.status, done.err.startswith("error: ")) == (1, True)
+    assert not (tmp_path / "out.csv").exists()

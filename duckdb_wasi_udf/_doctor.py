@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -27,15 +28,27 @@ _PACKAGES = ("duckdb", "wasmtime", "pyarrow")
 _FRESH_INSTANCES = 20
 
 
-def run() -> int:
-    """Print the report; 0 when every check passed, else 1."""
-    print(f"python {platform.python_version()} on {platform.platform()}")
-    print(f"duckdb-wasi-udf {__version__}")
-    for package in _PACKAGES:
-        print(f"{package} {importlib.metadata.version(package)}")
+def run(*, as_json: bool = False) -> int:
+    """Print the report; 0 when every check passed, else 1.
+
+    Args:
+        as_json: print it as one JSON object, whose `checks` have null or what went wrong.
+    """
+    versions = {"python": platform.python_version(), "duckdb-wasi-udf": __version__}
+    versions |= {package: importlib.metadata.version(package) for package in _PACKAGES}
+    if as_json:
+        return _run_as_json({"platform": platform.platform(), "versions": versions})
+    print(f"python {versions.pop('python')} on {platform.platform()}")
+    for package, version in versions.items():
+        print(f"{package} {version}")
+    failed = []
     try:
-        _report_guest()
-        failed = [name for name, check in _CHECKS.items() if not _passes(name, check)]
+        _print_guest(_examine_guest())
+        for name, check in _CHECKS.items():
+            problem = _problem(check)
+            print(f"{name}: {'ok' if problem is None else f'FAILED{problem}'}")
+            if problem is not None:
+                failed.append(name)
     except WasiUdfError as error:
         print(f"\nFAILED: {error}")
         return 1
@@ -43,35 +56,53 @@ def run() -> int:
     return 1 if failed else 0
 
 
-def compile_guest(*, fuel: bool) -> int:
+def _run_as_json(report: dict[str, Any]) -> int:
+    checks: dict[str, str | None] = {}
+    try:
+        report["guest"] = _examine_guest()
+        for name, check in _CHECKS.items():
+            problem = _problem(check)
+            checks[name] = None if problem is None else problem.removeprefix(": ") or "FAILED"
+    except WasiUdfError as error:
+        report["error"] = str(error)
+    works = "error" not in report and not any(checks.values())
+    print(json.dumps(report | {"checks": checks, "everything_works": works}, indent=2))
+    return 0 if works else 1
+
+
+def compile_guest(*, fuel: bool, as_json: bool = False) -> int:
     """Compile the guest into the cache, for all users of the machine or of an image to read; return the exit status.
 
     Args:
         fuel: compile it for sandboxes with `ResourceLimits(fuel=...)` as well.
+        as_json: print JSON.
     """
     directory = cache_files.directory()
+    compiled = []
     try:
         for counts_fuel in (False, True) if fuel else (False,):
             engine = Engine(artifact.find(), directory, timeout_seconds=10, counts_fuel=counts_fuel)
             how = "compiled in" if engine.compiled_now else "was there already; it took"
-            print(f"{directory}: {'with fuel, ' if counts_fuel else ''}{how} {engine.compile_seconds:.1f} s")
+            if not as_json:
+                print(f"{directory}: {'with fuel, ' if counts_fuel else ''}{how} {engine.compile_seconds:.1f} s")
+            compiled.append(
+                {"fuel": counts_fuel, "compiled_now": engine.compiled_now, "seconds": engine.compile_seconds}
+            )
         cache_files.share(directory)
     except WasiUdfError as error:
-        print(f"FAILED: {error}")
+        print(json.dumps({"directory": str(directory), "error": str(error)}) if as_json else f"FAILED: {error}")
         return 1
+    if as_json:
+        print(json.dumps({"directory": str(directory), "compiled": compiled}, indent=2))
     return 0
 
 
-def _report_guest() -> None:
+def _examine_guest() -> dict[str, Any]:
+    """Return versions, files and hashes of the guest, and how long it takes to start one."""
     guest = artifact.find()
-    print(f"guest: CPython {guest.manifest['versions']['python']}, ABI {guest.manifest['abi_version']}")
-    print(f"  {guest.module_path}")
-    print(f"  sha256 {guest.sha256}")
     started = time.perf_counter()
     engine = load_engine(guest, timeout_seconds=10)
-    seconds = time.perf_counter() - started
-    where = "compiled now" if engine.compiled_now else f"loaded from {cache_files.directory()}"
-    print(f"machine code: {where} in {seconds:.2f} s; compiling took {engine.compile_seconds:.1f} s on first use")
+    load_seconds = time.perf_counter() - started
     sandbox = Sandbox()
     domain = sandbox._domain
     definition = Definition.from_source("lambda x: x", "doctor")
@@ -85,20 +116,41 @@ def _report_guest() -> None:
         with CallContext(domain.clock) as context:
             domain.start(context, definition)
         define.append(time.perf_counter() - started)
+    return {
+        "python": guest.manifest["versions"]["python"],
+        "abi_version": guest.manifest["abi_version"],
+        "path": str(guest.module_path),
+        "sha256": guest.sha256,
+        "cache": str(cache_files.directory()),
+        "compiled_now": engine.compiled_now,
+        "load_seconds": load_seconds,
+        "compile_seconds": engine.compile_seconds,
+        "fresh_instance_seconds": sorted(instantiate)[_FRESH_INSTANCES // 2],
+        "defined_instance_seconds": sorted(define)[_FRESH_INSTANCES // 2],
+    }
+
+
+def _print_guest(found: dict[str, Any]) -> None:
+    print(f"guest: CPython {found['python']}, ABI {found['abi_version']}")
+    print(f"  {found['path']}")
+    print(f"  sha256 {found['sha256']}")
+    where = "compiled now" if found["compiled_now"] else f"loaded from {found['cache']}"
     print(
-        f"fresh instance: {sorted(instantiate)[_FRESH_INSTANCES // 2] * 1e3:.2f} ms, "
-        f"with a function defined {sorted(define)[_FRESH_INSTANCES // 2] * 1e3:.2f} ms (median of {_FRESH_INSTANCES})"
+        f"machine code: {where} in {found['load_seconds']:.2f} s; "
+        f"compiling took {found['compile_seconds']:.1f} s on first use"
+    )
+    print(
+        f"fresh instance: {found['fresh_instance_seconds'] * 1e3:.2f} ms, "
+        f"with a function defined {found['defined_instance_seconds'] * 1e3:.2f} ms (median of {_FRESH_INSTANCES})"
     )
 
 
-def _passes(name: str, check: Callable[[], bool]) -> bool:
+def _problem(check: Callable[[], bool]) -> str | None:
+    """Return None if a check passes, else the error after a colon, as far as there is one."""
     try:
-        passed = check()
+        return None if check() else ""
     except (duckdb.Error, WasiUdfError) as error:
-        print(f"{name}: FAILED: {error}")
-        return False
-    print(f"{name}: {'ok' if passed else 'FAILED'}")
-    return passed
+        return f": {error}"
 
 
 def _query(code: str, *, timeout_seconds: float = 10.0) -> str | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "wasi_udf"
 TABLE = "functions"
-_COLUMNS = {
+COLUMNS = {
     "name": "VARCHAR",
     "kind": "VARCHAR",
     "source": "VARCHAR",
@@ -47,7 +47,7 @@ def read(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str | None, ...]]:
     """
     if not exists(cursor):
         return []
-    columns = ", ".join(f"{name}::VARCHAR" for name in _COLUMNS)
+    columns = ", ".join(f"{name}::VARCHAR" for name in COLUMNS)
     return cursor.execute(f"SELECT {columns} FROM {_table(cursor)} ORDER BY ALL").fetchall()  # noqa: S608
 
 
@@ -55,10 +55,10 @@ def write(cursor: duckdb.DuckDBPyConnection, row: list[str]) -> None:
     """Write or overwrite a row of the table."""
     table = _table(cursor)
     cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {table.removesuffix(f'.{TABLE}')}")
-    columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
     delete(cursor, row[0])
-    names, values = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
+    names, values = ", ".join(COLUMNS), ", ".join("?" * len(COLUMNS))
     cursor.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608 - names of our own
 
 

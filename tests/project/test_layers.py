@@ -17,6 +17,7 @@ PACKAGE = ROOT / "duckdb_wasi_udf"
 # A module imports from its own folder and from those after it. What is no folder is a module beside the folders.
 ORDER = [
     "__main__",
+    "_cli",
     "_doctor",
     "__init__",
     "dbt",

@@ -1,0 +1,81 @@
+"""Limits as the option `--set` takes them: `timeout_seconds=2.5`, `memory_bytes=64MiB`."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from duckdb_wasi_udf._cli.failures import usage_error
+from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+_NUMBER = re.compile(r"([+-]?[\d_]*\.?[\d_]+(?:e[+-]?\d+)?)\s*([a-z]*)", re.IGNORECASE)
+
+
+def _names(kind: type[ResourceLimits | DataLimits]) -> list[str]:
+    """Return the limits that can be set: those of host functions can't, as there are none."""
+    return [item.name for item in fields(kind) if not isinstance(item.default, HostQuota)]
+
+
+def limit_names() -> list[str]:
+    """Return the names that `--set` takes."""
+    return [*_names(ResourceLimits), *_names(DataLimits)]
+
+
+def parse_limits(settings: Sequence[str]) -> tuple[ResourceLimits, DataLimits]:
+    """Return the limits of a sandbox.
+
+    Args:
+        settings: texts such as "timeout_seconds=2.5". The last one of a limit counts.
+
+    Raises:
+        CommandError: there is no such limit, or it can't have the value.
+    """
+    values = dict(map(_parse, settings))
+    try:
+        return (
+            ResourceLimits(**{name: values[name] for name in _names(ResourceLimits) if name in values}),
+            DataLimits(**{name: values[name] for name in _names(DataLimits) if name in values}),
+        )
+    except ValueError as error:
+        msg = f"--set: {error}"
+        raise usage_error(msg) from error
+
+
+def _parse(setting: str) -> tuple[str, Any]:
+    name, equals, text = (part.strip() for part in setting.partition("="))
+    if not equals:
+        msg = f"--set takes limit=value, such as timeout_seconds=2.5, got {setting!r}"
+        raise usage_error(msg)
+    names = limit_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        known = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
+        msg = f"--set: there is no limit {name!r}; {known}"
+        raise usage_error(msg)
+    return name, _value(name, text)
+
+
+def _value(name: str, text: str) -> float:
+    found = _NUMBER.fullmatch(text)
+    whole = not name.endswith("_seconds")
+    units = _UNITS if name.endswith("_bytes") else {"": 1} if whole else {"": 1, "s": 1}
+    value = math.nan
+    if found is not None and found[2].lower() in units:
+        with contextlib.suppress(ValueError):  # underscores alone
+            value = float(found[1]) * units[found[2].lower()]
+    if not math.isfinite(value) or (whole and not value.is_integer()):
+        what = "a whole number" if whole else "a number of seconds, such as 2.5"
+        if name.endswith("_bytes"):
+            what = "a number of bytes, such as 67108864 or 64MiB"
+        msg = f"--set: {name} is {what}, got {text!r}"
+        raise usage_error(msg)
+    return int(value) if whole else value

@@ -78,7 +78,7 @@ class ScalarFunction:
         self.failed_rows = 0
         self.inline = definition.inline
         self._lock = threading.Lock()
-        domain.counters.add(self, self._budget)
+        domain.counters.add(self, definition.label, self._budget)
         self._most_bytes = domain.limits.memory_bytes // PIECES
         self._result_bytes = row_bytes(self.guest_signature.result_type)
 

@@ -125,7 +125,7 @@ class TableFunction:
         self.budget = Budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
         self.inline = definition.inline
-        domain.counters.add(self, self.budget)
+        domain.counters.add(self, definition.label, self.budget)
 
     def stream(self, context: CallContext, arguments: Sequence[pa.Array], column: str) -> ArrowStream:
         """Return a call of the function.

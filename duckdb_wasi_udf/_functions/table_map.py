@@ -81,7 +81,7 @@ class MapFunction:
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
         self.source_hash = definition.source_hash
         self.inline = definition.inline
-        domain.counters.add(self, self._budget)
+        domain.counters.add(self, definition.label, self._budget)
         self.most_bytes = domain.limits.memory_bytes // PIECES
 
     @property

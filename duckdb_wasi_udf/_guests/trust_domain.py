@@ -24,6 +24,7 @@ from duckdb_wasi_udf._host_functions.audit import HostCallRecords
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._packages.collect import Packages, collect
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._telemetry.metrics import start_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +56,15 @@ class _Query(Protocol):
     def calls_this_thread(self) -> bool:
         """Return whether the thread runs a function for one of them."""
 
+    def count(self, rows: int, seconds: float, error: BaseException | None) -> None:
+        """Count a call of one of them."""
+
 
 class TrustDomain:
     """What all functions of a sandbox share; knows nothing of DuckDB.
 
     Attributes:
+        name: what metrics and spans call it.
         limits: what each instance may use.
         data_limits: what it may hand back.
         isolation: "function" or "batch".
@@ -90,6 +95,7 @@ class TrustDomain:
         host_functions: Sequence[HostFunction],
         sql_type_of: SqlTypeOf,
         output: object = None,
+        name: str | None = None,
     ) -> None:
         """Prepare a trust domain; the first in a process loads the compiled guest, or compiles it for this machine.
 
@@ -104,7 +110,12 @@ class TrustDomain:
             host_functions: as for `Sandbox`.
             sql_type_of: looks up the SQL types that functions and host functions have.
             output: as for `Sandbox`.
+            name: likewise.
         """
+        if name is not None and not isinstance(name, str):
+            msg = f"name is text, got {name!r:.100}"
+            raise TypeError(msg)
+        self.name = f"sandbox-{next(state.sandbox_numbers)}" if name is None else name
         self.limits = limits
         self.data_limits = data_limits
         if isolation not in {"function", "batch"}:
@@ -150,6 +161,7 @@ class TrustDomain:
         self.refused_at = 0.0
         self._process = os.getpid()
         close_at_exit(self)
+        start_metrics()
 
     @property
     def closed(self) -> bool:
@@ -263,15 +275,17 @@ class IncomingCall(CallContext):
 
     Attributes:
         queries: Those it belongs to, of the ones that can be stopped apart.
+        rows: The rows of its batch.
     """
 
-    __slots__ = ("_domain", "_errors_before", "queries")
+    __slots__ = ("_domain", "_errors_before", "queries", "rows")
 
     def __init__(self, domain: TrustDomain) -> None:
         super().__init__(domain.clock)
         self._domain = domain
         self._errors_before = domain.errors.number
         self.queries: tuple[_Query, ...] = ()
+        self.rows = 0
 
     def __enter__(self) -> Self:
         try:
@@ -292,6 +306,8 @@ class IncomingCall(CallContext):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
+        for query in self.queries:
+            query.count(self.rows, time.monotonic() - self.entered_at, error)
         errors = self._domain.errors
         if isinstance(error, WasiUdfError):
             errors.report(error)

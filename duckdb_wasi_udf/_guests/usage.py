@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 class _Counted(Protocol):
     """A function that has a budget."""
 
+    kind: str
+    inline: bool
+
     @property
     def usage(self) -> Usage:
         """Counters since it was created."""
 
 
 _Function = TypeVar("_Function", bound=_Counted)
+
+# Name and kind of the functions whose counters are added up together; no name stands for all inline code.
+FunctionKey = tuple[str | None, str]
+
+# Names that counters are kept for after their functions are gone: queries may create functions of any name.
+_MOST_NAMES = 1_000
 
 # Functions that are gone and not added up yet, after which a new one adds them up.
 _MOST_ENDED = 256
@@ -67,16 +76,23 @@ class Counters(Generic[_Function]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._functions: weakref.WeakSet[_Function] = weakref.WeakSet()
+        self._functions: weakref.WeakKeyDictionary[_Function, FunctionKey] = weakref.WeakKeyDictionary()
         # Filled by finalizers, which run at any moment, so without a lock.
-        self._ended: deque[Usage] = deque()
-        self._gone = Usage()
+        self._ended: deque[tuple[FunctionKey, Usage]] = deque()
+        self._gone: dict[FunctionKey, Usage] = {}
 
-    def add(self, function: _Function, budget: Budget) -> None:
-        """Count a function, which keeps `budget`, for as long as it is there, and what it did afterwards."""
-        weakref.finalize(budget, self._ended.append, budget.usage).atexit = False
+    def add(self, function: _Function, label: str, budget: Budget) -> None:
+        """Count a function for as long as it is there, and what it did afterwards.
+
+        Args:
+            function: the function.
+            label: how errors name it.
+            budget: its own, which it keeps.
+        """
+        key = (None if function.inline else label, function.kind)
+        weakref.finalize(budget, self._ended.append, (key, budget.usage)).atexit = False
         with self._lock:
-            self._functions.add(function)
+            self._functions[function] = key
             if len(self._ended) > _MOST_ENDED:
                 self._add_up_ended()
 
@@ -85,12 +101,25 @@ class Counters(Generic[_Function]):
         with self._lock:
             return list(self._functions)
 
+    def by_function(self) -> dict[FunctionKey, Usage]:
+        """Return the counters of each named function, and of all inline code of a kind together.
+
+        Each of them only grows: a function that replaces another of its name and kind counts on.
+        """
+        with self._lock:
+            functions = list(self._functions.items())
+            self._add_up_ended()
+            found = {key: [usage] for key, usage in self._gone.items()}
+            for function, key in functions:
+                found.setdefault(key, []).append(function.usage)
+        return {key: _sum(usages) for key, usages in found.items()}
+
     def read(self, instances: InstanceRegistry, errors: RecentErrors) -> SandboxUsage:
         """Return what the sandbox uses and did."""
         with self._lock:
             functions = list(self._functions)
             self._add_up_ended()
-            total = _sum([self._gone, *(function.usage for function in functions)])
+            total = _sum([*self._gone.values(), *(function.usage for function in functions)])
         return SandboxUsage(
             functions=len(functions),
             instances=len(instances),
@@ -107,7 +136,10 @@ class Counters(Generic[_Function]):
 
     def _add_up_ended(self) -> None:
         while self._ended:
-            self._gone = _sum([self._gone, self._ended.popleft()])
+            key, usage = self._ended.popleft()
+            if key not in self._gone and len(self._gone) >= _MOST_NAMES:
+                key = (None, key[1])
+            self._gone[key] = _sum([self._gone.get(key, Usage()), usage])
 
 
 def _sum(usages: list[Usage]) -> Usage:

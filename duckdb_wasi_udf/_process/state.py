@@ -6,6 +6,7 @@ that was forked gets locks and a ticker of its own; its sandboxes refuse to run 
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import threading
@@ -44,6 +45,9 @@ thread_states = ThreadStates()
 
 # The trust domains that the end of the process closes (`shutdown`).
 open_domains: weakref.WeakSet[Any] = weakref.WeakSet()
+
+# The names of sandboxes that were given none, in the metrics of OpenTelemetry.
+sandbox_numbers = itertools.count(1)
 
 # Held while the error behind an exception is chosen (`recent_errors`).
 error_finding = threading.Lock()

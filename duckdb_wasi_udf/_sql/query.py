@@ -13,6 +13,7 @@ import duckdb
 
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._telemetry.spans import QuerySpan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,8 @@ class Query:
         self._open: tuple[duckdb.DuckDBPyConnection, ...] = ()
         # Held while the connections are interrupted. A signal handler may call `cancel` at any moment.
         self._lock = threading.RLock()
+        self._span = QuerySpan()
+        self._recording = contextlib.ExitStack()
 
     def cancel(self) -> None:
         """Stop what runs on the connection now, and whatever calls the sandbox's functions later in the block.
@@ -70,6 +73,10 @@ class Query:
         """Return whether a call is the query's."""
         return self in getattr(call, "queries", ())
 
+    def count(self, rows: int, seconds: float, error: BaseException | None) -> None:
+        """Count a call of the query's: see `QuerySpan.count`."""
+        self._span.count(rows, seconds, error)
+
     def calls_this_thread(self) -> bool:
         """Return whether the thread runs a function for a query on the connection."""
         return any(_refusal(con) == _callback_refusal() for con in self._open)
@@ -89,6 +96,8 @@ class Query:
 
     def __enter__(self) -> Self:
         """Begin the block."""
+        self._span = QuerySpan()
+        self._recording.enter_context(self._span.recording(self._domain.name))
         with self._lock:
             self._open = (self._con,)
             self._domain.add_query(self)
@@ -99,6 +108,7 @@ class Query:
         with self._lock:
             self._open = ()
             self._domain.remove_query(self)
+        self._recording.close()
 
     def __repr__(self) -> str:
         """Return its state."""

@@ -110,6 +110,8 @@ class RegisteredCallback:
         if domain is None:
             raise ClosedError(CLOSED)
         with IncomingCall(domain) as context:
+            if context.queries:
+                context.rows = len(columns[0]) if columns else 1
             try:
                 return domain.function(self._number)(context, *columns)
             except (KeyboardInterrupt, Cancelled):

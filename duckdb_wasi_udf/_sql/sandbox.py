@@ -61,6 +61,7 @@ class Sandbox(FunctionCreation):
         allow_inline: bool = True,
         allow_create: bool = True,
         output: SupportsWrite[str] | Callable[[str], object] | None = None,
+        name: str | None = None,
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -86,9 +87,10 @@ class Sandbox(FunctionCreation):
                 it, only what the host registers runs.
             output: takes what functions print, once a batch: a callable such as `print`, or a text file such as
                 `sys.stdout`. None: the logger `duckdb_wasi_udf.guest`; in IPython `sys.stdout`, unless it logs INFO.
+            name: what OpenTelemetry's metrics and spans call the sandbox; None for a number.
 
         Raises:
-            TypeError: `output` is neither.
+            TypeError: `output` is neither; `name` is no text.
             ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
                 there is no clock.
             SignatureError: two host functions have one name, or one has a type that can't be passed.
@@ -107,6 +109,7 @@ class Sandbox(FunctionCreation):
             host_functions=host_functions,
             sql_type_of=sql_type_of,
             output=output,
+            name=name,
         )
         self._registry = FunctionRegistry(self._domain)
         self._allow_inline = allow_inline

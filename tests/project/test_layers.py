@@ -31,6 +31,7 @@ ORDER = [
     "_engine",
     "_packages",
     "_arrow",
+    "_telemetry",
     "_process",
     "_shared",
     "_limits",

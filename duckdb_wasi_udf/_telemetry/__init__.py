@@ -1,0 +1,1 @@
+"""OpenTelemetry metrics and spans, where its API is installed."""

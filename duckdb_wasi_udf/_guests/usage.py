@@ -149,5 +149,5 @@ def _sum(usages: list[Usage]) -> Usage:
         errors=sum(usage.errors for usage in usages),
         seconds=sum(usage.seconds for usage in usages),
         guest_seconds=sum(usage.guest_seconds for usage in usages),
-        peak_memory_bytes=max(usage.peak_memory_bytes for usage in usages),
+        peak_memory_bytes=max((usage.peak_memory_bytes for usage in usages), default=0),
     )

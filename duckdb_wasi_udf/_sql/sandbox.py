@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._display import html
 from duckdb_wasi_udf._display.explanation import Explanation
@@ -11,6 +11,7 @@ from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
 from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.creating_call import CreatingCall
+from duckdb_wasi_udf._sql.fetch import fetch
 from duckdb_wasi_udf._sql.function_creation import FunctionCreation
 from duckdb_wasi_udf._sql.function_list import FunctionList
 from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
@@ -205,6 +206,27 @@ class Sandbox(FunctionCreation):
     def query(self, con: duckdb.DuckDBPyConnection) -> Query:
         """Return a context manager whose `cancel` stops what `con` runs within the block, and no other query."""
         return Query(self._domain, con)
+
+    async def fetch(self, con: duckdb.DuckDBPyConnection, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run a query without blocking the event loop of asyncio, and return its rows.
+
+        When the task is cancelled, or `asyncio.timeout` runs out, the query is stopped within a few milliseconds at
+        whatever point it is, and no other query of the sandbox.
+
+        Args:
+            con: a connection. The query runs on a cursor of it, on a thread of the loop's executor, so several may run
+                at once, without the temporary tables and the open transaction of `con`.
+            query: SQL.
+            parameters: as for `DuckDBPyConnection.execute`.
+
+        Returns:
+            All rows, as of `fetchall`.
+
+        Raises:
+            duckdb.Error: the query failed; `error_of` finds the error of a function behind it.
+            ClosedError: the sandbox was closed.
+        """
+        return await fetch(self._domain, connection_of(con, "sandbox.fetch(con, query)"), query, parameters)
 
     def cancel(self) -> None:
         """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.

@@ -16,9 +16,10 @@ def main() -> int:
         app = importlib.import_module("duckdb_wasi_udf._cli.app")
     except ImportError as error:
         return _main_without_libraries(str(error))
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # half-written files are deleted, as after Ctrl-C
-            signal.signal(getattr(signal, name), _end)
+    for name in ("SIGTERM", "SIGHUP"):  # half-written files are deleted, as after Ctrl-C
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, _end)
     status: int = app.main()
     return status
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import TyperException  # since 0.29
@@ -104,6 +105,12 @@ def _options(
     del version
 
 
+@functools.cache
+def _command_line() -> Any:
+    """Return the commands as one object, which takes 10 ms to make."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
@@ -115,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     prepare_streams()
     given = sys.argv[1:] if arguments is None else arguments
-    command = typer.main.get_command(app)
+    command = _command_line()
     try:
         status = command.main(given, prog_name="duckdb-wasi-udf", standalone_mode=False)
         sys.stdout.flush()

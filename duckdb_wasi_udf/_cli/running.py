@@ -41,6 +41,10 @@ class _Work(Generic[_Result]):
         self._result: list[_Result] = []
         self._error: BaseException | None = None
         self.done = threading.Event()
+        self.started = False
+
+    def start(self) -> None:
+        self.started = True
         threading.Thread(target=self._run, name="query", daemon=True).start()
 
     def _run(self) -> None:
@@ -71,6 +75,7 @@ def run(session: Session, call: Callable[[], _Result], *, progress: bool = True)
     with _progress_settings(session, progress=progress) as shown:
         work = _Work(call)
         with _stopping(session, work), _progress_line(session) if shown else contextlib.nullcontext() as update:
+            work.start()
             while not work.done.wait(_POLL_SECONDS):
                 if update is not None:
                     update()
@@ -85,7 +90,7 @@ def run_to_stdout(session: Session, copy: Callable[[str], object]) -> None:
         copy: runs the query, which writes to the file of this name.
 
     Raises:
-        PipeClosedError: nobody reads stdout any more.
+        BrokenPipeError: nobody reads stdout any more.
         KeyboardInterrupt: it was stopped.
     """
     reading, writing = os.pipe()
@@ -99,6 +104,7 @@ def run_to_stdout(session: Session, copy: Callable[[str], object]) -> None:
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         work = _Work(call)
         with _stopping(session, work, lambda: _drain(pipe.fileno())):
+            work.start()
             output = OutputBytes()
             while data := pipe.read(_PIPE_BYTES):
                 output.write(data)
@@ -121,7 +127,7 @@ def _stopping(session: Session, work: _Work[_Result], drain: Callable[[], None] 
         yield
     except BaseException:
         give_up = time.monotonic() + _STOP_SECONDS
-        while not work.done.wait(_POLL_SECONDS) and time.monotonic() < give_up:
+        while work.started and not work.done.wait(_POLL_SECONDS) and time.monotonic() < give_up:
             with contextlib.suppress(duckdb.Error):
                 session.con.interrupt()
             session.sandbox.cancel()

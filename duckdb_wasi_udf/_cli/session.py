@@ -145,8 +145,11 @@ def connect(db: str | None, *, read_only: bool = False, new: bool | None = None)
         con = duckdb.connect(db or ":memory:", read_only=read_only)
     except (duckdb.Error, ValueError) as error:
         raise file_error(_opening_problem(str(db), str(error))) from error
-    with con:
+    try:
         yield con
+    finally:
+        with contextlib.suppress(duckdb.Error):  # a query that couldn't be stopped
+            con.close()
 
 
 def _check_file(db: str, *, new: bool | None) -> None:

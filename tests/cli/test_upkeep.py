@@ -1,15 +1,12 @@
 import json
-import os
-import subprocess
 import sys
 
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import __main__, _doctor
-from duckdb_wasi_udf._cli import app, limits
+from duckdb_wasi_udf._cli import app, limits, options
 from duckdb_wasi_udf._engine import artifact
-from tests.support.repository import ROOT
 
 
 def test_the_version_and_help_are_printed(cli):
@@ -174,15 +171,17 @@ def test_without_libraries_doctor_and_compile_work(bare, capsys, monkeypatch, tm
     assert seen == [{"fuel": True, "as_json": False}]
 
 
-def test_shells_complete_commands_and_options():
-    environment = os.environ | {"COMP_WORDS": "duckdb-wasi-udf ex", "COMP_CWORD": "1"}
-    environment |= {"_DUCKDB_WASI_UDF_COMPLETE": "complete_bash", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "duckdb_wasi_udf"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.stdout.split() == ["explain"]
+@pytest.mark.parametrize(
+    ("words", "completed"), [("duckdb-wasi-udf ex", "explain"), ("duckdb-wasi-udf cache cl", "clear")]
+)
+def test_shells_complete_commands(cli, capfd, monkeypatch, words, completed):
+    monkeypatch.setenv("_DUCKDB_WASI_UDF_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit):
+        cli()
+    assert capfd.readouterr().out.split() == [completed]
+
+
+def test_limits_are_completed():
+    assert options.complete_limit("tim") == ["timeout_seconds="]

@@ -24,6 +24,7 @@ from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
+from duckdb_wasi_udf._sql import native_path
 from duckdb_wasi_udf._sql.install import install
 from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.sandbox import Sandbox
@@ -62,3 +63,5 @@ __all__ = [
     "variant_to_arrow",
     "variant_to_python",
 ]
+
+native_path.start()

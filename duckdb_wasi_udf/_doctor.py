@@ -17,6 +17,7 @@ from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
 from duckdb_wasi_udf._process import cache_files
+from duckdb_wasi_udf._sql import native_path
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._version import __version__
 
@@ -35,6 +36,7 @@ def run() -> int:
         print(f"{package} {importlib.metadata.version(package)}")
     try:
         _report_guest()
+        print(f"batches through DuckDB's C API: {native_path.status()}")
         failed = [name for name, check in _CHECKS.items() if not _passes(name, check)]
     except WasiUdfError as error:
         print(f"\nFAILED: {error}")

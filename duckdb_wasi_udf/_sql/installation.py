@@ -98,7 +98,7 @@ class Installation:
         for name, function, parameters, result, side_effects in self._functions:
             types = None if parameters is None else [_type(parameter) for parameter in parameters]
             database.at_end(
-                register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
+                register(self._domain, con, name, function, types, _type(result), side_effects=side_effects).release
             )
 
 

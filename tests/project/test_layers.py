@@ -30,6 +30,7 @@ ORDER = [
     "_packages",
     "_arrow",
     "_process",
+    "_native",
     "_shared",
     "_text",
     "_limits",

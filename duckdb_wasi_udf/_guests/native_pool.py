@@ -35,6 +35,7 @@ class NativePool:
         library: The library.
         address: Where C has the pool.
         errors: The errors of the sandbox.
+        is_used: A function of C's uses the pool. Instances aren't lent before.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class NativePool:
         self.library = gate.library
         self._gate = gate
         self.errors = errors
+        self.is_used = False
         self.address = int(self.library.pool_new(gate.address, budget.address))
         struct = PoolStruct.from_address(self.address)
         struct.by_batch, struct.is_fixed = by_batch, is_fixed

@@ -145,7 +145,7 @@ class Pool:
             self._instances.drop(instance)
             return
         native, compilation = self.native, self.compilation
-        if native is None:
+        if native is None or not native.is_used:
             self._instances.release(self._idle, instance)
             return
         if compilation is not None and not compilation.count_native(native):

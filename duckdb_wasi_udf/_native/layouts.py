@@ -82,7 +82,7 @@ class Call(ctypes.Structure):
         ("is_budgeted", ctypes.c_int32),
         ("failed", ctypes.c_int32),
         ("sound", ctypes.c_int32),
-        ("unused", ctypes.c_int32),
+        ("is_done", ctypes.c_int32),
     )
 
 
@@ -176,3 +176,7 @@ class InstanceStruct(ctypes.Structure):
         ("adopted", ctypes.c_int32),
         ("is_running", ctypes.c_int32),
     )
+
+
+# In the order of `native_layout` in wasm/native/library.c.
+STRUCTS = (NativeType, Argument, Call, Running, GateStruct, BudgetStruct, PoolStruct, InstanceStruct)

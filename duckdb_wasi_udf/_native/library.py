@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duckdb_wasi_udf._native.layouts import Call, NativeType, Running
+from duckdb_wasi_udf._native.layouts import STRUCTS, Call, NativeType, Running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ Callback = ctypes.CFUNCTYPE(_INT, _POINTER)
 # The functions of wasm/native that Python calls: result, parameters. All are short, so the GIL is held.
 _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_set_value_layout": (None, ctypes.c_size_t, ctypes.c_size_t),
-    "native_set_python": (None, Callback, ctypes.c_char_p),
+    "native_set_python": (None, Callback, ctypes.c_char_p, ctypes.c_char_p),
     "native_leave": (None,),
     "native_set_careful": (None, _INT),
     "native_start_ticking": (None,),
@@ -113,6 +113,10 @@ class NativeLibrary:
             self._held = held = ctypes.PyDLL(str(path))
             if not held.native_take():
                 msg = "another copy of the package in this process uses it"
+                raise UnavailableError(msg)
+            sizes = (ctypes.c_uint32 * len(STRUCTS)).in_dll(held, "native_layout")
+            if list(sizes) != [ctypes.sizeof(struct) for struct in STRUCTS]:
+                msg = f"{path} is of another version"
                 raise UnavailableError(msg)
             for name, (result, *parameters) in _PROTOTYPES.items():
                 self._bind(held, name, result, parameters)

@@ -77,8 +77,9 @@ def _load() -> NativeLibrary:
     library.set_value_layout(*value_layout())
     callback = Callback(_answer)
     closed = f"{_PREFIX}: ClosedError: {CLOSED}".encode()
-    state.native_callbacks += [callback, closed]
-    library.set_python(callback, closed)
+    interrupted = f"{_PREFIX}: KeyboardInterrupt: ".encode()
+    state.native_callbacks += [callback, closed, interrupted]
+    library.set_python(callback, closed, interrupted)
     failed = library.register_extension()
     if failed:
         msg = f"DuckDB refused the extension ({failed})"
@@ -193,6 +194,7 @@ def _answer(address: int) -> int:
         native = state.native
         if native is not None:
             native.set_error(call, text.encode(errors="backslashreplace"))
+    call.is_done = 1
     return 0
 
 
@@ -218,12 +220,13 @@ def _use_pool(call: Call, function: object, arrays: list[pa.Array]) -> None:
     if isinstance(function, ScalarFunction):
         pool = function.native_pool(tuple([array.type for array in arrays]))
         if pool is not None:
-            pool.library.function_use(call.owner, pool.address)
+            pool.is_used = bool(pool.library.function_use(call.owner, pool.address)) or pool.is_used
 
 
 def _finish(call: Call) -> None:
     """Do what is left of a call of a guest."""
     lent: LentInstance = state.native_instances[call.instance]
+    call.instance = 0  # from here on the instance is Python's
     errors = lent.native.errors
     try:
         results = lent.pool.finish(lent, call)

@@ -30,7 +30,8 @@ TARGETS = {
 }
 
 FLAGS = ("-std=gnu23", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-s")
-SOURCES = sorted([*(HERE / "native").glob("*.c"), *(HERE / "native").glob("*.h")])
+# Those of the library; the fuzzer is compiled by tests/native/fuzz.py.
+SOURCES = sorted(path for path in (HERE / "native").glob("*.[ch]") if path.stem != "fuzz")
 
 
 def build_here() -> Path | None:
@@ -45,7 +46,7 @@ def build_here() -> Path | None:
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     system = {"darwin": "macos.dylib", "win32": "windows.dll"}.get(sys.platform, "linux.so")
     name = f"{machine}-{system}"
-    if name not in TARGETS or not (is_cached([name]) or _zig()):
+    if name not in TARGETS or not (is_cached([name]) or zig()):
         steps.say("guest: no native library for this machine, or no ziglang to compile it: functions run without it")
         return None
     build([name])
@@ -88,7 +89,7 @@ def _directory(name: str) -> Path:
     return workspace() / f"native-{steps.key(load().ziglang, TARGETS[name], list(FLAGS), *SOURCES)}"
 
 
-def _zig() -> list[str] | None:
+def zig() -> list[str] | None:
     """Return the command that runs zig's C compiler; None if it isn't installed."""
     with contextlib.suppress(ImportError):
         if importlib.util.find_spec("ziglang") is not None:
@@ -98,11 +99,11 @@ def _zig() -> list[str] | None:
 
 def _step(name: str, progress: steps.Progress) -> Path:
     def compile_library(directory: Path, log: steps.Log) -> None:
-        zig = _zig()
-        if zig is None:
+        command = zig()
+        if command is None:
             msg = f"the native library is compiled with ziglang {load().ziglang}, which isn't installed"
             raise StepError(msg)
         sources = [path for path in SOURCES if path.suffix == ".c"]
-        log.run(*zig, "-target", TARGETS[name], *FLAGS, "-o", directory / name, *sources, cwd=directory)
+        log.run(*command, "-target", TARGETS[name], *FLAGS, "-o", directory / name, *sources, cwd=directory)
 
     return steps.step(f"native {name}", _directory(name), compile_library, workspace() / "logs", progress)

@@ -19,7 +19,8 @@ __declspec(dllimport) int __stdcall QueryPerformanceFrequency(int64_t *);
 
 struct process process;
 
-/* ---- the system ---------------------------------------------------------------------------------------------------- */
+/* ---- the system ----------------------------------------------------------------------------------------------------
+ */
 
 void lock(spin_lock *at) {
   while (atomic_exchange_explicit(at, 1, memory_order_acquire)) {
@@ -56,7 +57,8 @@ uint64_t this_thread(void) {
 #endif
 }
 
-/* ---- the process ----------------------------------------------------------------------------------------------------- */
+/* ---- the process
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Return whether nobody in the process uses the library yet; the caller does from now on. */
 EXPORT int32_t native_take(void) {
@@ -64,9 +66,10 @@ EXPORT int32_t native_take(void) {
   return !atomic_exchange(&taken, 1);
 }
 
-EXPORT void native_set_python(int32_t (*python)(struct call *), const char *closed) {
+EXPORT void native_set_python(int32_t (*python)(struct call *), const char *closed, const char *interrupted) {
   process.python = python;
   process.closed = closed;
+  process.interrupted = interrupted;
 }
 
 /* From now on Python is never called: the interpreter ends. */
@@ -95,7 +98,8 @@ EXPORT void native_after_fork(void) {
   atomic_store(&process.careful, 0);
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------------------------- */
+/* ---- gates
+ * ------------------------------------------------------------------------------------------------------------- */
 
 EXPORT struct gate *native_gate_new(void) {
   struct gate *gate = calloc(1, sizeof *gate);
@@ -131,14 +135,6 @@ bool gate_enter(struct gate *gate) {
 
 void gate_leave(void) { atomic_fetch_sub(&process.running, 1); }
 
-/* A call that runs, for Python. */
-struct running {
-  struct instance *instance;
-  uint64_t serial, thread;
-  double age, left;
-  int32_t stopped, unused;
-};
-
 /* Let no guest begin to run until `native_gate_thaw`. */
 EXPORT void native_gate_freeze(struct gate *gate) {
   lock(&gate->lock); /* so that those that have begun are in the list */
@@ -157,8 +153,8 @@ EXPORT int32_t native_gate_running(struct gate *gate, struct running *out, int32
     if (instance->adopted) continue;
     if (n < most) {
       double age = now - instance->began;
-      out[n] = (struct running){instance,           instance->serial,          instance->thread, age,
-                                instance->seconds - age, instance->stopped, 0};
+      out[n] = (struct running){
+          instance, instance->serial, instance->thread, age, instance->seconds - age, instance->stopped, 0};
     }
     n++;
   }
@@ -182,14 +178,16 @@ EXPORT void native_call_stop(struct gate *gate, struct instance *instance, uint6
   unlock(&gate->lock);
 }
 
-/* Set the deadline of a call that runs. wasmtime writes one aligned word, which the guest reads again before it traps. */
+/* Set the deadline of a call that runs. wasmtime writes one aligned word, which the guest reads again before it traps.
+ */
 EXPORT void native_call_move(struct gate *gate, struct instance *instance, uint64_t serial, uint64_t ticks) {
   if (find_running(gate, instance, serial) == NULL) return;
   W.wasmtime_context_set_epoch_deadline(instance->context, ticks);
   unlock(&gate->lock);
 }
 
-/* ---- instances --------------------------------------------------------------------------------------------------------- */
+/* ---- instances
+ * --------------------------------------------------------------------------------------------------------- */
 
 EXPORT struct instance *native_instance_new(void) { return calloc(1, sizeof(struct instance)); }
 
@@ -243,7 +241,8 @@ void instance_end(struct instance *instance) {
   unlock(&gate->lock);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------------------------------- */
+/* ---- pools
+ * ------------------------------------------------------------------------------------------------------------- */
 
 EXPORT struct pool *native_pool_new(struct gate *gate, struct budget *budget) {
   struct pool *pool = calloc(1, sizeof *pool);
@@ -256,14 +255,10 @@ EXPORT struct pool *native_pool_new(struct gate *gate, struct budget *budget) {
   return pool;
 }
 
-EXPORT void native_budget_release(struct budget *budget) {
-  if (atomic_fetch_sub(&budget->references, 1) == 1) free(budget);
-}
-
 void pool_release(struct pool *pool) {
   if (atomic_fetch_sub(&pool->references, 1) != 1) return;
   native_gate_release(pool->gate);
-  native_budget_release(pool->budget);
+  budget_release(pool->budget);
   free(pool);
 }
 
@@ -335,77 +330,4 @@ bool pool_give(struct pool *pool, struct instance *instance) {
   }
   unlock(&pool->lock);
   return mine;
-}
-
-/* ---- budgets ------------------------------------------------------------------------------------------------------------ */
-
-EXPORT struct budget *native_budget_new(double allowed, double gap, double never) {
-  struct budget *budget = calloc(1, sizeof *budget);
-  if (budget == NULL) return NULL;
-  atomic_store(&budget->references, 1);
-  budget->allowed = allowed;
-  budget->gap = gap;
-  budget->last = never;
-  return budget;
-}
-
-EXPORT void native_budget_failed(struct budget *budget, int64_t rows) {
-  lock(&budget->lock);
-  budget->failed_rows += rows;
-  unlock(&budget->lock);
-}
-
-/* Begin a call: Budget.begin. False if nothing is left. */
-bool budget_begin(struct budget *budget, double now, double *left) {
-  lock(&budget->lock);
-  if (!budget->running) {
-    budget->busy_since = now;
-    if (now - budget->last >= budget->gap) budget->spent = 0;
-  }
-  *left = budget->allowed - budget->spent - (now - budget->busy_since);
-  if (*left > 0) budget->running++;
-  unlock(&budget->lock);
-  return *left > 0;
-}
-
-EXPORT double native_budget_begin(struct budget *budget) {
-  double left, now = seconds_now();
-  if (budget_begin(budget, now, &left)) return left;
-  lock(&budget->lock);
-  budget->spent = 0;
-  budget->busy_since = now;
-  unlock(&budget->lock);
-  return 0;
-}
-
-static void end(struct budget *budget, double began, double now, int64_t rows, double guest_seconds, uint64_t memory) {
-  if (--budget->running == 0) budget->spent += now - budget->busy_since;
-  budget->last = now;
-  budget->calls++;
-  budget->seconds += now - began;
-  budget->guest_seconds += guest_seconds;
-  if (rows < 0) {
-    budget->errors++;
-  } else {
-    budget->rows += rows;
-  }
-  if (memory > budget->peak_memory_bytes) budget->peak_memory_bytes = memory;
-}
-
-/* End a call of Python's. `rows` is -1 if it failed. */
-EXPORT void native_budget_end(struct budget *budget, double seconds, int64_t rows, double guest, uint64_t memory) {
-  double now = seconds_now();
-  lock(&budget->lock);
-  end(budget, now - seconds, now, rows, guest, memory);
-  unlock(&budget->lock);
-}
-
-/* End a call of C's. */
-void budget_end(struct budget *budget, double began, double now, const struct call *call, uint64_t memory_bytes) {
-  double guest = call->sound ? call->seconds - call->host_seconds : 0;
-  lock(&budget->lock);
-  end(budget, began, now, call->failed ? -1 : call->rows, guest, call->sound ? memory_bytes : 0);
-  budget->native_calls++;
-  if (!call->failed) budget->native_rows += call->rows;
-  unlock(&budget->lock);
 }

@@ -108,7 +108,15 @@ struct call {
   uint64_t connection; /* which one calls: see connection_key */
   void *trap, *error;
   double seconds, host_seconds;
-  int32_t status, stopped, is_budgeted, failed, sound, unused;
+  int32_t status, stopped, is_budgeted, failed, sound, is_done;
+};
+
+/* A call that runs, for Python. */
+struct running {
+  struct instance *instance;
+  uint64_t serial, thread;
+  double age, left;
+  int32_t stopped, unused;
 };
 
 extern struct process {
@@ -116,7 +124,7 @@ extern struct process {
   atomic_int ticking, careful, leaving, forks;
   atomic_int running;
   atomic_llong calls;
-  const char *closed;
+  const char *closed, *interrupted; /* errors: the interpreter has ended; a signal's exception came before ours */
 } process;
 
 uint64_t connection_key(void *info, void *instance);
@@ -128,6 +136,7 @@ void instance_end(struct instance *);
 struct instance *pool_take(struct pool *);
 bool pool_give(struct pool *, struct instance *);
 void pool_release(struct pool *);
+void budget_release(struct budget *);
 bool budget_begin(struct budget *, double now, double *left);
 void budget_end(struct budget *, double began, double now, const struct call *, uint64_t memory_bytes);
 

@@ -1,8 +1,8 @@
 /* The tables of functions, and DuckDB's databases: how C gets a connection of one.
  *
  * DuckDB calls a statically linked extension for every database that is opened, with a handle that is valid for that
- * moment only. The extension registers one SQL function, through which Python reaches C while a query holds the database
- * open. There a connection is made, used and closed: one that is kept would keep the database open.
+ * moment only. The extension registers one SQL function, through which Python reaches C while a query holds the
+ * database open. There a connection is made, used and closed: one that is kept would keep the database open.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,8 +22,7 @@ EXPORT void **native_duckdb_table(void) { return (void **)&D; }
 EXPORT void **native_wasmtime_table(void) { return (void **)&W; }
 
 struct function;
-bool function_register(void *connection, void *database, const char *name, struct function *function,
-                       bool is_volatile);
+bool function_register(void *connection, void *database, const char *name, struct function *function, bool is_volatile);
 
 /* What is to be registered by the query whose argument is the token: once. Python holds a lock meanwhile. */
 static struct {
@@ -37,7 +36,20 @@ static struct {
  * name. */
 static char extension_name[64], function_name[64];
 
-/* ---- connections ----------------------------------------------------------------------------------------------------------- */
+/* Sizes of the structs that Python knows, or of their part that it knows: layouts.py is compared with them. */
+EXPORT const uint32_t native_layout[] = {
+    sizeof(struct type),
+    sizeof(struct argument),
+    sizeof(struct call),
+    sizeof(struct running),
+    offsetof(struct gate, running),
+    sizeof(struct budget),
+    offsetof(struct pool, compiled_rows),
+    sizeof(struct instance),
+};
+
+/* ---- connections
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* In C++, a duckdb_database points to { shared_ptr<DuckDB> }, a DuckDB is { shared_ptr<DatabaseInstance> }, and a
  * shared_ptr is two pointers: one without an owner is valid. `duckdb_connect` only reads them. `native_self_test` finds
@@ -106,7 +118,8 @@ EXPORT int32_t native_registered(void) {
   return pending.done;
 }
 
-/* ---- databases ------------------------------------------------------------------------------------------------------------- */
+/* ---- databases
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static int32_t register_helper(void *connection, void *instance) {
   void *function = D.duckdb_create_scalar_function();

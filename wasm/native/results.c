@@ -27,16 +27,17 @@ struct result32 { /* udf_result: wasm/c/abi.h */
 static bool inside(uint64_t at, uint64_t bytes, uint64_t size) { return at <= size && bytes <= size - at; }
 
 /* Buffers of linear memory lie anywhere, so values are copied out of them. */
-#define LOAD(type, from, row)                                              \
-  ({                                                                       \
-    type value_;                                                           \
+#define LOAD(type, from, row)                                                       \
+  ({                                                                                \
+    type value_;                                                                    \
     memcpy(&value_, (const uint8_t *)(from) + sizeof(type) * (row), sizeof value_); \
-    value_;                                                                \
+    value_;                                                                         \
   })
 
 static bool bit(const uint8_t *bits, uint64_t row) { return bits == NULL || (bits[row / 8] >> row % 8 & 1); }
 
-/* ---- texts ------------------------------------------------------------------------------------------------------------- */
+/* ---- texts
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* Return whether bytes are UTF-8: the Unicode standard, table 3-7. */
 static bool is_utf8(const uint8_t *at, uint64_t size) {
@@ -49,10 +50,7 @@ static bool is_utf8(const uint8_t *at, uint64_t size) {
       at++;
       continue;
     }
-    int more = first >= 0xC2 && first <= 0xDF   ? 1
-               : (first & 0xF0) == 0xE0         ? 2
-               : first >= 0xF0 && first <= 0xF4 ? 3
-                                                : 0;
+    int more = first >= 0xC2 && first <= 0xDF ? 1 : (first & 0xF0) == 0xE0 ? 2 : first >= 0xF0 && first <= 0xF4 ? 3 : 0;
     if (more == 0 || end - at <= more) return false;
     uint8_t least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
     uint8_t most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
@@ -105,14 +103,15 @@ static bool put_texts(const struct type *type, uint64_t rows, const struct value
   return true;
 }
 
-/* ---- other values ------------------------------------------------------------------------------------------------------- */
+/* ---- other values
+ * ------------------------------------------------------------------------------------------------------- */
 
-#define PUT_INTEGERS(type, least, most)                                    \
-  for (uint64_t row = 0; row < rows; row++) {                              \
-    int64_t value = LOAD(int64_t, from, row);                              \
-    good &= (value >= (least) && value <= (most)) || !bit(validity, row);  \
-    ((type *)to)[row] = (type)value;                                       \
-  }                                                                        \
+#define PUT_INTEGERS(type, least, most)                                   \
+  for (uint64_t row = 0; row < rows; row++) {                             \
+    int64_t value = LOAD(int64_t, from, row);                             \
+    good &= (value >= (least) && value <= (most)) || !bit(validity, row); \
+    ((type *)to)[row] = (type)value;                                      \
+  }                                                                       \
   break
 
 static bool put_64_bits(int64_t least, int64_t most, uint64_t rows, const void *from, void *to) {
@@ -164,7 +163,8 @@ static bool put_decimals(const struct type *type, uint64_t rows, const uint8_t *
   return good;
 }
 
-/* Put the results into a vector; false if one is outside of what the type means. The buffers have the size they need. */
+/* Put the results into a vector; false if one is outside of what the type means. The buffers have the size they need.
+ */
 bool values_put(const struct type *type, uint64_t rows, const struct values *values, void *vector) {
   const uint8_t *validity = values->validity;
   const void *from = values->data;

@@ -34,7 +34,8 @@ EXPORT void native_set_value_layout(size_t bytes, size_t offset) {
   value_offset = offset;
 }
 
-/* ---- Python -------------------------------------------------------------------------------------------------------------- */
+/* ---- Python
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* Have Python do the rest of a call. */
 static void ask_python(struct batch *batch, enum reason reason) {
@@ -45,6 +46,7 @@ static void ask_python(struct batch *batch, enum reason reason) {
   call->arguments = arguments;
   if (atomic_load(&process.leaving)) {
     D.duckdb_scalar_function_set_error(call->info, process.closed);
+    call->failed = 1;
     return;
   }
   if (reason == BATCH &&
@@ -52,7 +54,16 @@ static void ask_python(struct batch *batch, enum reason reason) {
     D.duckdb_scalar_function_set_error(call->info, "out of memory");
     return;
   }
-  process.python(call);
+  call->is_done = 0;
+  do {
+    process.python(call);
+    /* The handler of a signal can raise before Python has begun, which ctypes only prints. An instance has to get back.
+     */
+  } while (!call->is_done && reason != BATCH && call->instance != 0);
+  if (!call->is_done) {
+    call->failed = 1;
+    D.duckdb_scalar_function_set_error(call->info, process.interrupted);
+  }
   free(scratch);
 }
 
@@ -66,15 +77,16 @@ EXPORT void native_set_error(struct call *call, const char *message) {
   D.duckdb_scalar_function_set_error(call->info, message);
 }
 
-/* ---- a call of a guest --------------------------------------------------------------------------------------------------- */
+/* ---- a call of a guest
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Call udf_call on a stack of wasmtime's own, as _engine/raw_instance.py does. */
 static void call_guest(struct instance *instance, struct call *call) {
   uint8_t argument[MOST_VALUE_BYTES] = {0}, result[MOST_VALUE_BYTES] = {0};
   memcpy(argument + value_offset, &instance->arena, sizeof instance->arena);
   double began = seconds_now();
-  void *future = W.wasmtime_func_call_async(instance->context, instance->call, argument, 1, result, 1, &call->trap,
-                                            &call->error);
+  void *future =
+      W.wasmtime_func_call_async(instance->context, instance->call, argument, 1, result, 1, &call->trap, &call->error);
   while (!W.wasmtime_call_future_poll(future)) continue; /* nothing that it calls waits by suspending it */
   W.wasmtime_call_future_delete(future);
   call->seconds = seconds_now() - began;
@@ -212,7 +224,8 @@ static void execute(void *info, void *input, void *output) {
   if (!done) ask_python(&batch, BATCH);
 }
 
-/* ---- registering ----------------------------------------------------------------------------------------------------------- */
+/* ---- registering
+ * ----------------------------------------------------------------------------------------------------------- */
 
 EXPORT struct function *native_function_new(int64_t number, const struct type *types, int32_t n, struct type result) {
   struct function *function = calloc(1, sizeof *function);

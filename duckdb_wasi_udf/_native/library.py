@@ -80,7 +80,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
 _LONG_PROTOTYPES: dict[str, tuple[Any, ...]] = {"native_self_test": (_INT,)}
 
 
-class UnavailableError(Exception):
+class Unavailable(Exception):  # noqa: N818 - a reason, which no user sees as an error
     """The library can't be used here, for the reason that the text says."""
 
 
@@ -102,22 +102,22 @@ class NativeLibrary:
             wasmtime_address: likewise of wasmtime's.
 
         Raises:
-            UnavailableError: it isn't there, or something that it needs isn't.
+            Unavailable: it isn't there, or something that it needs isn't.
         """
         path = DIRECTORY / file_name()
         if not path.exists():
             msg = f"{path} is missing"
-            raise UnavailableError(msg)
+            raise Unavailable(msg)
         try:
             # It has to outlive everything: DuckDB keeps pointers into it, and ctypes never unloads a library.
             self._held = held = ctypes.PyDLL(str(path))
             if not held.native_take():
                 msg = "another copy of the package in this process uses it"
-                raise UnavailableError(msg)
+                raise Unavailable(msg)
             sizes = (ctypes.c_uint32 * len(STRUCTS)).in_dll(held, "native_layout")
             if list(sizes) != [ctypes.sizeof(struct) for struct in STRUCTS]:
                 msg = f"{path} is of another version"
-                raise UnavailableError(msg)
+                raise Unavailable(msg)
             for name, (result, *parameters) in _PROTOTYPES.items():
                 self._bind(held, name, result, parameters)
             free = ctypes.CDLL(str(path))
@@ -127,7 +127,7 @@ class NativeLibrary:
                 self._fill(library, address)
         except (OSError, AttributeError) as error:
             msg = f"{path} can't be used: {error}"
-            raise UnavailableError(msg) from error
+            raise Unavailable(msg) from error
 
     def _bind(self, library: ctypes.CDLL, name: str, result: Any, parameters: list[Any]) -> None:
         function = library[name]

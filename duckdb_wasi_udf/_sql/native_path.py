@@ -25,7 +25,7 @@ from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._guests.recent_errors import CLOSED
 from duckdb_wasi_udf._native.kinds import Kind, array_of, buffers_of, kind_of, kind_of_struct
 from duckdb_wasi_udf._native.layouts import Argument, Call, NativeType, Reason
-from duckdb_wasi_udf._native.library import Callback, NativeLibrary, UnavailableError
+from duckdb_wasi_udf._native.library import Callback, NativeLibrary, Unavailable
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.connections import in_transaction
 
@@ -50,7 +50,7 @@ def start() -> None:
     try:
         state.native = _load()
         state.native_status = "used"
-    except UnavailableError as error:
+    except Unavailable as error:
         state.native_status = f"not used: {error}"
         logger.debug("batches don't go through DuckDB's C API: %s", error)
 
@@ -59,14 +59,14 @@ def _load() -> NativeLibrary:
     """Return the library, ready for use.
 
     Raises:
-        UnavailableError: it isn't to be used, or can't be.
+        Unavailable: it isn't to be used, or can't be.
     """
     if os.environ.get("DUCKDB_WASI_UDF_NATIVE", "1") == "0":
         msg = "DUCKDB_WASI_UDF_NATIVE=0"
-        raise UnavailableError(msg)
+        raise Unavailable(msg)
     if duckdb.__version__ not in TESTED:
         msg = f"DuckDB {duckdb.__version__} was not tested"
-        raise UnavailableError(msg)
+        raise Unavailable(msg)
     module = importlib.import_module("_duckdb")
     symbols = ctypes.CDLL(module.__file__)
 
@@ -83,7 +83,7 @@ def _load() -> NativeLibrary:
     failed = library.register_extension()
     if failed:
         msg = f"DuckDB refused the extension ({failed})"
-        raise UnavailableError(msg)
+        raise Unavailable(msg)
     return library
 
 

@@ -183,7 +183,7 @@ def test_a_running_call_is_cancelled_and_others_go_on():
         assert con.execute("SELECT f(1)").fetchall() == [(1,)]
 
 
-def test_one_query_is_cancelled_and_another_of_the_same_sandbox_goes_on():
+def test_one_query_of_a_sandbox_is_cancelled_and_another_goes_on():
     with duckdb.connect() as con, wasi_udf.Sandbox() as sandbox:
         sandbox.create_function(con, "f", "def f(x: int) -> int:\n    while x < 0: pass\n    return x")
         for _ in range(3):

@@ -57,7 +57,7 @@ union string {
 };
 #define MOST_INLINED 12
 
-struct extension_descriptor { /* duckdb_static_extension.h, layout 1 */
+struct extension_descriptor { /* layout 1 of what DuckDB offers */
   uint32_t version;
   void (*set_error)(struct extension_descriptor *, const char *);
   void *internal;

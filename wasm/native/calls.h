@@ -86,7 +86,7 @@ struct instance {
   int32_t is_running;
 };
 
-/* A call that isn't C's alone: what Python is told, and answers. */
+/* A call that isn't C's alone: for Python, with what it answers. */
 enum reason { BATCH, FAILED, RESULT, RETURNED };
 
 struct argument {

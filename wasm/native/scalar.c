@@ -14,7 +14,7 @@ static size_t value_bytes, value_offset;
 #define MOST_POOLS 8
 struct function {
   int64_t number;
-  void *database; /* DatabaseInstance, to tell connections apart */
+  void *database; /* DatabaseInstance, as a part of a connection's number */
   int32_t n_arguments;
   struct type arguments[MOST_ARGUMENTS], result;
   spin_lock lock;

@@ -13,6 +13,7 @@ class Reason(IntEnum):
     FAILED = 1
     RESULT = 2
     RETURNED = 3
+    ARROW = 4
 
 
 class Blocked(IntEnum):
@@ -72,6 +73,8 @@ class Call(ctypes.Structure):
         ("output", ctypes.c_size_t),
         ("result", ctypes.c_size_t),
         ("owner", ctypes.c_size_t),
+        ("array", ctypes.c_size_t),
+        ("schema", ctypes.c_size_t),
         ("connection", ctypes.c_uint64),
         ("trap", ctypes.c_size_t),
         ("error", ctypes.c_size_t),

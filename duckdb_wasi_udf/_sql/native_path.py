@@ -21,11 +21,12 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._engine.raw_instance import function_address, value_layout
 from duckdb_wasi_udf._errors import ClosedError, ProtocolError, WasiUdfError
+from duckdb_wasi_udf._functions.inline import InlineFunction
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._guests.recent_errors import CLOSED
 from duckdb_wasi_udf._native.kinds import Kind, array_of, buffers_of, kind_of, kind_of_struct
 from duckdb_wasi_udf._native.layouts import Argument, Call, NativeType, Reason
-from duckdb_wasi_udf._native.library import Callback, NativeLibrary, Unavailable
+from duckdb_wasi_udf._native.library import Callback, NativeLibrary, Unavailable, file_name
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.connections import in_transaction
 
@@ -36,6 +37,9 @@ logger = logging.getLogger("duckdb_wasi_udf.native")
 
 # The versions of DuckDB with which the tests pass on the native path.
 TESTED = ("2.0.0", "2.0.1")
+
+# The platforms on which they were run.
+TRIED = ("x86_64-linux.so",)
 
 _MOST_ARGUMENTS = 32
 
@@ -61,8 +65,12 @@ def _load() -> NativeLibrary:
     Raises:
         Unavailable: it isn't to be used, or can't be.
     """
-    if os.environ.get("DUCKDB_WASI_UDF_NATIVE", "1") == "0":
+    wanted = os.environ.get("DUCKDB_WASI_UDF_NATIVE")
+    if wanted == "0":
         msg = "DUCKDB_WASI_UDF_NATIVE=0"
+        raise Unavailable(msg)
+    if wanted != "1" and file_name() not in TRIED:
+        msg = f"{file_name()} was compiled, but nobody has tried it; DUCKDB_WASI_UDF_NATIVE=1 uses it"
         raise Unavailable(msg)
     if duckdb.__version__ not in TESTED:
         msg = f"DuckDB {duckdb.__version__} was not tested"
@@ -113,28 +121,62 @@ def replace_by_native(
     if native is None or kinds is None or function.domain.gate is None:
         return
     parameters, result = kinds
+    types = [kind.struct(sees_null=function.guest_signature.sees_null(i)) for i, kind in enumerate(parameters)]
+    made = native.function_new(number, _array(types), len(types), result.struct())
+    _register(native, con, {name: made}, side_effects=side_effects)
+
+
+def replace_inline_by_native(con: duckdb.DuckDBPyConnection, functions: dict[str, tuple[int, str]]) -> None:
+    """Replace inline functions that were registered through Python by some of C's, if that can be done.
+
+    Args:
+        con: a connection of the database, in no transaction.
+        functions: by SQL name, each one's number in `state.registered_functions`, and the SQL type of its result.
+    """
+    native = state.native
+    if native is None:
+        return
+    kinds = {name: (number, kind_of(result)) for name, (number, result) in functions.items()}
+    made = {
+        name: native.function_new(number, None, -1, kind.struct())
+        for name, (number, kind) in kinds.items()
+        if kind is not None
+    }
+    _register(native, con, made, side_effects=False)
+
+
+def _register(
+    native: NativeLibrary, con: duckdb.DuckDBPyConnection, functions: dict[str, int], *, side_effects: bool
+) -> None:
+    """Have DuckDB take functions of C's; those that it doesn't take are freed."""
+    done = kept = False
     try:
         if in_transaction(con):
-            logger.debug("%s was registered in a transaction: its batches go through Python", name)
+            logger.debug("%s: registered in a transaction; batches go through Python", ", ".join(functions))
             return
         with state.native_registering, con.cursor() as cursor:
             if not _self_test(native):
                 return
-            types = (NativeType * len(parameters))(
-                *[kind.struct(sees_null=function.guest_signature.sees_null(i)) for i, kind in enumerate(parameters)]
-            )
-            made = native.function_new(number, types, len(parameters), result.struct())
             token = secrets.randbits(63) | 1
-            encoded = name.encode()
-            native.expect(token, encoded, made, side_effects)
+            names = (ctypes.c_char_p * len(functions))(*[name.encode() for name in functions])
+            addresses = (ctypes.c_size_t * len(functions))(*functions.values())
+            native.expect(token, names, addresses, len(functions), side_effects)
             try:
-                (done,) = cursor.execute(f"SELECT {_helper(native)}({token}::UBIGINT)").fetchall()[0]
+                done = cursor.execute(f"SELECT {_helper(native)}({token}::UBIGINT)").fetchall()[0][0]
             finally:
-                kept = native.registered()
+                kept = bool(native.registered())
             if not (kept and done):
-                logger.debug("%s: DuckDB refused the function; its batches go through Python", name)
+                logger.debug("%s: DuckDB refused; batches go through Python", ", ".join(functions))
     except duckdb.Error as error:  # opened before the library was there, say
-        logger.debug("%s: %s; its batches go through Python", name, error)
+        logger.debug("%s: %s; batches go through Python", ", ".join(functions), error)
+    finally:
+        if not kept:
+            for address in functions.values():
+                native.function_free(address)
+
+
+def _array(types: list[NativeType]) -> ctypes.Array[NativeType]:
+    return (NativeType * len(types))(*types)
 
 
 def connection_key(con: duckdb.DuckDBPyConnection) -> int | None:
@@ -184,7 +226,7 @@ def _answer(address: int) -> int:
     """Do what is left of a call of C's. No exception may leave it."""
     call = Call.from_address(address)
     try:
-        if call.reason == Reason.BATCH:
+        if call.reason in (Reason.BATCH, Reason.ARROW):
             _run_batch(call)
         else:
             _finish(call)
@@ -201,9 +243,8 @@ def _answer(address: int) -> int:
 def _run_batch(call: Call) -> None:
     """Run a batch as any other function's."""
     callback = state.registered_functions[call.function]
-    rows = int(call.rows)
-    given = (Argument * call.n_arguments).from_address(call.arguments)
-    arrays = [array_of(argument, rows) for argument in given]
+    given = _given(call)
+    arrays = _arrow_batch(call) if given is None else [array_of(argument, int(call.rows)) for argument in given]
     thread = threading.get_ident()
     state.native_connections[thread] = int(call.connection)
     try:
@@ -211,16 +252,35 @@ def _run_batch(call: Call) -> None:
     finally:
         del state.native_connections[thread]
     _put(call, results)
-    with contextlib.suppress(ClosedError):  # at this very moment
-        _use_pool(call, callback.function, arrays)
+    if given is not None:
+        with contextlib.suppress(ClosedError):  # at this very moment
+            _use_pool(call, callback.function, given, arrays)
 
 
-def _use_pool(call: Call, function: object, arrays: list[pa.Array]) -> None:
+def _given(call: Call) -> list[Argument] | None:
+    """Return the columns of a batch as C describes them; None if it is in Arrow's C data interface."""
+    return list((Argument * call.n_arguments).from_address(call.arguments)) if call.reason == Reason.BATCH else None
+
+
+def _arrow_batch(call: Call) -> list[pa.Array]:
+    """Return the columns of a batch that DuckDB has made Arrow structs of."""
+    return list(pa.RecordBatch._import_from_c(call.array, call.schema).columns)
+
+
+def _use_pool(call: Call, function: object, given: list[Argument], arrays: list[pa.Array]) -> None:
     """Have C use the pool that a batch was run with."""
-    if isinstance(function, ScalarFunction):
-        pool = function.native_pool(tuple([array.type for array in arrays]))
-        if pool is not None:
-            pool.is_used = bool(pool.library.function_use(call.owner, pool.address)) or pool.is_used
+    code, scalar = b"", function
+    if isinstance(function, InlineFunction):
+        text = arrays[0][0].as_py()
+        code, scalar = (text or "").encode(), function.known(text)
+        given, arrays = given[1:], arrays[1:]
+    if not isinstance(scalar, ScalarFunction):
+        return
+    pool = scalar.native_pool(tuple([array.type for array in arrays]))
+    if pool is not None:
+        types = [NativeType(argument.id, argument.width, argument.scale) for argument in given]
+        used = pool.library.function_use(call.owner, pool.address, _array(types), len(types), code, len(code))
+        pool.is_used = bool(used) or pool.is_used
 
 
 def _finish(call: Call) -> None:

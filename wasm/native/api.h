@@ -75,43 +75,57 @@ struct extension_access {
 
 typedef void (*scalar_function)(void *info, void *input, void *output);
 
-#define DUCKDB_FUNCTIONS(X)                                                                              \
-  X(int32_t, duckdb_register_static_extension, (int32_t (*describe)(struct extension_descriptor *)))     \
-  X(int32_t, duckdb_open, (const char *path, void **database))                                           \
-  X(void, duckdb_close, (void **database))                                                               \
-  X(int32_t, duckdb_connect, (void *database, void **connection))                                        \
-  X(void, duckdb_disconnect, (void **connection))                                                        \
-  X(void *, duckdb_create_logical_type, (int32_t id))                                                    \
-  X(void *, duckdb_create_decimal_type, (uint8_t width, uint8_t scale))                                  \
-  X(void, duckdb_destroy_logical_type, (void **type))                                                    \
-  X(void, duckdb_logical_type_set_alias, (void *type, const char *alias))                                \
-  X(int32_t, duckdb_get_type_id, (void *type))                                                           \
-  X(uint8_t, duckdb_decimal_width, (void *type))                                                         \
-  X(uint8_t, duckdb_decimal_scale, (void *type))                                                         \
-  X(void *, duckdb_create_scalar_function, (void))                                                       \
-  X(void, duckdb_destroy_scalar_function, (void **function))                                             \
-  X(void, duckdb_scalar_function_set_name, (void *function, const char *name))                           \
-  X(void, duckdb_scalar_function_add_parameter, (void *function, void *type))                            \
-  X(void, duckdb_scalar_function_set_return_type, (void *function, void *type))                          \
-  X(void, duckdb_scalar_function_set_special_handling, (void *function))                                 \
-  X(void, duckdb_scalar_function_set_volatile, (void *function))                                         \
-  X(void, duckdb_scalar_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *))) \
-  X(void, duckdb_scalar_function_set_function, (void *function, scalar_function run))                    \
-  X(void, duckdb_scalar_function_set_init, (void *function, void (*init)(void *info)))                   \
-  X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                  \
-  X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))     \
-  X(void *, duckdb_scalar_function_get_state, (void *info))                                              \
-  X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                  \
-  X(void, duckdb_destroy_client_context, (void **context))                                               \
-  X(int32_t, duckdb_register_scalar_function, (void *connection, void *function))                        \
-  X(void *, duckdb_scalar_function_get_extra_info, (void *info))                                         \
-  X(void, duckdb_scalar_function_set_error, (void *info, const char *message))                           \
-  X(uint64_t, duckdb_data_chunk_get_size, (void *chunk))                                                 \
-  X(uint64_t, duckdb_data_chunk_get_column_count, (void *chunk))                                         \
-  X(void *, duckdb_data_chunk_get_vector, (void *chunk, uint64_t column))                                \
-  X(void *, duckdb_vector_get_data, (void *vector))                                                      \
-  X(uint64_t *, duckdb_vector_get_validity, (void *vector))                                              \
-  X(void, duckdb_vector_ensure_validity_writable, (void *vector))                                        \
+#define DUCKDB_FUNCTIONS(X)                                                                                      \
+  X(int32_t, duckdb_register_static_extension, (int32_t (*describe)(struct extension_descriptor *)))             \
+  X(int32_t, duckdb_open, (const char *path, void **database))                                                   \
+  X(void, duckdb_close, (void **database))                                                                       \
+  X(int32_t, duckdb_connect, (void *database, void **connection))                                                \
+  X(void, duckdb_disconnect, (void **connection))                                                                \
+  X(void *, duckdb_create_logical_type, (int32_t id))                                                            \
+  X(void *, duckdb_create_decimal_type, (uint8_t width, uint8_t scale))                                          \
+  X(void, duckdb_destroy_logical_type, (void **type))                                                            \
+  X(void, duckdb_logical_type_set_alias, (void *type, const char *alias))                                        \
+  X(int32_t, duckdb_get_type_id, (void *type))                                                                   \
+  X(uint8_t, duckdb_decimal_width, (void *type))                                                                 \
+  X(uint8_t, duckdb_decimal_scale, (void *type))                                                                 \
+  X(void *, duckdb_create_scalar_function, (void))                                                               \
+  X(void, duckdb_destroy_scalar_function, (void **function))                                                     \
+  X(void, duckdb_scalar_function_set_name, (void *function, const char *name))                                   \
+  X(void, duckdb_scalar_function_add_parameter, (void *function, void *type))                                    \
+  X(void, duckdb_scalar_function_set_return_type, (void *function, void *type))                                  \
+  X(void, duckdb_scalar_function_set_special_handling, (void *function))                                         \
+  X(void, duckdb_scalar_function_set_volatile, (void *function))                                                 \
+  X(void, duckdb_scalar_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *)))         \
+  X(void, duckdb_scalar_function_set_function, (void *function, scalar_function run))                            \
+  X(void, duckdb_scalar_function_set_init, (void *function, void (*init)(void *info)))                           \
+  X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                          \
+  X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))             \
+  X(void *, duckdb_scalar_function_get_state, (void *info))                                                      \
+  X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                          \
+  X(void, duckdb_destroy_client_context, (void **context))                                                       \
+  X(void, duckdb_scalar_function_set_varargs, (void *function, void *type))                                      \
+  X(void *, duckdb_scalar_function_init_get_extra_info, (void *info))                                            \
+  X(void *, duckdb_vector_get_column_type, (void *vector))                                                       \
+  X(char *, duckdb_logical_type_get_alias, (void *type))                                                         \
+  X(void *, duckdb_client_context_get_config_option, (void *context, const char *name, int32_t *scope))          \
+  X(char *, duckdb_get_varchar, (void *value))                                                                   \
+  X(void, duckdb_destroy_value, (void **value))                                                                  \
+  X(void, duckdb_free, (void *memory))                                                                           \
+  X(int32_t, duckdb_query, (void *connection, const char *query, void *result))                                  \
+  X(void, duckdb_connection_get_arrow_options, (void *connection, void **options))                               \
+  X(void, duckdb_destroy_arrow_options, (void **options))                                                        \
+  X(void *, duckdb_to_arrow_schema, (void *options, void **types, const char **names, uint64_t n, void *schema)) \
+  X(void *, duckdb_data_chunk_to_arrow, (void *options, void *chunk, void *array))                               \
+  X(void, duckdb_destroy_error_data, (void **error))                                                             \
+  X(int32_t, duckdb_register_scalar_function, (void *connection, void *function))                                \
+  X(void *, duckdb_scalar_function_get_extra_info, (void *info))                                                 \
+  X(void, duckdb_scalar_function_set_error, (void *info, const char *message))                                   \
+  X(uint64_t, duckdb_data_chunk_get_size, (void *chunk))                                                         \
+  X(uint64_t, duckdb_data_chunk_get_column_count, (void *chunk))                                                 \
+  X(void *, duckdb_data_chunk_get_vector, (void *chunk, uint64_t column))                                        \
+  X(void *, duckdb_vector_get_data, (void *vector))                                                              \
+  X(uint64_t *, duckdb_vector_get_validity, (void *vector))                                                      \
+  X(void, duckdb_vector_ensure_validity_writable, (void *vector))                                                \
   X(void, duckdb_unsafe_vector_assign_string_element_len, (void *vector, uint64_t row, const char *, uint64_t))
 
 #define WASMTIME_FUNCTIONS(X)                                                                                         \

@@ -87,7 +87,7 @@ struct instance {
 };
 
 /* A call that isn't C's alone: for Python, with what it answers. */
-enum reason { BATCH, FAILED, RESULT, RETURNED };
+enum reason { BATCH, FAILED, RESULT, RETURNED, ARROW };
 
 struct argument {
   int32_t id, width, scale, unused;
@@ -105,7 +105,8 @@ struct call {
   void *info, *output;
   const struct type *result;
   struct function *owner;
-  uint64_t connection; /* which one calls: see connection_key */
+  void *array, *schema; /* of a batch in Arrow's C data interface */
+  uint64_t connection;  /* which one calls: see connection_key */
   void *trap, *error;
   double seconds, host_seconds;
   int32_t status, stopped, is_budgeted, failed, sound, is_done;
@@ -127,8 +128,9 @@ extern struct process {
   const char *closed, *interrupted; /* errors: the interpreter has ended; a signal's exception came before ours */
 } process;
 
-uint64_t connection_key(void *info, void *instance);
+uint64_t connection_key(void *info, void *database, bool is_inline);
 void remember_connection(void *info);
+int32_t connect_to(void *instance, void **connection);
 bool gate_enter(struct gate *);
 void gate_leave(void);
 bool instance_begin(struct instance *, double seconds, bool *stopping);

@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "calls.h"
+#include "function.h"
 
 struct duckdb_functions D;
 struct wasmtime_functions W;
@@ -21,15 +22,14 @@ EXPORT const char *const native_wasmtime_names[] = {WASMTIME_FUNCTIONS(NAME) NUL
 EXPORT void **native_duckdb_table(void) { return (void **)&D; }
 EXPORT void **native_wasmtime_table(void) { return (void **)&W; }
 
-struct function;
 bool function_register(void *connection, void *database, const char *name, struct function *function, bool is_volatile);
 
 /* What is to be registered by the query whose argument is the token: once. Python holds a lock meanwhile. */
 static struct {
   _Atomic(uint64_t) token;
-  const char *name;
-  struct function *function;
-  int32_t is_volatile, done;
+  const char *const *names;
+  struct function *const *functions;
+  int32_t n, is_volatile, done;
 } pending;
 
 /* The names end in this address, so that they are no other copy's: DuckDB opens no database if two extensions have one
@@ -58,7 +58,7 @@ struct shared {
   void *pointer, *owner;
 };
 
-static int32_t connect_to(void *instance, void **connection) {
+int32_t connect_to(void *instance, void **connection) {
   struct shared duckdb = {instance, NULL}, wrapper = {&duckdb, NULL};
   return D.duckdb_connect(&wrapper, connection);
 }
@@ -81,8 +81,9 @@ void remember_connection(void *info) {
 }
 
 /* Return a number of the connection that calls a function, which no other connection of any database has. */
-uint64_t connection_key(void *info, void *database) {
-  uint64_t number = (uint64_t)(uintptr_t)D.duckdb_scalar_function_get_state(info);
+uint64_t connection_key(void *info, void *database, bool is_inline) {
+  void *state = D.duckdb_scalar_function_get_state(info);
+  uint64_t number = is_inline ? inline_connection(state) : (uint64_t)(uintptr_t)state;
   return ((uint64_t)(uintptr_t)database << 16) ^ number;
 }
 
@@ -93,20 +94,25 @@ static void execute_register(void *info, void *input, void *output) {
   uint64_t rows = D.duckdb_data_chunk_get_size(input), token = rows == 1 ? tokens[0] : 0;
   uint64_t *results = D.duckdb_vector_get_data(output);
   void *database = D.duckdb_scalar_function_get_extra_info(info), *connection;
-  for (uint64_t row = 0; row < rows; row++) results[row] = connection_key(info, database);
+  for (uint64_t row = 0; row < rows; row++) results[row] = connection_key(info, database, false);
   if (token == 0) return;
   results[0] = 0;
   if (!atomic_compare_exchange_strong(&pending.token, &token, 0)) return;
   if (connect_to(database, &connection) != 0) return;
   pending.done = 1; /* DuckDB frees the function, whether it keeps it or not */
-  results[0] = function_register(connection, database, pending.name, pending.function, pending.is_volatile);
+  results[0] = 1;
+  for (int32_t i = 0; i < pending.n; i++) {
+    results[0] &= function_register(connection, database, pending.names[i], pending.functions[i], pending.is_volatile);
+  }
   D.duckdb_disconnect(&connection);
 }
 
-/* Have the next query with the token register a function; `native_registered` has to follow. */
-EXPORT void native_expect(uint64_t token, const char *name, struct function *function, int32_t is_volatile) {
-  pending.name = name;
-  pending.function = function;
+/* Have the next query with the token register functions; `native_registered` has to follow. */
+EXPORT void native_expect(uint64_t token, const char *const *names, struct function *const *functions, int32_t n,
+                          int32_t is_volatile) {
+  pending.names = names;
+  pending.functions = functions;
+  pending.n = n;
   pending.is_volatile = is_volatile;
   pending.done = 0;
   atomic_store(&pending.token, token);

@@ -5,27 +5,16 @@
 #include "api.h"
 #include "calls.h"
 #include "columns.h"
+#include "function.h"
 
 /* wasmtime_val_t of an integer: the kind (0 for i32), then a union. */
 #define MOST_VALUE_BYTES 64
 static size_t value_bytes, value_offset;
 
-/* A function as DuckDB has it. Python sets its pool, the newest last; the others are kept until DuckDB frees it. */
-#define MOST_POOLS 8
-struct function {
-  int64_t number;
-  void *database; /* DatabaseInstance, as a part of a connection's number */
-  int32_t n_arguments;
-  struct type arguments[MOST_ARGUMENTS], result;
-  spin_lock lock;
-  int32_t n_pools;
-  struct pool *pools[MOST_POOLS];
-  _Atomic(struct pool *) pool;
-};
-
 struct batch {
   struct function *function;
   struct column columns[MOST_ARGUMENTS];
+  int32_t first; /* column that is an argument of the guest's: 1 behind the code of an inline function */
   struct call call;
 };
 
@@ -59,7 +48,7 @@ static void ask_python(struct batch *batch, enum reason reason) {
     process.python(call);
     /* The handler of a signal can raise before Python has begun, which ctypes only prints. An instance has to get back.
      */
-  } while (!call->is_done && reason != BATCH && call->instance != 0);
+  } while (!call->is_done && reason != BATCH && reason != ARROW && call->instance != 0);
   if (!call->is_done) {
     call->failed = 1;
     D.duckdb_scalar_function_set_error(call->info, process.interrupted);
@@ -79,6 +68,21 @@ EXPORT void native_set_error(struct call *call, const char *message) {
 
 /* ---- a call of a guest
  * --------------------------------------------------------------------------------------------------- */
+
+/* Have Python run a batch with a type that C doesn't know: DuckDB makes Arrow arrays of it, as for Python. */
+static void run_arrow(struct batch *batch, void *input) {
+  struct arrow_struct schema = {0}, array = {0};
+  struct call *call = &batch->call;
+  const char *wrong = arrow_export(call->info, batch->function, input, &schema, &array);
+  if (wrong != NULL) {
+    D.duckdb_scalar_function_set_error(call->info, wrong);
+    return;
+  }
+  call->schema = &schema;
+  call->array = &array;
+  ask_python(batch, ARROW);
+  arrow_release(&schema, &array); /* unless Python has taken them */
+}
 
 /* Call udf_call on a stack of wasmtime's own, as _engine/raw_instance.py does. */
 static void call_guest(struct instance *instance, struct call *call) {
@@ -155,11 +159,13 @@ static void finish(struct batch *batch, struct pool *pool, struct instance *inst
 static bool run(struct batch *batch, struct pool *pool) {
   struct call *call = &batch->call;
   struct gate *gate = pool->gate;
+  const struct column *columns = batch->columns + batch->first;
+  int32_t n = call->n_arguments - batch->first;
   uint64_t rows = (uint64_t)call->rows, values_bytes;
-  uint64_t bytes = batch_bytes(batch->columns, call->n_arguments, rows, &values_bytes);
+  uint64_t bytes = batch_bytes(columns, n, rows, &values_bytes);
   if (values_bytes > gate->most_bytes || 20 * rows > gate->most_bytes) return false; /* may have to be cut in pieces */
-  for (int32_t i = 0; i < call->n_arguments && pool->by_batch; i++) {
-    if (batch->columns[i].validity != NULL && !batch->columns[i].type.sees_null) return false;
+  for (int32_t i = 0; i < n && pool->by_batch; i++) {
+    if (columns[i].validity != NULL && !columns[i].type.sees_null) return false;
   }
   struct instance *instance = pool_take(pool);
   if (instance == NULL) return false;
@@ -178,8 +184,7 @@ static bool run(struct batch *batch, struct pool *pool) {
     unlock(&pool->budget->lock);
     goto to_python;
   }
-  batch_write(batch->columns, call->n_arguments, rows, W.wasmtime_memory_data(instance->context, instance->memory),
-              instance->arena);
+  batch_write(columns, n, rows, W.wasmtime_memory_data(instance->context, instance->memory), instance->arena);
   call_guest(instance, call);
   instance_end(instance);
   call->stopped = instance->stopped;
@@ -198,65 +203,48 @@ to_python:
 static void execute(void *info, void *input, void *output) {
   struct batch batch;
   struct function *function = batch.function = D.duckdb_scalar_function_get_extra_info(info);
+  struct type types[MOST_ARGUMENTS];
+  const struct type *arguments = function->arguments;
+  int32_t n = function->n_arguments;
+  batch.first = 0;
   batch.call = (struct call){
       .function = function->number,
-      .n_arguments = function->n_arguments,
+      .n_arguments = n,
       .rows = (int64_t)D.duckdb_data_chunk_get_size(input),
       .info = info,
       .output = output,
       .result = &function->result,
       .owner = function,
-      .connection = connection_key(info, function->database),
+      .connection = connection_key(info, function->database, function->is_inline),
   };
-  for (int32_t i = 0; i < function->n_arguments; i++) {
+  if (function->is_inline) {
+    batch.first = 1;
+    batch.call.n_arguments = n = inline_types(info, input, types);
+    if (n == 0) {
+      run_arrow(&batch, input);
+      return;
+    }
+    arguments = types;
+  }
+  for (int32_t i = 0; i < n; i++) {
     void *vector = D.duckdb_data_chunk_get_vector(input, (uint64_t)i);
-    if (!column_read(&batch.columns[i], &function->arguments[i], vector, (uint64_t)batch.call.rows)) {
+    if (!column_read(&batch.columns[i], &arguments[i], vector, (uint64_t)batch.call.rows)) {
       D.duckdb_scalar_function_set_error(info, "the texts of one batch take 2 GiB or more");
       return;
     }
   }
-  struct pool *pool = atomic_load(&function->pool);
+  struct pool *pool = function->is_inline ? inline_pool(function, batch.columns, n, (uint64_t)batch.call.rows)
+                                          : atomic_load(&function->pool);
   bool done = false;
   if (pool != NULL && gate_enter(pool->gate)) {
     done = run(&batch, pool);
     gate_leave();
   }
+  if (pool != NULL && function->is_inline) pool_release(pool);
   if (!done) ask_python(&batch, BATCH);
 }
 
-/* ---- registering
- * ----------------------------------------------------------------------------------------------------------- */
-
-EXPORT struct function *native_function_new(int64_t number, const struct type *types, int32_t n, struct type result) {
-  struct function *function = calloc(1, sizeof *function);
-  if (function == NULL || n > MOST_ARGUMENTS) return free(function), NULL;
-  function->number = number;
-  function->n_arguments = n;
-  memcpy(function->arguments, types, sizeof *types * (size_t)n);
-  function->result = result;
-  return function;
-}
-
-/* Have a function use a pool from now on, unless it has used many. */
-EXPORT int32_t native_function_use(struct function *function, struct pool *pool) {
-  lock(&function->lock);
-  bool known = false;
-  for (int32_t i = 0; i < function->n_pools; i++) known |= function->pools[i] == pool;
-  if (!known && function->n_pools < MOST_POOLS) {
-    atomic_fetch_add(&pool->references, 1);
-    function->pools[function->n_pools++] = pool;
-    known = true;
-  }
-  if (known) atomic_store(&function->pool, pool);
-  unlock(&function->lock);
-  return known;
-}
-
-static void function_free(void *extra) {
-  struct function *function = extra;
-  for (int32_t i = 0; i < function->n_pools; i++) pool_release(function->pools[i]);
-  free(function);
-}
+/* ---- registering ----------------------------------------------------------------------------------------------- */
 
 static void *logical_type(const struct type *type) {
   if (type->id == DECIMAL) return D.duckdb_create_decimal_type(type->width, type->scale);
@@ -276,12 +264,18 @@ bool function_register(void *connection, void *database, const char *name, struc
     D.duckdb_scalar_function_add_parameter(made, type);
     D.duckdb_destroy_logical_type(&type);
   }
+  if (function->is_inline) {
+    void *any = D.duckdb_create_logical_type(ANY);
+    D.duckdb_scalar_function_add_parameter(made, any); /* DuckDB's Python client has it so: equal ones are replaced */
+    D.duckdb_scalar_function_set_varargs(made, any);
+    D.duckdb_destroy_logical_type(&any);
+  }
   void *type = logical_type(&function->result);
   D.duckdb_scalar_function_set_return_type(made, type);
   D.duckdb_destroy_logical_type(&type);
   D.duckdb_scalar_function_set_extra_info(made, function, function_free);
   D.duckdb_scalar_function_set_function(made, execute);
-  D.duckdb_scalar_function_set_init(made, remember_connection);
+  D.duckdb_scalar_function_set_init(made, function->is_inline ? inline_start : remember_connection);
   D.duckdb_scalar_function_set_special_handling(made);
   if (is_volatile) D.duckdb_scalar_function_set_volatile(made);
   int32_t state = D.duckdb_register_scalar_function(connection, made);

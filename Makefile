@@ -67,7 +67,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror wasm/c/*.[ch] wasm/c/*/*.[ch]
+	$(BIN)/clang-format --dry-run --Werror wasm/c/*.[ch] wasm/c/*/*.[ch] wasm/native/*.[ch]
 
 check: lint test
 

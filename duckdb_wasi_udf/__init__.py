@@ -25,6 +25,7 @@ from duckdb_wasi_udf._notebook.extension import load_ipython_extension, unload_i
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
+from duckdb_wasi_udf._sql import native_path
 from duckdb_wasi_udf._sql.install import install
 from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.sandbox import Sandbox
@@ -65,3 +66,5 @@ __all__ = [
     "variant_to_arrow",
     "variant_to_python",
 ]
+
+native_path.start()

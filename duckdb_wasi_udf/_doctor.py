@@ -18,6 +18,7 @@ from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._limits import ResourceLimits
 from duckdb_wasi_udf._process import cache_files
+from duckdb_wasi_udf._sql import native_path
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._version import __version__
 
@@ -44,6 +45,7 @@ def run(*, as_json: bool = False) -> int:
     failed = []
     try:
         _print_guest(_examine_guest())
+        print(f"batches through DuckDB's C API: {native_path.status()}")
         for name, check in _CHECKS.items():
             problem = _problem(check)
             print(f"{name}: {'ok' if problem is None else f'FAILED{problem}'}")
@@ -60,6 +62,7 @@ def _run_as_json(report: dict[str, Any]) -> int:
     checks: dict[str, str | None] = {}
     try:
         report["guest"] = _examine_guest()
+        report["native_path"] = native_path.status()
         for name, check in _CHECKS.items():
             problem = _problem(check)
             checks[name] = None if problem is None else problem.removeprefix(": ") or "FAILED"

@@ -7,12 +7,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from wasm.build import config, fetch, pipeline
+from wasm.build import config, fetch, native, pipeline
 from wasm.build.reactor import SnapshotError
 from wasm.build.steps import StepError
 
 _COMMANDS = {
     "build": "make the guest, or take it from the cache, and put it into the package",
+    "native": "make the native library for all platforms, and put it into the package",
     "verify": "make the guest a second time in another place, and check that it has the same bytes",
     "debug": "make a guest with symbols and assertions in build/guest-debug",
     "answers": "ask CPython's configure everything again, and write its answers to wasm/configure.answers",
@@ -45,6 +46,10 @@ def main() -> int:
         match options.command:
             case "build":
                 print(pipeline.build())
+                native.build_here()
+            case "native":
+                native.build()
+                print(native.DIRECTORY)
             case "debug":
                 print(pipeline.build(debug=True))
             case "verify":
@@ -61,6 +66,7 @@ def main() -> int:
             case _:
                 shutil.rmtree(config.workspace(), ignore_errors=True)
                 shutil.rmtree(pipeline.ARTIFACT, ignore_errors=True)
+                shutil.rmtree(native.DIRECTORY, ignore_errors=True)
                 shutil.rmtree(pipeline.DEBUG_ARTIFACT, ignore_errors=True)
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)

@@ -28,6 +28,11 @@ class Deadline:
         self._since = 0.0
         self.host_seconds = 0.0
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of the instance's engine."""
+        return self._clock
+
     def start(self, seconds: float, context: CallContext) -> None:
         """Let the guest run for `seconds` from now. `end` has to follow.
 
@@ -41,6 +46,18 @@ class Deadline:
             self._since = time.perf_counter()
             clock.deadlines[self] = context
             self._raw.set_epoch_deadline(clock.ticks(seconds))
+
+    def adopt(self, seconds: float, context: CallContext) -> None:
+        """Take over the deadline of a call that the native library has begun. `end` has to follow.
+
+        Args:
+            seconds: the time that is left.
+            context: the call, as Python knows it from now on.
+        """
+        with self._clock.changing:
+            self._left = seconds
+            self._since = time.perf_counter()
+            self._clock.deadlines[self] = context
 
     def end(self) -> None:
         """Forget the deadline: the guest has returned."""

@@ -8,16 +8,20 @@ set, after those of the other calls were moved as far. Nothing of ours runs insi
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._process.ticker import TICK_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from duckdb_wasi_udf._native.gate import NativeGate
+    from duckdb_wasi_udf._native.layouts import Running
     from duckdb_wasi_udf._process.ticker import Call
 
 # The most ticks a deadline may be away, so that advancing beyond all of them takes 0.4 ms: a timeout of more than ten
@@ -38,6 +42,39 @@ class _Deadline(Protocol):
     def move(self, ticks: int) -> None: ...
 
 
+class NativeCall:
+    """A call of a guest that the native library makes by itself, for whoever looks for calls: see `ticker.Call`.
+
+    Attributes:
+        clock: The clock of its sandbox.
+        entered_at: When it began, on `time.monotonic`.
+        thread: The thread that makes it, as of `threading.get_ident`.
+    """
+
+    __slots__ = ("_gate", "_running", "clock", "entered_at", "thread")
+
+    def __init__(self, clock: Clock, gate: NativeGate, running: Running) -> None:
+        self.clock = clock
+        self._gate = gate
+        self._running = running
+        self.entered_at = time.monotonic() - running.age
+        self.thread = int(running.thread)
+
+    @property
+    def stopped_by(self) -> str:
+        """What has stopped it."""
+        return self.clock.reason(self._running.stopped)
+
+    @stopped_by.setter
+    def stopped_by(self, reason: str) -> None:
+        self._running.stopped = self.clock.reason_number(reason)
+        self._gate.stop(self._running, self._running.stopped)
+
+    def move(self, ticks: int) -> None:
+        """Put its deadline off by epochs that are about to pass at once."""
+        self._gate.move(self._running, ticks + self.clock.ticks(max(self._running.left, 0.0)))
+
+
 class Clock:
     """The epochs of one engine. They advance while a `CallContext` of it is entered.
 
@@ -45,6 +82,7 @@ class Clock:
         deadlines: The deadlines that are set, each with the call it is for.
         changing: Held while a deadline is set or a call stopped. The handler of a signal may stop calls at any moment,
             so it is a lock that a thread can take twice.
+        gate: The gate of the native library's calls; None if it makes none.
     """
 
     def __init__(self, engine: _Engine, timeout_seconds: float) -> None:
@@ -59,6 +97,28 @@ class Clock:
         self._next_tick = 0.0
         self.changing = threading.RLock()
         self.deadlines: dict[_Deadline, Call] = {}
+        self.gate: NativeGate | None = None
+        self._reasons = [""]
+
+    @property
+    def tick_seconds(self) -> float:
+        """The length of an epoch."""
+        return self._tick_seconds
+
+    def reason(self, number: int) -> str:
+        """Return what has stopped a call, by its number; empty if nothing has."""
+        return self._reasons[number]
+
+    def reason_number(self, reason: str) -> int:
+        """Return the number of what stops calls."""
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return self._reasons.index(reason)
+
+    def native_calls(self) -> list[Call]:
+        """Return the calls that the native library makes by itself."""
+        gate = self.gate
+        return [] if gate is None else [NativeCall(self, gate, running) for running in gate.running()]
 
     def ticks(self, seconds: float) -> int:
         """Return the epochs that last at least `seconds`, which are at most the clock's timeout."""
@@ -77,8 +137,9 @@ class Clock:
             reason: what stops them, for the errors.
             which: returns whether to stop a call; all of this clock's by default.
         """
-        with self.changing:
-            stopped = [call for call in state.ticker.calls() if call.clock is self and not call.stopped_by]
+        with self.changing, self._frozen():
+            calls = state.ticker.calls()
+            stopped = [call for call in calls if call.clock is self and not call.stopped_by]
             stopped = [call for call in stopped if which(call)]
             for call in stopped:
                 call.stopped_by = reason  # first: whoever sets a deadline looks afterwards whether this is set
@@ -87,5 +148,21 @@ class Clock:
             for deadline, call in list(self.deadlines.items()):
                 if not call.stopped_by:
                     deadline.move(_STOP_TICKS)
+            for call in calls:
+                if isinstance(call, NativeCall) and call.clock is self and not call.stopped_by:
+                    call.move(_STOP_TICKS)
             for _ in range(_STOP_TICKS):
                 self._engine.increment_epoch()
+
+    @contextlib.contextmanager
+    def _frozen(self) -> Iterator[None]:
+        """Let the native library begin no calls, whose deadlines the epochs would pass."""
+        gate = self.gate
+        if gate is None or not gate.usable:
+            yield
+            return
+        gate.freeze()
+        try:
+            yield
+        finally:
+            gate.thaw()

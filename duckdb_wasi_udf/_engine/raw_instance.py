@@ -83,6 +83,20 @@ _caller_context = _prototype(_short_calls, "wasmtime_caller_context", ctypes.c_s
 _new_trap = _prototype(_short_calls, "wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 
 
+def function_address(name: str) -> int:
+    """Return where a function of wasmtime's C API is.
+
+    Raises:
+        AttributeError: there is none of that name.
+    """
+    return int(ctypes.cast(_ffi.dll[name], _POINTER).value or 0)
+
+
+def value_layout() -> tuple[int, int]:
+    """Return the size of a value of an export's call in bytes, and where in it the number is."""
+    return ctypes.sizeof(_bindings.wasmtime_val_t), _bindings.wasmtime_val_t.of.offset
+
+
 class ImportHandler(Protocol):
     """What answers the imports of an instance."""
 
@@ -206,7 +220,7 @@ class RawInstance:
         values = self._arguments
         for position, argument in enumerate(arguments):
             values[position * _WORDS_PER_ARGUMENT + _FIRST_WORD] = argument
-        function_at = self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+        function_at = self.function_handle(name)
         self._inside = True
         call = _prepare_call(
             *(self._context, function_at, self._arguments_at, len(arguments), self._result_at, results),
@@ -221,6 +235,41 @@ class RawInstance:
         if self._error.value or self._trap.value:
             self._raise_failure()
         return int(self._result[_FIRST_WORD])
+
+    @property
+    def context(self) -> int:
+        """Address of the store's context."""
+        self._check_open()
+        return self._context
+
+    @property
+    def memory_handle(self) -> int:
+        """Address of the memory's handle."""
+        return self._memory_at
+
+    def function_handle(self, name: str) -> int:
+        """Return the address of an export's handle."""
+        return self._addresses.get(name) or self._find(name, _ffi.WASMTIME_EXTERN_FUNC)
+
+    def entered(self) -> None:
+        """Take note that others have called the guest; `returned` has to follow."""
+        self._memory, self._inside = None, True
+
+    def returned(self, trap: int = 0, error: int = 0) -> None:
+        """Take note that the call of others is over, and raise what ended it.
+
+        Args:
+            trap: the address of a trap, which is freed, or 0.
+            error: the address of an error, which is freed, or 0.
+
+        Raises:
+            wasmtime.Trap: the guest trapped.
+            wasmtime.WasmtimeError: wasmtime couldn't make the call, or the host ended it.
+        """
+        self._memory, self._inside = None, False
+        if trap or error:
+            self._trap.value, self._error.value = trap or None, error or None
+            self._raise_failure()
 
     def _find(self, name: str, kind: Any) -> int:
         """Return the address of an export's handle."""

@@ -69,6 +69,10 @@ class InlineFunction:
         ]
         return merge_rows(parts, length, self._name)
 
+    def known(self, code: str | None) -> ScalarFunction | None:
+        """Return the function of a source text that has run lately; None if there is none."""
+        return None if code is None else self._functions.peek(code)
+
     def close(self) -> None:
         """Close the functions with their instances."""
         self._functions.close()

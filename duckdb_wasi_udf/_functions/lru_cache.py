@@ -48,6 +48,11 @@ class LruCache(Generic[_FunctionT]):
             self._drop(made)
         return function
 
+    def peek(self, key: Hashable) -> _FunctionT | None:
+        """Return the function of a key if it is there, which doesn't count as a use."""
+        with self._lock:
+            return self._functions.get(key)
+
     def close(self) -> None:
         """Close the functions, and forget them."""
         with self._lock:

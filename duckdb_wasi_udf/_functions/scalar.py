@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ from duckdb_wasi_udf._functions.batch_split import (
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, Compilation, Compiled
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+from duckdb_wasi_udf._guests.native_budget import NativeBudget
+from duckdb_wasi_udf._guests.native_pool import NativePool
 from duckdb_wasi_udf._guests.pool import Pool
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ class ScalarFunction:
         kind: what DuckDB would call it.
         guest_signature: what the guest's function takes and returns.
         source_hash: see `Definition.source_hash`.
-        failed_rows: number of rows that are NULL because the function raised.
         inline: it is the code of a query.
     """
 
@@ -71,13 +72,12 @@ class ScalarFunction:
         """
         self._domain = domain
         self.guest_signature, self._factory = InstanceFactory.define(domain, context, definition, signature)
-        self._budget = Budget(definition.label, domain.limits.budget_seconds)
+        make_budget = Budget if domain.gate is None else functools.partial(NativeBudget, domain.gate)
+        self._budget = make_budget(definition.label, domain.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self._converted: dict[tuple[pa.DataType, ...], tuple[pa.DataType, ...]] = {}
         self.source_hash = definition.source_hash
-        self.failed_rows = 0
         self.inline = definition.inline
-        self._lock = threading.Lock()
         domain.counters.add(self, definition.label, self._budget)
         self._most_bytes = domain.limits.memory_bytes // PIECES
         self._result_bytes = row_bytes(self.guest_signature.result_type)
@@ -147,9 +147,13 @@ class ScalarFunction:
     def _run_piece(self, context: CallContext, pool: Pool, columns: Sequence[pa.Array], length: int) -> pa.Array:
         results, failed_rows = pool.run(context, columns, length)
         if failed_rows:
-            with self._lock:
-                self.failed_rows += failed_rows
+            self._budget.count_failed(failed_rows)
         return results
+
+    @property
+    def failed_rows(self) -> int:
+        """Number of rows that are NULL because the function raised."""
+        return self._budget.failed_rows
 
     @property
     def usage(self) -> Usage:
@@ -163,7 +167,11 @@ class ScalarFunction:
             return NOT_BY_ROW
         if not self._domain.compiled:
             return Compiled(compiled=False, why_not="the sandbox has compiled=False", rows=0, bailed=0)
-        states = [pool.compilation.state for pool in list(self._pools.values()) if pool.compilation is not None]
+        pools = list(self._pools.values())
+        for pool in pools:
+            if pool.native is not None and pool.compilation is not None:
+                pool.compilation.count_native(pool.native)
+        states = [pool.compilation.state for pool in pools if pool.compilation is not None]
         reasons = dict.fromkeys(state.why_not for state in states if state.why_not is not None)
         return Compiled(
             any(state.compiled for state in states),
@@ -216,6 +224,13 @@ class ScalarFunction:
             # So that neither results nor the count of instructions depend on what ran before.
             at_once = self._domain.deterministic or self._domain.limits.fuel is not None
             compilation = Compilation(code, self._factory, arguments, result_type, at_once=at_once)
+        native = None
+        gate, budget = self._domain.gate, self._budget
+        if gate is not None and isinstance(budget, NativeBudget) and self.kind == "scalar":
+            fixed = compilation is not None and compilation.is_fixed
+            native = NativePool(
+                gate, budget, self._domain.errors, by_batch=self.guest_signature.by_batch, is_fixed=fixed
+            )
         return Pool(
             self._factory,
             arguments,
@@ -224,7 +239,18 @@ class ScalarFunction:
             self._budget,
             compilation,
             reuse=self._domain.isolation == "function",
+            native=native,
         )
+
+    def native_pool(self, types: tuple[pa.DataType, ...]) -> NativePool | None:
+        """Return the native library's part of the pool for arguments of these types; None if there is none."""
+        pool = self._pools.get(types)
+        return None if pool is None else pool.native
+
+    @property
+    def domain(self) -> TrustDomain:
+        """The trust domain that it belongs to."""
+        return self._domain
 
 
 def _ran(state: Compiled) -> str:

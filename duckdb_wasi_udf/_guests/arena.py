@@ -23,6 +23,7 @@ class Arena:
 
     Attributes:
         address: where it is; 0 before the first use.
+        size: its bytes.
     """
 
     def __init__(self, memory: Callable[[], LinearMemory], grow: Callable[[int], int]) -> None:
@@ -35,7 +36,7 @@ class Arena:
         self._memory = memory
         self._grow = grow
         self.address = 0
-        self._size = 0
+        self.size = 0
 
     def write(self, data: bytes) -> int:
         """Write bytes; return their address."""
@@ -56,7 +57,7 @@ class Arena:
         """Write the types of arguments and result; return the addresses of their `ArrowSchema`, 0 for no type."""
         address = self._reserve(_MIN_BYTES)
         schemas, result_at = encode_schemas(address, arguments, result_type)
-        if len(schemas) > self._size:
+        if len(schemas) > self.size:
             address = self._reserve(len(schemas))
             schemas, result_at = encode_schemas(address, arguments, result_type)
         self._memory().write(address, schemas)
@@ -64,8 +65,8 @@ class Arena:
 
     def _reserve(self, size: int) -> int:
         """Return where `size` bytes may be written."""
-        if size > self._size:
+        if size > self.size:
             wanted = max(size, _MIN_BYTES)
             self.address = self._grow(wanted)
-            self._size = wanted
+            self.size = wanted
         return self.address

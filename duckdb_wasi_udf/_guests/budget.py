@@ -20,6 +20,7 @@ class Usage:
         seconds: time its batches took, on all threads, from waiting for an instance to the copied result.
         guest_seconds: the part of it that was spent inside guests, in batches that left their instance sound.
         peak_memory_bytes: the most linear memory an instance had at the end of a batch.
+        native_rows: the rows of those batches that went through DuckDB's C API, without Python.
     """
 
     calls: int = 0
@@ -28,6 +29,7 @@ class Usage:
     seconds: float = 0.0
     guest_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    native_rows: int = 0
 
 
 class Budget:
@@ -53,6 +55,7 @@ class Budget:
         self._busy_since = 0.0
         self._last = float("-inf")
         self.usage = Usage()
+        self._failed_rows = 0
 
     def begin(self, now: float) -> float:
         """Begin a call; return the seconds it may take. `end` has to follow.
@@ -107,6 +110,16 @@ class Budget:
     def running(self) -> int:
         """Calls under way."""
         return self._running
+
+    def count_failed(self, rows: int) -> None:
+        """Count rows that are NULL because the function raised."""
+        with self._lock:
+            self._failed_rows += rows
+
+    @property
+    def failed_rows(self) -> int:
+        """Number of rows that are NULL because the function raised."""
+        return self._failed_rows
 
     def exceeded(self) -> LimitExceeded:
         """Return the error for a function whose budget is spent."""

@@ -11,6 +11,7 @@ import wasmtime
 
 from duckdb_wasi_udf._engine.compiled_code import ALWAYS, NEVER
 from duckdb_wasi_udf._errors import Cancelled, GuestError, WasiUdfError
+from duckdb_wasi_udf._native.layouts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.compiled_code import CodeStore, CompiledCode
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+    from duckdb_wasi_udf._guests.native_pool import NativePool
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
 
@@ -64,6 +66,9 @@ class Compilation:
     With fuel and in deterministic sandboxes it is decided when the first batch comes, so that neither results nor the
     count of instructions depend on what ran before. Otherwise a function is compiled when it has run for a while, or at
     once if its code was kept.
+
+    Attributes:
+        is_fixed: code stays, however many rows it leaves to the interpreter.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Compilation:
         self._factory = factory
         self._arguments = arguments
         self._result_type = result_type
+        self.is_fixed = at_once or store.mode == ALWAYS
         self._fixed = at_once
         self._at_once = at_once or store.mode == ALWAYS
         self._lock = threading.Lock()
@@ -168,6 +174,24 @@ class Compilation:
             if self._judged_bailed > _MOST_BAILED * self._judged_rows:
                 self._give_up(_TOO_MANY)
             self._judged_rows = self._judged_bailed = 0
+
+    def is_settled(self, instance: GuestInstance) -> bool:
+        """Return whether an instance runs the function as is decided for good, so that it need not be asked again."""
+        return self._decided and instance.code is self._code and (self._code is None or self.why_not is None)
+
+    def count_native(self, native: NativePool) -> bool:
+        """Count the rows of the native library's calls; return False if it is decided anew because of them."""
+        code = self._code
+        verdict, compiled, bailed = native.counts(is_compiled=code is not None)
+        self.rows += compiled
+        self.bailed += bailed
+        if code is None or verdict == Verdict.NONE:
+            return True
+        if verdict == Verdict.CHANGED:
+            self.why_not = self.why_not or _CHANGED
+        else:
+            self._give_up(_TOO_MANY)
+        return False
 
     def explain(self, context: CallContext) -> str:
         """Return in words whether the function can be compiled, and what of it the interpreter does."""

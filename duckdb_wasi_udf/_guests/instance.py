@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.engine import Engine
     from duckdb_wasi_udf._errors import WasiUdfError
     from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.lending import Lent
     from duckdb_wasi_udf._host_functions.grants import Grants
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
@@ -60,6 +61,7 @@ class GuestInstance:
         description: What the guest says of the function (`_udf_guest.description.describe`), which is not trusted.
         counts: What it says of the rows of the last batch.
         code: The compiled code that it was last given or refused (`Compilation.prepare`).
+        lent: The instance as the native library has it; None if it doesn't.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class GuestInstance:
         self.broken = False
         self.counts = RowCounts(0, 0, 0)
         self.code: CompiledCode | None = None
+        self.lent: Lent | None = None
         self._host = HostCalls(definition.label, limits, finders, grants, engine.coarse_clock)
         try:
             self._raw = RawInstance(*engine.instantiate(limits.memory_bytes), self._host)
@@ -235,6 +238,8 @@ class GuestInstance:
         self.broken = True
         self._deadline.end()
         self._raw.close()
+        if self.lent is not None:
+            self.lent.free()
 
     @property
     def guest_seconds(self) -> float:
@@ -307,16 +312,19 @@ class GuestInstance:
         began = time.perf_counter()
         try:
             return self._raw.call_export(export, *arguments, results=results)
-        except wasmtime.Trap as trap:
-            self.broken = True
-            raise self._trapped(trap, began) from trap.with_traceback(None)  # whose frames keep this instance
-        except wasmtime.WasmtimeError as error:
-            self.broken = True
-            if self._host.error is not None:
-                raise self._host.error from self._host.error.__cause__
-            raise self._failures.uncallable(error) from error
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            self._fail(error, began)
         finally:
             self._seconds_inside += time.perf_counter() - began
+
+    def _fail(self, error: wasmtime.Trap | wasmtime.WasmtimeError, began: float) -> NoReturn:
+        """Raise what a call that began at `began`, on `time.perf_counter`, has failed with."""
+        self.broken = True
+        if isinstance(error, wasmtime.Trap):
+            raise self._trapped(error, began) from error.with_traceback(None)  # whose frames keep this instance
+        if self._host.error is not None:
+            raise self._host.error from self._host.error.__cause__
+        raise self._failures.uncallable(error) from error
 
     def _trapped(self, trap: wasmtime.Trap, began: float) -> WasiUdfError:
         """Return the error that a trap stands for, of a call that began at `began`, on `time.perf_counter`."""

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from duckdb_wasi_udf._errors import LimitExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._limits import ResourceLimits
+    from duckdb_wasi_udf._native.gate import NativeGate
 
 # Idle instances that may stand in for each other, the last used at the end.
 IdleList = list["GuestInstance"]
@@ -23,12 +26,17 @@ class InstanceRegistry:
     Idle ones of any function are evicted, least recently used first, when there are too many or when they hold too much
     memory. A new one waits while all are busy, for as long as a batch may take.
 
+    Idle instances may be lent to the native library. It uses them without asking, so one that is on an idle list here
+    may be busy: it is left there until the library hands it over (`take_back`).
+
     Attributes:
         waiting: calls that wait for room.
+        gate: the gate of the library's calls; None if it makes none.
     """
 
-    def __init__(self, limits: ResourceLimits) -> None:
+    def __init__(self, limits: ResourceLimits, gate: NativeGate | None = None) -> None:
         self._limits = limits
+        self.gate = gate
         self._changed = threading.Condition()
         self._idle: OrderedDict[GuestInstance, IdleList] = OrderedDict()
         self._held: dict[GuestInstance, int] = {}  # bytes, as of the end of its last call
@@ -49,11 +57,21 @@ class InstanceRegistry:
     def take(self, idle: IdleList) -> GuestInstance | None:
         """Return an idle instance, which is busy from now on; None if there is none."""
         with self._changed:
-            if not idle:
-                return None
-            instance = idle.pop()
-            del self._idle[instance]
-            return instance
+            for position in range(len(idle) - 1, -1, -1):
+                instance = idle[position]
+                if instance.lent is None or instance.lent.claim():
+                    del idle[position], self._idle[instance]
+                    return instance
+            return None
+
+    def take_back(self, idle: IdleList, instance: GuestInstance) -> None:
+        """Take an instance off its idle list that the native library hands over; it is busy."""
+        with self._changed:
+            if instance in self._idle:
+                idle.remove(instance)
+                del self._idle[instance]
+            assert instance.lent is not None
+            instance.lent.take_back()
 
     def reserve(self) -> None:
         """Make room for one more; `started` or `start_failed` has to follow.
@@ -65,9 +83,7 @@ class InstanceRegistry:
         give_up = time.monotonic() + limits.timeout_seconds
         with self._changed:
             while limit := self._full():
-                if self._idle:
-                    self._evict()
-                elif not self._wait(give_up):
+                if not self._evict() and not self._wait(give_up):
                     allowed = getattr(limits, limit)
                     msg = (
                         f"all instances were busy for {limits.timeout_seconds:g} seconds, and {limit}={allowed:,} "
@@ -88,8 +104,16 @@ class InstanceRegistry:
             self._starting -= 1
             self._changed.notify()
 
-    def release(self, idle: IdleList, instance: GuestInstance) -> None:
-        """Put a busy instance on an idle list, unless it has grown too large."""
+    def release(
+        self, idle: IdleList, instance: GuestInstance, lend: Callable[[GuestInstance], None] | None = None
+    ) -> None:
+        """Put a busy instance on an idle list, unless it has grown too large.
+
+        Args:
+            idle: the list.
+            instance: the instance.
+            lend: lends it to the native library; None if that is not to have it.
+        """
         grown = instance.grown_bytes
         with self._changed:
             if self._closed or grown > self._limits.recycle_memory_bytes:
@@ -99,8 +123,10 @@ class InstanceRegistry:
             self._held[instance] = grown
             idle.append(instance)
             self._idle[instance] = idle
-            while self._bytes > self._limits.total_memory_bytes and self._idle:
-                self._evict()
+            if lend is not None:
+                lend(instance)
+            while self._bytes > self._limits.total_memory_bytes and self._evict():
+                pass
             self._changed.notify()
 
     def drop(self, instance: GuestInstance) -> None:
@@ -111,25 +137,31 @@ class InstanceRegistry:
     def drop_idle(self, idle: IdleList) -> None:
         """Close the instances on an idle list."""
         with self._changed:
-            for instance in idle:
-                del self._idle[instance]
-                self._drop(instance)
-            idle.clear()
+            for instance in idle[:]:
+                if instance.lent is None or instance.lent.claim():
+                    idle.remove(instance)
+                    del self._idle[instance]
+                    self._drop(instance)
 
     def close(self) -> None:
         """Close all that are idle now, and the others when they are released."""
         with self._changed:
             self._closed = True
-            while self._idle:
-                self._evict()
+            while self._evict():
+                pass
 
     def _wait(self, give_up: float) -> bool:
         """Wait for another call to end; return False if none did in time."""
         self.waiting += 1
+        if self.gate is not None:
+            self.gate.wait(1)
         try:
-            return self._changed.wait(give_up - time.monotonic())
+            # One that was released to the native library before it knew of this wait is idle, and notifies nobody.
+            return self._evict() or self._changed.wait(give_up - time.monotonic())
         finally:
             self.waiting -= 1
+            if self.gate is not None:
+                self.gate.wait(-1)
 
     def _full(self) -> str | None:
         """Return the limit that allows no further instance."""
@@ -139,10 +171,15 @@ class InstanceRegistry:
             return "total_memory_bytes"
         return None
 
-    def _evict(self) -> None:
-        instance, idle = self._idle.popitem(last=False)
-        idle.remove(instance)
-        self._drop(instance)
+    def _evict(self) -> bool:
+        """Close the idle instance that was used least recently; return False if there is none."""
+        for instance, idle in self._idle.items():
+            if instance.lent is None or instance.lent.claim():
+                del self._idle[instance]
+                idle.remove(instance)
+                self._drop(instance)
+                return True
+        return False
 
     def _drop(self, instance: GuestInstance) -> None:
         self._bytes -= self._held.pop(instance, 0)

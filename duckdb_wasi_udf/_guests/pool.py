@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import GuestError
+from duckdb_wasi_udf._guests.lent_instance import LentInstance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.budget import Budget
     from duckdb_wasi_udf._guests.compilation import Compilation
+    from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
     from duckdb_wasi_udf._guests.instance_registry import IdleList, InstanceRegistry
+    from duckdb_wasi_udf._guests.lending import Lent
+    from duckdb_wasi_udf._guests.native_pool import NativePool
+    from duckdb_wasi_udf._native.layouts import Call
 
 
 class Pool:
@@ -28,6 +33,7 @@ class Pool:
 
     Attributes:
         compilation: Decides whether the function is compiled; None: the interpreter runs it.
+        native: The native library's part of it; None if that makes no calls.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class Pool:
         compilation: Compilation | None = None,
         *,
         reuse: bool = True,
+        native: NativePool | None = None,
     ) -> None:
         """Create an empty pool.
 
@@ -51,6 +58,7 @@ class Pool:
             budget: the time of the function.
             compilation: decides whether it is compiled; None: the interpreter runs it.
             reuse: an instance serves many calls; otherwise each call gets a fresh one.
+            native: the native library's part of it; None if that makes no calls.
         """
         self._factory = factory
         self._arguments = arguments
@@ -59,6 +67,7 @@ class Pool:
         self._budget = budget
         self._reuse = reuse
         self.compilation = compilation
+        self.native = native
         self._idle: IdleList = []
 
     def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
@@ -93,21 +102,72 @@ class Pool:
                     guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
                 if compilation is not None and rows is not None:
                     compilation.count(instance, length, guest_seconds)
-                if sound and self._reuse:
-                    self._instances.release(self._idle, instance)
-                else:
-                    self._instances.drop(instance)
+                self._release(instance, sound=sound)
         finally:
             context.budget_seconds = math.inf  # it was this function's; a batch may run several
             self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
         return result
 
+    def finish(self, lent: Lent, call: Call) -> pa.Array | None:
+        """Do what is left of a call that the native library has made on an instance.
+
+        Args:
+            lent: the instance, which is busy.
+            call: the call.
+
+        Returns:
+            The results if they aren't where they belong.
+
+        Raises:
+            WasiUdfError: as `run` does.
+        """
+        instance = lent.instance
+        self._instances.take_back(self._idle, instance)
+        sound, results = False, None
+        try:
+            results = lent.finish(call)
+            sound = True
+            if results is not None:
+                self._budget.count_failed(instance.counts.failed)
+                if self.compilation is not None:
+                    self.compilation.count(instance, int(call.rows), call.seconds)
+        except GuestError:
+            sound = not instance.broken
+            raise
+        finally:
+            call.sound = sound
+            self._release(instance, sound=sound)
+        return results
+
+    def _release(self, instance: GuestInstance, *, sound: bool) -> None:
+        """Put an instance on the idle list, and let the native library have it if it may; or close it."""
+        if not sound or not self._reuse:
+            self._instances.drop(instance)
+            return
+        native, compilation = self.native, self.compilation
+        if native is None or not native.is_used:
+            self._instances.release(self._idle, instance)
+            return
+        if compilation is not None and not compilation.count_native(native):
+            native.recall()  # it is decided anew
+        may_be_lent = compilation is None or compilation.is_settled(instance)
+        self._instances.release(self._idle, instance, self._lend if may_be_lent else None)
+
+    def _lend(self, instance: GuestInstance) -> None:
+        """Let the native library use an idle instance."""
+        assert self.native is not None
+        if instance.lent is None:
+            instance.lent = LentInstance(self, self.native, instance)
+        instance.lent.lend()
+
     @property
     def idle(self) -> int:
         """Instances that wait for a call."""
-        return len(self._idle)
+        return sum(instance.lent is None or not instance.lent.is_busy for instance in list(self._idle))
 
     def close(self) -> None:
         """Close the idle instances now, and those that are running when their call is done."""
         self._reuse = False
+        if self.native is not None:
+            self.native.recall()
         self._instances.drop_idle(self._idle)

@@ -10,10 +10,13 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import ClosedError, LimitExceeded, WasiUdfError
+from duckdb_wasi_udf._native.layouts import Blocked
 from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from duckdb_wasi_udf._native.gate import NativeGate
 
 CLOSED = "the sandbox is closed; create another one and install it"
 
@@ -60,9 +63,11 @@ class RecentErrors:
     Attributes:
         number: the number of errors so far.
         limits_hit: the number of errors of each limit, and of calls that were cancelled.
+        gate: the gate of the native library's calls, which don't ask whether an error is to be forgotten.
     """
 
     def __init__(self) -> None:
+        self.gate: NativeGate | None = None
         self.number = 0
         self.limits_hit: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -79,6 +84,7 @@ class RecentErrors:
             self._last[reported.thread] = reported
             if len(self._last) > _KEPT:  # of threads that have ended
                 del self._last[next(iter(self._last))]
+            self._block()
             if isinstance(error, LimitExceeded):
                 self.limits_hit[error.limit] += 1
 
@@ -97,6 +103,12 @@ class RecentErrors:
                 # A batch of DuckDB's other threads may be of the query that has failed.
                 if thread is not None or last.seen or began - last.at > _LATE_SECONDS:
                     del self._last[thread]
+            self._block()
+
+    def _block(self) -> None:
+        """Have all calls come in through Python while there is an error to forget."""
+        if self.gate is not None and self.gate.usable:
+            self.gate.block(Blocked.ERRORS, on=self.is_pending)
 
     @property
     def is_pending(self) -> bool:

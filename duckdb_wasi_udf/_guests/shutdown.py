@@ -42,6 +42,8 @@ def _leave() -> None:
         domain.close()
     if state.ticker.ran_lately:
         _wait_for_quiet(domains)
+    if state.native is not None:
+        state.native.leave()
     state.ticker.interrupts.close()
 
 

@@ -22,6 +22,8 @@ from duckdb_wasi_udf._guests.shutdown import close_at_exit
 from duckdb_wasi_udf._guests.usage import Counters
 from duckdb_wasi_udf._host_functions.audit import HostCallRecords
 from duckdb_wasi_udf._host_functions.grants import Grants
+from duckdb_wasi_udf._native.gate import NativeGate
+from duckdb_wasi_udf._native.layouts import Blocked
 from duckdb_wasi_udf._packages.collect import Packages, collect
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._telemetry.metrics import start_metrics
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._host_functions.function import HostFunction
     from duckdb_wasi_udf._host_functions.imports import Finder
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+
+# What goes into a guest with one call is this part of its memory: `batch_split.PIECES`.
+_PIECES = 16
 
 
 class _Closable(Protocol):
@@ -80,6 +85,7 @@ class TrustDomain:
         counters: what its functions did.
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
         queries: those that can be stopped apart now.
+        gate: the gate of calls that the native library makes by itself; None if it makes none.
     """
 
     def __init__(
@@ -132,7 +138,6 @@ class TrustDomain:
         self.errors = RecentErrors()
         self.output = Output(output)
         self.counters: Counters[Any] = Counters()
-        self.instances = InstanceRegistry(limits)
         guest = artifact.find()
         self._engine: Engine | None = load_engine(
             guest,
@@ -142,6 +147,8 @@ class TrustDomain:
             coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self.clock = self._engine.clock
+        self.gate = self._make_gate(outputs=output is not None)
+        self.instances = InstanceRegistry(limits, self.gate)
         python_version = guest.manifest["versions"]["python"]
         collected = (
             packages
@@ -162,6 +169,29 @@ class TrustDomain:
         self._process = os.getpid()
         close_at_exit(self)
         start_metrics()
+
+    def _make_gate(self, *, outputs: bool) -> NativeGate | None:
+        """Return the gate of calls that the native library makes by itself; None if it makes none.
+
+        What it can't do is to run Python of the user's inside of a call (host functions, `output`), where DuckDB has to
+        know that the connection is in use, to count fuel, and to start instances.
+        """
+        native = state.native
+        if native is None or self.grants is not None or outputs or self.isolation != "function":
+            return None
+        if self.limits.fuel is not None:
+            return None
+        clock = self.clock
+        gate = NativeGate(
+            native,
+            tick_seconds=clock.tick_seconds,
+            timeout_seconds=self.limits.timeout_seconds,
+            result_bytes=self.data_limits.result_bytes,
+            most_bytes=self.limits.memory_bytes // _PIECES,
+        )
+        clock.gate = self.errors.gate = gate
+        state.ticker.tick_native(native, clock)
+        return gate
 
     @property
     def closed(self) -> bool:
@@ -248,11 +278,18 @@ class TrustDomain:
         """Have the calls that come in looked at: those of the query can be stopped apart."""
         with self._changing_queries:
             self.queries = (*self.queries, query)
+            self._block_queries()
 
     def remove_query(self, query: _Query) -> None:
         """Forget a query."""
         with self._changing_queries:
             self.queries = tuple([other for other in self.queries if other is not query])
+            self._block_queries()
+
+    def _block_queries(self) -> None:
+        """Have all calls come in through Python while there are queries that can be stopped apart."""
+        if self.gate is not None:
+            self.gate.block(Blocked.QUERIES, on=bool(self.queries))
 
     def audit(self) -> list[HostCallRecord]:
         """Return the record of host functions' calls, oldest first."""
@@ -261,6 +298,8 @@ class TrustDomain:
     def close(self) -> None:
         """Close all instances, and what is held."""
         self._closed = True
+        if self.gate is not None and self.gate.usable:
+            self.gate.block(Blocked.CLOSED, on=True)
         self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
         self.instances.close()
         self.modules.close()

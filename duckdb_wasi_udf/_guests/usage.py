@@ -52,6 +52,7 @@ class SandboxUsage:
         peak_memory_bytes: the most linear memory that one instance had at the end of a call.
         calls: batches and steps of scans, those that failed included.
         rows: rows of the calls that didn't fail.
+        native_rows: those of them that went through DuckDB's C API, without Python.
         errors: calls that failed.
         guest_seconds: time inside guests, in calls that left their instance sound.
         host_seconds: the rest of the time that calls took: waiting for an instance, copying, host functions.
@@ -65,6 +66,7 @@ class SandboxUsage:
     peak_memory_bytes: int
     calls: int
     rows: int
+    native_rows: int
     errors: int
     guest_seconds: float
     host_seconds: float
@@ -128,6 +130,7 @@ class Counters(Generic[_Function]):
             peak_memory_bytes=total.peak_memory_bytes,
             calls=total.calls,
             rows=total.rows,
+            native_rows=total.native_rows,
             errors=total.errors,
             guest_seconds=total.guest_seconds,
             host_seconds=total.seconds - total.guest_seconds,
@@ -150,4 +153,5 @@ def _sum(usages: list[Usage]) -> Usage:
         seconds=sum(usage.seconds for usage in usages),
         guest_seconds=sum(usage.guest_seconds for usage in usages),
         peak_memory_bytes=max((usage.peak_memory_bytes for usage in usages), default=0),
+        native_rows=sum(usage.native_rows for usage in usages),
     )

@@ -52,6 +52,7 @@ class HostCalls:
     Attributes:
         error: what ended the guest's call, if an answer did.
         failure: what the first host function raised that failed in the guest's call; the guest doesn't know it.
+        adopt: begins a call that the native library has made by itself, unless that was done; None if it makes none.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class HostCalls:
             self._meter = Meter(label, [granted.name for granted in grants.functions], limits, grants.query)
         self.error: BaseException | None = None
         self.failure: BaseException | None = None
+        self.adopt: Callable[[], None] | None = None
         self._waiting: Batch | None = None  # a response that the guest had no room for
         self._answers: dict[str, Callable[..., int]] = {
             _abi.HOST_IMPORT: self._import,
@@ -113,6 +115,8 @@ class HostCalls:
         """Answer an import: see `raw_instance.ImportHandler`."""
         if self._coarse_clock is not None and name in CLOCK_IMPORTS:  # no work to stop the guest's time for
             return self._coarse_clock.answer(LinearMemory(*self._raw.memory()).write, name, *arguments)
+        if self.adopt is not None:
+            self.adopt()
         self._deadline.pause()
         try:
             return self._answers[name](*arguments)

@@ -18,10 +18,15 @@ def run_host_function(name: str, run: Callable[[], _Result]) -> _Result:
     """Run a host function, on a thread that can't start guests meanwhile."""
     thread = threading.get_ident()
     state.running_host_functions[thread] = name
+    native = state.native
+    if native is not None:
+        native.set_careful(1)  # it doesn't look whether its threads are inside one
     try:
         return run()
     finally:
         del state.running_host_functions[thread]
+        if native is not None:
+            native.set_careful(-1)
 
 
 def check_no_reentry(label: str) -> None:

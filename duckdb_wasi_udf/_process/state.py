@@ -19,6 +19,8 @@ from duckdb_wasi_udf._process.ticker import Ticker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duckdb_wasi_udf._native.library import NativeLibrary
+
 # ---- DuckDB ------------------------------------------------------------------------------------------------------
 
 # Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
@@ -58,6 +60,27 @@ ticker = Ticker()
 # The names of the host functions that are running, by the thread each runs on (`reentry`).
 running_host_functions: dict[int, str] = {}
 
+# ---- the native library ------------------------------------------------------------------------------------------
+
+# The library that makes calls without Python, once it has proved that it can (`_sql/native_path`); None if it isn't
+# used.
+native: NativeLibrary | None = None
+
+# Why it isn't used, or is.
+native_status = "not tried yet"
+
+# The instances that it has, by its number of them (`lent_instance`).
+native_instances: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+# Its name of the connection that a thread's call is for, while Python does the call.
+native_connections: dict[int, int] = {}
+
+# Held while a function is registered through it.
+native_registering = threading.Lock()
+
+# What C calls, which has to live as long as the process.
+native_callbacks: list[Any] = []
+
 # ---- wasmtime ----------------------------------------------------------------------------------------------------
 
 # Held while an engine is loaded, so that the guest is compiled once.
@@ -76,10 +99,11 @@ import_callbacks: dict[str, Any] = {}
 
 def _after_fork() -> None:
     """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
-    global database_lookup, engine_loading, error_finding  # noqa: PLW0603
+    global database_lookup, engine_loading, error_finding, native_registering  # noqa: PLW0603
     database_lookup = threading.Lock()
     engine_loading = threading.Lock()
     error_finding = threading.Lock()
+    native_registering = threading.Lock()
     ticker.after_fork()
 
 

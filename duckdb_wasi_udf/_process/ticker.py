@@ -13,6 +13,8 @@ from duckdb_wasi_udf._process.main_thread import MainThread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duckdb_wasi_udf._native.library import NativeLibrary
+
 # How often a clock is ticked: the precision of a deadline.
 TICK_SECONDS = 0.01
 
@@ -39,6 +41,8 @@ class _Clock(Protocol):
 
     def stop(self, reason: str, which: Callable[[Call], bool]) -> None: ...
 
+    def native_calls(self) -> list[Call]: ...
+
 
 class Call(Protocol):
     """A call into a sandbox: see `call_context.CallContext`."""
@@ -58,6 +62,7 @@ class Ticker:
         interrupts: Reports Ctrl-C.
         interrupted_at: When Ctrl-C last arrived while calls were under way or just ended, on `time.monotonic`.
         thread: The thread, or None while nothing runs.
+        native: The native library, whose calls are ticked too; None if it isn't used.
     """
 
     def __init__(self) -> None:
@@ -69,6 +74,18 @@ class Ticker:
         self._main_thread = MainThread()
         self._interrupt: _Interrupt | None = None
         self.thread: threading.Thread | None = None
+        self.native: NativeLibrary | None = None
+        self._native_clocks: tuple[weakref.ref[_Clock], ...] = ()  # replaced as a whole: it is read without the lock
+        self._native_calls_seen = 0
+
+    def tick_native(self, native: NativeLibrary, clock: _Clock) -> None:
+        """Tick a clock for the calls that the native library makes, too."""
+        with self._lock:
+            self.native = native
+            alive = [known for known in self._native_clocks if known() is not None]
+            self._native_clocks = (*alive, weakref.ref(clock))
+            if self.thread is not None:
+                native.start_ticking()
 
     def enter(self, call: Call) -> None:
         """Tick the clock of a call while it runs."""
@@ -79,6 +96,8 @@ class Ticker:
                 thread = threading.Thread(target=self._run, name="duckdb-wasi-udf-epoch", daemon=True)
                 thread.start()
                 self.thread = thread
+                if self.native is not None:
+                    self.native.start_ticking()
         interrupt = self._interrupt
         if interrupt is not None and interrupt.refuses(call):
             call.stopped_by = CTRL_C
@@ -96,6 +115,10 @@ class Ticker:
                 self._calls.pop(key, None)
             else:
                 calls.append(call)
+        if self.native is not None and self.native.running():
+            clocks = [known() for known in self._native_clocks]
+            for clock in clocks:
+                calls += [] if clock is None else clock.native_calls()
         return calls
 
     @property
@@ -116,6 +139,8 @@ class Ticker:
         self._main_thread = MainThread()
         self._interrupt = None
         self.thread = None
+        if self.native is not None:
+            self.native.after_fork()
 
     def _run(self) -> None:
         idle = 0
@@ -123,8 +148,8 @@ class Ticker:
             self._wait()
             calls = self.calls()
             with self._lock:
-                idle = 0 if self._calls or self._interrupt else idle + 1
-                if idle >= _IDLE_TICKS:
+                idle = 0 if self._calls or self._interrupt or self._native_is_active() else idle + 1
+                if idle >= _IDLE_TICKS and (self.native is None or self.native.stop_ticking()):
                     self.thread = None
                     return
             now = time.monotonic()
@@ -132,6 +157,7 @@ class Ticker:
                 clock.tick(now)
             if self._interrupt is not None and self._interrupt.is_over(calls, now):
                 self._interrupt = None
+                self._set_careful(-1)
             del calls
             self._main_thread.look()
 
@@ -141,7 +167,21 @@ class Ticker:
         while (left := until - time.monotonic()) > 0:
             if self.interrupts.wait(left):
                 self.interrupted_at = time.monotonic()
+                if self._interrupt is None:
+                    self._set_careful(1)
                 self._interrupt = _Interrupt(self._main_thread)
+
+    def _native_is_active(self) -> bool:
+        """Return whether the native library has made a call since the last tick."""
+        if self.native is None:
+            return False
+        before, self._native_calls_seen = self._native_calls_seen, self.native.calls()
+        return before != self._native_calls_seen or self.native.running() > 0
+
+    def _set_careful(self, by: int) -> None:
+        """Have all calls come in through Python while there is an interrupt."""
+        if self.native is not None:
+            self.native.set_careful(by)
 
 
 class _Interrupt:

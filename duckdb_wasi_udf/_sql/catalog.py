@@ -49,6 +49,7 @@ _LISTING = {
     "problem": "VARCHAR",
     "calls": "BIGINT",
     "rows": "BIGINT",
+    "native_rows": "BIGINT",
     "errors": "BIGINT",
     "failed_rows": "BIGINT",
     "guest_seconds": "DOUBLE",
@@ -215,6 +216,7 @@ class Catalog:
             "problem": None,
             "calls": usage.calls,
             "rows": usage.rows,
+            "native_rows": usage.native_rows,
             "errors": usage.errors,
             "failed_rows": function.failed_rows,
             "guest_seconds": usage.guest_seconds,
@@ -265,6 +267,9 @@ class Catalog:
                     stored_functions.write(cursor, row)
                 elif not stored:
                     stored_functions.delete(cursor, name)
+            if creation.replace is not None:
+                with self._streams.cursor() as con:
+                    creation.replace(con)
             self._created[key] = function
             self._keep(key, function)
             if before is not None:

@@ -57,14 +57,14 @@ def one_transaction(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyC
     That is the connection itself while its user has a transaction open, which then decides. Otherwise it is a cursor in
     a transaction of its own.
     """
-    if _in_transaction(con):
+    if in_transaction(con):
         yield con
     else:
         with own_transaction(con) as cursor:
             yield cursor
 
 
-def _in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
+def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
     """Return whether the user of a connection has begun a transaction: then two queries are in the same one.
 
     `begin` would do as a test, but for what it does to an open transaction (aborts it) and to a result that isn't

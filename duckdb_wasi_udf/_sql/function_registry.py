@@ -17,6 +17,7 @@ from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
 from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.native_path import replace_by_native
 from duckdb_wasi_udf._sql.native_values import check_type, native_value
 from duckdb_wasi_udf._sql.origins import origin_of
 from duckdb_wasi_udf._sql.registration import register
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._sql.registration import RegisteredCallback
     from duckdb_wasi_udf._sql.streams import Streams
 
 
@@ -137,7 +139,7 @@ class FunctionRegistry:
         table = NamedTable(name, define_table(context, self.domain, definition, declared, types, later), streams)
 
         def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
-            return register(self.domain, con, name, table, None, "VARCHAR")
+            return register(self.domain, con, name, table, None, "VARCHAR").release
 
         return Creation(table.function, register_table, table.create_macro)
 
@@ -195,8 +197,10 @@ class FunctionRegistry:
             check_type(name, signature.result_type)
             native = functools.partial(native_value, name, typed=signature.result_type is not None)
 
+        callbacks: list[RegisteredCallback] = []
+
         def register_scalar(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
-            return register(
+            callback = register(
                 self.domain,
                 con,
                 name,
@@ -206,8 +210,14 @@ class FunctionRegistry:
                 side_effects=side_effects,
                 native=native,
             )
+            callbacks.append(callback)
+            return callback.release
 
-        return Creation(function, register_scalar)
+        def replace_by_native_one(con: duckdb.DuckDBPyConnection) -> None:
+            if native is None and function.kind == "scalar" and callbacks:
+                replace_by_native(con, name, function, callbacks[-1].position, side_effects=side_effects)
+
+        return Creation(function, register_scalar, replace=replace_by_native_one)
 
     def enter(
         self,

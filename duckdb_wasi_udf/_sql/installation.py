@@ -20,6 +20,7 @@ from duckdb_wasi_udf._sql.database import open_database
 from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours, qualified
 from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
+from duckdb_wasi_udf._sql.native_path import replace_inline_by_native
 from duckdb_wasi_udf._sql.registration import register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
@@ -92,14 +93,27 @@ class Installation:
             self.macros |= {"py_table": inline_table.macro, "py_map_batches": inline_map.macro}
         self._functions += [(*function, True) for function in self.catalog.sql_functions()]
         self.names = [name for name, *_ in self._functions]
+        self._positions: dict[str, int] = {}
 
     def register(self, con: duckdb.DuckDBPyConnection, database: Database) -> None:
         """Register the functions, but for their macros."""
         for name, function, parameters, result, side_effects in self._functions:
             types = None if parameters is None else [_type(parameter) for parameter in parameters]
-            database.at_end(
-                register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
-            )
+            callback = register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
+            self._positions[name] = callback.position
+            database.at_end(callback.release)
+
+    def replace_by_native(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Replace the inline functions with a type by some of the native library, if that can be done."""
+        if self._domain.gate is None:
+            return
+        inline = {
+            name: (self._positions[name], result)
+            for name, result in INLINE_FUNCTIONS.items()
+            if result is not None and name in self._positions
+        }
+        if inline:
+            replace_inline_by_native(con, inline)
 
 
 def install_functions(
@@ -142,6 +156,8 @@ def install_functions(
         stored = _put(database, con, new)
         if database.installation is not None:
             database.installation.catalog.leave(database)
+        with con.cursor() as cursor:  # installing is no part of a transaction of the user's
+            new.replace_by_native(cursor)
         database.installed, database.installation = owner, new
         if before is not None:
             database.let_go(before)

@@ -27,11 +27,14 @@ class Creation(NamedTuple):
         function: The function.
         register: Hands it to DuckDB through a connection, and returns what is to be called when the database is gone.
         create_macro: Creates the macro of a table function; None for other kinds.
+        replace: Once it is registered, replaces what DuckDB has by a function of the native library, if that can be
+            done; None for functions that aren't scalar.
     """
 
     function: RegisteredFunction
     register: Callable[[duckdb.DuckDBPyConnection], Callable[[], None]]
     create_macro: Callable[[duckdb.DuckDBPyConnection, Schema], None] | None = None
+    replace: Callable[[duckdb.DuckDBPyConnection], None] | None = None
 
 
 def enter(
@@ -109,6 +112,8 @@ def name_function(
         if before is not None:
             before.function.retire()  # queries that are running it go on, with instances that aren't kept
             database.let_go(before.owner)
+        if creation.replace is not None:
+            creation.replace(con)
 
 
 def _replace(

@@ -13,6 +13,7 @@ import duckdb
 
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._sql.native_path import connection_key
 from duckdb_wasi_udf._telemetry.spans import QuerySpan
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Query:
         self._domain = domain
         self._con = con
         self._open: tuple[duckdb.DuckDBPyConnection, ...] = ()
+        self._keys: tuple[int | None, ...] = ()  # the native library's of those that are open
         # Held while the connections are interrupted. A signal handler may call `cancel` at any moment.
         self._lock = threading.RLock()
         self._span = QuerySpan()
@@ -79,34 +81,45 @@ class Query:
 
     def calls_this_thread(self) -> bool:
         """Return whether the thread runs a function for a query on the connection."""
+        called_by = state.native_connections.get(threading.get_ident())
+        if called_by is not None:  # DuckDB's Python client doesn't know of the call
+            known = dict(zip(self._open, self._keys, strict=False))
+            return any(key == called_by if key is not None else _refusal(con) is not None for con, key in known.items())
         return any(_refusal(con) == _callback_refusal() for con in self._open)
 
     @contextlib.contextmanager
     def using(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Count what runs on another connection as part of the query."""
+        key = self._key(con)
         with self._lock:
-            self._open = (*self._open, con)
+            self._open, self._keys = (*self._open, con), (*self._keys, key)
             if self.cancelled:
                 con.interrupt()
         try:
             yield
         finally:
             with self._lock:
-                self._open = tuple([other for other in self._open if other is not con])
+                left = [pair for pair in zip(self._open, self._keys, strict=True) if pair[0] is not con]
+                self._open, self._keys = tuple([other for other, _ in left]), tuple([key for _, key in left])
+
+    def _key(self, con: duckdb.DuckDBPyConnection) -> int | None:
+        """Return the native library's number of a connection; None if no calls are its, or the connection is busy."""
+        return None if self._domain.gate is None else connection_key(con)
 
     def __enter__(self) -> Self:
         """Begin the block."""
         self._span = QuerySpan()
         self._recording.enter_context(self._span.recording(self._domain.name))
+        key = self._key(self._con)
         with self._lock:
-            self._open = (self._con,)
+            self._open, self._keys = (self._con,), (key,)
             self._domain.add_query(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """End the block. Waits for a `cancel` that is under way."""
         with self._lock:
-            self._open = ()
+            self._open = self._keys = ()
             self._domain.remove_query(self)
         self._recording.close()
 

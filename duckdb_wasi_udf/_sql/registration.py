@@ -37,7 +37,7 @@ def register(
     *,
     side_effects: bool = False,
     native: Callable[[pa.Array], Any] | None = None,
-) -> Callable[[], None]:
+) -> RegisteredCallback:
     """Hand a function to DuckDB as one over Arrow columns, for as long as its trust domain is open.
 
     Args:
@@ -51,7 +51,7 @@ def register(
         native: makes the value of one result. It is for functions without parameters that are called once a row.
 
     Returns:
-        What is to be called when the database is gone.
+        What DuckDB calls, whose `release` is to be called when the database is gone.
     """
     run: Callable[..., Any] = function
     if native is not None:
@@ -61,12 +61,14 @@ def register(
             return make(function(context))
 
     callback = RegisteredCallback(domain, run, _visible(None if parameters is None else len(parameters)))
-    state.registered_functions.append(callback)
+    with state.native_registering:
+        callback.position = len(state.registered_functions)
+        state.registered_functions.append(callback)
     kind = ARROW if native is None else NATIVE
     con.create_function(
         name, callback, parameters, return_type, type=kind, null_handling=SPECIAL, side_effects=side_effects
     )
-    return callback.release
+    return callback
 
 
 @functools.cache
@@ -88,14 +90,25 @@ def ignoring_context(function: Callable[..., pa.Array]) -> Callable[..., pa.Arra
 
 
 class RegisteredCallback:
-    """A function as DuckDB has it, which is never freed: it leads to the real one as long as the sandbox is open."""
+    """A function as DuckDB has it, which is never freed: it leads to the real one as long as the sandbox is open.
 
-    __slots__ = ("__signature__", "_domain", "_number")
+    Attributes:
+        position: Its number in `state.registered_functions`.
+    """
+
+    __slots__ = ("__signature__", "_domain", "_number", "position")
 
     def __init__(self, domain: TrustDomain, function: Callable[..., Any], signature: inspect.Signature) -> None:
         self._domain = weakref.ref(domain)  # one object for all of a domain
         self._number = domain.add_function(function)
         self.__signature__ = signature
+        self.position = -1
+
+    @property
+    def function(self) -> Callable[..., Any] | None:
+        """The function that it leads to; None once the sandbox is closed."""
+        domain = self._domain()
+        return None if domain is None or domain.closed else domain.function(self._number)
 
     def release(self) -> None:
         """Have the domain forget the function."""

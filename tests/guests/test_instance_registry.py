@@ -7,6 +7,8 @@ from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
 
 
 class FakeInstance:
+    lent = None  # the native library has none
+
     def __init__(self, grown_bytes=0):
         self.grown_bytes = grown_bytes
         self.discarded = False

@@ -11,6 +11,7 @@ from duckdb_wasi_udf._guests.pool import Pool
 
 
 class FakeInstance:
+    lent = None  # the native library has none
     grown_bytes = memory_bytes = 0
     guest_seconds = 0.0
 

@@ -33,6 +33,7 @@ ORDER = [
     "_arrow",
     "_telemetry",
     "_process",
+    "_native",
     "_shared",
     "_limits",
     "_abi",

@@ -1,4 +1,4 @@
-"""Puts the guest into a wheel: builds it, or takes it from the cache."""
+"""Puts the guest and the native library into a wheel: builds them, or takes them from the cache."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ class GuestHook(BuildHookInterface[Any]):
     """Hook that runs before the wheel's files are collected."""
 
     def dependencies(self) -> list[str]:
-        """Return what building the guest needs, unless it is in the cache."""
-        return list(self._pipeline().requirements())
+        """Return what building the guest and the native library needs, unless they are in the cache."""
+        pipeline, native = self._modules()
+        needed = list(pipeline.requirements())
+        return needed if needed or native.is_cached() else list(native.requirements())
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the guest for a real wheel; an editable install uses what `make guest` leaves."""
+        """Make both for a real wheel; an editable install uses what `make guest` leaves."""
         del build_data
         if version != "editable":
-            self._pipeline().build()
+            pipeline, native = self._modules()
+            pipeline.build()
+            native.build()
 
-    def _pipeline(self) -> Any:
+    def _modules(self) -> tuple[Any, Any]:
         sys.path.insert(0, self.root)
         try:
-            from wasm.build import pipeline  # noqa: PLC0415 - found only now
+            from wasm.build import native, pipeline  # noqa: PLC0415 - found only now
         finally:
             sys.path.remove(self.root)
-        return pipeline
+        return pipeline, native

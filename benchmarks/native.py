@@ -1,0 +1,130 @@
+"""The native path against Python's and DuckDB's own functions, interleaved: `python -m benchmarks.native [--quick]`.
+
+All three run in one process, turn by turn, so that whatever else the machine does meets all of them. A function that is
+registered in a transaction takes the path through Python, as all do with DUCKDB_WASI_UDF_NATIVE=0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+import duckdb_wasi_udf as wasi_udf
+from benchmarks.rows import CASES, _function
+from benchmarks.timing import ROW_GROUP, table
+from duckdb_wasi_udf._sql import native_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAYS = ("native", "through Python", "DuckDB's own")
+
+
+class Queries:
+    """A database with each case in each of the three ways."""
+
+    def __init__(self, rows: int, *, compiled: bool) -> None:
+        self.con = duckdb.connect()
+        self.rows = rows
+        sandbox = wasi_udf.Sandbox(compiled=compiled)
+        self._sandbox = sandbox
+        for n, case in enumerate(CASES):
+            self.con.execute(f"CREATE TABLE t{n} AS SELECT {case.argument} AS x FROM range({rows}) r(i)")
+            sandbox.create_function(self.con, f"f{n}_0", case.source, [case.sql_type], case.sql_type)
+            self.con.begin()
+            sandbox.create_function(self.con, f"f{n}_1", case.source, [case.sql_type], case.sql_type)
+            self.con.commit()
+            self.con.create_function(f"f{n}_2", _function(case.source), [case.sql_type], case.sql_type)
+
+    def nanoseconds(self, case: int, way: int) -> float:
+        """Run one query; the time for each row."""
+        began = time.perf_counter()
+        self.con.execute(f"SELECT count(f{case}_{way}(x)) FROM t{case}").fetchall()
+        return (time.perf_counter() - began) / self.rows * 1e9
+
+    def best(self, case: int, repetitions: int) -> list[float]:
+        """Return the fastest run of each way, which take turns."""
+        times: list[list[float]] = [[], [], []]
+        for _ in range(repetitions):
+            for way, found in enumerate(times):
+                found.append(self.nanoseconds(case, way))
+        return [min(found) for found in times]
+
+
+def _others() -> Iterator[float]:
+    """Yield the seconds of CPU that other processes have used so far; nothing where there is no /proc."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
+    except OSError:
+        return
+    fields = [int(field) for field in first.split()[1:9]]
+    ticks = os.sysconf("SC_CLK_TCK")
+    own = os.times()
+    yield (sum(fields) - fields[3] - fields[4]) / ticks - own.user - own.system
+
+
+def measure(*, quick: bool) -> str:
+    """Measure; a Markdown section."""
+    rows, repetitions = (2 * ROW_GROUP, 3) if quick else (4 * ROW_GROUP, 9)
+    before, began = next(_others(), 0.0), time.monotonic()
+    lines: list[list[str]] = []
+    ratios: dict[tuple[bool, int], list[float]] = {}
+    for compiled in (True, False):
+        queries = Queries(rows, compiled=compiled)
+        for threads in (1, 2):
+            queries.con.execute(f"SET threads = {threads}")
+            for n, case in enumerate(CASES):
+                native, python, own = queries.best(n, repetitions)
+                ratios.setdefault((compiled, threads), []).append(native / own)
+                times = [f"{value:,.1f}" for value in (native, python, own)]
+                which = "compiled" if compiled else "interpreted"
+                lines.append([f"{case.label}, {which}", str(threads), *times, f"{python / native:.1f}"])
+    parts = [f"## The native path, ns a row ({rows:,} rows)\n"]
+    parts.append(table(["row function", "threads", *WAYS, "Python / native"], lines))
+    for (compiled, threads), found in ratios.items():
+        mean = math.exp(sum(map(math.log, found)) / len(found))
+        which = "compiled where it can be" if compiled else "interpreted"
+        parts.append(f"Geometric mean of native / DuckDB's own, {which}, {threads} thread(s): {mean:.2f}")
+    parts.append(_beside_a_busy_thread(8 * rows, repetitions))
+    used = (next(_others(), 0.0) - before) / (time.monotonic() - began)
+    parts.append(f"Other processes used {used:.2f} cores meanwhile; {native_path.status()}.\n")
+    return "\n".join(parts)
+
+
+def _beside_a_busy_thread(rows: int, repetitions: int) -> str:
+    """Measure `x + 1` with one thread of DuckDB's, alone and beside a thread of Python that never waits."""
+    queries = Queries(rows, compiled=True)
+    queries.con.execute("SET threads = 1")
+    queries.best(0, 3)
+    quiet = queries.best(0, repetitions)
+    going = True
+
+    def busy() -> None:
+        while going:
+            sum(range(1000))
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        loud = queries.best(0, max(repetitions // 2, 2))
+    finally:
+        going = False
+        thread.join()
+    lines = [
+        [way, f"{alone:,.1f}", f"{beside:,.1f}", f"{beside / alone:.1f}"]
+        for way, alone, beside in zip(WAYS, quiet, loud, strict=True)
+    ]
+    return "\n" + table(["`x + 1`, one thread", "alone", "beside a busy thread", "ratio"], lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.native", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions: to try, not to report")
+    print(measure(quick=parser.parse_args().quick))

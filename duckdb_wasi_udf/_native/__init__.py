@@ -1,0 +1,1 @@
+"""Batches through DuckDB's C API: the library in wasm/native/, and what Python shares with it."""

@@ -1,0 +1,1 @@
+"""Tests of `_arrow`: values in and out of linear memory."""

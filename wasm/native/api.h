@@ -1,0 +1,150 @@
+/* The C functions of DuckDB and wasmtime that the library uses, under prototypes of its own.
+ *
+ * Nothing is linked: Python looks the names up in the wheels that are loaded, and fills the tables D and W. Of DuckDB's
+ * API there are only functions of version 1, which are stable, and duckdb_register_static_extension. Handles are
+ * pointers, so they are `void *` here. https://duckdb.org/docs/stable/clients/c/api, https://docs.wasmtime.dev/c-api/
+ */
+#ifndef NATIVE_API_H
+#define NATIVE_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+/* duckdb_type, as far as values of it pass through here */
+enum type_id {
+  BOOLEAN = 1,
+  TINYINT,
+  SMALLINT,
+  INTEGER,
+  BIGINT,
+  UTINYINT,
+  USMALLINT,
+  UINTEGER,
+  UBIGINT,
+  FLOAT,
+  DOUBLE,
+  TIMESTAMP,
+  DATE,
+  TIME,
+  VARCHAR = 17,
+  BLOB = 18,
+  DECIMAL = 19,
+  TIMESTAMP_S = 20,
+  TIMESTAMP_MS = 21,
+  TIMESTAMP_NS = 22,
+  TIMESTAMP_TZ = 31,
+  ANY = 34,
+};
+
+/* duckdb_string_t */
+union string {
+  struct {
+    uint32_t length;
+    char prefix[4];
+    char *pointer;
+  } long_one;
+  struct {
+    uint32_t length;
+    char bytes[12];
+  } short_one;
+};
+#define MOST_INLINED 12
+
+struct extension_descriptor { /* layout 1 of what DuckDB offers */
+  uint32_t version;
+  void (*set_error)(struct extension_descriptor *, const char *);
+  void *internal;
+  const char *name, *extension_version, *api_version;
+  void (*entry_cpp)(void);
+  void (*entry_capi_v1)(void);
+  void (*entry_capi_v2)(void);
+};
+
+struct extension_access {
+  void (*set_error)(void *info, const char *);
+  void **(*get_database)(void *info);
+  const void *(*get_api)(void *info, const char *);
+};
+
+typedef void (*scalar_function)(void *info, void *input, void *output);
+
+#define DUCKDB_FUNCTIONS(X)                                                                                      \
+  X(int32_t, duckdb_register_static_extension, (int32_t (*describe)(struct extension_descriptor *)))             \
+  X(int32_t, duckdb_open, (const char *path, void **database))                                                   \
+  X(void, duckdb_close, (void **database))                                                                       \
+  X(int32_t, duckdb_connect, (void *database, void **connection))                                                \
+  X(void, duckdb_disconnect, (void **connection))                                                                \
+  X(void *, duckdb_create_logical_type, (int32_t id))                                                            \
+  X(void *, duckdb_create_decimal_type, (uint8_t width, uint8_t scale))                                          \
+  X(void, duckdb_destroy_logical_type, (void **type))                                                            \
+  X(void, duckdb_logical_type_set_alias, (void *type, const char *alias))                                        \
+  X(int32_t, duckdb_get_type_id, (void *type))                                                                   \
+  X(uint8_t, duckdb_decimal_width, (void *type))                                                                 \
+  X(uint8_t, duckdb_decimal_scale, (void *type))                                                                 \
+  X(void *, duckdb_create_scalar_function, (void))                                                               \
+  X(void, duckdb_destroy_scalar_function, (void **function))                                                     \
+  X(void, duckdb_scalar_function_set_name, (void *function, const char *name))                                   \
+  X(void, duckdb_scalar_function_add_parameter, (void *function, void *type))                                    \
+  X(void, duckdb_scalar_function_set_return_type, (void *function, void *type))                                  \
+  X(void, duckdb_scalar_function_set_special_handling, (void *function))                                         \
+  X(void, duckdb_scalar_function_set_volatile, (void *function))                                                 \
+  X(void, duckdb_scalar_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *)))         \
+  X(void, duckdb_scalar_function_set_function, (void *function, scalar_function run))                            \
+  X(void, duckdb_scalar_function_set_init, (void *function, void (*init)(void *info)))                           \
+  X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                          \
+  X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))             \
+  X(void *, duckdb_scalar_function_get_state, (void *info))                                                      \
+  X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                          \
+  X(void, duckdb_destroy_client_context, (void **context))                                                       \
+  X(void, duckdb_scalar_function_set_varargs, (void *function, void *type))                                      \
+  X(void *, duckdb_scalar_function_init_get_extra_info, (void *info))                                            \
+  X(void *, duckdb_vector_get_column_type, (void *vector))                                                       \
+  X(char *, duckdb_logical_type_get_alias, (void *type))                                                         \
+  X(void *, duckdb_client_context_get_config_option, (void *context, const char *name, int32_t *scope))          \
+  X(char *, duckdb_get_varchar, (void *value))                                                                   \
+  X(void, duckdb_destroy_value, (void **value))                                                                  \
+  X(void, duckdb_free, (void *memory))                                                                           \
+  X(int32_t, duckdb_query, (void *connection, const char *query, void *result))                                  \
+  X(void, duckdb_connection_get_arrow_options, (void *connection, void **options))                               \
+  X(void, duckdb_destroy_arrow_options, (void **options))                                                        \
+  X(void *, duckdb_to_arrow_schema, (void *options, void **types, const char **names, uint64_t n, void *schema)) \
+  X(void *, duckdb_data_chunk_to_arrow, (void *options, void *chunk, void *array))                               \
+  X(void, duckdb_destroy_error_data, (void **error))                                                             \
+  X(int32_t, duckdb_register_scalar_function, (void *connection, void *function))                                \
+  X(void *, duckdb_scalar_function_get_extra_info, (void *info))                                                 \
+  X(void, duckdb_scalar_function_set_error, (void *info, const char *message))                                   \
+  X(uint64_t, duckdb_data_chunk_get_size, (void *chunk))                                                         \
+  X(uint64_t, duckdb_data_chunk_get_column_count, (void *chunk))                                                 \
+  X(void *, duckdb_data_chunk_get_vector, (void *chunk, uint64_t column))                                        \
+  X(void *, duckdb_vector_get_data, (void *vector))                                                              \
+  X(uint64_t *, duckdb_vector_get_validity, (void *vector))                                                      \
+  X(void, duckdb_vector_ensure_validity_writable, (void *vector))                                                \
+  X(void, duckdb_unsafe_vector_assign_string_element_len, (void *vector, uint64_t row, const char *, uint64_t))
+
+#define WASMTIME_FUNCTIONS(X)                                                                                         \
+  X(void *, wasmtime_func_call_async,                                                                                 \
+    (void *context, const void *function, const void *arguments, size_t n_arguments, void *results, size_t n_results, \
+     void **trap, void **error))                                                                                      \
+  X(bool, wasmtime_call_future_poll, (void *future))                                                                  \
+  X(void, wasmtime_call_future_delete, (void *future))                                                                \
+  X(uint8_t *, wasmtime_memory_data, (void *context, const void *memory))                                             \
+  X(size_t, wasmtime_memory_data_size, (void *context, const void *memory))                                           \
+  X(void, wasmtime_context_set_epoch_deadline, (void *context, uint64_t ticks))
+
+#define FIELD(result, name, parameters) result(*name) parameters;
+extern struct duckdb_functions {
+  DUCKDB_FUNCTIONS(FIELD)
+} D;
+extern struct wasmtime_functions {
+  WASMTIME_FUNCTIONS(FIELD)
+} W;
+#undef FIELD
+
+#endif

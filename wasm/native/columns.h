@@ -1,0 +1,35 @@
+/* Columns: DuckDB's vectors into linear memory, and what a guest hands back into DuckDB's vectors. */
+#ifndef NATIVE_COLUMNS_H
+#define NATIVE_COLUMNS_H
+
+#include "calls.h"
+
+/* A column of a batch, as it is in DuckDB's vector. */
+struct column {
+  struct type type;
+  const uint64_t *validity; /* NULL if no row is NULL */
+  const void *data;
+  uint64_t bytes; /* of texts */
+};
+
+/* What a result is made of, wherever it lies. */
+struct values {
+  const uint8_t *validity;
+  const void *data;       /* the values; of texts, their bytes */
+  const int32_t *offsets; /* of texts */
+};
+
+bool column_read(struct column *, const struct type *, void *vector, uint64_t rows);
+uint64_t batch_bytes(const struct column *, int32_t n, uint64_t rows, uint64_t *values_bytes);
+void batch_write(const struct column *, int32_t n, uint64_t rows, uint8_t *memory, uint32_t base);
+bool arguments_copy(const struct column *, int32_t n, uint64_t rows, struct argument *out, void **scratch);
+
+/* What the guest says of the rows of a batch. */
+struct counts {
+  int64_t failed, compiled, bailed;
+};
+bool result_read(const struct type *, uint64_t rows, const uint8_t *memory, uint64_t size, uint32_t at,
+                 uint64_t allowed, void *vector, struct counts *counts);
+bool values_put(const struct type *, uint64_t rows, const struct values *, void *vector);
+
+#endif

@@ -19,10 +19,12 @@ from duckdb_wasi_udf._guests.recent_errors import error_of
 from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
+from duckdb_wasi_udf._host_functions.reentry import host_call_abandoned
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
+from duckdb_wasi_udf._sql.column_function import ColumnFunction
 from duckdb_wasi_udf._sql.install import install
 from duckdb_wasi_udf._sql.query import Query
 from duckdb_wasi_udf._sql.sandbox import Sandbox
@@ -33,6 +35,7 @@ __all__ = [
     "Cancelled",
     "ClosedError",
     "Column",
+    "ColumnFunction",
     "Columns",
     "DataLimits",
     "GuestError",
@@ -53,6 +56,7 @@ __all__ = [
     "WasiUdfError",
     "__version__",
     "error_of",
+    "host_call_abandoned",
     "host_function",
     "install",
     "variant_to_arrow",

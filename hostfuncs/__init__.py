@@ -5,5 +5,16 @@ They are written on the public API alone; a sandbox has those it is given: `Sand
 
 from hostfuncs import http, lookup, serialization
 from hostfuncs._options import Options
+from hostfuncs.scaling import RateLimit, cached, concurrent, rate_limited, retried
 
-__all__ = ["Options", "http", "lookup", "serialization"]
+__all__ = [
+    "Options",
+    "RateLimit",
+    "cached",
+    "concurrent",
+    "http",
+    "lookup",
+    "rate_limited",
+    "retried",
+    "serialization",
+]

@@ -37,8 +37,8 @@ def cached(
     """Remember the results of a host function: a row with the same arguments is not asked for again for some time.
 
     Within a batch, and of several queries at once, the same arguments are asked for once; the others wait. If that
-    call fails, so do they; if it is abandoned because its query was stopped, one of them asks. Errors aren't remembered,
-    NULL is. The gate of the function, the quotas and the audit see every call, also of what is remembered.
+    call fails, so do they; if it is abandoned because its query was stopped, one of them asks. Errors aren't
+    remembered, NULL is. The gate of the function, the quotas and the audit see every call, also of what is remembered.
 
     Args:
         function: a host function, or an annotated def or `async def`.

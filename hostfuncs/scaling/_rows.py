@@ -33,7 +33,7 @@ _PLAIN = frozenset(
 def keys_of(columns: Sequence[pa.Array]) -> list[Hashable]:
     """Return what distinguishes rows, for each row.
 
-    Two rows have the same key if no function of the host can tell them apart: `0.0` and `-0.0` are two.
+    Two rows have the same key if no function of the host can see a difference: `0.0` and `-0.0` are two.
     """
     return list(zip(*map(_hashable, columns), strict=True))
 

@@ -27,7 +27,9 @@ from duckdb_wasi_udf._shared.interval import Interval
 from duckdb_wasi_udf._sql.column_function import ColumnFunction
 from duckdb_wasi_udf._sql.install import install
 from duckdb_wasi_udf._sql.query import Query
+from duckdb_wasi_udf._sql.repair import TrialError
 from duckdb_wasi_udf._sql.sandbox import Sandbox
+from duckdb_wasi_udf._sql.trial import FunctionDescription, Trial
 from duckdb_wasi_udf._version import __version__
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ColumnFunction",
     "Columns",
     "DataLimits",
+    "FunctionDescription",
     "GuestError",
     "GuestTrap",
     "HostCall",
@@ -53,6 +56,8 @@ __all__ = [
     "Sandbox",
     "SandboxUsage",
     "SignatureError",
+    "Trial",
+    "TrialError",
     "WasiUdfError",
     "__version__",
     "error_of",

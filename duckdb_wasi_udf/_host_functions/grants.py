@@ -91,6 +91,16 @@ class Granted:
             "returns": str(self.function.result.type),
         }
 
+    @property
+    def signature(self) -> str:
+        """Name, parameters and result as text, and the first line of its documentation."""
+        taken = [
+            f"{argument.name}: {argument.type}" + ("" if argument.default is None else f" = {argument.default}")
+            for argument in self.function.arguments
+        ]
+        said = self.function.doc.partition("\n")[0]
+        return f"{self.name}({', '.join(taken)}) -> {self.function.result.type}" + (f" ({said})" if said else "")
+
     def schemas(self, base: int) -> bytes:
         """Return the types as Arrow schemas for the address `base`: a struct of the arguments, and the result."""
         fields = zip(self.function.arguments, self.wire_types, strict=True)

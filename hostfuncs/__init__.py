@@ -3,7 +3,7 @@
 They are written on the public API alone; a sandbox has those it is given: `Sandbox(host_functions=[...])`.
 """
 
-from hostfuncs import http, lookup, serialization
+from hostfuncs import http, llm, lookup, serialization
 from hostfuncs._options import Options
 from hostfuncs.scaling import RateLimit, cached, concurrent, rate_limited, retried
 
@@ -13,6 +13,7 @@ __all__ = [
     "cached",
     "concurrent",
     "http",
+    "llm",
     "lookup",
     "rate_limited",
     "retried",

@@ -26,7 +26,7 @@ def retried(
     most_backoff_seconds: float = 10.0,
     most_seconds: float = 60.0,
     on: type[Exception] | tuple[type[Exception], ...] = Exception,
-    errors: Literal["raise", "null"] = "raise",
+    errors: Literal["raise", "null"] | Callable[[Exception], Any] = "raise",
     **options: Unpack[Options],
 ) -> HostFunction:
     """Call a host function again when it has raised, after a pause that doubles each time, with jitter.
@@ -42,7 +42,7 @@ def retried(
         most_seconds: no repetition begins later than that after the first call.
         on: the exceptions after which it is called again.
         errors: what is done with an exception of these when no attempt is left: "raise" fails the call, "null" makes
-            its rows NULL.
+            its rows NULL, and a function returns the result that its rows have.
         **options: see `hostfuncs.Options`; those of the function by default.
 
     Returns:
@@ -59,8 +59,8 @@ def retried(
     if backoff_seconds < 0:
         msg = f"backoff_seconds can't be negative, got {backoff_seconds!r}"
         raise ValueError(msg)
-    if errors not in {"raise", "null"}:
-        msg = f"errors must be 'raise' or 'null', got {errors!r}"
+    if errors not in {"raise", "null"} and not callable(errors):
+        msg = f"errors must be 'raise', 'null' or a function, got {errors!r}"
         raise ValueError(msg)
     call = columns_of(function)
     by_row = takes_rows(call)
@@ -86,10 +86,10 @@ def retried(
             return retrying.copy()(call, *columns)
         except AbandonedError:
             raise
-        except on:
+        except on as error:
             if errors == "raise":
                 raise
-            return pa.nulls(len(columns[0]), call.result_type)
+            return pa.array([errors(error) if callable(errors) else None] * len(columns[0]), call.result_type)
 
     def outer(*columns: pa.Array) -> pa.Array:
         if not by_row:

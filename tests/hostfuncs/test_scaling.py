@@ -97,7 +97,7 @@ AROUND = {
     "rate_limited": lambda function: hostfuncs.rate_limited(function, 1_000_000),
     "retried": hostfuncs.retried,
     "all": lambda function: hostfuncs.cached(
-        hostfuncs.concurrent(hostfuncs.rate_limited(hostfuncs.retried(function), 1_000_000), 4, rows=100)
+        hostfuncs.concurrent(hostfuncs.retried(hostfuncs.rate_limited(function, 1_000_000)), 4, rows=100)
     ),
 }
 

@@ -20,15 +20,19 @@ from duckdb_wasi_udf._guests.recent_errors import error_of
 from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
+from duckdb_wasi_udf._host_functions.reentry import host_call_abandoned
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._notebook.extension import load_ipython_extension, unload_ipython_extension
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.interval import Interval
 from duckdb_wasi_udf._sql import native_path
+from duckdb_wasi_udf._sql.column_function import ColumnFunction
 from duckdb_wasi_udf._sql.install import install
 from duckdb_wasi_udf._sql.query import Query
+from duckdb_wasi_udf._sql.repair import TrialError
 from duckdb_wasi_udf._sql.sandbox import Sandbox
+from duckdb_wasi_udf._sql.trial import FunctionDescription, Trial
 from duckdb_wasi_udf._version import __version__
 
 __all__ = [
@@ -37,8 +41,10 @@ __all__ = [
     "Cancelled",
     "ClosedError",
     "Column",
+    "ColumnFunction",
     "Columns",
     "DataLimits",
+    "FunctionDescription",
     "GuestError",
     "GuestTrap",
     "HostCall",
@@ -54,11 +60,14 @@ __all__ = [
     "Sandbox",
     "SandboxUsage",
     "SignatureError",
+    "Trial",
+    "TrialError",
     "WasiUdfError",
     "__version__",
     "apply",
     "batch_function",
     "error_of",
+    "host_call_abandoned",
     "host_function",
     "install",
     "load_ipython_extension",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import threading
@@ -79,6 +80,7 @@ class TrustDomain:
         clock: the clock of its engine, for `CallContext`.
         instances: all its instances.
         modules: what its guests can import beside the standard library.
+        python_version: the version of Python in the guest.
         grants: the host functions that guests may call; None without any.
         errors: the errors of its calls.
         output: where what guests print goes.
@@ -149,11 +151,11 @@ class TrustDomain:
         self.clock = self._engine.clock
         self.gate = self._make_gate(outputs=output is not None)
         self.instances = InstanceRegistry(limits, self.gate)
-        python_version = guest.manifest["versions"]["python"]
+        self.python_version: str = guest.manifest["versions"]["python"]
         collected = (
             packages
             if isinstance(packages, Packages)
-            else collect(packages, limit_bytes=limits.package_bytes, python_version=python_version)
+            else collect(packages, limit_bytes=limits.package_bytes, python_version=self.python_version)
         )
         self.modules = PackageModules(collected, guest)
         self.modules.check(self._engine, limits)
@@ -223,6 +225,29 @@ class TrustDomain:
         """The machine code of compiled functions; None if none is compiled."""
         engine = self._engine
         return engine.code if self.compiled and engine is not None else None
+
+    def narrowed(self, limits: ResourceLimits, output: object) -> TrustDomain:
+        """Return a domain for one call: the same guests, packages and host functions under other limits.
+
+        What it runs doesn't count for this domain's usage and errors. `cancel` of this one stops it.
+
+        Args:
+            limits: its limits; counting fuel can't be switched on or off, and no timeout may be longer than this
+                domain's.
+            output: takes what its guests print: see `Sandbox`.
+        """
+        self.check_open()
+        domain = copy.copy(self)
+        domain.limits = limits
+        domain.compiled = False
+        domain.errors = RecentErrors()
+        domain.output = Output(output)
+        domain.counters = Counters()
+        domain.instances = InstanceRegistry(limits)
+        domain._held = []
+        domain._functions = {}
+        domain._changing_queries = threading.Lock()
+        return domain
 
     def hold(self, closable: _Closable) -> None:
         """Have something closed when the sandbox is."""

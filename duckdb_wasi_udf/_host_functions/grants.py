@@ -38,6 +38,9 @@ class Granted:
     Attributes:
         name: what guests call it.
         function: the function.
+        types: the Arrow type of each argument, as the function receives it.
+        result_type: the Arrow type of the result.
+        returned: makes the column of what the function returned; raises ArrowException, TypeError or ValueError.
         wire_types: of each argument.
     """
 
@@ -49,13 +52,13 @@ class Granted:
         """
         self.name = function.name
         self.function = function
-        types = [self._find(argument, sql_type_of) for argument in function.arguments]
-        typed = list(zip(function.arguments, types, strict=True))
+        self.types = [self._find(argument, sql_type_of) for argument in function.arguments]
+        typed = list(zip(function.arguments, self.types, strict=True))
         self.wire_types = [self._wire(argument, data_type) for argument, data_type in typed]
         self._given = [given(argument, data_type) for argument, data_type in typed]
-        self._result_type = self._find(function.result, sql_type_of)
-        self._wire(function.result, self._result_type)
-        self._returned = returned(function.name, function.result, self._result_type)
+        self.result_type = self._find(function.result, sql_type_of)
+        self._wire(function.result, self.result_type)
+        self.returned = returned(function.name, function.result, self.result_type)
 
     def _find(self, value: HostValue, sql_type_of: SqlTypeOf) -> pa.DataType:
         if isinstance(value.type, pa.DataType):
@@ -88,11 +91,21 @@ class Granted:
             "returns": str(self.function.result.type),
         }
 
+    @property
+    def signature(self) -> str:
+        """Name, parameters and result as text, and the first line of its documentation."""
+        taken = [
+            f"{argument.name}: {argument.type}" + ("" if argument.default is None else f" = {argument.default}")
+            for argument in self.function.arguments
+        ]
+        said = self.function.doc.partition("\n")[0]
+        return f"{self.name}({', '.join(taken)}) -> {self.function.result.type}" + (f" ({said})" if said else "")
+
     def schemas(self, base: int) -> bytes:
         """Return the types as Arrow schemas for the address `base`: a struct of the arguments, and the result."""
         fields = zip(self.function.arguments, self.wire_types, strict=True)
         arguments = pa.struct([pa.field(argument.name, wire) for argument, wire in fields])
-        return encode_schemas(base, [(arguments, True), (self._result_type, True)], None)[0]
+        return encode_schemas(base, [(arguments, True), (self.result_type, True)], None)[0]
 
     def check(self, columns: Sequence[pa.Array], rows: int, size: int) -> None:
         """Ask the gate.
@@ -133,10 +146,10 @@ class Granted:
         function = self.function.function
         arguments = [make(column) for make, column in zip(self._given, columns, strict=True)]
         if self.function.batched:
-            result = self._returned(function(*arguments))
+            result = self.returned(function(*arguments))
         else:
             calls = zip(*arguments, strict=True) if arguments else itertools.repeat((), rows)
-            result = self._returned([function(*values) for values in calls])
+            result = self.returned([function(*values) for values in calls])
         if len(result) != rows:
             msg = f"{self.name} returned {len(result)} values for {rows} rows"
             raise ValueError(msg)

@@ -20,7 +20,7 @@ from duckdb_wasi_udf._errors import LimitExceeded
 from duckdb_wasi_udf._host_functions.audit import PendingRecord
 from duckdb_wasi_udf._host_functions.grants import RefusedError
 from duckdb_wasi_udf._host_functions.quota import Meter
-from duckdb_wasi_udf._host_functions.reentry import run_host_function
+from duckdb_wasi_udf._host_functions.reentry import running
 from duckdb_wasi_udf._process.abandonable_calls import AbandonedError, StoppedError
 from duckdb_wasi_udf._text import printable
 
@@ -204,6 +204,9 @@ class HostCalls:
             record.outcome = "cancelled"
             return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
         except BaseException as error:  # noqa: BLE001 - a host function may raise anything, of which the guest sees nothing
+            if self._context.stopped_by:
+                record.outcome, record.detail = "cancelled", _described(error)
+                return _abi.HOST_FAILED
             record.outcome, status = _outcome(error)
             record.detail = _described(error)
             self._note(granted.name, record.outcome, error)
@@ -216,19 +219,21 @@ class HostCalls:
 
     def _run(self, grants: Grants, granted: Granted, columns: list[pa.Array], record: PendingRecord) -> pa.Array:
         """Call a host function if its gate lets it; no guest may be called from either."""
-
-        def checked() -> pa.Array:
-            granted.check(columns, record.rows, record.bytes_in)
-            return granted.run(columns, record.rows)
+        context = self._context
+        left = False
 
         def run() -> pa.Array:
-            return run_host_function(granted.name, checked)
+            with running(granted.name, lambda: left or bool(context.stopped_by)):
+                granted.check(columns, record.rows, record.bytes_in)
+                return granted.run(columns, record.rows)
 
         timeout_seconds = granted.function.timeout_seconds
         if timeout_seconds is None:
             return run()
-        context = self._context
-        return grants.calls.call_with_timeout(run, timeout_seconds, lambda: bool(context.stopped_by))
+        try:
+            return grants.calls.call_with_timeout(run, timeout_seconds, lambda: bool(context.stopped_by))
+        finally:
+            left = True
 
     def _note(self, name: str, outcome: str, error: BaseException) -> None:
         """Keep what went wrong for the host; in the log, once for each call of the guest.

@@ -6,6 +6,7 @@ that was forked gets locks and a ticker of its own; its sandboxes refuse to run 
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import os
 import secrets
@@ -57,8 +58,8 @@ error_finding = threading.Lock()
 # Ticks the clocks of running guests, and notices Ctrl-C.
 ticker = Ticker()
 
-# The names of the host functions that are running, by the thread each runs on (`reentry`).
-running_host_functions: dict[int, str] = {}
+# The call of a host function that the code is part of which runs in a context (`reentry.RunningCall`).
+running_host_call: contextvars.ContextVar[Any] = contextvars.ContextVar("running_host_call", default=None)
 
 # ---- the native library ------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
 from duckdb_wasi_udf._sql.installation import install_functions
 from duckdb_wasi_udf._sql.origins import called_interactively
 from duckdb_wasi_udf._sql.query import Query
+from duckdb_wasi_udf._sql.trial import describe_source, try_source
 from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._guests.usage import SandboxUsage
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
+    from duckdb_wasi_udf._sql.trial import FunctionDescription, Trial
 
 
 class Sandbox(FunctionCreation):
@@ -169,6 +171,60 @@ class Sandbox(FunctionCreation):
                 replace=replace or called_interactively(),
             )
         return self
+
+    def try_function(
+        self,
+        source: str,
+        table: Any,
+        *,
+        entry: str | None = None,
+        limit: int = 20,
+        limits: ResourceLimits | None = None,
+    ) -> Trial:
+        """Run source text on the first rows of a table, to see what it does: for code that a language model wrote.
+
+        Nothing is registered, and the trial doesn't count for `usage()` and `last_error`. The code gets the sandbox's
+        packages and host functions, whose calls are in `audit()`. `cancel()` stops it.
+
+        Args:
+            source: the code, or an answer that has it in a Markdown block.
+            table: what it is tried on: a relation (`con.table("t")`, `con.sql("SELECT ...")`), a pyarrow, pandas or
+                polars table, a dict of columns, or a list of dicts. A parameter takes the column of its name; if no
+                parameter is named like a column, they take the columns in order.
+            entry: the name of the function that is meant; None as for `create_function`.
+            limit: the number of rows, at most 2048.
+            limits: what the code may use; None for a second, 128 MiB and 1,000 host calls, or less if the sandbox has
+                less.
+
+        Returns:
+            The rows with their results and what the code printed; or an error whose `for_model()` says what a repair
+            needs.
+
+        Raises:
+            ValueError: `limit` is no such number.
+            SignatureError: `table` or `source` is something else.
+            duckdb.Error: the relation can't be read.
+            ClosedError: the sandbox was closed.
+        """
+        return try_source(self._domain, source, table, entry=entry, limit=limit, limits=limits)
+
+    def describe(self, source: str, *, entry: str | None = None) -> FunctionDescription:
+        """Return name, parameters, result and missing imports of a function in source text, without running a row.
+
+        The code is loaded under the limits of `try_function`, so what it does at its top level happens.
+
+        Args:
+            source: the code, or an answer that has it in a Markdown block.
+            entry: the name of the function that is meant; None as for `create_function`.
+
+        Returns:
+            What is known of it; its `error` if it can't be loaded.
+
+        Raises:
+            SignatureError: `source` is no text.
+            ClosedError: the sandbox was closed.
+        """
+        return describe_source(self._domain, source, entry=entry)
 
     def failed_rows(self, name: str) -> int:
         """Return the number of rows that are NULL because a function raised, under `exception_handling="return_null"`.

@@ -74,7 +74,7 @@ class Rules:
         )
 
 
-class _TooLargeError(Exception):
+class TooLargeError(Exception):
     """A body is larger than it may be."""
 
 
@@ -140,7 +140,7 @@ async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str,
     try:
         with anyio.fail_after(rules.request_seconds):
             async with client.stream(method.upper(), url, content=body) as response:
-                content = await _read(response, rules.response_bytes)
+                content = await read_body(response, rules.response_bytes)
         if not rules.as_text:
             return Answer(response.status_code, content)
         return Answer(response.status_code, _text(content, response.charset_encoding or "utf-8"))
@@ -148,7 +148,7 @@ async def _fetch(rules: Rules, client: httpx.AsyncClient, url: str, method: str,
         return Answer(error=str(error))
     except (TimeoutError, httpx.TimeoutException):
         return Answer(error=f"no answer within {rules.request_seconds:g} s")
-    except _TooLargeError:
+    except TooLargeError:
         return Answer(error=f"the body is larger than {rules.response_bytes} bytes")
     except httpx.TooManyRedirects:
         return Answer(error=f"more than {rules.redirects} redirects")
@@ -169,7 +169,7 @@ def _text(content: bytes, charset: str) -> str:
     return content.decode(charset)
 
 
-async def _read(response: httpx.Response, most_bytes: int) -> bytes:
+async def read_body(response: httpx.Response, most_bytes: int) -> bytes:
     """Return the body, decompressed piece by piece, so that no more than it may be is ever in memory."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "deflate"}:
@@ -183,7 +183,7 @@ async def _read(response: httpx.Response, most_bytes: int) -> bytes:
             raw = b"" if unpack is None else unpack.unconsumed_tail  # noqa: PLW2901 - what is left of it
             body += piece
             if len(body) > most_bytes:
-                raise _TooLargeError
+                raise TooLargeError
     if unpack is not None and body and not unpack.eof:
         raise zlib.error
     return bytes(body)

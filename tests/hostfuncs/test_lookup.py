@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from hostfuncs import http, lookup, serialization
+from hostfuncs import cached, http, lookup, retried, serialization
 
 RATES = {"EUR": 1.0, "USD": 1.1, "JPY": 160.0}
 
@@ -253,6 +253,8 @@ def test_from_duckdb_reads_a_file(tmp_path):
     [
         ("sqlalchemy", lambda: lookup.from_sql("sqlite://", "t", "k", "v", {}), "sql"),
         ("cachetools", lambda: lookup.from_sql("sqlite://", "t", "k", "v", {}), "sql"),
+        ("cachetools", lambda: cached(max), "scaling"),
+        ("tenacity", lambda: retried(max), "scaling"),
         ("redis", lambda: lookup.from_redis("redis://x"), "redis"),
         ("httpx", lambda: http.fetch([]), "http"),
         ("orjson", lambda: serialization.decode("json", "JSON"), "serialization"),

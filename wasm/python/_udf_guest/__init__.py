@@ -8,6 +8,7 @@ every instance from its first instruction.
 import _udf_packages  # noqa: F401, I001
 
 import _udf_functions.aggregate
+import _udf_functions.inspection
 import _udf_functions.map
 import _udf_functions.table  # noqa: F401
 

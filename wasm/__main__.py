@@ -38,17 +38,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m wasm", description="Build the guest.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in _COMMANDS.items():
-        commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text)
+        if name in {"build", "verify"}:
+            command.add_argument("--numpy", action="store_true", help="the guest that has numpy")
     _add_run(commands.add_parser("run", help=_RUN, description=f"{_RUN[0].upper()}{_RUN[1:]}."))
     options = parser.parse_args()
     try:
         match options.command:
             case "build":
-                print(pipeline.build())
+                print(pipeline.build(numpy=options.numpy))
             case "debug":
                 print(pipeline.build(debug=True))
             case "verify":
-                print(f"guest: two builds agree, sha256 {pipeline.verify()}")
+                print(f"guest: two builds agree, sha256 {pipeline.verify(numpy=options.numpy)}")
             case "run":
                 from wasm.build import run  # noqa: PLC0415 - the package's libraries, which a build does without
 
@@ -60,8 +62,8 @@ def main() -> int:
                 return _check_sources()
             case _:
                 shutil.rmtree(config.workspace(), ignore_errors=True)
-                shutil.rmtree(pipeline.ARTIFACT, ignore_errors=True)
-                shutil.rmtree(pipeline.DEBUG_ARTIFACT, ignore_errors=True)
+                for artifact in (pipeline.ARTIFACT, pipeline.NUMPY_ARTIFACT, pipeline.DEBUG_ARTIFACT):
+                    shutil.rmtree(artifact, ignore_errors=True)
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1

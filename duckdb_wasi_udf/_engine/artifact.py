@@ -14,6 +14,9 @@ from duckdb_wasi_udf._errors import ArtifactError
 # In a wheel the artifact is part of the package; in a source tree `make guest` puts it in the same place.
 DIRECTORY = Path(__file__).parents[1] / "_artifact"
 
+# The guest that has numpy as well.
+NUMPY_DIRECTORY = DIRECTORY.with_name("_artifact_numpy")
+
 _REBUILD = "reinstall duckdb-wasi-udf, or run `make guest` in a source tree"
 
 
@@ -74,3 +77,18 @@ def find(directory: Path = DIRECTORY) -> Guest:
         msg = f"the guest in {directory} speaks ABI version {abi_version}, this package {_abi.ABI_VERSION}; {_REBUILD}"
         raise ArtifactError(msg)
     return Guest(module_path=directory / "guest.wasm", sha256=sha256, manifest=manifest)
+
+
+def find_numpy() -> Guest:
+    """Read the manifest of the guest that has numpy.
+
+    Raises:
+        ArtifactError: there is none, as in a source tree where it hasn't been built, or as for `find`.
+    """
+    if not NUMPY_DIRECTORY.exists():
+        msg = (
+            f"the function uses numpy, and the guest with numpy isn't in {NUMPY_DIRECTORY}; reinstall duckdb-wasi-udf, or "
+            "run `make guest-numpy` in a source tree"
+        )
+        raise ArtifactError(msg)
+    return find(NUMPY_DIRECTORY)

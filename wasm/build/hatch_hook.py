@@ -1,4 +1,4 @@
-"""Puts the guest into a wheel: builds it, or takes it from the cache."""
+"""Puts the guests into a wheel: builds them, or takes them from the cache."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class GuestHook(BuildHookInterface[Any]):
         return list(self._pipeline().requirements())
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the guest for a real wheel; an editable install uses what `make guest` leaves."""
+        """Make both guests for a real wheel; an editable install uses what `make guest` leaves."""
         del build_data
         if version != "editable":
-            self._pipeline().build()
+            for numpy in (False, True):
+                self._pipeline().build(numpy=numpy)
 
     def _pipeline(self) -> Any:
         sys.path.insert(0, self.root)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # What the guest and the package share.
 _SHARED = PACKAGE / "_shared"
 SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "identifiers.py", "interval.py")]
+# Of the guest that has numpy alone.
+_NUMPY_PYTHON = HERE / "numpy" / "python"
+NUMPY_SOURCES = sorted(_NUMPY_PYTHON.rglob("*.py"))
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 
 # An unchecked hash-based .pyc of CPython 3.13 (PEP 552): its magic number (Lib/importlib/_bootstrap_external.py), the
@@ -44,7 +47,7 @@ _SITE_PACKAGES = "site-packages"
 
 
 def build(
-    module: Module, library: Path, excluded: list[str], packages: dict[str, Path]
+    module: Module, library: Path, excluded: list[str], packages: dict[str, Path], numpy: Path | None = None
 ) -> tuple[bytes, dict[str, bytes]]:
     """Compile the library.
 
@@ -53,6 +56,7 @@ def build(
         library: CPython's Lib directory.
         excluded: Names of folders of the library that the guest does without.
         packages: Packages that are part of the guest, with all of their files: their directories by name.
+        numpy: The directory of numpy's modules; None for a guest without it.
 
     Returns:
         The zip, and the marshalled code of the modules that are imported before it can be read, by name.
@@ -73,7 +77,7 @@ def build(
             # ZipInfo's default date, not the file's: the same inputs give the same bytes. To the zip, all is stored.
             archive.writestr(zipfile.ZipInfo(name), data)
 
-        for name, path, has_source in sorted(_files(library, excluded, packages)):
+        for name, path, has_source in sorted(_files(library, excluded, packages, numpy)):
             data = path.read_bytes()
             if path.suffix != ".py":
                 add(name, data)
@@ -107,16 +111,18 @@ class _Compiler:
         return self._reactor.text("udf_compiled")
 
 
-def _files(library: Path, excluded: list[str], packages: dict[str, Path]) -> Iterator[tuple[str, Path, bool]]:
+def _files(
+    library: Path, excluded: list[str], packages: dict[str, Path], numpy: Path | None
+) -> Iterator[tuple[str, Path, bool]]:
     """Yield the path of each file inside the zip, where it is, and whether guests get its source if it is a module."""
-    for root in (library, HERE / "python"):
+    for root in (library, HERE / "python", *(() if numpy is None else (_NUMPY_PYTHON,))):
         for path in root.rglob("*.py"):
             inside = path.relative_to(root)
             if not set(inside.parent.parts) & set(excluded) and inside.stem != _IMPORTER:
                 yield inside.as_posix(), path, root == library
     for path in SHARED:
         yield path.relative_to(PACKAGE.parent).as_posix(), path, False
-    for package, directory in packages.items():
+    for package, directory in (packages if numpy is None else packages | {"numpy": numpy}).items():
         for path in directory.rglob("*"):
             if path.is_file():
                 yield f"{_SITE_PACKAGES}/{package}/{path.relative_to(directory).as_posix()}", path, True

@@ -4,6 +4,8 @@ It is imported once, while the snapshot is made, together with the modules that 
 every instance from its first instruction.
 """
 
+import sys
+
 # For the snapshot alone. First what replaces `open`, which other modules take when they are imported.
 import _udf_packages  # noqa: F401, I001
 
@@ -18,5 +20,8 @@ from _udf_guest.row_driver import driver
 from _udf_guest.warm_up import warm_up
 
 __all__ = ["define", "driver", "explain"]
+
+if "numpy._core._multiarray_umath" in sys.builtin_module_names:  # the guest that has numpy
+    import _udf_numpy  # noqa: F401
 
 warm_up()

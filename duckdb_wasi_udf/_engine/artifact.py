@@ -87,8 +87,8 @@ def find_numpy() -> Guest:
     """
     if not NUMPY_DIRECTORY.exists():
         msg = (
-            f"the function uses numpy, and the guest with numpy isn't in {NUMPY_DIRECTORY}; reinstall duckdb-wasi-udf, or "
-            "run `make guest-numpy` in a source tree"
+            f"the function uses numpy, and there is no guest with numpy in {NUMPY_DIRECTORY}; reinstall "
+            "duckdb-wasi-udf, or run `make guest-numpy` in a source tree"
         )
         raise ArtifactError(msg)
     return find(NUMPY_DIRECTORY)

@@ -85,7 +85,7 @@ class Engine:
             self._engine = wasmtime.Engine(config)
             self.clock = Clock(self._engine, timeout_seconds)
         else:
-            self._engine, self.clock = beside._engine, beside.clock  # noqa: SLF001 - of the same class
+            self._engine, self.clock = beside._engine, beside.clock
         self.compiled_now = False
         self.compile_seconds = 0.0
         self.code = CodeStore(self._engine, directory, _cache_key(guest, counts_fuel=counts_fuel))

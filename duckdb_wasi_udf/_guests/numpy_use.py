@@ -17,7 +17,7 @@ _NUMPY = "numpy"
 def mentions_numpy(definition: Definition, packages: frozenset[str]) -> bool:
     """Return whether a function's code imports numpy.
 
-    The text decides, not what it means: a wrong yes costs some memory, and after a wrong no the import fails with a hint.
+    The text decides, not what it means. A wrong yes costs some memory. After a wrong no the import fails with a hint.
 
     Args:
         definition: the function.

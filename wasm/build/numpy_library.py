@@ -1,7 +1,7 @@
 """numpy's objects for the guest that has it.
 
-meson, which is part of numpy's source distribution, generates and compiles numpy as for any machine. Where it would link
-an extension module it calls `_LINK_SCRIPT`, which writes down what belongs to the module. All of it becomes one archive.
+meson, which is part of numpy's source distribution, generates and compiles numpy as for any machine. Where it would
+link an extension module, the compiler (`_COMPILER`) lists what belongs to the module. All of it becomes one archive.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ TEST_MODULES = (
     "numpy._core._umath_tests",
 )
 
-# Parts of numpy that guests don't get: tests, what runs while numpy is built or when others build upon it, and what needs
-# a compiler or a dynamic linker.
+# Parts of numpy that guests don't get: tests, what runs while numpy is built or when others build upon it, and what
+# needs a compiler or a dynamic linker.
 _LEFT_OUT = {"tests", "conftest.py", "_build_utils", "code_generators", "_pyinstaller", "f2py", "_configtool.py"}
 
-# Answers for meson, which asks the Python that it compiles for. Everything else it runs is a script of numpy's, for which
-# the Python of the build serves.
+# Answers for meson, which asks the Python that it compiles for. Everything else it runs is a script of numpy's, for
+# which the Python of the build serves.
 _PYTHON = """\
 import json, os, sys
 if os.path.basename(sys.argv[1]) == "python_info.py":
@@ -174,7 +174,11 @@ def package(directory: Path) -> Path:
 def includes(directory: Path) -> list[Path]:
     """Return the directories with numpy's headers."""
     inside = Path("numpy") / "_core"
-    return [directory / "source" / inside / "include", directory / "build" / inside / "include", directory / "build" / inside]
+    return [
+        directory / "source" / inside / "include",
+        directory / "build" / inside / "include",
+        directory / "build" / inside,
+    ]
 
 
 def archives(directory: Path) -> list[Path]:
@@ -189,13 +193,13 @@ def _check_cython(version: str) -> None:
     except importlib.metadata.PackageNotFoundError:
         installed = "none"
     if installed != version:
-        msg = f"numpy is built with Cython {version}, installed is {installed}; run: pip install cython=={version} ninja"
+        msg = (
+            f"numpy is built with Cython {version}, installed is {installed}; run: pip install cython=={version} ninja"
+        )
         raise StepError(msg)
 
 
-def _write_tools(
-    python: Path, guest: Path, config: Config, toolchain: Toolchain, directory: Path
-) -> Path:
+def _write_tools(python: Path, guest: Path, config: Config, toolchain: Toolchain, directory: Path) -> Path:
     """Write the compiler, the Python and the file that tells meson of them, and return the last."""
     tools = directory / "tools"
     tools.mkdir(exist_ok=True)
@@ -258,13 +262,14 @@ def _collect_objects(build: Path, toolchain: Toolchain, directory: Path, log: Lo
 
 
 def _collect_package(tree: Path, build: Path, directory: Path) -> None:
-    """Copy numpy's Python modules, those that the build generates among them, and its headers."""
+    """Copy numpy's Python modules, those that the build generates among them."""
     target = directory / PACKAGE / "numpy"
     for root in (tree / "numpy", build / "numpy"):
         for path in _package_files(root):
             copy = target / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            # `numpy.show_config` names the build's programs by where they are.
+            copy.write_text(path.read_text(encoding="utf-8").replace(f"{directory}/", ""), encoding="utf-8")
 
 
 def _package_files(root: Path) -> Iterator[Path]:

@@ -164,9 +164,7 @@ class _Build:
         if numpy:
             inputs = numpy_library.INPUTS
             names = [path.relative_to(HERE).as_posix() for path in inputs]
-            numpy_key = steps.key(
-                compile_key, sources["numpy"], config.numpy, code["numpy_library"], names, *inputs
-            )
+            numpy_key = steps.key(compile_key, sources["numpy"], config.numpy, code["numpy_library"], names, *inputs)
         c_sources = [path for path in link.C_SOURCES if numpy or path.parent.name != link.NUMPY_FOLDER]
         names = [path.relative_to(HERE).as_posix() for path in c_sources]
         link_key = steps.key(compile_key, numpy_key, sources["nanoarrow"], code["link"], names, *c_sources)

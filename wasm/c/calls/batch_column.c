@@ -259,7 +259,8 @@ PyObject *batch_column_new(struct column *column, int64_t length, const uint64_t
 }
 
 PyObject *batch_column_part(PyObject *whole, const struct column *values, int64_t start, int64_t length) {
-  struct batch_column *self = (struct batch_column *)batch_column_new(NULL, length, ((struct batch_column *)whole)->current);
+  struct batch_column *self =
+      (struct batch_column *)batch_column_new(NULL, length, ((struct batch_column *)whole)->current);
   if (self == NULL) return NULL;
   self->part = *values;
   self->part.first += start;

@@ -88,9 +88,7 @@ void array_values_close(struct array_values *values) {
 
 /* ---- one value --------------------------------------------------------------------------------------------------- */
 
-static const void *data_of(const struct array_values *values) {
-  return PyArray_DATA((PyArrayObject *)values->array);
-}
+static const void *data_of(const struct array_values *values) { return PyArray_DATA((PyArrayObject *)values->array); }
 
 static bool is_null(const struct array_values *values, Py_ssize_t i) {
   return values->mask != NULL && ((const uint8_t *)PyArray_DATA((PyArrayObject *)values->mask))[i];

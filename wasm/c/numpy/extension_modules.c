@@ -9,7 +9,7 @@
 #undef MODULE
 
 int extension_modules_add(void) {
-#define MODULE(name, function)                                    \
+#define MODULE(name, function) \
   if (PyImport_AppendInittab(name, function) < 0) return -1;
 #include "numpy_modules.h"
 #undef MODULE

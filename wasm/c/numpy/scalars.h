@@ -11,8 +11,8 @@ int numpy_scalars_prepare(void);
 /* Return whether a value is one of numpy's: a scalar or an array. */
 bool numpy_is_value(PyObject *value);
 
-/* Return what Python has for such a value: a new reference, or NULL with an exception. It is None for NaT, and a list for
- * an array. */
+/* Return what Python has for such a value: a new reference, or NULL with an exception. It is None for NaT, and a list
+ * for an array. */
 PyObject *numpy_plain(PyObject *value);
 
 #endif

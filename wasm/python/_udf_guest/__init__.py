@@ -4,8 +4,6 @@ It is imported once, while the snapshot is made, together with the modules that 
 every instance from its first instruction.
 """
 
-import sys
-
 # For the snapshot alone. First what replaces `open`, which other modules take when they are imported.
 import _udf_packages  # noqa: F401, I001
 
@@ -16,12 +14,11 @@ import _udf_functions.table  # noqa: F401
 from _udf_guest import preloaded  # noqa: F401
 from _udf_guest.definition import define
 from _udf_guest.explanation import explain
+from _udf_guest.numpy_part import load_numpy
 from _udf_guest.row_driver import driver
 from _udf_guest.warm_up import warm_up
 
 __all__ = ["define", "driver", "explain"]
 
-if "numpy._core._multiarray_umath" in sys.builtin_module_names:  # the guest that has numpy
-    import _udf_numpy  # noqa: F401
-
+load_numpy()
 warm_up()

@@ -4,7 +4,6 @@ import functools
 import inspect
 
 from _udf_guest.numpy_part import numpy_part
-
 from duckdb_wasi_udf._shared import annotations as _annotations
 
 # Bounds of a function's description.

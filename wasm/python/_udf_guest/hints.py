@@ -128,7 +128,7 @@ def _of_module(name):
 def _of_numpy():
     if numpy_part() is not None:
         return "the sandbox's numpy is without it"
-    return "the sandbox has numpy for functions whose code imports it by name: write `import numpy` into this function's code"
+    return "the sandbox has numpy for functions whose code imports it by name: write `import numpy` into this one's"
 
 
 def _granted():

@@ -7,7 +7,7 @@ import numpy.linalg
 import numpy.ma
 import numpy.polynomial
 import numpy.random
-import numpy.typing
+import numpy.typing  # noqa: F401, ICN001
 
 import _udf_numpy.results  # noqa: F401
 from _udf_numpy.aggregates import over_arrays

@@ -3,14 +3,12 @@
 import inspect
 import typing
 
-import numpy as np
-
 import _udf
+import numpy as np
 from _udf_guest.description import globals_of
 
-from duckdb_wasi_udf._shared.column import Column
-
 from _udf_numpy.annotations import array_of
+from duckdb_wasi_udf._shared.column import Column
 
 FIRST, LAST = 1, 2  # as in _udf_functions.aggregate
 
@@ -43,17 +41,14 @@ def over_arrays(function):
                 group.clear()
             group.append(parts)
             if piece & LAST:
-                arrays = [part[0] if len(part) == 1 else np.ma.concatenate(part) for part in zip(*group, strict=True)]
+                arrays = [_joined(parts) for parts in zip(*group, strict=True)]
                 results.append(function(*_without_nulls(arrays, wanted)))
                 group.clear()
             else:
                 results.append(None)
         return results
 
-    parameters = [
-        parameter.replace(annotation=_column_of(spec))
-        for parameter, spec in zip(given, specs, strict=True)
-    ]
+    parameters = [parameter.replace(annotation=_column_of(spec)) for parameter, spec in zip(given, specs, strict=True)]
     piece = inspect.Parameter("_piece_of_group", inspect.Parameter.POSITIONAL_ONLY, annotation=Column[int])
     aggregate.__name__ = str(getattr(function, "__name__", type(function).__name__))
     aggregate.__wrapped__ = function
@@ -68,6 +63,13 @@ def _slices(column, spec):
     values = spec._replace(masked=bool(inside.null_count) or spec.masked).convert(inside)
     for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         yield values[start:stop]
+
+
+def _joined(parts):
+    if len(parts) == 1:
+        return parts[0]
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    return (np.ma if masked else np).concatenate(parts)
 
 
 def _without_nulls(arrays, specs):

@@ -5,9 +5,8 @@ import typing
 
 import numpy as np
 
-from duckdb_wasi_udf._shared import annotations as _annotations
-
 from _udf_numpy.arrays import to_array, to_masked
+from duckdb_wasi_udf._shared import annotations as _annotations
 
 _SQL_TYPES = {
     np.bool_: "BOOLEAN",
@@ -78,6 +77,8 @@ def _read(annotation, namespace):
         others = [member for member in inner if member is not type(None)]
         found = array_of(others[0], namespace) if len(others) == 1 else None
         return found and found._replace(none=True)
+    if isinstance(origin, typing.TypeAliasType):  # NDArray
+        return _read(origin.__value__[inner], namespace)
     array = origin if isinstance(origin, type) else annotation
     if not (isinstance(array, type) and issubclass(array, np.ndarray)):
         return None

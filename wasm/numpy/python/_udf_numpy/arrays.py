@@ -2,9 +2,8 @@
 
 import gc
 
-import numpy as np
-
 import _udf
+import numpy as np
 
 _NUMBERS = {
     "TINYINT": np.int8,
@@ -46,7 +45,7 @@ def to_array(column, dtype=None, copy=None):
     return array.copy() if copy and is_view else array
 
 
-def to_numpy(column, zero_copy_only=False):
+def to_numpy(column, zero_copy_only=False):  # noqa: FBT002 - as there
     """Return a column as an array, as pyarrow's method of that name does.
 
     Args:
@@ -75,6 +74,7 @@ def drive_batch(function, rows, returned):
     if _udf.alive_views():
         gc.collect()  # an array in a cycle
         if _udf.alive_views():
+            rows.forget()
             raise ValueError(
                 "the function kept an array that is a view of its column, whose memory the next batch overwrites; keep "
                 "array.copy()"

@@ -11,4 +11,4 @@ def seed():
     `os.urandom` starts from a fixed seed in deterministic sandboxes. Generators that `default_rng` makes take their
     seeds from it too.
     """
-    np.random.seed(np.frombuffer(os.urandom(32), np.uint32))
+    np.random.seed(np.frombuffer(os.urandom(32), np.uint32))  # noqa: NPY002 - the state of these functions is meant

@@ -20,7 +20,9 @@ def prepare(array):
         ValueError: It has no dimension, or a date is none that SQL has.
     """
     if array.ndim == 0:
-        raise ValueError("the function returned an array without a dimension, which is one value; return one for each row")
+        raise ValueError(
+            "the function returned an array without a dimension, which is one value; return one for each row"
+        )
     mask = None
     if isinstance(array, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(array)
@@ -30,36 +32,37 @@ def prepare(array):
     kind = array.dtype.kind
     if kind == "O":
         raise TypeError(
-            "the function returned an array of objects (dtype object), of which SQL has no type; return a list of them, "
+            "the function returned an array of objects (dtype object), which SQL has no type for; return a list, "
             "or an array of numbers, bool, texts or dates"
         )
     if kind == "c":
-        raise TypeError("the function returned an array of complex numbers, which SQL has none of; return real and imag")
-    if kind == "V" or kind == "S" or array.ndim > 2:
+        raise TypeError(
+            "the function returned an array of complex numbers, which SQL has none of; return real and imag"
+        )
+    if kind in "VS" or array.ndim > 2:
         return None  # dicts, bytes, and lists of lists
-    days = False
-    if kind == "U":
-        array = array.astype(_TEXTS)
-    elif kind == "T":
-        if getattr(array.dtype, "na_object", None) is not None:
-            nulls = np.isnan(array)
-            mask = nulls if mask is None else mask | nulls
-    elif kind == "M":
-        array, nulls, days = _times(array)
-        if nulls is not None:
-            mask = nulls if mask is None else mask | nulls
-    elif kind == "m":
-        nulls = np.isnat(array)
+    array, nulls, days = _converted(array)
+    if nulls is not None:
         mask = nulls if mask is None else mask | nulls
-        array = array.astype("m8[us]")
-    elif kind == "f" and array.dtype.itemsize not in (4, 8):
-        array = array.astype(np.float64 if array.dtype.itemsize > 8 else np.float32)
-    array = np.ascontiguousarray(array)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
     if mask is not None:
         mask = np.ascontiguousarray(mask) if mask.any() else None
-    return array, mask, days
+    return np.ascontiguousarray(array), mask, days
+
+
+def _converted(array):
+    """Return an array of a type that the codec reads, where it is NULL or None, and whether it holds days."""
+    kind = array.dtype.kind
+    if kind == "U":
+        return array.astype(_TEXTS), None, False
+    if kind == "M":
+        return _times(array)
+    if kind == "m":
+        return array.astype("m8[us]"), np.isnat(array), False
+    if kind == "f" and array.dtype.itemsize not in (4, 8):
+        array = array.astype(np.float64 if array.dtype.itemsize > 8 else np.float32)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array, None, False
 
 
 def plain(value):
@@ -102,7 +105,9 @@ def _times(array):
     nulls = nulls if nulls.any() else None
     unit = np.datetime_data(array.dtype)[0]
     if unit == "generic":
-        raise TypeError("the function returned an array of datetime64 without a unit; give it one, as in 'datetime64[us]'")
+        raise TypeError(
+            "the function returned an array of datetime64 without a unit; give it one, as in 'datetime64[us]'"
+        )
     days = unit in "YMWD"
     wanted = _DAYS if days else _MICROSECONDS
     converted = array if array.dtype == wanted else array.astype(wanted)
@@ -120,6 +125,8 @@ def _time(value):
     """Return a datetime64 as date or datetime."""
     unit = np.datetime_data(value.dtype)[0]
     found = value.astype(_DAYS if unit in "YMWD" else _MICROSECONDS).item()
-    if isinstance(found, int):
-        raise ValueError(f"the function returned {value}, which is outside of the dates that Python has")
+    if isinstance(found, int):  # beyond the years that it has
+        raise ValueError(  # noqa: TRY004
+            f"the function returned {value}, which is outside of the dates that Python has"
+        )
     return found

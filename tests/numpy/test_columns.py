@@ -18,7 +18,7 @@ HEADER = "import numpy as np\nfrom numpy.typing import NDArray\n"
 def run(con, sandbox):
     """Returns the results of code over a query with one column x, and optionally y."""
 
-    def run(code, query="SELECT x FROM t", columns="x", function="py_udf"):
+    def run(code, query="FROM t", columns="x", function="py_udf"):
         rows = con.execute(f"SELECT {function}($1, {columns}) FROM ({query})", [HEADER + code]).fetchall()
         return [row[0] for row in rows]
 
@@ -26,7 +26,7 @@ def run(con, sandbox):
 
 
 @pytest.fixture
-def table(con):
+def table(con, sandbox):
     con.execute("""
         CREATE TABLE t AS SELECT i::BIGINT AS x, CASE WHEN i % 7 > 0 THEN i END AS n, i / 8 AS d, i % 3 = 0 AS b,
             DATE '2000-01-01' + i::INTEGER AS day, TIMESTAMP '2000-01-01 00:00:00.000001' + INTERVAL (i) HOUR AS t,
@@ -57,7 +57,6 @@ TYPES = {
     "INTERVAL": "timedelta64[us]",
     "DECIMAL(9,2)": "object",
     "HUGEINT": "object",
-    "UUID": "object",
     "BLOB": "object",
 }
 # A value of each type as SQL, for casts that numbers don't have.
@@ -78,7 +77,7 @@ def test_each_type_has_a_dtype(con, sandbox, sql, dtype):
     assert con.execute(query, [code]).fetchall() == [(dtype,)] * 3
 
 
-@pytest.mark.parametrize("sql", [name for name in TYPES if name not in ("DECIMAL(9,2)", "UUID", "HUGEINT", "BLOB")])
+@pytest.mark.parametrize("sql", [name for name in TYPES if name not in ("DECIMAL(9,2)", "HUGEINT", "BLOB")])
 def test_what_comes_in_can_go_out(con, sandbox, sql):
     code = HEADER + "def f(xs: np.ndarray): return xs"
     query = f"SELECT x, py_udf($1, x)::{sql} FROM (SELECT CAST({VALUES.get(sql, '7')} AS {sql}) AS x FROM range(3))"
@@ -223,7 +222,7 @@ def test_rows_of_an_array_are_lists(table, run):
     found = run("def f(xs: np.ndarray): return np.stack([xs, xs * 2], axis=1)")
     assert found == [[i, 2 * i] for i in range(5000)]
     found = run("def f(xs: np.ndarray) -> Annotated[np.ndarray, 'DOUBLE[2]']: return np.stack([xs, xs / 2], axis=1)")
-    assert found == [(i, i / 2) for i in range(5000)]
+    assert found == [[i, i / 2] for i in range(5000)]
     assert run("def f(xs: np.ndarray): return np.zeros((len(xs), 1, 2))", "FROM t LIMIT 2") == [[[0, 0]], [[0, 0]]]
 
 
@@ -349,15 +348,13 @@ def test_arrays_and_values_are_not_mixed(failing):
         ("np.array(5)", 5),
         ("np.ma.masked", None),
         ("np.ma.array([1, 2], mask=[0, 1])", [1, None]),
-        ("[np.int32(1), {'a': np.float64(2)}]", [1, {"a": 2.0}]),
+        ("[np.int32(1), np.float64(2)]", [1.0, 2.0]),
+        ("{'a': np.int32(1), 'b': [np.str_('x')]}", {"a": 1, "b": ["x"]}),
         ("np.array(['2020-01-01', 'NaT'], 'M8[D]')", [dt.date(2020, 1, 1), None]),
     ],
 )
 def test_numpy_scalars_are_results(con, sandbox, expression, expected):
     found = con.execute("SELECT py_udf($1, 1)", [HEADER + f"def f(x): return {expression}"]).fetchone()[0]
-    if isinstance(expected, list) and isinstance(expected[-1], dict):
-        assert con.execute("SELECT py_udf_json($1, 1)::VARCHAR", [HEADER + f"def f(x): return {expression}"]).fetchone()
-        return
     assert found == expected
     assert type(found) is type(expected)
 
@@ -418,7 +415,8 @@ def test_an_aggregate_over_no_rows(table):
 def test_a_table_function_of_arrays(con, sandbox):
     code = (
         HEADER
-        + """def f(n: int) -> Iterator[Columns[tuple[int, float, str, date]]]:
+        + """from duckdb_wasi_udf import Columns
+def f(n: int) -> Iterator[Columns[tuple[int, float, str, date]]]:
     days = np.datetime64("2000-01-01") + np.arange(n)
     yield Columns(np.arange(n), np.arange(n) / 2, np.arange(n).astype("U"), days)"""
     )

@@ -110,6 +110,12 @@ def _times(array):
         )
     days = unit in "YMWD"
     wanted = _DAYS if days else _MICROSECONDS
+    if days and (nulls is None or not nulls.all()):
+        numbers = array.astype(wanted).view(np.int64)
+        beyond = numbers != numbers.astype(np.int32)
+        beyond = beyond if nulls is None else beyond & ~nulls
+        if beyond.any():
+            raise ValueError(f"the function returned {array[beyond][0]}, which is outside of the dates that SQL has")
     converted = array if array.dtype == wanted else array.astype(wanted)
     if converted is not array:
         back = converted.astype(array.dtype) if np.timedelta64(1, unit) >= np.timedelta64(1, "us") else converted

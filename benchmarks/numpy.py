@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
+from duckdb.func import ARROW
 
 import duckdb_wasi_udf as wasi_udf
 from benchmarks.compiled import check, in_turns
@@ -56,7 +57,7 @@ def measure(*, quick: bool) -> str:
         con.execute(f"CREATE OR REPLACE TABLE t AS {values}")
         source = f"import numpy as np\ndef f(x: np.ndarray) -> np.ndarray: return {case.expression}"
         sandbox.create_function(con, f"ours{number}", source, [case.sql_type], case.result)
-        con.create_function(f"own{number}", _native(case), [case.sql_type], case.result, type="arrow")
+        con.create_function(f"own{number}", _native(case), [case.sql_type], case.result, type=ARROW)
         calls = {"ours": f"ours{number}(x)", "own": f"own{number}(x)"}
         if "cumsum" not in case.expression:  # whose batches aren't those of another query
             check(con, calls)
@@ -107,7 +108,7 @@ def _groups(con: duckdb.DuckDBPyConnection, rows: int, rounds: int) -> list[str]
         values, offsets = chunk.values.to_numpy(), chunk.offsets.to_numpy()
         return pa.array([compute(values[a:b]) for a, b in itertools.pairwise(offsets)])
 
-    con.create_function("own_groups", native, ["DOUBLE[]"], "DOUBLE", type="arrow")
+    con.create_function("own_groups", native, ["DOUBLE[]"], "DOUBLE", type=ARROW)
     times = in_turns(con, {"ours": f"py_agg({code}, x)", "own": "own_groups(x)"}, rows, rounds)
     shown = [f"{times[kind]:,.1f}" for kind in ("ours", "own")]
     return ["`linalg.solve` per group of 8", "DOUBLE", *shown, "", f"{times['ours'] / times['own']:.2f}"]

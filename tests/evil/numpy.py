@@ -13,7 +13,7 @@ from tests.evil.attack import (
 )
 
 _NO_MODULE = raises("ModuleNotFoundError")
-_IN_MEMORY = End((GuestError, LimitExceeded), "memory")
+_TOO_BIG = End((GuestError, LimitExceeded))  # for numpy, which then raises an error of its own, or for the limit
 
 
 def _attack(name, end, code, **options):
@@ -21,24 +21,24 @@ def _attack(name, end, code, **options):
 
 
 ATTACKS = [
-    _attack("an array of 8 TB", raises("maximum supported"), "attack = lambda x: np.empty(10**12).size"),
-    _attack("an array of a gigabyte", _IN_MEMORY, "attack = lambda x: np.zeros(2**27).size"),
-    _attack("a product of a gigabyte", _IN_MEMORY, "attack = lambda x: np.outer(np.ones(2**14), np.ones(2**14)).size"),
-    _attack("a negative shape", raises("negative dimensions"), "attack = lambda x: np.empty(-1).size"),
+    _attack("an array of 8 TB", _TOO_BIG, "attack = lambda x: np.empty(10**12).size"),
+    _attack("an array of a gigabyte", _TOO_BIG, "attack = lambda x: np.zeros(2**27).size"),
+    _attack("a product of a gigabyte", _TOO_BIG, "attack = lambda x: np.outer(np.ones(2**14), np.ones(2**14)).size"),
+    _attack("a negative shape", raises("ValueError"), "attack = lambda x: np.empty(-1).size"),
     _attack("a shape whose product overflows", raises("ValueError"), "attack = lambda x: np.empty((2**20,) * 4).size"),
     _attack(
         "a shape that wraps around to nothing", raises("ValueError"), "attack = lambda x: np.empty((2**16, 2**16)).size"
     ),
-    _attack("many dimensions", raises("maximum supported dimension"), "attack = lambda x: np.empty((1,) * 65).ndim"),
-    _attack("repeats of a billion", _IN_MEMORY, "attack = lambda x: np.repeat(np.ones(4), 10**8).size"),
-    _attack("a tile of a billion", _IN_MEMORY, "attack = lambda x: np.tile(np.ones(4), 10**8).size"),
-    _attack("a range of a billion", _IN_MEMORY, "attack = lambda x: np.arange(10**9).size"),
+    _attack("many dimensions", raises("ValueError"), "attack = lambda x: np.empty((1,) * 65).ndim"),
+    _attack("repeats of a billion", _TOO_BIG, "attack = lambda x: np.repeat(np.ones(4), 10**8).size"),
+    _attack("a tile of a billion", _TOO_BIG, "attack = lambda x: np.tile(np.ones(4), 10**8).size"),
+    _attack("a range of a billion", _TOO_BIG, "attack = lambda x: np.arange(10**9).size"),
     _attack(
-        "an array that doubles", _IN_MEMORY, "def attack(x):\n a = np.ones(8)\n while True: a = np.concatenate([a, a])"
+        "an array that doubles", _TOO_BIG, "def attack(x):\n a = np.ones(8)\n while True: a = np.concatenate([a, a])"
     ),
     _attack(
         "a text that is repeated",
-        _IN_MEMORY,
+        _TOO_BIG,
         "attack = lambda x: np.strings.multiply(np.array(['ab' * 999]), 10**6).size",
     ),
     _attack(
@@ -82,7 +82,7 @@ ATTACKS = [
     ),
     _attack(
         "a view as objects",
-        raises("Cannot change data-type"),
+        raises("TypeError"),
         "attack = lambda x: np.ones(8, np.uint32).view(object).size",
     ),
     _attack(
@@ -98,9 +98,9 @@ ATTACKS = [
         "an index that would wrap around", raises("IndexError"), "attack = lambda x: np.ones(4)[np.array([2**32])].size"
     ),
     _attack(
-        "a take that would wrap around", raises("IndexError"), "attack = lambda x: np.ones(4).take([2**32 + 1]).size"
+        "a take that would wrap around", raises("OverflowError"), "attack = lambda x: np.ones(4).take([2**32 + 1]).size"
     ),
-    _attack("a count of a huge number", _IN_MEMORY, "attack = lambda x: np.bincount([2**30]).size"),
+    _attack("a count of a huge number", _TOO_BIG, "attack = lambda x: np.bincount([2**30]).size"),
     _attack("integers that are no index", raises("IndexError"), "attack = lambda x: np.bincount([2**40]).size"),
     _attack(
         "an array in the state of a pickle",
@@ -116,14 +116,18 @@ ATTACKS = [
     _attack("a file of numbers", End((GuestError,)), "attack = lambda x: np.fromfile('/etc/passwd', np.uint8).size"),
     _attack("a file that is mapped", End((GuestError,)), "attack = lambda x: np.memmap('/etc/passwd').size"),
     _attack("a file that is loaded", End((GuestError,)), "attack = lambda x: np.load('/etc/passwd').size"),
-    _attack("an array as a result of a number", raises("array"), "attack = lambda x: np.ones((2,2))", result="BIGINT"),
+    _attack(
+        "an array as a result of a number", raises("declared"), "attack = lambda x: np.ones((2,2))", result="BIGINT"
+    ),
     _attack(
         "an array that contains itself",
         raises("recursion"),
         "def attack(x):\n a = np.empty(1, object)\n a[0] = a\n return a",
     ),
     _attack("a ufunc over and over", TIMEOUT, "def attack(x):\n a = np.ones(64)\n while True: a = np.sin(a)"),
-    _attack("one call that takes long", TIMEOUT, "attack = lambda x: np.linalg.svd(np.ones((1500, 1500)))[1].size"),
+    _attack(
+        "one call that takes long", TIMEOUT, "attack = lambda x: np.linalg.matrix_power(np.ones((600, 600)), 999).size"
+    ),
     _attack("numbers by chance for ever", TIMEOUT, "def attack(x):\n while True: np.random.rand(1000)"),
     _attack(
         "an import hook of numpy's",

@@ -153,8 +153,8 @@ def build_numpy(
     }
     cross = _write_tools(python, guest, config, toolchain, directory)
     meson = tree / "vendored-meson" / "meson" / "meson.py"
-    options = [f"-D{name}={value}" for name, value in config.numpy["options"].items()]
-    setup = ("setup", "--cross-file", cross, "--buildtype", "release", *options, build, tree)
+    options = [f"-D{name}={str(value).lower()}" for name, value in config.numpy["options"].items()]
+    setup = ["setup", f"--cross-file={cross}", "--buildtype=release", *options, str(build), str(tree)]
     log.run(sys.executable, meson, *setup, cwd=directory, env=environment)
     log.run("ninja", f"-j{os.cpu_count()}", cwd=build, env=environment)
     _collect_objects(build, toolchain, directory, log)

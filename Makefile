@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test guest-test-numpy demo test test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -41,6 +41,10 @@ guest-debug: setup
 # CPython's own tests in the guest, against tests/cpython/expected.toml; MODULES="test_json test_re" runs some of them.
 guest-test: setup guest guest-numpy
 	$(RUN) -m tests.cpython $(MODULES)
+
+# numpy's own tests in the guest, against tests/numpy_suite/expected.toml; FILES="linalg/test_linalg.py" runs some of them.
+guest-test-numpy: guest-numpy
+	$(RUN) -m tests.numpy_suite $(FILES)
 
 demo: guest
 	$(RUN) sql/run_example.py flights

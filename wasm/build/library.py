@@ -42,6 +42,10 @@ _IMPORTER = "_udf_importer"
 # Its name in tracebacks. `warnings` doesn't count frames with such names.
 _IMPORTER_FILE = "<frozen importlib._bootstrap_udf>"
 
+# numpy has no docstrings and no sources here: they are half of it, and more than the interpreter.
+_NUMPY = "numpy"
+_WITHOUT_DOCSTRINGS = 2  # and without asserts
+
 # The folder of packages that are part of the guest.
 _SITE_PACKAGES = "site-packages"
 
@@ -77,12 +81,14 @@ def build(
             # ZipInfo's default date, not the file's: the same inputs give the same bytes. To the zip, all is stored.
             archive.writestr(zipfile.ZipInfo(name), data)
 
+        of_numpy = f"{_SITE_PACKAGES}/{_NUMPY}/"
         for name, path, has_source in sorted(_files(library, excluded, packages, numpy)):
             data = path.read_bytes()
             if path.suffix != ".py":
                 add(name, data)
                 continue
-            add(f"{name}c", _HEADER + compiler.compile(f"/stdlib/{name}", data))
+            optimize = _WITHOUT_DOCSTRINGS if name.startswith(of_numpy) else 0
+            add(f"{name}c", _HEADER + compiler.compile(f"/stdlib/{name}", data, optimize))
             if has_source:
                 add(name, compiler.compress(data))
     return buffer.getvalue(), frozen
@@ -95,12 +101,12 @@ class _Compiler:
         self._reactor = Reactor(module)
         self._reactor.run("udf_compile_start")
 
-    def compile(self, filename: str, source: bytes) -> bytes:
-        """Return a module's marshalled code."""
+    def compile(self, filename: str, source: bytes, optimize: int = 0) -> bytes:
+        """Return a module's marshalled code; `optimize` is that of Python's `compile`."""
         name = filename.encode() + b"\0"
         address = self._reactor.call("udf_arena", len(name) + len(source) + 1)
         self._reactor.write(address, name + source + b"\0")
-        self._reactor.run("udf_compile", address, address + len(name))
+        self._reactor.run("udf_compile", address, address + len(name), optimize)
         return self._reactor.text("udf_compiled")
 
     def compress(self, data: bytes) -> bytes:
@@ -122,7 +128,8 @@ def _files(
                 yield inside.as_posix(), path, root == library
     for path in SHARED:
         yield path.relative_to(PACKAGE.parent).as_posix(), path, False
-    for package, directory in (packages if numpy is None else packages | {"numpy": numpy}).items():
+    for package, directory in (packages if numpy is None else packages | {_NUMPY: numpy}).items():
         for path in directory.rglob("*"):
             if path.is_file():
-                yield f"{_SITE_PACKAGES}/{package}/{path.relative_to(directory).as_posix()}", path, True
+                inside = path.relative_to(directory)
+                yield f"{_SITE_PACKAGES}/{package}/{inside.as_posix()}", path, package != _NUMPY

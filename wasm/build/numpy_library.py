@@ -64,6 +64,9 @@ TEST_MODULES = (
 # needs a compiler or a dynamic linker.
 _LEFT_OUT = {"tests", "conftest.py", "_build_utils", "code_generators", "_pyinstaller", "f2py", "_configtool.py"}
 
+# Modules that add docstrings to what is written in C. Guests have none.
+_DOCUMENTATION = {"_add_newdocs.py", "_add_newdocs_scalars.py"}
+
 # Answers for meson, which asks the Python that it compiles for. Everything else it runs is a script of numpy's, for
 # which the Python of the build serves.
 _PYTHON = """\
@@ -269,7 +272,8 @@ def _collect_package(tree: Path, build: Path, directory: Path) -> None:
             copy = target / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             # `numpy.show_config` names the build's programs by where they are.
-            copy.write_text(path.read_text(encoding="utf-8").replace(f"{directory}/", ""), encoding="utf-8")
+            text = path.read_text(encoding="utf-8").replace(f"{directory}/", "")
+            copy.write_text("" if path.name in _DOCUMENTATION else text, encoding="utf-8")
 
 
 def _package_files(root: Path) -> Iterator[Path]:

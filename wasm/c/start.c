@@ -241,11 +241,11 @@ UDF_EXPORT(udf_compile_start) int32_t udf_compile_start(void) {
   return PyStatus_Exception(status) ? report(status) : 0;
 }
 
-/* Compile a module to udf_compiled(). `source` is UTF-8 and ends with a NUL. Returns 0, or 1 with the reason in
- * udf_output(). */
-UDF_EXPORT(udf_compile) int32_t udf_compile(const char *filename, const char *source) {
+/* Compile a module to udf_compiled(). `source` is UTF-8 and ends with a NUL. `optimize` is that of Python's `compile`.
+ * Returns 0, or 1 with the reason in udf_output(). */
+UDF_EXPORT(udf_compile) int32_t udf_compile(const char *filename, const char *source, int32_t optimize) {
   static PyObject *marshalled;
-  PyObject *code = Py_CompileString(source, filename, Py_file_input);
+  PyObject *code = Py_CompileStringExFlags(source, filename, Py_file_input, NULL, optimize);
   Py_XSETREF(marshalled, code == NULL ? NULL : PyMarshal_WriteObjectToString(code, Py_MARSHAL_VERSION));
   Py_XDECREF(code);
   if (marshalled == NULL) return report(PyStatus_Ok());

@@ -42,7 +42,7 @@ guest-debug: setup
 guest-test: setup guest guest-numpy
 	$(RUN) -m tests.cpython $(MODULES)
 
-# numpy's own tests in the guest, against tests/numpy_suite/expected.toml; FILES="linalg/test_linalg.py" runs some of them.
+# numpy's own tests in the guest, against tests/numpy_suite/expected.toml; FILES names some of them.
 guest-test-numpy: guest-numpy
 	$(RUN) -m tests.numpy_suite $(FILES)
 

@@ -22,7 +22,9 @@ def main() -> int:
     results = []
     for path in options.files or runner.files:
         results.append(found := runner.run(path))
-        counts = ", ".join(f"{found.count(outcome)} {outcome}" for outcome in ("passed", "failed", "crashed", "skipped"))
+        counts = ", ".join(
+            f"{found.count(outcome)} {outcome}" for outcome in ("passed", "failed", "crashed", "skipped")
+        )
         print(f"{path:45} {found.seconds:6.1f} s  {counts}", flush=True)
         if options.details:
             for name, detail in found.failed().items():

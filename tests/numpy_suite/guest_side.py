@@ -9,8 +9,9 @@ import sys
 import types
 
 import host
-import numpy as np  # noqa: F401 - chooses the guest
-import numpy.testing  # noqa: ICN001
+import numpy as np
+import numpy.ma
+import numpy.testing
 import pytest
 
 # What is not in the guest, of which test modules import something: using it skips the test.
@@ -39,9 +40,7 @@ class _Absent:
     def __call__(self, *args, **kwargs):
         if len(args) == 1 and isinstance(args[0], types.FunctionType):  # a decorator
             return pytest.mark.skip(reason=f"needs {self._name}")(args[0])
-        if sys._getframe(1).f_code.co_name in ("<module>", args[0] if args and isinstance(args[0], str) else ""):
-            return _Absent(self._name)
-        if sys._getframe(1).f_globals.get("_collecting", _state["collecting"]):
+        if _state["collecting"]:
             return _Absent(self._name)
         pytest.skip(f"needs {self._name}")
         return None
@@ -49,7 +48,7 @@ class _Absent:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Absent(self._name)
+        return np.dtype(object) if name == "dtype" else _Absent(self._name)
 
     def __mul__(self, other):
         return self
@@ -69,6 +68,15 @@ def _provide_absent():
         parent, _, last = name.rpartition(".")
         if parent in sys.modules:
             setattr(sys.modules[parent], last, module)
+
+
+def _provide_helpers():
+    """Let test modules import each other by the names that they have in numpy."""
+    for folder in ("_core", "lib", "linalg", "ma", "random"):
+        parent = sys.modules[f"numpy.{folder}"]
+        parent.tests = types.ModuleType(f"numpy.{folder}.tests")
+        parent.tests.__path__ = [f"/packages/numpy_tests/{folder}"]
+        sys.modules[parent.tests.__name__] = parent.tests
 
 
 def _raise(name):
@@ -94,7 +102,9 @@ class _Reporter:
     def pytest_runtest_logreport(self, report):
         if report.when == "call" or report.outcome != "passed":
             outcome = "xfailed" if hasattr(report, "wasxfail") and report.skipped else report.outcome
-            host.report(json.dumps(["end", report.nodeid, outcome, str(report.longrepr)[-400:] if report.failed else ""]))
+            host.report(
+                json.dumps(["end", report.nodeid, outcome, str(report.longrepr)[-400:] if report.failed else ""])
+            )
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -104,8 +114,22 @@ class _Reporter:
 def run_tests(path: str, start: int) -> int:
     """Run a file's tests from the one with the number `start` on. Returns the status of pytest."""
     _provide_absent()
+    _provide_helpers()
     os.chdir = lambda path: None
     os.getcwd = lambda: "/packages"
-    without = ("cacheprovider", "faulthandler", "threadexception", "unraisableexception", "capture", "tmpdir", "logging")
-    options = [*(f"-pno:{name}" for name in (*without, "terminal")), "--rootdir=/packages", "--import-mode=importlib"]
+    without = (
+        "cacheprovider",
+        "faulthandler",
+        "threadexception",
+        "unraisableexception",
+        "capture",
+        "tmpdir",
+        "logging",
+    )
+    options = [
+        "-mnot slow",
+        *(f"-pno:{name}" for name in (*without, "terminal")),
+        "--rootdir=/packages",
+        "--import-mode=importlib",
+    ]
     return int(pytest.main([*options, f"/packages/{path}"], plugins=[_Reporter(start)]))

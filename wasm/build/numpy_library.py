@@ -150,7 +150,7 @@ def build_numpy(
     build = directory / "build"
     environment = {
         **toolchain.environment,
-        "PATH": f"{directory / 'tools'}:{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(directory / "tools"), *os.get_exec_path()]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
     }
@@ -203,7 +203,7 @@ def _check_cython(version: str) -> None:
 
 
 def _write_tools(python: Path, guest: Path, config: Config, toolchain: Toolchain, directory: Path) -> Path:
-    """Write the compiler, the Python and the file that tells meson of them, and return the last."""
+    """Write the compiler, the Python and the file in which meson finds them, and return the last."""
     tools = directory / "tools"
     tools.mkdir(exist_ok=True)
     build = directory / "build"

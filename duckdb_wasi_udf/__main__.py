@@ -19,8 +19,11 @@ def main() -> int:
         "compile", help="compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built"
     )
     compiling.add_argument("--fuel", action="store_true", help="for sandboxes with ResourceLimits(fuel=...) as well")
+    compiling.add_argument("--numpy", action="store_true", help="the guest that has numpy as well")
     arguments = parser.parse_args()
-    return _doctor.compile_guest(fuel=arguments.fuel) if arguments.command == "compile" else _doctor.run()
+    if arguments.command == "compile":
+        return _doctor.compile_guest(fuel=arguments.fuel, numpy=arguments.numpy)
+    return _doctor.run()
 
 
 if __name__ == "__main__":

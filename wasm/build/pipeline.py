@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import lzma
 import re
 import shutil
 import tempfile
@@ -30,6 +31,10 @@ NUMPY_ARTIFACT = PACKAGE / "_artifact_numpy"
 DEBUG_ARTIFACT = HERE.parent / "build" / "guest-debug"
 MANIFEST = "MANIFEST.json"
 MODULE = "guest.wasm"
+# The guest with numpy is compressed, so that a wheel with both stays below 25 MB: 12.2 MB, where the wheel's own method makes
+# 16.1. It takes 17 s here and 0.7 s where it is compiled.
+PACKED_MODULE = "guest.wasm.xz"
+_PRESET = 4
 COMPONENTS = "guest.cdx.json"
 
 
@@ -54,7 +59,7 @@ def build(*, debug: bool = False, numpy: bool = False) -> Path:
         manifest = (made / MANIFEST).read_bytes()
         if (target / MANIFEST).exists() and (target / MANIFEST).read_bytes() == manifest:
             return target
-        if file_sha256(made / MODULE) != json.loads(manifest)["guest_sha256"]:
+        if _module_sha256(made) != json.loads(manifest)["guest_sha256"]:
             steps.say(f"guest: {made} is damaged; making it again")
             shutil.rmtree(made)
             made = _Build(place, debug=debug, numpy=numpy).artifact()
@@ -78,15 +83,15 @@ def verify(*, numpy: bool = False) -> str:
         SnapshotError: The interpreter didn't start.
     """
     artifact = build(numpy=numpy)
-    first = file_sha256(artifact / MODULE)
+    first = _module_sha256(artifact)
     place = Path(tempfile.mkdtemp(prefix="guest-verify-"))
     (place / "sources").mkdir()
     for archive in (workspace() / "sources").glob("*"):  # spares downloads; their hashes are checked again
         if archive.is_file():
             shutil.copyfile(archive, place / "sources" / archive.name)
-    second = file_sha256(_Build(place, ask=True, numpy=numpy).artifact() / MODULE)
+    second = _module_sha256(_Build(place, ask=True, numpy=numpy).artifact())
     if first != second:
-        msg = f"two builds differ: {artifact / MODULE} has the sha256 {first}, the one left in {place} {second}"
+        msg = f"two builds differ: the module in {artifact} has the sha256 {first}, the one left in {place} {second}"
         raise StepError(msg)
     shutil.rmtree(place)
     return first
@@ -273,7 +278,10 @@ class _Build:
             None if numpy is None else numpy_library.package(numpy),
         )
         module = snapshot.take(reactor, packed, frozen, debug=self._debug)
-        (directory / MODULE).write_bytes(module)
+        if self._numpy:
+            (directory / PACKED_MODULE).write_bytes(lzma.compress(module, preset=_PRESET))
+        else:
+            (directory / MODULE).write_bytes(module)
         sha256 = hashlib.sha256(module).hexdigest()
         components = sbom.sbom(self.config, self._sources, self._source("python"), self._toolchain().lib, sha256)
         (directory / COMPONENTS).write_text(components, encoding="utf-8")
@@ -297,6 +305,16 @@ class _Build:
         }
         (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         steps.say(f"guest: packaged {len(module) / 2**20:.1f} MiB")
+
+
+def _module_sha256(artifact: Path) -> str | None:
+    """Return the hash of an artifact's module, None if it is damaged."""
+    if not (artifact / PACKED_MODULE).exists():
+        return file_sha256(artifact / MODULE)
+    try:
+        return hashlib.sha256(lzma.decompress((artifact / PACKED_MODULE).read_bytes())).hexdigest()
+    except lzma.LZMAError:
+        return None
 
 
 def _abi_version() -> int:

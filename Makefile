@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-debug guest-verify guest-test demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test guest-test-numpy demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
 .NOTPARALLEL:
 
 python:
@@ -26,6 +26,10 @@ setup-demo: python
 guest: setup-demo
 	$(RUN) -m wasm build
 
+# The guest that has numpy: five minutes more.
+guest-numpy: setup guest
+	$(RUN) -m wasm build --numpy
+
 # Builds the guest a second time in another place and compares.
 guest-verify: guest
 	$(RUN) -m wasm verify
@@ -35,8 +39,12 @@ guest-debug: setup
 	$(RUN) -m wasm debug
 
 # CPython's own tests in the guest, against tests/cpython/expected.toml; MODULES="test_json test_re" runs some of them.
-guest-test: setup guest
+guest-test: setup guest guest-numpy
 	$(RUN) -m tests.cpython $(MODULES)
+
+# numpy's own tests in the guest, against tests/numpy_suite/expected.toml; FILES names some of them.
+guest-test-numpy: guest-numpy
+	$(RUN) -m tests.numpy_suite $(FILES)
 
 demo: guest
 	$(RUN) sql/run_example.py flights
@@ -76,11 +84,11 @@ check-fresh: python
 	$(PYTHON) -m tests.tools.check_fresh --without "$(WITHOUT)"
 
 # Wheel and source distribution, used with each Python; MISSING=allow goes on without one that isn't installed.
-release-check: guest
+release-check: guest guest-numpy
 	@$(SET_UP) release
 	$(RUN) -m tests.tools.release_check $(if $(filter allow,$(MISSING)),--allow-missing)
 
-bench: setup guest
+bench: setup guest guest-numpy
 	$(RUN) -m benchmarks
 
 # The newest versions that pyproject.toml allows become those that setup installs.

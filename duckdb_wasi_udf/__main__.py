@@ -42,6 +42,7 @@ def _main_without_libraries(reason: str) -> int:
         "compile", help="compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built"
     )
     compiling.add_argument("--fuel", action="store_true", help="for sandboxes with ResourceLimits(fuel=...) as well")
+    compiling.add_argument("--numpy", action="store_true", help="the guest that has numpy as well")
     for command in (checking, compiling):
         command.add_argument("--json", action="store_true", help="print JSON")
     if not {"doctor", "compile", "-h", "--help"} & set(sys.argv[1:2]):
@@ -52,7 +53,7 @@ def _main_without_libraries(reason: str) -> int:
         return 2
     arguments = parser.parse_args()
     if arguments.command == "compile":
-        return _doctor.compile_guest(fuel=arguments.fuel, as_json=arguments.json)
+        return _doctor.compile_guest(fuel=arguments.fuel, numpy=arguments.numpy, as_json=arguments.json)
     return _doctor.run(as_json=arguments.json)
 
 

@@ -23,6 +23,17 @@ _COMMANDS = {
 _RUN = "call the function that a file defines, once and without DuckDB, and print what it returns"
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m wasm", description="Build the guest.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in {"build", "verify"}:
+            command.add_argument("--numpy", action="store_true", help="the guest that has numpy")
+    _add_run(commands.add_parser("run", help=_RUN, description=f"{_RUN[0].upper()}{_RUN[1:]}."))
+    return parser
+
+
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--debug", action="store_true", help="in the guest of `python -m wasm debug`")
     command.add_argument("--table", action="store_true", help="print the rows that the function yields")
@@ -36,16 +47,11 @@ def main() -> int:
     Returns:
         The process's exit status.
     """
-    parser = argparse.ArgumentParser(prog="python -m wasm", description="Build the guest.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in _COMMANDS.items():
-        commands.add_parser(name, help=text, description=text)
-    _add_run(commands.add_parser("run", help=_RUN, description=f"{_RUN[0].upper()}{_RUN[1:]}."))
-    options = parser.parse_args()
+    options = _parser().parse_args()
     try:
         match options.command:
             case "build":
-                print(pipeline.build())
+                print(pipeline.build(numpy=options.numpy))
                 native.build_here()
             case "native":
                 native.build()
@@ -53,7 +59,7 @@ def main() -> int:
             case "debug":
                 print(pipeline.build(debug=True))
             case "verify":
-                print(f"guest: two builds agree, sha256 {pipeline.verify()}")
+                print(f"guest: two builds agree, sha256 {pipeline.verify(numpy=options.numpy)}")
             case "run":
                 from wasm.build import run  # noqa: PLC0415 - the package's libraries, which a build does without
 
@@ -64,10 +70,7 @@ def main() -> int:
             case "check-sources":
                 return _check_sources()
             case _:
-                shutil.rmtree(config.workspace(), ignore_errors=True)
-                shutil.rmtree(pipeline.ARTIFACT, ignore_errors=True)
-                shutil.rmtree(native.DIRECTORY, ignore_errors=True)
-                shutil.rmtree(pipeline.DEBUG_ARTIFACT, ignore_errors=True)
+                _clean()
     except (StepError, SnapshotError) as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1
@@ -75,6 +78,12 @@ def main() -> int:
         print("guest: interrupted; the next run goes on after the last step that was finished", file=sys.stderr)
         return 130
     return 0
+
+
+def _clean() -> None:
+    made = (pipeline.ARTIFACT, pipeline.NUMPY_ARTIFACT, pipeline.DEBUG_ARTIFACT, native.DIRECTORY)
+    for folder in (config.workspace(), *made):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_sources() -> int:

@@ -34,10 +34,11 @@ def doctor(*, json: options.Json = False) -> None:
 def compile_guest(
     *,
     fuel: Annotated[bool, typer.Option("--fuel", help="For sandboxes with ResourceLimits(fuel=...) as well.")] = False,
+    numpy: Annotated[bool, typer.Option("--numpy", help="The guest that has numpy as well.")] = False,
     json: options.Json = False,
 ) -> None:
     """Compile the guest into the cache ($DUCKDB_WASI_UDF_CACHE), as when a container image is built."""
-    raise typer.Exit(_doctor.compile_guest(fuel=fuel, as_json=json))
+    raise typer.Exit(_doctor.compile_guest(fuel=fuel, numpy=numpy, as_json=json))
 
 
 def cache_info(*, json: options.Json = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import logging
 import platform
 import time
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._engine.artifact import Guest
     from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
+
+logger = logging.getLogger("duckdb_wasi_udf.cache")
 
 # A guest's stack. CPython's C code recurses up to 4000 levels before it raises: C_RECURSION_LIMIT of wasm/c/start.c.
 WASM_STACK_BYTES = 8 * 2**20
@@ -58,6 +61,7 @@ class Engine:
         deterministic: bool = False,
         counts_fuel: bool = False,
         coarse_clock: CoarseClock | None = None,
+        beside: Engine | None = None,
     ) -> None:
         """Load the guest's machine code from the cache in `directory`, or compile it and put it there.
 
@@ -68,16 +72,20 @@ class Engine:
             deterministic: there is no clock and no random source; an instance that asks for one traps.
             counts_fuel: the code counts the instructions it executes, and is compiled for that.
             coarse_clock: answers for the clocks in place of the host's.
+            beside: the engine of another guest of the sandbox: they share its clock and stop together.
         """
         self.coarse_clock = coarse_clock
         self.deterministic = deterministic
         self.counts_fuel = counts_fuel
-        config = wasmtime.Config()
-        config.epoch_interruption = True
-        config.consume_fuel = counts_fuel
-        set_stack_sizes(config, guest_bytes=WASM_STACK_BYTES, host_bytes=_HOST_STACK_BYTES)
-        self._engine = wasmtime.Engine(config)
-        self.clock = Clock(self._engine, timeout_seconds)
+        if beside is None:
+            config = wasmtime.Config()
+            config.epoch_interruption = True
+            config.consume_fuel = counts_fuel
+            set_stack_sizes(config, guest_bytes=WASM_STACK_BYTES, host_bytes=_HOST_STACK_BYTES)
+            self._engine = wasmtime.Engine(config)
+            self.clock = Clock(self._engine, timeout_seconds)
+        else:
+            self._engine, self.clock = beside._engine, beside.clock
         self.compiled_now = False
         self.compile_seconds = 0.0
         self.code = CodeStore(self._engine, directory, _cache_key(guest, counts_fuel=counts_fuel))
@@ -144,6 +152,8 @@ class Engine:
 
     def _compile(self, guest: Guest, code: Path) -> wasmtime.Module:
         """Compile the module, and put it into a file."""
+        if "numpy" in guest.manifest["versions"]:
+            logger.warning("compiling the guest with numpy for this machine, once, which takes some 10 seconds")
         started = time.perf_counter()
         try:
             module = wasmtime.Module(self._engine, guest.read())
@@ -166,6 +176,7 @@ def load_engine(
     deterministic: bool = False,
     counts_fuel: bool = False,
     coarse_clock: CoarseClock | None = None,
+    beside: Engine | None = None,
 ) -> Engine:
     """Return a sandbox's engine; the first on a machine compiles the guest.
 
@@ -175,6 +186,7 @@ def load_engine(
         deterministic: see `Engine`.
         counts_fuel: see `Engine`.
         coarse_clock: see `Engine`.
+        beside: see `Engine`.
 
     Raises:
         ArtifactError: the guest can't be compiled, or its machine code can be kept nowhere.
@@ -188,6 +200,7 @@ def load_engine(
             deterministic=deterministic,
             counts_fuel=counts_fuel,
             coarse_clock=coarse_clock,
+            beside=beside,
         )
 
     with state.engine_loading:

@@ -47,7 +47,7 @@ class Importable:
         Args:
             packages: the top-level names of modules beside the standard library.
         """
-        self._names = sys.stdlib_module_names | packages
+        self._names = sys.stdlib_module_names | packages | {"numpy"}
         self._objects: dict[str, dict[int, str]] = {}  # of modules, by ids
 
     def has(self, module: object) -> bool:

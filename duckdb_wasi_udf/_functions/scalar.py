@@ -17,7 +17,7 @@ from duckdb_wasi_udf._functions.batch_split import (
     rows_without_nulls,
 )
 from duckdb_wasi_udf._guests.budget import Budget
-from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, Compilation, Compiled
+from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW, WITH_NUMPY, Compilation, Compiled
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 from duckdb_wasi_udf._guests.native_budget import NativeBudget
 from duckdb_wasi_udf._guests.native_pool import NativePool
@@ -77,6 +77,7 @@ class ScalarFunction:
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self._converted: dict[tuple[pa.DataType, ...], tuple[pa.DataType, ...]] = {}
         self.source_hash = definition.source_hash
+        self._uses_numpy = domain.uses_numpy(definition)
         self.inline = definition.inline
         domain.counters.add(self, definition.label, self._budget)
         self._most_bytes = domain.limits.memory_bytes // PIECES
@@ -165,6 +166,8 @@ class ScalarFunction:
         """What became of compiling it, for all types of arguments that it was called with."""
         if self.kind != "scalar" or self.guest_signature.by_batch:
             return NOT_BY_ROW
+        if self._uses_numpy:
+            return WITH_NUMPY
         if not self._domain.compiled:
             return Compiled(compiled=False, why_not="the sandbox has compiled=False", rows=0, bailed=0)
         pools = list(self._pools.values())
@@ -189,7 +192,7 @@ class ScalarFunction:
             declared = [parameter.sql_type for parameter in parameters]
             if self.guest_signature.rest is None and None not in declared:
                 types = [tuple([sql_type.arrow_type for sql_type in declared if sql_type is not None])]
-        if self.kind != "scalar" or self.guest_signature.by_batch or not self._domain.compiled:
+        if self.kind != "scalar" or self.guest_signature.by_batch or not self._domain.compiled or self._uses_numpy:
             return f"{self.signature}: interpreted, because {state.why_not}"
         if not types:
             return f"{self.signature}: its parameters have no types, so a query has to call it first"
@@ -220,7 +223,7 @@ class ScalarFunction:
         arguments, result_type = self.guest_signature.bind(types), self.guest_signature.result_type
         code = self._domain.code
         compilation = None
-        if code is not None and self.kind == "scalar" and not self.guest_signature.by_batch:
+        if code is not None and self.kind == "scalar" and not self.guest_signature.by_batch and not self._uses_numpy:
             # So that neither results nor the count of instructions depend on what ran before.
             at_once = self._domain.deterministic or self._domain.limits.fuel is not None
             compilation = Compilation(code, self._factory, arguments, result_type, at_once=at_once)

@@ -60,6 +60,9 @@ NOT_BY_ROW = Compiled(
 )
 
 
+WITH_NUMPY = Compiled(compiled=False, why_not="functions with numpy aren't compiled", rows=0, bailed=0)
+
+
 class Compilation:
     """Decides for one pool; safe for use by many threads.
 

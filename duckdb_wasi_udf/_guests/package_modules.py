@@ -18,12 +18,13 @@ from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import GuestError, LimitExceeded, PackageError
 from duckdb_wasi_udf._guests.definition import Definition, Unit
 from duckdb_wasi_udf._guests.instance import GuestInstance
+from duckdb_wasi_udf._guests.numpy_use import modules_with_numpy
 from duckdb_wasi_udf._limits import MIB, DataLimits, ResourceLimits
 from duckdb_wasi_udf._packages.collect import Packages, native_code
 from duckdb_wasi_udf._process import cache_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from duckdb_wasi_udf._engine.artifact import Guest
 
@@ -44,6 +45,7 @@ class PackageModules:
 
     Attributes:
         names: the top-level names that can be imported.
+        with_numpy: those of them that import numpy, themselves or through others.
     """
 
     def __init__(self, packages: Packages, guest: Guest) -> None:
@@ -54,6 +56,7 @@ class PackageModules:
             guest: what the modules are compiled for, and by.
         """
         self.names = packages.modules
+        self.with_numpy = modules_with_numpy(packages)
         self._packages = packages
         self._guest = guest
         self._folders = {ROOT + path: "\n".join(sorted(names)).encode() for path, names in _folders(packages.files)}
@@ -82,8 +85,12 @@ class PackageModules:
         source = self._packages.files.get(path)
         return None if source is None else self._code(path, source)
 
-    def check(self, engine: Engine, limits: ResourceLimits) -> None:
+    def check(self, engine_for: Callable[[Definition], Engine], limits: ResourceLimits) -> None:
         """Import every distribution whose native code was left out, to see whether it does without.
+
+        Args:
+            engine_for: returns the engine of the guest for a function.
+            limits: what the guest may use.
 
         Raises:
             PackageError: one doesn't.
@@ -91,6 +98,7 @@ class PackageModules:
         for left_out in self._packages.left_out:
             imports = "".join(f"import {module}\n" for module in left_out.modules)
             definition = Definition.from_source(f"{imports}lambda: None", left_out.label)
+            engine = engine_for(definition)
             try:
                 with CallContext(engine.clock) as context:
                     GuestInstance(context, engine, definition, limits, DataLimits(), (self.find,)).close()

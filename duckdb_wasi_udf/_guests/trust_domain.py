@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from duckdb_wasi_udf._engine import artifact
@@ -16,6 +17,7 @@ from duckdb_wasi_udf._engine.engine import Engine, load_engine
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
+from duckdb_wasi_udf._guests.numpy_use import mentions_numpy
 from duckdb_wasi_udf._guests.output import Output
 from duckdb_wasi_udf._guests.package_modules import PackageModules
 from duckdb_wasi_udf._guests.recent_errors import CLOSED, RecentErrors
@@ -141,13 +143,16 @@ class TrustDomain:
         self.output = Output(output)
         self.counters: Counters[Any] = Counters()
         guest = artifact.find()
-        self._engine: Engine | None = load_engine(
-            guest,
+        self._load_engine = partial(
+            load_engine,
             timeout_seconds=limits.timeout_seconds,
             deterministic=deterministic,
             counts_fuel=limits.fuel is not None,
             coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
+        self._engine: Engine | None = self._load_engine(guest)
+        self._numpy_engine: Engine | None = None
+        self._loading_numpy = threading.Lock()
         self.clock = self._engine.clock
         self.gate = self._make_gate(outputs=output is not None)
         self.instances = InstanceRegistry(limits, self.gate)
@@ -158,7 +163,9 @@ class TrustDomain:
             else collect(packages, limit_bytes=limits.package_bytes, python_version=self.python_version)
         )
         self.modules = PackageModules(collected, guest)
-        self.modules.check(self._engine, limits)
+        self._closed = False
+        self._process = os.getpid()
+        self.modules.check(self._engine_for, limits)
         self._finders: tuple[Finder, ...] = (self.modules.find,)
         state.ticker.interrupts.start()
         self._held: list[_Closable] = []
@@ -166,9 +173,7 @@ class TrustDomain:
         self._numbers = itertools.count()
         self.queries: tuple[_Query, ...] = ()
         self._changing_queries = threading.Lock()
-        self._closed = False
         self.refused_at = 0.0
-        self._process = os.getpid()
         close_at_exit(self)
         start_metrics()
 
@@ -206,9 +211,7 @@ class TrustDomain:
         Raises:
             ClosedError: the sandbox was closed.
         """
-        engine = self._engine  # before the check: `close` may come at any time
-        self.check_open()
-        assert engine is not None
+        engine = self._engine_for(definition)
         self.instances.reserve()
         try:
             instance = GuestInstance(
@@ -219,6 +222,28 @@ class TrustDomain:
             raise
         self.instances.started(instance)
         return instance
+
+    def uses_numpy(self, definition: Definition) -> bool:
+        """Return whether a function runs on the guest that has numpy."""
+        return mentions_numpy(definition, self.modules.with_numpy)
+
+    def _engine_for(self, definition: Definition) -> Engine:
+        """Return the engine of the guest for a function. That of the guest with numpy is loaded when it is needed.
+
+        Raises:
+            ClosedError: the sandbox was closed.
+            ArtifactError: there is no guest with numpy.
+        """
+        engine = self._engine  # before the check: `close` may come at any time
+        self.check_open()
+        assert engine is not None
+        if not self.uses_numpy(definition):
+            return engine
+        with self._loading_numpy:
+            numpy = self._numpy_engine
+            if numpy is None:
+                numpy = self._numpy_engine = self._load_engine(artifact.find_numpy(), beside=engine)
+        return numpy
 
     @property
     def code(self) -> CodeStore | None:
@@ -325,7 +350,7 @@ class TrustDomain:
         self._closed = True
         if self.gate is not None and self.gate.usable:
             self.gate.block(Blocked.CLOSED, on=True)
-        self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
+        self._engine = self._numpy_engine = None  # whoever keeps the sandbox doesn't keep the machine code
         self.instances.close()
         self.modules.close()
         for closable in self._held:

@@ -34,7 +34,7 @@ _WHEEL_DATA = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/")
 _METADATA = {"METADATA", "entry_points.txt"}
 
 # What the guest has of its own.
-_RESERVED = sys.stdlib_module_names | {"__main__", "__udf__", "duckdb_wasi_udf", "host"}
+_RESERVED = sys.stdlib_module_names | {"__main__", "__udf__", "duckdb_wasi_udf", "host", "numpy"}
 
 _SHOWN = 3  # of the names an error lists
 
@@ -102,6 +102,8 @@ def collect(items: Sequence[str | os.PathLike[str]], *, limit_bytes: int, python
         else:
             collector.add(str(item), _files(Path(item)))
     for installed in resolve(requirements, python_version) if requirements else ():
+        if installed.distribution.name.casefold() == "numpy":  # which the guest has of its own
+            continue
         collector.add(installed.label, _installed_files(installed), may_lack_native=True)
     return Packages(collector.files, frozenset(collector.modules), tuple(collector.left_out))
 

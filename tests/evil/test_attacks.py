@@ -18,12 +18,13 @@ from duckdb_wasi_udf._arrow.type_mapping import result_type
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._sql.types import sql_type_of
-from tests.evil import collisions, cpu, escape, host, lies, memory, output, reentrancy, stack, takeover
+from tests.evil import collisions, cpu, escape, host, lies, memory, numpy, output, reentrancy, stack, takeover
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
 from tests.support import guests
 
 MIB = 2**20
 MEMORY_BYTES = 64 * MIB
+NUMPY_BYTES = 32 * MIB
 
 # Attacks that are to end at the deadline have a near one. All others have one so far away that a busy machine doesn't
 # change how they end, except for those that may end in any way.
@@ -35,7 +36,7 @@ MAY_REMAIN = 4 * MEMORY_BYTES
 
 GROUPS = {
     module.__name__.rpartition(".")[2]: module.ATTACKS
-    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover, host)
+    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover, host, numpy)
 }
 ALL = [
     pytest.param(
@@ -51,8 +52,11 @@ IN_SQL = [param for param in ALL if param.values[0].moment is not Moment.ITERATI
 
 def limits_for(attack):
     near = attack.end in (TIMEOUT, ANYTHING)
+    larger = attack in numpy.ATTACKS  # that guest starts with more
     return ResourceLimits(
-        memory_bytes=MEMORY_BYTES, timeout_seconds=NEAR_SECONDS if near else FAR_SECONDS, host_batch=host.QUOTA
+        memory_bytes=MEMORY_BYTES + (NUMPY_BYTES if larger else 0),
+        timeout_seconds=NEAR_SECONDS if near else FAR_SECONDS,
+        host_batch=host.QUOTA,
     )
 
 

@@ -6,6 +6,7 @@ from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._guests.instance import GuestInstance
+from duckdb_wasi_udf._guests.numpy_use import mentions_numpy
 
 
 class Direct:
@@ -73,7 +74,8 @@ def start(definition, *types, result=None, limits=None, data_limits=None, sees_n
     if isinstance(definition, str):
         definition = Definition.from_source(definition, "f", **options)
     limits = limits or ResourceLimits()
-    engine = load_engine(artifact.find(), timeout_seconds=limits.timeout_seconds)
+    guest = artifact.find_numpy() if mentions_numpy(definition, frozenset()) else artifact.find()
+    engine = load_engine(guest, timeout_seconds=limits.timeout_seconds)
     instance = make(engine, definition, limits, data_limits, grants=grants)
     instance.bind([(data_type, sees_null) for data_type in types], result)
     return instance

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tests.tools.set_up import LOCK, ROOT, interpreter
 
-MOST_BYTES = 15 * 2**20
+MOST_BYTES = 25 * 2**20
 CONTENTS = (
     *(f"duckdb_wasi_udf/{name}" for name in ("__init__.py", "py.typed", "_artifact/guest.wasm")),
     *(f"duckdb_wasi_udf/_artifact/{name}" for name in ("MANIFEST.json", "licences/python.txt")),
+    *(f"duckdb_wasi_udf/_artifact_numpy/{name}" for name in ("guest.wasm.xz", "MANIFEST.json", "licences/numpy.txt")),
     *(
         f"hostfuncs/{name}"
         for name in ("__init__.py", "py.typed", "http/__init__.py", "lookup/__init__.py", "serialization/__init__.py")

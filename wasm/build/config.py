@@ -120,6 +120,7 @@ class Config:
         flags: compiler flags.
         configure: the arguments of CPython's configure.
         library: what the guest's standard library leaves out.
+        numpy: the version of Cython, compiler flags and meson's options for numpy.
         components: licences and places of what is linked in, for the list of components.
     """
 
@@ -128,6 +129,7 @@ class Config:
     flags: dict[str, Any]
     configure: dict[str, list[str]]
     library: dict[str, list[str]]
+    numpy: dict[str, Any]
     components: dict[str, dict[str, str]]
 
 

@@ -1,4 +1,4 @@
-"""Puts the guest and the native library into a wheel: builds them, or takes them from the cache."""
+"""Puts the guests and the native library into a wheel: builds them, or takes them from the cache."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ class GuestHook(BuildHookInterface[Any]):
         return needed if needed or native.is_cached() else list(native.requirements())
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make both for a real wheel; an editable install uses what `make guest` leaves."""
+        """Make all for a real wheel; an editable install uses what `make guest` leaves."""
         del build_data
         if version != "editable":
             pipeline, native = self._modules()
-            pipeline.build()
+            for numpy in (False, True):
+                pipeline.build(numpy=numpy)
             native.build()
 
     def _modules(self) -> tuple[Any, Any]:

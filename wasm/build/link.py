@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from wasm.build import cpython, sections
+from wasm.build import cpython, numpy_library, sections
 from wasm.build.config import HERE
 from wasm.build.steps import StepError, relative
 
@@ -37,6 +37,10 @@ _DEBUG_FLAGS = ("-g", "-Og", "-UNDEBUG", "-DNANOARROW_DEBUG", "-fno-lto", "-fsan
 # themselves of them, and vectors, which all WebAssembly engines of today have.
 _LIBC_FLAGS = ("-fno-lto", "-fno-builtin", "-msimd128", "-D_GNU_SOURCE", "-D_WASI_EMULATED_PROCESS_CLOCKS")
 
+# C sources for the guest with numpy alone, and what says to the others that they are part of it.
+NUMPY_FOLDER = "numpy"
+_NUMPY_FLAG = "-DUDF_NUMPY"
+
 _NANOARROW_SOURCES = ("array.c", "schema.c", "utils.c")
 _WASI_EMULATIONS = ("-lwasi-emulated-signal", "-lwasi-emulated-getpid", "-lwasi-emulated-process-clocks")
 
@@ -50,6 +54,7 @@ def link(
     directory: Path,
     log: Log,
     *,
+    numpy: Path | None = None,
     debug: bool = False,
 ) -> None:
     """Make `reactor.wasm`.
@@ -62,6 +67,7 @@ def link(
         toolchain: The compiler.
         directory: Where the result goes.
         log: The step's log.
+        numpy: Where numpy was compiled; None for a guest without it.
         debug: Keep symbols and assertions. CPython comes as it was compiled, with the names of its functions.
 
     Raises:
@@ -76,9 +82,16 @@ def link(
         for path in ("include", arrow, arrow / "nanoarrow", relative(guest, directory), headers, headers / "internal")
     ]
     flags = [*config.flags["guest"], config.flags["lto"], *(_DEBUG_FLAGS if debug else ()), *system]
+    if numpy is not None:
+        flags += [_NUMPY_FLAG, *(f"-isystem{relative(path, directory)}" for path in numpy_library.includes(numpy))]
+        (include / "numpy_modules.h").write_text(numpy_library.module_table())
     sources = directory / "c"
     shutil.copytree(HERE / "c", sources, dirs_exist_ok=True)  # so that their paths are the same in every clone
-    ours = [relative(path, directory) for path in sorted(sources.rglob("*.c"))]
+    ours = [
+        relative(path, directory)
+        for path in sorted(sources.rglob("*.c"))
+        if numpy is not None or path.parent.name != NUMPY_FOLDER
+    ]
     theirs = [arrow / "nanoarrow" / "common" / name for name in _NANOARROW_SOURCES]
     strict = (*flags, "-Ic", "-std=c23", "-Wall", "-Wextra", "-Werror")
     libc = (*strict, *_LIBC_FLAGS)
@@ -90,13 +103,14 @@ def link(
         directory,
         log,
     )
+    libraries = [*(numpy_library.archives(numpy) if numpy is not None else ()), *cpython.guest_archives(guest)]
     reactor = directory / "reactor.wasm"
     log.run(
-        toolchain.wasm_cc,
+        toolchain.wasm_cc if numpy is None else toolchain.wasm_cxx,
         *config.flags["guest"],
         "-mexec-model=reactor",
         *objects,
-        *(relative(path, directory) for path in cpython.guest_archives(guest)),
+        *(relative(path, directory) for path in libraries),
         *_WASI_EMULATIONS,
         "-Wl,--export=__stack_pointer",
         f"-Wl,-z,stack-size={config.flags['stack_bytes']}",

@@ -36,6 +36,8 @@ _OPTIONS = (
     "--no-binary=:all:",
     "--no-build-isolation",
     "--require-hashes",
+    # What the source runs on is the guest's Python.
+    "--ignore-requires-python",
 )
 _SILENCE_SECONDS = 15
 # While no other host has answered either.

@@ -13,17 +13,18 @@ from wasm.build.archive import file_sha256, files_sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wasm.build.config import Config
+    from wasm.build.config import Config, Source
 
 # Where CPython lists the libraries that it carries (SPDX 2.3, https://spdx.github.io/spdx-spec/v2.3/).
 _CARRIED = "Misc/sbom.spdx.json"
 
 
-def sbom(config: Config, python: Path, zig: Path, module_sha256: str) -> str:
+def sbom(config: Config, sources: dict[str, Source], python: Path, zig: Path, module_sha256: str) -> str:
     """List the components of the guest.
 
     Args:
         config: The build's pins.
+        sources: Those of the guest.
         python: CPython's source.
         zig: The toolchain's lib directory, which has the sources of the C library.
         module_sha256: Hash of the guest, which the document describes.
@@ -50,7 +51,7 @@ def sbom(config: Config, python: Path, zig: Path, module_sha256: str) -> str:
 
     licences = config.components["licences"]
     components = [
-        component(name, source.version, licences[name], source.files_sha256) for name, source in config.sources.items()
+        component(name, source.version, licences[name], source.files_sha256) for name, source in sources.items()
     ]
     versions = {
         package["name"]: package["versionInfo"]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _TABLE = b"__indirect_function_table"
 _FREE_SLOTS = 1
 
+# Of the format of globals.
+_I32, _I32_CONST = 0x7F, 0x41
+
 # Zero runs shorter than this stay inside a segment: a segment costs some ten bytes and a copy at compile time.
 _GAP = 4_096
 
@@ -111,8 +114,18 @@ def _memory(body: bytes, pages: int) -> bytes:
 
 
 def _check_globals(body: bytes) -> None:
-    """Check that the stack pointer is the only state outside memory."""
-    if sections.Reader(body).unsigned() != 1:
+    """Check that the stack pointer is the only state outside memory. Constants are none: the C++ library has a few."""
+    reader = sections.Reader(body)
+    mutable = 0
+    for _ in range(reader.unsigned()):
+        kind, is_mutable, instruction = reader.byte(), reader.byte(), reader.byte()
+        if (kind, instruction) != (_I32, _I32_CONST):
+            msg = "the module has a global that is no 32-bit integer"
+            raise SnapshotError(msg)
+        reader.unsigned()  # as long as the signed value that it is
+        reader.byte()  # the end
+        mutable += is_mutable
+    if mutable != 1:
         msg = "the module has globals besides the stack pointer; their values would have to be written back"
         raise SnapshotError(msg)
 

@@ -27,7 +27,9 @@ class Toolchain:
     """Compiler commands as scripts, the form configure scripts and makefiles take.
 
     Attributes:
+        zig: The program behind all of them.
         wasm_cc: Compiles for the guest.
+        wasm_cxx: Compiles C++ for it, and links what needs the C++ library.
         ar: Makes archives.
         ranlib: Indexes them.
         python: Stands for the Python that configure wants, and only knows its version.
@@ -35,7 +37,9 @@ class Toolchain:
         environment: Variables that zig and the archives' time stamps depend on.
     """
 
+    zig: Path
     wasm_cc: Path
+    wasm_cxx: Path
     ar: Path
     ranlib: Path
     python: Path
@@ -96,17 +100,26 @@ def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
     directory.mkdir(parents=True, exist_ok=True)
     drop = f'for a; do shift; [ "$a" = {_DROPPED} ] || set -- "$@" "$a"; done'
     return Toolchain(
-        wasm_cc=_script(directory / "wasm-cc", f'{drop}\nexec {zig} cc -target {target} "$@"'),
-        ar=_script(directory / "ar", f'exec {zig} ar "$@"'),
-        ranlib=_script(directory / "ranlib", f'exec {zig} ranlib "$@"'),
-        python=_script(directory / "python", f"echo {python}"),
+        zig=package / "zig",
+        wasm_cc=script(directory / "wasm-cc", f'{drop}\nexec {zig} cc -target {target} "$@"'),
+        wasm_cxx=script(directory / "wasm-cxx", f'{drop}\nexec {zig} c++ -target {target} "$@"'),
+        ar=script(directory / "ar", f'exec {zig} ar "$@"'),
+        ranlib=script(directory / "ranlib", f'exec {zig} ranlib "$@"'),
+        python=script(directory / "python", f"echo {python}"),
         lib=package / "lib",
         # Else objects have the time of their build: https://reproducible-builds.org/specs/source-date-epoch/
         environment={"ZIG_GLOBAL_CACHE_DIR": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1767225600"},
     )
 
 
-def _script(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}\n")
+def script(path: Path, text: str, interpreter: str = "/bin/sh") -> Path:
+    """Write a program and return its path.
+
+    Args:
+        path: The program.
+        text: Its source.
+        interpreter: The program that runs it.
+    """
+    path.write_text(f"#!{interpreter}\n{text}\n")
     path.chmod(0o755)
     return path

@@ -23,6 +23,12 @@
 #include "host/host_function.h"
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
+#ifdef UDF_NUMPY
+#include "numpy/array_values.h"
+#include "numpy/column_arrays.h"
+#include "numpy/extension_modules.h"
+#include "numpy/scalars.h"
+#endif
 #include "scrypt.h"
 #include "translation.h"
 
@@ -109,6 +115,9 @@ static PyObject *init_module(void) {
                          host_call_add_functions(module) < 0 || scrypt_add_functions(module) < 0)) {
     Py_CLEAR(module);
   }
+#ifdef UDF_NUMPY
+  if (module != NULL && column_arrays_add_functions(module) < 0) Py_CLEAR(module);
+#endif
   return module;
 }
 
@@ -198,12 +207,18 @@ UDF_EXPORT(udf_prepare) int32_t udf_prepare(const char *zip, uint32_t zip_length
   archive = zip;
   archive_length = zip_length;
   if (PyImport_AppendInittab("_udf", init_module) < 0) return 1;
+#ifdef UDF_NUMPY
+  if (extension_modules_add() < 0) return 1;
+#endif
   PyStatus status = start_interpreter();
   PyObject *guest = NULL;
   if (!PyStatus_Exception(status) && prepare_types() == 0) guest = PyImport_ImportModule("_udf_guest");
   if (guest == NULL || exports_prepare(guest) < 0 || failures_prepare(guest) < 0 || translation_prepare() < 0) {
     return report(status);
   }
+#ifdef UDF_NUMPY
+  if (numpy_scalars_prepare() < 0 || array_values_prepare() < 0) return report(status);
+#endif
   PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
   return 0;
@@ -226,11 +241,11 @@ UDF_EXPORT(udf_compile_start) int32_t udf_compile_start(void) {
   return PyStatus_Exception(status) ? report(status) : 0;
 }
 
-/* Compile a module to udf_compiled(). `source` is UTF-8 and ends with a NUL. Returns 0, or 1 with the reason in
- * udf_output(). */
-UDF_EXPORT(udf_compile) int32_t udf_compile(const char *filename, const char *source) {
+/* Compile a module to udf_compiled(). `source` is UTF-8 and ends with a NUL. `optimize` is that of Python's `compile`.
+ * Returns 0, or 1 with the reason in udf_output(). */
+UDF_EXPORT(udf_compile) int32_t udf_compile(const char *filename, const char *source, int32_t optimize) {
   static PyObject *marshalled;
-  PyObject *code = Py_CompileString(source, filename, Py_file_input);
+  PyObject *code = Py_CompileStringExFlags(source, filename, Py_file_input, NULL, optimize);
   Py_XSETREF(marshalled, code == NULL ? NULL : PyMarshal_WriteObjectToString(code, Py_MARSHAL_VERSION));
   Py_XDECREF(code);
   if (marshalled == NULL) return report(PyStatus_Ok());

@@ -18,6 +18,10 @@ static enum sql_kind kind_of_buffer(const Py_buffer *view) {
 
 int values_open(struct values *values, PyObject *iterable, const char *otherwise) {
   *values = (struct values){.sequence = NULL};
+#ifdef UDF_NUMPY
+  int is_array = array_values_open(&values->array, iterable, &values->length);
+  if (is_array != 0) return is_array < 0 ? -1 : 0;
+#endif
   /* A Column's buffer doesn't say which values are NULL. */
   if (PyObject_CheckBuffer(iterable) && !Py_IS_TYPE(iterable, &batch_column_type)) {
     if (PyObject_GetBuffer(iterable, &values->view, PyBUF_FORMAT | PyBUF_ND) < 0) {
@@ -40,9 +44,15 @@ void values_close(struct values *values) {
   Py_CLEAR(values->sequence);
   if (values->view.obj != NULL) PyBuffer_Release(&values->view);
   values->length = 0;
+#ifdef UDF_NUMPY
+  array_values_close(&values->array);
+#endif
 }
 
 PyObject *values_get(struct values *values, Py_ssize_t i) {
+#ifdef UDF_NUMPY
+  if (values->array.array != NULL) return array_values_get(&values->array, i);
+#endif
   if (values->sequence == NULL) {
     const char *at = (const char *)values->view.buf + i * 8;
     int64_t integer;
@@ -103,6 +113,9 @@ int values_append(struct values *values, struct builder *builder, Py_ssize_t sta
   while (builder->capacity < builder->length + count) {
     if (builder_grow(builder) < 0) return -1;
   }
+#ifdef UDF_NUMPY
+  if (values->array.array != NULL) return array_values_append(&values->array, builder, start, count);
+#endif
   while (start < stop) {
     if (values->view.obj != NULL && builder->type.narrow == SQL_NULL &&
         builder->type.kind == kind_of_buffer(&values->view)) {

@@ -3,12 +3,18 @@
 #define UDF_APPEND_MANY_H
 
 #include "codec/builder.h"
+#ifdef UDF_NUMPY
+#include "numpy/array_values.h"
+#endif
 
 /* Values that were returned together. All zero: there are none. */
 struct values {
   PyObject *sequence; /* a list or tuple; NULL: the values are in `view` */
   Py_buffer view;     /* numbers of 8 bytes; its `obj` is NULL if there is a sequence */
   Py_ssize_t length;
+#ifdef UDF_NUMPY
+  struct array_values array; /* its `array` is NULL if the values are elsewhere */
+#endif
 };
 
 /* Take any iterable. Returns 0, or -1 with an exception; for anything else its message is `otherwise`. */

@@ -102,7 +102,18 @@ static PyObject *rows_take(PyObject *self, PyObject *results) {
   return NULL;
 }
 
+#ifdef UDF_NUMPY
+static PyObject *rows_forget(PyObject *self, PyObject *unused) {
+  (void)unused;
+  ((struct rows *)self)->next = 0;
+  Py_RETURN_NONE;
+}
+#endif
+
 static PyMethodDef rows_methods[] = {
+#ifdef UDF_NUMPY
+    {"forget", rows_forget, METH_NOARGS, "Let the next error be that of no row."},
+#endif
     {"columns", rows_columns, METH_NOARGS, "The arguments of all rows, as columns."},
     {"take", rows_take, METH_O, "Take the results of all rows."},
     {"append", rows_append, METH_O, "Take a row's result."},

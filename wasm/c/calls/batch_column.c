@@ -1,12 +1,17 @@
 #include "calls/batch_column.h"
 
+#include <string.h>
+
 struct batch_column {
   PyObject_HEAD
   struct column *column;
   int64_t length;
   const uint64_t *current; /* number of the current batch */
   uint64_t batch;          /* number of its own batch */
+  struct column part;      /* what `column` points to if it is a part of another column's values */
 };
+
+static Py_ssize_t views; /* buffers of columns that somebody has */
 
 /* Check that the memory still holds the column's batch. Returns 0, or -1 with an exception. */
 static int check_batch(const struct batch_column *self) {
@@ -156,16 +161,59 @@ static int column_get_buffer(PyObject *object, Py_buffer *view, int flags) {
     view->shape = view->internal = sizes;
     view->strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? sizes + 1 : NULL;
   }
+  views++;
   return 0;
 }
 
 static void column_release_buffer(PyObject *object, Py_buffer *view) {
   (void)object;
   free(view->internal);
+  views--;
 }
+
+#ifdef UDF_NUMPY
+/* Call a function of _udf_numpy.arrays with the column. */
+static PyObject *column_to_array(PyObject *object, PyObject *const *arguments, Py_ssize_t count, PyObject *names,
+                                 const char *function) {
+  Py_ssize_t most = strcmp(function, "to_array") == 0 ? 2 : 1;
+  PyObject *module = PyImport_ImportModule("_udf_numpy.arrays");
+  PyObject *called = module == NULL ? NULL : PyObject_GetAttrString(module, function);
+  Py_XDECREF(module);
+  Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+  PyObject *all[3] = {object};
+  PyObject *result = NULL;
+  if (called != NULL && count + named > most) {
+    PyErr_Format(PyExc_TypeError, "a Column's method takes at most %zd arguments", most);
+  } else if (called != NULL) {
+    for (Py_ssize_t i = 0; i < count + named; i++) all[i + 1] = arguments[i];
+    result = PyObject_Vectorcall(called, all, (size_t)count + 1, names);
+  }
+  Py_XDECREF(called);
+  return result;
+}
+
+static PyObject *column_array(PyObject *object, PyObject *const *arguments, Py_ssize_t count, PyObject *names) {
+  return column_to_array(object, arguments, count, names, "to_array");
+}
+
+static PyObject *column_unit(PyObject *object, void *unused) {
+  (void)unused;
+  static const char *const names[] = {"s", "ms", "us", "ns"};
+  return PyUnicode_FromString(names[((struct batch_column *)object)->column->type->unit]);
+}
+
+static PyObject *column_to_numpy(PyObject *object, PyObject *const *arguments, Py_ssize_t count, PyObject *names) {
+  return column_to_array(object, arguments, count, names, "to_numpy");
+}
+#endif
 
 static PyMethodDef column_methods[] = {
     {"to_list", column_to_list, METH_NOARGS, "The values as a list, None for NULL."},
+#ifdef UDF_NUMPY
+    {"__array__", (PyCFunction)(void (*)(void))column_array, METH_FASTCALL | METH_KEYWORDS, "The values as an array."},
+    {"to_numpy", (PyCFunction)(void (*)(void))column_to_numpy, METH_FASTCALL | METH_KEYWORDS,
+     "The values as an array, without a copy if there is a way."},
+#endif
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Column[int] in annotations."},
     {NULL, NULL, 0, NULL},
 };
@@ -174,6 +222,9 @@ static PyGetSetDef column_attributes[] = {
     {"type", column_type, NULL, "The SQL type, such as 'BIGINT'.", NULL},
     {"null_count", column_null_count, NULL, "The number of NULLs.", NULL},
     {"nulls", column_nulls, NULL, "A byte for each row: 1 where it is NULL.", NULL},
+#ifdef UDF_NUMPY
+    {"unit", column_unit, NULL, "The unit of times: 's', 'ms', 'us' or 'ns'.", NULL},
+#endif
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -206,6 +257,18 @@ PyObject *batch_column_new(struct column *column, int64_t length, const uint64_t
   self->batch = *current;
   return (PyObject *)self;
 }
+
+PyObject *batch_column_part(PyObject *whole, const struct column *values, int64_t start, int64_t length) {
+  struct batch_column *self =
+      (struct batch_column *)batch_column_new(NULL, length, ((struct batch_column *)whole)->current);
+  if (self == NULL) return NULL;
+  self->part = *values;
+  self->part.first += start;
+  self->column = &self->part;
+  return (PyObject *)self;
+}
+
+Py_ssize_t batch_column_views(void) { return views; }
 
 const struct column *batch_column_of(PyObject *object, int64_t *length) {
   struct batch_column *self = (struct batch_column *)object;

@@ -5,6 +5,9 @@
 #include "codec/encode_scalars.h"
 #include "codec/encode_times.h"
 #include "codec/infer.h"
+#ifdef UDF_NUMPY
+#include "numpy/scalars.h"
+#endif
 
 /* The maximum number of fields of an inferred STRUCT. Without it, rows of distinct keys would make a field each. */
 #define MAX_INFERRED_FIELDS 10000
@@ -359,6 +362,14 @@ static int append_coerced(struct builder *builder, PyObject *value) {
 
 int builder_append(struct builder *builder, PyObject *value) {
   if (value == Py_None) return builder_append_null(builder);
+#ifdef UDF_NUMPY
+  if (numpy_is_value(value)) {
+    PyObject *plain = numpy_plain(value);
+    int appended = plain == NULL ? -1 : builder_append(builder, plain);
+    Py_XDECREF(plain);
+    return appended;
+  }
+#endif
   if (builder_next_row(builder) < 0) return -1;
   if (!builder->declared && infer(builder, value) < 0) return -1;
   int status = append_value(builder, value);

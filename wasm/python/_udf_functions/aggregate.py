@@ -3,6 +3,7 @@
 import inspect
 
 from _udf_guest.description import globals_of
+from _udf_guest.numpy_part import numpy_part
 
 from duckdb_wasi_udf._shared import annotations as _annotations
 
@@ -24,7 +25,8 @@ def over_groups(function):
         if not hasattr(function, "finish"):
             raise TypeError(f"the class {function.__name__} has step, but no finish to return the result with")
         return _stepping(function)
-    return _whole(function)
+    numpy = numpy_part()
+    return (numpy and numpy.over_arrays(function)) or _whole(function)
 
 
 def _whole(function):

@@ -15,9 +15,11 @@ import _udf_functions.table  # noqa: F401
 from _udf_guest import preloaded  # noqa: F401
 from _udf_guest.definition import define
 from _udf_guest.explanation import explain
+from _udf_guest.numpy_part import load_numpy
 from _udf_guest.row_driver import driver
 from _udf_guest.warm_up import warm_up
 
 __all__ = ["define", "driver", "explain"]
 
+load_numpy()
 warm_up()

@@ -20,6 +20,7 @@ import _udf
 from _udf_guest import shipped
 from _udf_guest.description import describe
 from _udf_guest.explanation import argument_repr
+from _udf_guest.numpy_part import numpy_part
 from _udf_guest.shipped import MODULE_NAME
 from _udf_guest.sources import sources
 from duckdb_wasi_udf._shared.entry import ambiguous, assigned, choose, missing, pasted
@@ -57,6 +58,9 @@ def define(text):
         is described.
     """
     definition = json.loads(text)
+    numpy = numpy_part()
+    if numpy is not None:
+        numpy.seed()
     units = definition["units"]
     made, namespaces = _make(units, table=definition["table"])
     function = made[len(units) - 1]

@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+from _udf_guest.numpy_part import numpy_part
 from duckdb_wasi_udf._shared import annotations as _annotations
 
 # Bounds of a function's description.
@@ -35,7 +36,9 @@ def describe(function, namespace, *, by_batch, table):
         return {"name": name, "by_batch": by_batch, "parameters": None, "returns": returns}, []
     namespace = globals_of(function, namespace)
     parameters, converters = [], []
-    found = [_meaning(parameter.annotation, namespace) for parameter in signature.parameters.values()]
+    numpy = numpy_part()
+    of_parameter = _annotations.read if numpy is None else _either(numpy.parameter_meaning, _annotations.read)
+    found = [_meaning(parameter.annotation, namespace, of_parameter) for parameter in signature.parameters.values()]
     columns = {meaning["column"] for meaning, _ in found if meaning["annotation"] is not None}
     if columns == {True, False}:
         raise TypeError("some parameters are annotated with Column and others not; a function takes columns or values")
@@ -48,12 +51,19 @@ def describe(function, namespace, *, by_batch, table):
         required = parameter.default is parameter.empty
         parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            converters.append(None if by_batch else convert)
+            converters.append(convert if meaning["column"] or not by_batch else None)
     read = _annotations.read
     if by_batch or table:
         read = _annotations.read_batch if by_batch else _annotations.read_rows
+    if numpy is not None and not table:
+        read = _either(functools.partial(numpy.result_meaning, by_batch=by_batch), read)
     returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
+
+
+def _either(first, second):
+    """Return a reader of annotations that asks another one where the first finds nothing."""
+    return lambda annotation, namespace: first(annotation, namespace) or second(annotation, namespace)
 
 
 def globals_of(function, otherwise):

@@ -5,6 +5,8 @@ import sys
 
 import _udf
 
+from _udf_guest.numpy_part import numpy_part
+
 _PACKAGES = "/packages/"
 _PACKAGES_SHOWN = 20
 _CHAINED_EXCEPTIONS = 20
@@ -12,7 +14,6 @@ _CHAINED_EXCEPTIONS = 20
 # Well-known packages that can't run in the guest, with what to do. For others the hint says how packages are granted.
 _TABLES = "a function gets rows or Column, and py_map_batches a whole table"
 _INSTEAD = {
-    "numpy": "use math, statistics, or Column, which is a buffer of numbers",
     "scipy": "use math and statistics",
     "pandas": _TABLES,
     "polars": _TABLES,
@@ -108,6 +109,8 @@ def _of_os_error(exception, files):
 
 def _of_module(name):
     root = name.partition(".")[0]
+    if root == "numpy":
+        return _of_numpy()
     if root in sys.stdlib_module_names:
         return "the sandbox's standard library is without it" if "." not in name else None
     granted = _granted()
@@ -120,6 +123,12 @@ def _of_module(name):
     if root in _NETWORKING:
         return f"{hint}it has no network either, so that {root} is of no use: a host function can make requests"
     return f"{hint}pure Python can be granted, with Sandbox(packages=[{root!r}])"
+
+
+def _of_numpy():
+    if numpy_part() is not None:
+        return "the sandbox's numpy is without it"
+    return "the sandbox has numpy for functions whose code imports it by name: write `import numpy` into this one's"
 
 
 def _granted():

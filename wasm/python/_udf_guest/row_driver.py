@@ -3,6 +3,8 @@
 import functools
 import types
 
+from _udf_guest.numpy_part import numpy_part
+
 
 def driver(n_arguments, by_batch):
     """Return what calls a function: `driver(...)(function, rows, returned)`.
@@ -15,7 +17,8 @@ def driver(n_arguments, by_batch):
         by_batch: the function is called once with columns.
     """
     if by_batch:
-        return _drive_batch
+        numpy = numpy_part()
+        return _drive_batch if numpy is None else numpy.drive_batch
     # A copy of its own, which specializes for its function. Its globals have a name, which those ask for that look at
     # the frame that called them: `warnings`, `logging`, `collections.namedtuple`.
     return types.FunctionType(_driver_code(n_arguments).replace(), {"__name__": __name__})

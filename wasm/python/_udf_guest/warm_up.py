@@ -8,6 +8,7 @@ import sys
 
 from _udf_guest.definition import MODULE_NAME, define
 from _udf_guest.explanation import explain
+from _udf_guest.numpy_part import numpy_part
 from _udf_guest.row_driver import driver
 from _udf_guest.sources import sources
 
@@ -35,6 +36,10 @@ def warm_up():
     values = nothing | {"source": base64.b64encode(_VALUES).decode(), "kind": "values"}
     for units in ([text], [function, values]):
         _define_often(units)
+    numpy = numpy_part()
+    if numpy is not None:
+        for source in numpy.WARM_UP:
+            _define_often([nothing | {"source": source, "kind": "module"}], call=False)
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)
     linecache.clearcache()
@@ -46,7 +51,7 @@ def warm_up():
     gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
 
 
-def _define_often(units):
+def _define_often(units, *, call=True):
     """Define a function from its source and from what that was compiled to, in turns, and call it."""
     flags = {"return_null": False, "by_batch": False, "table": False}
     codes = None
@@ -54,6 +59,8 @@ def _define_often(units):
         given = units if codes is None else [unit | {"code": code} for unit, code in zip(units, codes, strict=True)]
         function, *_, description = define(json.dumps({"units": given, "described": codes is not None} | flags))
         codes = json.loads(description)["codes"] if codes is None else None
+        if not call:
+            continue
         function(1)
         try:
             function("1")

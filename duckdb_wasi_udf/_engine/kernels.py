@@ -42,11 +42,30 @@ _TO_TEXT: dict[str, Types] = {
     "k_isodate": (_L,),
     "k_isodatetime": (_L, _I),
     "k_strptime": (*_TEXT, *_TEXT),
+    "k_decimal_text": (_I,),
+    "k_decimal_format": (_I, *_TEXT),
+}
+# A decimal is passed by its address, and returned as a text is.
+_TO_DECIMAL: dict[str, Types] = {
+    "k_decimal_make": (_L, _L, _I),
+    "k_decimal_parse": _TEXT,
+    "k_decimal": (_I, _I, _I),
+    "k_decimal_quantize": (_I, _I, _I),
+    "k_decimal_integral": (_I, _I),
+}
+# So is a list, a set or a dict.
+_TO_CONTAINER: dict[str, Types] = {
+    "k_list_new": (_I, _I, _I),
+    "k_list_of": (_I, _I, _I),
+    "k_list_slice": (_I, _L, _L, _L, _I),
+    "k_list_repeat": (_I, _L),
 }
 
 # The types of the parameters and of the results, by name.
 KERNELS: dict[str, tuple[Types, Types]] = {f"k_{name}": ((_F,), (_F,)) for name in _MATH}
-KERNELS |= {name: ((*_CONTEXT, *parameters), (_L,)) for name, parameters in _TO_TEXT.items()}
+KERNELS |= {
+    name: ((*_CONTEXT, *parameters), (_L,)) for name, parameters in (_TO_TEXT | _TO_DECIMAL | _TO_CONTAINER).items()
+}
 KERNELS |= {
     "k_float": ((*_CONTEXT, *_TEXT), (_F,)),
     "k_fmod": ((_F, _F), (_F,)),
@@ -76,4 +95,19 @@ KERNELS |= {
     "k_ord": (_TEXT, (_L,)),
     "k_dict": ((*_CONTEXT, _I, *_TEXT), (_I,)),
     "k_out": ((*_CONTEXT, _I, *_TEXT), (_I,)),
+    "k_decimal_compare": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_decimal_int": ((*_CONTEXT, _I, _I), (_L,)),
+    "k_decimal_float": ((*_CONTEXT, _I), (_F,)),
+    "k_decimal_out": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_list_room": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_list_open": ((*_CONTEXT, _I, _L), (_I,)),
+    "k_list_close": ((_I, _I), (_I,)),
+    "k_list_reverse": ((_I,), (_I,)),
+    "k_list_extend": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_list_find": ((*_CONTEXT, _I, _I, _I), (_L,)),
+    "k_list_equal": ((_I, _I), (_I,)),
+    "k_list_sort": ((*_CONTEXT, _I, _I, _I), (_I,)),
+    "k_table_find": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_table_add": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_table_remove": ((_I, _I), (_I,)),
 }

@@ -15,6 +15,7 @@ def operations():
     yield from _functions()
     yield from _texts()
     yield from _dates()
+    yield from _decimals()
     yield from _statements()
 
 
@@ -140,6 +141,56 @@ def _dates():
     yield _lambda("date.fromisoformat(a)", "s", "DATE", head)
     yield _lambda("a > datetime(2020, 1, 1)", "t", "BOOLEAN", head)
     yield _lambda("(D - a).days", "d", "BIGINT", f"{head}D = date(2024, 2, 29)\n")
+
+
+_DECIMALS = "import math\nfrom decimal import *\n"
+_OF_DECIMALS = "-a +a abs(a) round(a) round(a,2) round(a,-1) round(a,5) int(a) float(a) a.normalize() a.sqrt() a**2"
+_OF_DECIMALS += " Decimal(str(a)) a.to_integral_value() math.floor(a) math.ceil(a) math.trunc(a) math.sqrt(a) bool(a)"
+_OF_DECIMALS += (
+    " a.is_zero() a.is_signed() a.is_finite() a*Decimal('1.19') a/Decimal('1.19') a/3 a*7 1-a 2*a/3 a//7 a%7 -7%a"
+)
+_OF_DECIMALS += (
+    " a*Decimal('1E+20') a+Decimal('-0.0') Decimal('-0')*a a+Decimal('1E-25') a-Decimal('1234567890123456789012')"
+)
+
+
+def _decimals():
+    for op in ("+", "-", "*", "/", "//", "%"):
+        yield _lambda(f"str(a {op} b)", "mm", "VARCHAR", _DECIMALS)
+        yield _lambda(f"a {op} b", "mm", "WIDE" if op in "*/" else "DECIMAL", _DECIMALS)
+        yield _lambda(f"str(a {op} b) + str(b {op} a)", "mi", "VARCHAR", _DECIMALS)
+    for op, types in itertools.product(("<", "<=", ">", ">=", "==", "!="), ("mm", "mi", "im")):
+        yield _lambda(f"a {op} b", types, "BOOLEAN", _DECIMALS)
+    yield from (_lambda(f"str({body})", "m", "VARCHAR", _DECIMALS) for body in _OF_DECIMALS.split())
+    for name in ("UP", "DOWN", "CEILING", "FLOOR", "HALF_UP", "HALF_DOWN", "HALF_EVEN", "05UP"):
+        to = f"Decimal('0.01'), rounding=ROUND_{name}"
+        yield _lambda(f"str(a.quantize({to})) + str(a.to_integral_value(ROUND_{name}))", "m", "VARCHAR", _DECIMALS)
+        yield _lambda(f"str((a * b).quantize({to}))", "mm", "VARCHAR", _DECIMALS)
+    bodies = [
+        "divmod(a, b)[0] + divmod(a, b)[1]",
+        "max(a, b)",
+        "min(a, b, 3)",
+        "sum([a, b, 1])",
+        "sum([a, b], Decimal('0.5'))",
+    ]
+    bodies += ["a.quantize(b)", "a if a < b else b", "a or b", "sum(a * k for k in range(3))", "(a + b) * (a - b) / 4"]
+    yield from (_lambda(f"str({body})", "mm", "VARCHAR", _DECIMALS) for body in bodies)
+    yield _lambda("str(+(Decimal('-0') * a)) + str(Decimal(-0) - a)", "m", "VARCHAR", _DECIMALS)
+    yield from (_lambda(body, "mm", result, _DECIMALS) for body, result in [("a * 2 + b", "DOUBLE"), ("a + b", None)])
+    yield _lambda("a", "i", "DECIMAL")
+    yield _lambda("Decimal(a) / 8", "i", "WIDE", _DECIMALS)
+    for spec in ("", ".2f", ",.1f", "+.0f", "10.3f", ">12", "e", ".3g", "%", "010.1f", "<8"):
+        yield _lambda(f"f'{{a:{spec}}}'", "m", "VARCHAR")
+    yield _lambda("'%s %d %.2f' % (a, a, a)", "m", "VARCHAR")
+    read = "try:\n  return str(Decimal(a)) + '|' + str(+Decimal(a))\n except InvalidOperation:\n  return 'none'"
+    yield f"{_DECIMALS}def f(a):\n {read}", "s", "VARCHAR"
+    for error in ("ZeroDivisionError", "InvalidOperation", "DivisionByZero", "ArithmeticError", "DecimalException"):
+        body = f"try:\n  return str(a {{}} b)\n except {error}:\n  return 'error'"
+        yield from ((f"{_DECIMALS}def f(a, b):\n {body.format(op)}", "mm", "VARCHAR") for op in ("/", "//", "%"))
+    head = f"{_DECIMALS}RATES = {{'DE': Decimal('0.19'), 'FR': Decimal('0.2'), 'a': None, 'b': 3}}\n"
+    yield f"{head}def f(a, b):\n return str(RATES.get(b, a))", "ms", "VARCHAR"
+    yield f"{head}def f(a, b):\n return a * (1 + (RATES.get(b) or 0))", "ms", "WIDE"
+    yield f"{_DECIMALS}def f(a):\n return str(isinstance(a, Decimal)) + str(a == None) + str(a == 'x')", "m", "VARCHAR"
 
 
 _LOOPS = [

@@ -1,8 +1,8 @@
 """Bugs for the guest's compiler: code that changes it, in an instance of its own."""
 
 _MODULES = (
-    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, flow, integers, "
-    "iterations, narrowing, rows, statements, texts, values"
+    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, errors, flow, "
+    "integers, iterations, narrowing, rows, statements, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 
@@ -54,6 +54,10 @@ BUGS = {
     "a handler catches everything": "statements.kinds_caught = lambda classes: set(errors.RAISED)",
     "a date outside the calendar is let in": "rows._CALENDAR.clear()",
     "the sign of a slice is lost": "texts.slice_ = lambda code, v, start, stop: values.Value(values.STR, v.i)",
+    "decimals are rounded half up": "decimals._HALF_EVEN = 4",
+    "plus keeps a decimal": "decimals.positive = lambda code, v: v",
+    "dividing a decimal by zero is an InvalidOperation": "errors.RAISED[10] = errors.RAISED[9]",
+    "decimals are divided down": "decimals.ROUNDING_OF['floor'] = decimals.ROUNDING_OF['trunc']",
     "or gives a bool": (
         "from _udf_compiler import expressions\nexpressions._known_truth = lambda v, truth: v\n"
         "chain = code.EXPRESSIONS[ast.BoolOp]\n"

@@ -3,11 +3,13 @@
 import random
 import re
 
-from tests.compiled.values import DAYS, FLOATS, INTS, MICROS, TEXTS
+from tests.compiled.values import DAYS, DECIMALS, FLOATS, INTS, MICROS, TEXTS
 
 HEAD = """
 import math
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation, ROUND_DOWN, ROUND_HALF_UP
+PRICES = {'DE': Decimal('0.19'), 'FR': Decimal('1E+3'), '': Decimal('-0.00')}
 TABLE = {'DE': 19, 'FR': 20, 'ß': -1, '': 7, 'x@y.com': 9223372036854775807}
 RATES = {'DE': 0.19, 'FR': 0.2}
 NAMES = {'DE': 'Germany', 'FR': 'Fränce', 'a': ''}
@@ -31,7 +33,7 @@ _TEXT = {
 ($int {{&;|;^}} $int)
 (-$int) ~~ (~$int) ~~ ($int {{<<;>>}} $int0) ~~ ($int >> {{1;3;62;64}}) ~~ abs($int) ~~ {{min;max}}($int, $int)
 {{int;round;math.floor;math.ceil;math.trunc}}($float) ~~ len($str) ~~ $str.{{find;rfind;count;index}}($str)
-int($str)
+int($str) ~~ int($decimal) ~~ round($decimal)
 int($bool) ~~ ($int + $bool) ~~ ($int ** {{0;1;2;3;5;13}})
 $date.{{year;month;day;weekday();isoweekday();toordinal()}}
 ($date - $date).days ~~ TABLE[$str] ~~ TABLE.get($str, $int) ~~ sum($int1 for k in range({{0;1;5}})) ~~ helper($int)
@@ -46,7 +48,7 @@ sum(len(w) for w in $str.split() if w != $str0) ~~ helper(b=$int, a=$int)""",
 ($float {{//;%}} $float) ~~ ($float % $int) ~~ ($float ** {{2;0.5;3;-1;0}}) ~~ ($float ** $float) ~~ float($int)
 float($str) ~~ abs($float) ~~ {{min;max}}($float, $float) ~~ {{min;max}}($int, $float) ~~ (-$float)
 RATES.get($str, $float)
-round($float, {{0;1;2;3;-1;-2;10}})
+round($float, {{0;1;2;3;-1;-2;10}}) ~~ float($decimal)
 math.{{sqrt;fabs;sin;cos;tan;exp;log;log2;log10;atan;asin;tanh;log1p;expm1}}($float)
 math.{{sqrt;log;radians}}($int) ~~ math.{{hypot;atan2;copysign;fmod;pow}}($float, $float)
 math.log($float, {{2;10;3.5}})
@@ -61,7 +63,8 @@ $str.{{isdigit;isalpha;isalnum;isspace;isupper;islower;isascii;isnumeric}}() ~~ 
 ($str in {{TABLE;WORDS;('a', 'DE', 'x');('ß', '')}}) ~~ ($int in {{{-1, 0, 7, 2};(1, 2, 3);NUMBERS}})
 ($date {{<;<=;>;==}} $date) ~~ any(c.isdigit() for c in $str) ~~ all(c in $str0 for c in $str0)
 (($int0, $str0) {{<;==;>=}} ($int0, $str0)) ~~ ($int in ($int0, $int0))
-isinstance($int, {{int;str;(int, float)}})""",
+isinstance($int, {{int;str;(int, float)}}) ~~ ($decimal {{<;<=;>;==;!=}} $decimal) ~~ ($decimal {{<;==}} $int)
+bool($decimal) ~~ $decimal.{{is_zero();is_signed()}}""",
     "str": """
 $str.{{upper;lower;title;capitalize;swapcase;casefold}}() ~~ $str.{{strip;lstrip;rstrip}}({{;' x';'ab-';'ß'}})
 $str.replace($str, $str) ~~ $str[{{;0;1;-2;5}}:{{;1;3;-1}}] ~~ $str[$int0:] ~~ $str[:$int0] ~~ $str[{{0;-1;1}}]
@@ -75,7 +78,7 @@ str(MIXED.get($str, $int)) ~~ $date.isoformat() ~~ $date.strftime({{'%Y-%m-%d';'
 $str.{{removeprefix;removesuffix}}($str) ~~ {{'';'-';'ß'}}.join({{c;c.upper();c + 'x'}} for c in $str) ~~ chr($int)
 $str.{{partition;rpartition}}({{',';'a'}})[{{0;1;2}}] ~~ ''.join(c for c in $str if {{c.isdigit();c != 'a';c > 'b'}})
 str(round($float, 2)) ~~ ($str + $str + $str) ~~ f'{$float0:{{.2f;.0f;10.3f;g}}}' ~~ $str[::-1]
-str(either($int, $str))
+str(either($int, $str)) ~~ str($decimal) ~~ f'{$decimal0:{{.2f;,.1f;>9;e}}}' ~~ str($decimal) + $str
 $str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str if $bool else $str)
 '{}:{}'.format($str, $int)
 '|'.join([w.strip() for w in $str.split(',')]) ~~ {{min;max}}($str, $str)""",
@@ -84,22 +87,42 @@ $str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str
 $date.replace({{day;month}}=$int0) ~~ date($int0, $int0, $int0) ~~ {{min;max}}($date, $date) ~~ $datetime.date()
 ($date if $bool else $date)""",
     "datetime": "$datetime0",
+    "decimal": """
+($decimal {{+;-;*}} $decimal) ~~ ($decimal {{+;-;*}} $decimal) ~~ ($decimal {{/;//;%}} $decimal)
+($int {{+;*}} $decimal)
+($decimal {{/;//;%;-}} $int) ~~ (-$decimal) ~~ (+$decimal) ~~ abs($decimal) ~~ {{min;max}}($decimal, $decimal)
+round($decimal, {{0;1;2;-1}})
+$decimal.quantize(Decimal({{'0.01';'1';'1E-6';'1E+1'}}){{;, ROUND_HALF_UP;, ROUND_DOWN}})
+$decimal.normalize() ~~ Decimal($int) ~~ Decimal($str) ~~ Decimal(str($float)) ~~ ($decimal if $bool else $decimal)
+PRICES.get($str, $decimal) ~~ PRICES[$str] ~~ ($decimal {{or;and}} $decimal) ~~ $decimal.quantize($decimal)
+sum($decimal0 * k for k in range($int0 % 5)) + $decimal ~~ sum([$decimal, $decimal, $int0])
+($decimal ** {{0;1;2;3}})""",
 }
 _EXPRESSIONS = {t: [e for line in text.strip().split("\n") for e in line.split(" ~~ ")] for t, text in _TEXT.items()}
 _CHOICE = re.compile(r"\{\{(.*?)\}\}")
-_PLACE = re.compile(r"\$(int|float|bool|str|datetime|date)(\d?)")
+_PLACE = re.compile(r"\$(int|float|bool|str|datetime|date|decimal)(\d?)")
 _SQL = {"int": ["BIGINT", "INTEGER"], "float": ["DOUBLE"], "str": ["VARCHAR"], "bool": ["BOOLEAN"]}
-_SQL |= {"date": ["DATE"], "datetime": ["TIMESTAMP"]}
+_SQL |= {"date": ["DATE"], "datetime": ["TIMESTAMP"], "decimal": ["DECIMAL"]}
 _RESULTS = {
     "int": ["BIGINT", "BIGINT", "DOUBLE"],
     "float": ["DOUBLE"],
     "str": ["VARCHAR"],
     "bool": ["BOOLEAN", "BIGINT"],
 }
-_RESULTS |= {"date": ["DATE", "TIMESTAMP"]}
+_RESULTS |= {"date": ["DATE", "TIMESTAMP"], "decimal": ["WIDE", "DECIMAL", "DOUBLE"]}
 _POOLS = {"int": INTS, "float": FLOATS, "str": TEXTS, "bool": [True, False], "date": DAYS, "datetime": MICROS}
+_POOLS |= {"decimal": DECIMALS}
 _SHORT = ["a", "@", ",", " ", "b", "-", "x", "DE", "e", "1"]
-_ERRORS = ["ValueError", "ZeroDivisionError", "(KeyError, IndexError)", "Exception", "LookupError", "ArithmeticError"]
+_DECIMALS = ["1.1", "-7", "1E-20", "12345678901234567890123456.5", "0E+5", "3.14159"]
+_ERRORS = [
+    "InvalidOperation",
+    "ValueError",
+    "ZeroDivisionError",
+    "(KeyError, IndexError)",
+    "Exception",
+    "LookupError",
+    "ArithmeticError",
+]
 
 
 class Program:
@@ -116,11 +139,11 @@ class Program:
     def __init__(self, seed):
         self.random = r = random.Random(seed)
         self._names = 0
-        kinds = ["int", "int", "float", "str", "str", "bool", "date", "datetime"]
+        kinds = ["int", "int", "float", "str", "str", "bool", "date", "datetime", "decimal"]
         self.parameters = [(f"p{i}", r.choice(kinds)) for i in range(r.randrange(1, 4))]
         self.types = [r.choice(_SQL[t]) for _, t in self.parameters]
         self.sees_null = [r.random() < 0.25 for _ in self.parameters]
-        wanted = r.choice(["int", "int", "float", "str", "bool", "date"])
+        wanted = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"])
         self.result = r.choice(_RESULTS[wanted]) if r.random() < 0.9 else None
         variables = list(self.parameters)
         body = [] if r.random() < 0.4 else self._block(2, variables, wanted, 1, loop=False)
@@ -157,6 +180,8 @@ class Program:
             return repr(r.choice(TEXTS if r.random() < 0.6 else _SHORT))
         if t == "bool":
             return r.choice(["True", "False"])
+        if t == "decimal":
+            return f"Decimal({str(r.choice(DECIMALS if r.random() < 0.6 else _DECIMALS))!r})"
         return f"date({r.choice([1, 1970, 1999, 2024, 9999])}, {r.randrange(1, 13)}, {r.randrange(1, 29)})"
 
     def _expression(self, t, depth, variables):
@@ -206,9 +231,9 @@ class Program:
             name, t = r.choice(changeable)
             if t in ("int", "float") and r.random() < 0.2:
                 t = r.choice(["int", "float"])
-            op = r.choice(["=", "+="]) if t in ("int", "float", "str") else "="
+            op = r.choice(["=", "+="]) if t in ("int", "float", "str", "decimal") else "="
             return [f"{name} {op} {self._expression(t, 2, variables)}"]
-        t, name = r.choice(["int", "int", "float", "str", "bool", "date"]), self._new("v")
+        t, name = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"]), self._new("v")
         line = f"{name} = {self._expression(t, 2, variables)}"
         variables.append((name, t))
         return [line]

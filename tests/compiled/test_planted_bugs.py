@@ -10,6 +10,7 @@ from tests.compiled.test_operations import arguments
 from tests.compiled.test_programs import PARTS, PROGRAMS, check
 from tests.compiled.values import RESULTS
 
+_DECIMALS = "import math\nfrom decimal import *\n"
 # Where each is found: the beginning of an operation, or the number of a program.
 FOUND = {
     "addition wraps": "lambda a, b: a + b",
@@ -33,6 +34,11 @@ FOUND = {
     "a handler catches everything": "def f(a):\n try:\n  return 10 // a",
     "a date outside the calendar is let in": "lambda a: a.year",
     "the sign of a slice is lost": "lambda a, b: a[1:2]",
+    "decimals are rounded half up": _DECIMALS + "lambda a: str(round(a,2))",
+    "plus keeps a decimal": _DECIMALS + "lambda a: str(+(",
+    "dividing a decimal by zero is an InvalidOperation": _DECIMALS
+    + "def f(a, b):\n try:\n  return str(a / b)\n except Inv",
+    "decimals are divided down": _DECIMALS + "lambda a: str(math.floor",
     "or gives a bool": "lambda a, b: a or b",
 }
 

@@ -1,6 +1,7 @@
 #define Py_BUILD_CORE 1 /* to look into sets and dicts without running code */
 #include "compiled/guards.h"
 
+#include "compiled/decimals.h"
 #include "pycore_setobject.h"
 
 /* The first item of each guard; the numbers are those of wasm/python/_udf_compiler/lookups.py. */
@@ -11,6 +12,7 @@ enum guard_kind {
   GUARD_SET = 3,      /* a set, and its items in their order */
   GUARD_FUNCTION = 4, /* a function, its code, its defaults, its keyword defaults */
   GUARD_CELL = 5,     /* a cell, and its contents */
+  GUARD_DECIMALS = 6, /* decimal.getcontext, and the class of what it returns */
 };
 
 #define ITEM(guard, i) PyTuple_GET_ITEM(guard, i)
@@ -72,6 +74,8 @@ static bool holds(PyObject *guard) {
       return function_holds(guard);
     case GUARD_CELL:
       return PyCell_GET(ITEM(guard, 1)) == ITEM(guard, 2);
+    case GUARD_DECIMALS:
+      return decimal_context_holds(guard);
   }
   return false;
 }

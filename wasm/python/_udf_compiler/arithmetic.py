@@ -1,6 +1,6 @@
 """Operators over all types that have them."""
 
-from _udf_compiler import integers
+from _udf_compiler import decimals, integers
 from _udf_compiler.context import ARENA_AT, ARENA_END
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.errors import OVERFLOW_ERROR, TYPE_ERROR, ZERO_DIVISION
@@ -39,6 +39,8 @@ def _binary(code, op, a, b):
         return _of_floats(code, op, a, b) if "float" in (x, y) else integers.operate(code, op, a, b)
     if "str" in (x, y):
         return _of_texts(code, op, a, b)
+    if "decimal" in (x, y):
+        return decimals.binary(code, op, a, b)
     if x in _SPANS or y in _SPANS:
         return _of_dates(code, op, a, b)
     if x.startswith("list") or y.startswith("list"):
@@ -161,6 +163,8 @@ def negate(code, v):
         return integers.negate(code, v)
     if v.only == "timedelta":
         return checked_span(code, integers.operate(code, "Sub", code.const(0), v))
+    if v.only == "decimal":
+        return decimals.negate(code, v)
     return code.error(TYPE_ERROR)
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from _udf_compiler import arithmetic, dates, formatting, integers, texts
+from _udf_compiler import arithmetic, dates, decimals, formatting, integers, texts
 from _udf_compiler.comparison import compare
 from _udf_compiler.containers import list_length
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
@@ -61,6 +61,8 @@ def _abs(code, v=None, *more):
             return code.real(m.f, "f64.abs")
         if m.only in ("int", "bool"):
             return integers.absolute(code, m)
+        if m.only == "decimal":
+            return decimals.absolute(code, m)
         if m.only == "timedelta":
             return arithmetic.checked_span(code, integers.absolute(code, m))
         return code.error(TYPE_ERROR) if m.only in ("none", "str") else code.unsupported(f"abs of a {m.only}")
@@ -95,6 +97,8 @@ def _int(code, v=None, *more):
             return Value(INT, m.i, lo=m.lo, hi=m.hi)
         if m.only == "float":
             return float_to_int(code, code.tmp("f64", m.f, "f64.trunc"))
+        if m.only == "decimal":
+            return decimals.to_int(code, m, "trunc")
         if m.only == "str":
             number = code.kernel_number("k_int", *code.text(m), errors=(VALUE_ERROR,))
             return Value(INT, number, lo=-_MOST_DIGITS, hi=_MOST_DIGITS)
@@ -110,6 +114,8 @@ def _float(code, v=None, *more):
     def to_float(m):
         if m.only in NUMBERS:
             return Value(FLOAT, f=code.as_float(m))
+        if m.only == "decimal":
+            return Value(FLOAT, f=decimals.to_float(code, m))
         if m.only == "str":
             return Value(FLOAT, f=code.kernel_number("k_float", *code.text(m), kind="f64", errors=(VALUE_ERROR,)))
         return code.error(TYPE_ERROR)
@@ -132,6 +138,8 @@ def _round(code, v=None, digits=None, *more):
             if digits is not None and digits.lo < 0:
                 return code.unsupported("round of an int to tens")
             return Value(INT, m.i, lo=m.lo, hi=m.hi)
+        if m.only == "decimal":
+            return decimals.to_int(code, m, "round") if digits is None else decimals.rounded(code, m, digits)
         if m.only != "float":
             return code.error(TYPE_ERROR) if m.only in ("none", "str") else code.unsupported(f"round of a {m.only}")
         if digits is None:
@@ -147,7 +155,9 @@ def _round(code, v=None, digits=None, *more):
 def _divmod(code, a=None, b=None, *more):
     if b is None or more:
         return None
-    return tuple_of([arithmetic.binary(code, op, a, b) for op in ("FloorDiv", "Mod")])
+    # Of decimals, the rest has the error of both. Of others, either does.
+    rest = arithmetic.binary(code, "Mod", a, b)
+    return tuple_of([arithmetic.binary(code, "FloorDiv", a, b), rest])
 
 
 def _pow(code, a=None, b=None, *more):
@@ -213,6 +223,7 @@ _FUNCTIONS = {
     "ord": _ord,
     "chr": _chr,
     "tuple": _tuple,
+    "decimal.Decimal": decimals.construct,
     "hex": _digits("#x"),
     "oct": _digits("#o"),
     "bin": _digits("#b"),
@@ -224,6 +235,9 @@ _FUNCTIONS = {
 
 
 def _math(code, name, values):
+    if name in ("floor", "ceil", "trunc") and [v.only for v in values] == ["decimal"]:
+        return decimals.to_int(code, values[0], name)
+    values = [v if v.only != "decimal" else Value(FLOAT, f=decimals.to_float(code, v)) for v in values]
     if any(v.only not in NUMBERS for v in values):
         known = all(v.only in (*NUMBERS, "none", "str") for v in values)
         return code.error(TYPE_ERROR) if known else code.unsupported(f"math.{name} here")

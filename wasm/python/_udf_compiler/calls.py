@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import builtin_calls, comprehensions, containers, dates, formatting, functions, texts
+from _udf_compiler import builtin_calls, comprehensions, containers, dates, decimals, formatting, functions, texts
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
 from _udf_compiler.narrowing import classes
@@ -49,6 +49,8 @@ def _arguments(code, node):
 def _known(code, node, name):
     if name in _REDUCED and len(node.args) == 1 and not node.keywords:
         return comprehensions.reduction(code, name, node.args[0])
+    if name == "sum" and _start_of_sum(node) is not None:
+        return comprehensions.reduction(code, name, node.args[0], code.expr(_start_of_sum(node)))
     if name in ("min", "max") and len(node.args) == 1 and [keyword.arg for keyword in node.keywords] == ["default"]:
         return comprehensions.extreme(code, name, node.args[0], code.expr(node.keywords[0].value))
     if name == "isinstance" and len(node.args) == 2:
@@ -67,6 +69,17 @@ def _known(code, node, name):
         return _parsed(code, name, arguments)
     arguments = _placed(name, arguments, keywords)
     return builtin_calls.call(code, name, arguments, keywords)
+
+
+def _start_of_sum(node):
+    """Return the node of what a sum starts from, None if there is none, or if its order in the call may matter."""
+    start = None
+    if len(node.args) == 2 and not node.keywords:
+        start = node.args[1]
+    elif len(node.args) == 1 and [keyword.arg for keyword in node.keywords] == ["start"]:
+        start = node.keywords[0].value
+    constructed = start.args[0] if isinstance(start, ast.Call) and len(start.args) == 1 else start
+    return start if isinstance(constructed, (ast.Constant, ast.Name)) else None
 
 
 def _placed(name, arguments, keywords):
@@ -139,6 +152,8 @@ def _joined_parts(code, node):
 
 
 def _method_of(code, v, name, arguments, keywords):
+    if v.only == "decimal":
+        return decimals.call(code, v, name, arguments, keywords)
     if v.only in ("date", "datetime", "timedelta"):
         return dates.call(code, v, name, arguments, keywords)
     if keywords:

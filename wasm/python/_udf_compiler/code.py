@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime as dt
+import decimal
 
+from _udf_compiler import decimals
 from _udf_compiler.emitter import CONTEXT, Emitter
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.flow import Flow
@@ -10,10 +12,12 @@ from _udf_compiler.values import (
     BOOL,
     DATE,
     DATETIME,
+    DECIMAL,
     FLOAT,
     INT,
     MAX,
     MIN,
+    MOST_DIGITS,
     NEVER,
     NONE,
     STR,
@@ -143,6 +147,8 @@ class Code(Emitter):
         if kind is tuple:
             items = [self.const(item) for item in value]
             return Value(types(f"tuple of {len(items)}"), items=items) if all(item.t for item in items) else NEVER
+        if kind is decimal.Decimal:
+            return self._decimal(value)
         if kind is dt.date:
             return Value(DATE, ("i64.const", value.toordinal() - _FIRST_ORDINAL))
         if kind is dt.datetime and value.tzinfo is None:
@@ -152,6 +158,14 @@ class Code(Emitter):
         return self.unsupported(
             "an integer beyond 64 bits" if kind is int else f"a constant of the type {kind.__name__}"
         )
+
+    def _decimal(self, value):
+        decimals.use(self)
+        parts = value.as_tuple()
+        if not value.is_finite() or len(parts.digits) > MOST_DIGITS:
+            return self.unsupported("a Decimal that is special, or of more than 38 digits")
+        place = ("i64.const", self.program.constants.decimal(value) << 32)
+        return Value(DECIMAL, self.tmp("i64", ("local.get", self.constants), place, "i64.add"), k=value)
 
     def boolean(self, *condition):
         """Return a bool that instructions compute."""
@@ -337,6 +351,8 @@ class Code(Emitter):
             return bool(v.k)
         if name == "float":
             return self.tmp("i32", v.f, ("f64.const", 0.0), "f64.ne")
+        if name == "decimal":
+            return decimals.truth(self, v)
         if name == "str" or name.startswith("list"):
             return self.tmp("i32", v.i, "i32.wrap_i64", ("i32.const", 0), "i32.ne")
         return self.tmp("i32", v.i, ("i64.const", 0), "i64.ne")

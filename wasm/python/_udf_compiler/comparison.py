@@ -1,5 +1,6 @@
 """Comparisons, identity, and `in` a display or a text."""
 
+from _udf_compiler import decimals
 from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.values import BOOL, NEVER, NUMBERS, TAGS, Value
 
@@ -35,6 +36,8 @@ def _compare(code, kind, a, b):
             c = equal_texts(code, a, b)
             return code.boolean(c, "i32.eqz") if kind == "ne" else code.boolean(c)
         return code.boolean(*code.text(a), *code.text(b), ("call", "k_cmp"), ("i32.const", 0), f"i32.{kind}_s")
+    if "decimal" in (x, y):
+        return decimals.compare(code, kind, a, b)
     if x.startswith("list") or y.startswith("list") or {x, y} == {"date", "datetime"}:
         return code.unsupported(f"a comparison of {x} with {y}")
     if kind in ("eq", "ne"):

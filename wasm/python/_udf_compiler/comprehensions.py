@@ -155,9 +155,9 @@ def _room(code, most):
 # ---- reductions
 
 
-def reduction(code, name, node):
-    """Return sum, any, all, min, max or list of the items of a node."""
-    return _REDUCTIONS[name](code, name, node)
+def reduction(code, name, node, start=None):
+    """Return sum, any, all, min, max or list of the items of a node; sum may have a value that it starts from."""
+    return _REDUCTIONS[name](code, name, node) if start is None else _sum(code, name, node, start)
 
 
 def _list(code, name, node):
@@ -166,18 +166,21 @@ def _list(code, name, node):
     return _collected(code, mapped(code, node, lambda item: item))
 
 
-def _sum(code, name, node):
-    total = _hidden(node, "total")
-    variables.assign(code, total, code.const(0))
-    real, rest, found, kinds = code.local("f64"), code.local("f64"), code.local("i32"), set()
-    for local in (real, rest):
-        code.e(("f64.const", 0.0), ("local.set", local))
-    code.e(("i32.const", 0), ("local.set", found))
+def _sum(code, name, node, start=None):
+    total, start = _hidden(node, "total"), code.const(0) if start is None else start
+    if start.only not in ("int", "bool", "float", "decimal"):
+        return code.unsupported("sum from this value", node) if start.t else NEVER
+    is_real = start.only == "float"
+    variables.assign(code, total, code.const(0) if is_real else start)
+    real, rest, found = code.local("f64"), code.local("f64"), code.local("i32")
+    kinds = {"float"} if is_real else {"int"} if start.only == "decimal" or start.k != 0 else set()
+    code.e(start.f if is_real else ("f64.const", 0.0), ("local.set", real), ("f64.const", 0.0), ("local.set", rest))
+    code.e(("i32.const", int(is_real)), ("local.set", found))
 
     def add(item):
         if not item.t:
             return
-        if item.t <= {"int", "bool"}:
+        if item.t <= {"int", "bool", "decimal"}:
             kinds.add("int")
             variables.assign(code, total, arithmetic.binary(code, "Add", variables.read(code, total), item))
         elif item.only == "float":

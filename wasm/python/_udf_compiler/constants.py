@@ -39,6 +39,17 @@ class Constants:
         data = struct.pack(f"<{len(values)}d", *values)
         return self._place(("words", data), data)
 
+    def decimal(self, value):
+        """Return the offset of a finite Decimal: struct decimal of wasm/c/compiled/decimal_kernels.c."""
+        sign, digits, exponent = value.as_tuple()
+        number = int("".join(map(str, digits)))
+        data = struct.pack("<QQiI", number & 2**64 - 1, number >> 64, exponent, sign)
+        return self._place(("decimal", data), data)
+
+    def decimals(self, values):
+        """Return the offset of an array of Decimals, each relative to the constants."""
+        return self.words([self.decimal(value) << 32 for value in values])
+
     def texts(self, values):
         """Return the offset of an array of texts, each relative to the constants."""
         return self.words([offset << 32 | length for offset, length in map(self.text, values)])

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import arithmetic, comparison, containers, dates, formatting, narrowing, texts, variables
+from _udf_compiler import arithmetic, comparison, containers, dates, decimals, formatting, narrowing, texts, variables
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.statics import NO_CONSTANT, constant, static
@@ -92,6 +92,8 @@ def _unary_op(code, node):
 def _positive(code, v):
     if v.only == "bool":
         return Value(INT, v.i, lo=0, hi=1)
+    if v.only == "decimal":
+        return decimals.positive(code, v)
     return v if v.only in (*NUMBERS, "timedelta") else code.error(TYPE_ERROR)
 
 

@@ -1,13 +1,16 @@
 """Values as text: str(), f-strings, str.format and %."""
 
+import decimal
 import re
 import string
 
+from _udf_compiler import decimals
 from _udf_compiler.arithmetic import concatenated
 from _udf_compiler.dates import strftime
 from _udf_compiler.values import NEVER, Value
 
 _NAMES_OF_DATES = {"date": "k_isodate", "datetime": "k_isodatetime"}
+_SAMPLES = {"int": 1, "float": 1.0, "str": "", "decimal": decimal.Decimal(1)}
 _PERCENT = re.compile(r"%(?:%|([-+ 0#]*\d*(?:\.\d+)?)([sdifFeEgGxXoc]))")
 
 
@@ -28,6 +31,8 @@ def _text_of(code, v, spec):
         return code.kernel_text("k_itoa", v.i, ("i32.const", 0), ("i32.const", 0))
     if name == "float":
         return code.kernel_text("k_frepr", v.f, ("i32.const", ord("r")), ("i32.const", 0))
+    if name == "decimal":
+        return decimals.text(code, v)
     if name == "bool":
         return code.branch(code.condition(v), lambda: code.const("True"), lambda: code.const("False"))
     if name == "none":
@@ -45,7 +50,7 @@ def _formatted(code, v, spec):
         return strftime(code, v, spec)
     if name == "bool":  # an int, with a format
         v, name = Value(frozenset({"int"}), v.i, lo=0, hi=1), "int"
-    if name in ("int", "float", "str") and not _is_format(name, spec):
+    if name in _SAMPLES and not _is_format(name, spec):
         code.bail()  # it raises
         return NEVER
     digits = re.fullmatch(r"(0?)(\d{0,3})d?", spec)
@@ -55,6 +60,8 @@ def _formatted(code, v, spec):
     fixed = re.fullmatch(r"\.(\d\d?)f", spec)
     if name == "float" and fixed:
         return code.kernel_text("k_frepr", v.f, ("i32.const", ord("f")), ("i32.const", int(fixed[1])))
+    if name == "decimal":
+        return decimals.text(code, v, spec)
     format_ = code.text(code.const(spec))
     if name == "int":
         return code.kernel_text("k_format_int", v.i, *format_)
@@ -67,9 +74,8 @@ def _formatted(code, v, spec):
 
 def _is_format(name, spec):
     """Return whether a format can be used at all. `n` depends on the locale, which the guest doesn't have."""
-    sample = {"int": 1, "float": 1.0, "str": ""}[name]
     try:
-        return len(spec) <= 16 and len(format(sample, spec)) <= 1000
+        return len(spec) <= 16 and len(format(_SAMPLES[name], spec)) <= 1000
     except (ValueError, OverflowError, MemoryError):
         return False
 
@@ -144,6 +150,10 @@ def _percent_part(code, v, flags, letter):
     """Return a value and its format, as `format` takes it."""
     if letter == "s" and not flags:
         return v, ""
+    if v.only == "decimal" and letter in "di":
+        v = decimals.to_int(code, v, "trunc")
+    if v.only == "decimal" and letter in "feEgG":
+        v = Value(frozenset({"float"}), f=decimals.to_float(code, v))
     if letter in "di" and v.only == "int" and re.fullmatch(r"0?\d*", flags):
         return v, f"{flags}d"
     if letter in "feEgG" and v.only in ("float", "int") and re.fullmatch(r"0?\d*(\.\d+)?", flags):

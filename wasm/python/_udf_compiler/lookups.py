@@ -6,6 +6,7 @@ compare.
 
 import builtins
 import datetime as dt
+import decimal
 import marshal
 import math
 import sys
@@ -14,7 +15,7 @@ import types
 from _udf_compiler.errors import CATCHABLE, NotCompiledError
 
 # The kinds of guards: see wasm/c/compiled/guards.c.
-NAME, DICT, LIST, SET, FUNCTION, CELL = range(6)
+NAME, DICT, LIST, SET, FUNCTION, CELL, DECIMALS = range(7)
 
 # Bounds of constants: their guards are checked for each batch.
 _MOST_ITEMS = 5_000
@@ -59,11 +60,15 @@ KNOWN = {f"math.{name}": value for name, value in vars(math).items() if isinstan
 KNOWN |= {name: getattr(builtins, name) for name in _BUILTINS}
 KNOWN |= {exception.__name__: exception for exception in CATCHABLE}
 KNOWN |= {f"datetime.{name}": getattr(dt, name) for name in ("date", "datetime", "timedelta")}
+KNOWN |= {"decimal.Decimal": decimal.Decimal}
 _NAME_OF = {id(value): name for name, value in KNOWN.items()}
 
 _CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, dict, list, set)
 _MARSHAL_VERSION = 0  # without references and interning, which depend on more than the value
 _MISSING = object()
+_GETCONTEXT = decimal.getcontext
+# What marshal has no format for, and is constant too.
+_BY_REPR = (dt.date, dt.datetime, dt.timedelta, decimal.Decimal)
 
 
 class Lookups:
@@ -105,7 +110,7 @@ class Lookups:
         """Look something up.
 
         Args:
-            how: "global", "free" (of a closure), "imported" or "attribute".
+            how: "global", "free" (of a closure), "imported", "attribute", or "decimals" (their context).
             number: Of the object to start from.
             name: What is looked for.
             function: What "entry" finds.
@@ -157,6 +162,10 @@ class Lookups:
             self.guards.append((NAME, namespace, name, value))
         return value
 
+    def _decimals(self, function, name):
+        self.guards.append((DECIMALS, _GETCONTEXT, decimal.Context))
+        return _GETCONTEXT
+
     def _guard(self, value):
         """Guard the contents of what can change."""
         if id(value) in self._guarded or len(self._guarded) > _MOST_ITEMS:
@@ -180,6 +189,7 @@ _FINDERS = {
     "free": Lookups._free,
     "imported": Lookups._imported,
     "attribute": Lookups._attribute,
+    "decimals": Lookups._decimals,
 }
 
 
@@ -196,10 +206,20 @@ def _dumped(value):
     try:
         if type(value) not in _CONSTANTS or _count(value) > _MOST_ITEMS:
             return None
-        data = marshal.dumps(value, _MARSHAL_VERSION)
+        data = marshal.dumps(_portable(value), _MARSHAL_VERSION)
     except (ValueError, RecursionError):  # an object of the user's somewhere inside
         return None
     return data if len(data) <= _MOST_BYTES else None
+
+
+def _portable(value):
+    """Return a value with what marshal can't carry exchanged for what nothing else is."""
+    kind = type(value)
+    if kind in _BY_REPR:
+        return (..., repr(value))
+    if kind is dict:
+        return {_portable(key): _portable(item) for key, item in value.items()}
+    return kind([_portable(item) for item in value]) if kind in (tuple, list) else value
 
 
 def _is_constant(value):
@@ -218,7 +238,7 @@ def _describe(value):
     if kind is types.FunctionType:
         code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
         return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
-    if kind in (dt.date, dt.datetime, dt.timedelta):
+    if kind in _BY_REPR:
         return ("value", repr(value).encode())
     data = _dumped(value)
     return ("opaque",) if data is None else ("value", data)

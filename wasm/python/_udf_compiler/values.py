@@ -1,6 +1,7 @@
 """Values of a row while it is translated: which types they may have, and where they are."""
 
 MIN, MAX = -(2**63), 2**63 - 1
+MOST_DIGITS = 38  # of a decimal
 
 # The number of a type in a value's tag.
 TAGS = {
@@ -15,6 +16,7 @@ TAGS = {
     "list of str": 8,
     "list of int": 9,
     "list of float": 10,
+    "decimal": 11,
 }
 NUMBERS = frozenset({"int", "bool", "float"})
 LIST_OF = {"str": "list of str", "int": "list of int", "bool": "list of int", "float": "list of float"}
@@ -30,7 +32,8 @@ class Value:
     Attributes:
         t: The names of the types it may have. None: this point isn't reached.
         i: The operand of 64 bits that holds it unless it is a float. Text and lists have their address in the high
-            half and their length in the low one; dates are days, datetimes and timedeltas microseconds.
+            half and their length in the low one, decimals their address alone; dates are days, datetimes and
+            timedeltas microseconds.
         f: The operand that holds it if it is a float.
         tag: The operand with the number of its type; None if there is one type only.
         lo: The least integer it can be.
@@ -79,6 +82,7 @@ def types(*names):
 NEVER = Value(types())
 NONE, BOOL, INT, FLOAT, STR = types("none"), types("bool"), types("int"), types("float"), types("str")
 DATE, DATETIME, TIMEDELTA = types("date"), types("datetime"), types("timedelta")
+DECIMAL = types("decimal")
 
 
 def tuple_of(items):

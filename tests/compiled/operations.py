@@ -2,6 +2,8 @@
 
 import itertools
 
+from tests.compiled.container_operations import container_operations
+
 _COMPARED = [*itertools.product("ifb", repeat=2), *[(t, t) for t in "sdt"]]
 
 
@@ -16,6 +18,7 @@ def operations():
     yield from _texts()
     yield from _dates()
     yield from _decimals()
+    yield from container_operations()
     yield from _statements()
 
 
@@ -247,6 +250,7 @@ def _statements():
         "VARCHAR",
     )
     yield "def f(a):\n n = 0\n for c in a:\n  n = n * 100000007 + 1\n return n", "s", "BIGINT"
+    yield "def f(a):\n x = a if a > 5 else None\n if x is None:\n  return str(x)\n return 'n' + str(x)", "i", "VARCHAR"
     yield "def f(a): return a", "i", None
     yield "def f(a): return a if a > 5 else None", "f", None
     yield "def f(a): return a.upper()", "s", None

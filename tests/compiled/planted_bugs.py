@@ -2,7 +2,7 @@
 
 _MODULES = (
     "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, errors, flow, "
-    "integers, iterations, narrowing, rows, statements, texts, values"
+    "integers, iterations, lists, narrowing, reductions, rows, statements, tables, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 
@@ -40,7 +40,7 @@ BUGS = {
     ),
     "sums of floats lose digits": (
         "def add(code, x, real, rest):\n"
-        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\ncomprehensions._add_exactly = add"
+        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\nreductions._add_exactly = add"
     ),
     "nan equals itself": (
         "numbers = comparison._numbers\n"
@@ -58,6 +58,25 @@ BUGS = {
     "plus keeps a decimal": "decimals.positive = lambda code, v: v",
     "dividing a decimal by zero is an InvalidOperation": "errors.RAISED[10] = errors.RAISED[9]",
     "decimals are divided down": "decimals.ROUNDING_OF['floor'] = decimals.ROUNDING_OF['trunc']",
+    "a slice of a list is the list": "lists.sliced = lambda code, v, *bounds: v",
+    "reverse is ignored": "calls._descending = lambda code, keywords: ('i32.const', 0)",
+    "get stores its default": "tables._METHODS['dict', 'get', 2] = tables._setdefault",
+    "of equal keys the last is the greatest": (
+        "reductions.compare = lambda code, op, a, b: comparison.compare(code, {'Gt': 'GtE'}.get(op, op), a, b)"
+    ),
+    "insert appends": (
+        "lists._METHODS['insert', 2] = lambda code, v, i, value: lists._METHODS['append', 1](code, v, value)"
+    ),
+    "a list's truth is its length": (
+        "truth = code.Code.truth\n"
+        "def of_list(self, v):\n"
+        "    is_list = v.items is None and v.only is not None and v.only.startswith('list ')\n"
+        "    return self.tmp('i32', lists.address(self, v), ('i32.load', 4)) if is_list else truth(self, v)\n"
+        "code.Code.truth = of_list"
+    ),
+    "a Counter raises KeyError": (
+        "tables.delete = lambda code, v, key: tables.remove(code, v, key, lambda: code.error(errors.KEY_ERROR))"
+    ),
     "or gives a bool": (
         "from _udf_compiler import expressions\nexpressions._known_truth = lambda v, truth: v\n"
         "chain = code.EXPRESSIONS[ast.BoolOp]\n"

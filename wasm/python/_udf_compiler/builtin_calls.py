@@ -2,12 +2,12 @@
 
 import math
 
-from _udf_compiler import arithmetic, dates, decimals, formatting, integers, texts
+from _udf_compiler import arithmetic, dates, decimals, formatting, integers, lists, tables, texts
 from _udf_compiler.comparison import compare
-from _udf_compiler.containers import list_length
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.kernels import MATH
-from _udf_compiler.values import FLOAT, INT, ITEM_OF, NEVER, NUMBERS, Value, tuple_of
+from _udf_compiler.shapes import kind_of
+from _udf_compiler.values import FLOAT, INT, NEVER, NUMBERS, Value, tuple_of
 
 _MOST_DIGITS = 10**18
 
@@ -79,7 +79,9 @@ def _len(code, v=None, *more):
     def length(m):
         if m.only == "str":
             return texts.length(code, m) if m.k is None else code.const(len(m.k))
-        return list_length(code, m) if m.only in ITEM_OF else code.error(TYPE_ERROR)
+        if kind_of(m.only) is None:
+            return code.error(TYPE_ERROR)
+        return lists.length(code, m) if kind_of(m.only) == "list" else tables.length(code, m)
 
     return code.dispatch(v, length)
 
@@ -144,7 +146,7 @@ def _round(code, v=None, digits=None, *more):
             return code.error(TYPE_ERROR) if m.only in ("none", "str") else code.unsupported(f"round of a {m.only}")
         if digits is None:
             return float_to_int(code, code.tmp("f64", m.f, "f64.nearest"))
-        arithmetic.check_size(code, digits)
+        integers.check_size(code, digits)
         made = code.tmp("f64", m.f, digits.i, ("call", "k_round"))
         bail_unless_finite(code, made)  # infinity of a finite number is an error
         return Value(FLOAT, f=made)

@@ -4,10 +4,12 @@ import contextlib
 import datetime as dt
 import decimal
 
-from _udf_compiler import decimals
+from _udf_compiler import decimals, lists
 from _udf_compiler.emitter import CONTEXT, Emitter
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.flow import Flow
+from _udf_compiler.nodes import name_of, place_of
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import (
     BOOL,
     DATE,
@@ -60,6 +62,7 @@ class Code(Emitter):
         renamed: Other names of variables, inside comprehensions.
         local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
+        place: What tells the node that is translated from others, the same in each translation.
         depth: The instructions of the depth of calls that a called function has.
     """
 
@@ -72,6 +75,7 @@ class Code(Emitter):
         self.top_level = frozenset()
         self.local_constants = {}
         self.depth = []
+        self.place = ()
 
     def start(self, first_local):
         """Begin a translation."""
@@ -81,16 +85,23 @@ class Code(Emitter):
         self.changed = False
         self._uncertain = 0
         self.line = None
+        self.place = ()
+        self.result = self.program.shapes.joined(self.result)
         for variable in self.variables.values():
+            variable.t = self.program.shapes.joined(variable.t)
             variable.i = variable.f = variable.tag = variable.bound = None
 
     def expr(self, node):
         """Translate an expression; return its Value."""
         translate = EXPRESSIONS.get(type(node))
         if translate is None:
-            return self.unsupported(_name_of(node), node)
+            return self.unsupported(name_of(node), node)
         self.line = getattr(node, "lineno", self.line)
-        return translate(self, node)
+        before, self.place = self.place, place_of(node) or self.place
+        try:
+            return translate(self, node)
+        finally:
+            self.place = before
 
     # ---- what can't be translated
 
@@ -220,7 +231,7 @@ class Code(Emitter):
             The value of the one that runs.
         """
         live = [v for _, _, v in cases if v.t]
-        t = frozenset().union(*(v.t for v in live))
+        t = self.program.shapes.joined(frozenset().union(*(v.t for v in live)))
         if any(v.items is not None for v in live):
             return self._merge_tuples(cases, live, t)
         i = self.local("i64") if t - FLOAT else None
@@ -249,7 +260,7 @@ class Code(Emitter):
         merged = []
         places = []
         for n in range(counts):
-            kinds = frozenset().union(*(v.items[n].t for v in live))
+            kinds = self.program.shapes.joined(frozenset().union(*(v.items[n].t for v in live)))
             if any(v.items[n].items is not None for v in live):
                 return self.unsupported("a tuple inside a tuple")
             i = self.local("i64") if kinds - FLOAT else None
@@ -353,7 +364,11 @@ class Code(Emitter):
             return self.tmp("i32", v.f, ("f64.const", 0.0), "f64.ne")
         if name == "decimal":
             return decimals.truth(self, v)
-        if name == "str" or name.startswith("list"):
+        kind = kind_of(name)
+        if kind is not None:
+            count = ("i32.load", lists.COUNT if kind == "list" else lists.LIVE)
+            return self.tmp("i32", lists.address(self, v), count, ("i32.const", 0), "i32.ne")
+        if name == "str":
             return self.tmp("i32", v.i, "i32.wrap_i64", ("i32.const", 0), "i32.ne")
         return self.tmp("i32", v.i, ("i64.const", 0), "i64.ne")
 
@@ -379,31 +394,3 @@ class Code(Emitter):
             return NEVER
         c = self.truth(v)
         return self.const(not c) if isinstance(c, bool) else self.boolean(c, "i32.eqz")
-
-
-_NAMES = {
-    "Await": "await",
-    "ClassDef": "a class",
-    "Delete": "del",
-    "Dict": "a dict that is no constant",
-    "DictComp": "a dict comprehension",
-    "FunctionDef": "a function inside the function",
-    "Global": "global",
-    "Lambda": "a lambda inside the function",
-    "List": "a list that is changed or kept",
-    "ListComp": "a list comprehension here",
-    "GeneratorExp": "a generator expression here",
-    "Nonlocal": "nonlocal",
-    "Set": "a set that is no constant",
-    "SetComp": "a set comprehension",
-    "Starred": "a starred expression",
-    "With": "with",
-    "Yield": "yield",
-    "YieldFrom": "yield from",
-}
-
-
-def _name_of(node):
-    """Return what a user calls a node."""
-    name = type(node).__name__
-    return _NAMES.get(name, name)

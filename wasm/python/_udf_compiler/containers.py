@@ -1,14 +1,13 @@
-"""Constant dicts, sets, lists and tuples, and lists that are made in the arena."""
+"""Constant dicts, sets, lists and tuples."""
 
 import datetime as dt
 import decimal
 import math
 
-from _udf_compiler import decimals
+from _udf_compiler import decimals, lists
 from _udf_compiler.comparison import any_equal, compare
 from _udf_compiler.errors import INDEX_ERROR, KEY_ERROR, TYPE_ERROR
-from _udf_compiler.values import BOOL, DECIMAL, INT, ITEM_OF, MAX, MIN, MOST_DIGITS, NEVER, STR, Value
-from _udf_compiler.variables import load_item
+from _udf_compiler.values import BOOL, DECIMAL, INT, MAX, MIN, MOST_DIGITS, NEVER, STR, Value
 
 _MOST_COMPARED = 64  # keys that are compared one after the other
 _MOST_TEXTS_COMPARED = 3
@@ -185,46 +184,12 @@ def tuple_item(code, v, i):
     return v.items[i.k] if -len(v.items) <= i.k < len(v.items) else code.error(INDEX_ERROR)
 
 
-def list_item(code, v, i):
-    """Return v[i] of a list."""
-    at, _ = code.text(v)
-    count = code.tmp("i64", v.i, ("i64.const", 0xFFFFFFFF), "i64.and")
-    place = i.i
-    if i.lo < 0:
-        place = code.tmp("i64", i.i, i.i, ("i64.const", 63), "i64.shr_s", count, "i64.and", "i64.add")
-    code.raise_if(INDEX_ERROR, place, count, "i64.ge_u")
-    address = code.tmp("i32", at, place, "i32.wrap_i64", ("i32.const", 3), "i32.shl", "i32.add")
-    return load_item(code, v.only, address)
-
-
-def list_slice(code, v, start, stop):
-    """Return v[start:stop] of a list, for bounds that are operands."""
-    count = code.tmp("i64", v.i, ("i64.const", 0xFFFFFFFF), "i64.and")
-
-    def clipped(bound):
-        zero = ("i64.const", 0)
-        moved = code.tmp("i64", bound, count, zero, bound, zero, "i64.lt_s", "select", "i64.add")
-        positive = code.tmp("i64", moved, zero, moved, zero, "i64.gt_s", "select")
-        return code.tmp("i64", positive, count, positive, count, "i64.lt_s", "select")
-
-    first, last = clipped(start), clipped(stop)
-    size = code.tmp("i64", last, first, "i64.sub", ("i64.const", 0), last, first, "i64.gt_s", "select")
-    moved = [first, ("i64.const", 35), "i64.shl"]  # 8 bytes an item, in the high half
-    high = [v.i, ("i64.const", 32), "i64.shr_u", ("i64.const", 32), "i64.shl"]
-    return Value(v.t, code.tmp("i64", *high, *moved, "i64.add", size, "i64.add"))
-
-
-def list_length(code, v):
-    """Return len(v) of a list."""
-    return code.integer(v.i, ("i64.const", 0xFFFFFFFF), "i64.and", lo=0, hi=2**31)
-
-
 def subscript(code, v, i):
     """Return v[i] of what is no text, and of one type."""
     if v.items is not None:
         return tuple_item(code, v, i)
-    if v.only in ITEM_OF:
-        return list_item(code, v, i)
+    if lists.is_list(v.only):
+        return lists.item(code, v, i)
     if v.only in ("none", "int", "float", "bool"):
         return code.error(TYPE_ERROR)
     return code.unsupported(f"a subscript of a {v.only}")

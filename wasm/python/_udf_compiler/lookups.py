@@ -5,6 +5,7 @@ compare.
 """
 
 import builtins
+import collections
 import datetime as dt
 import decimal
 import marshal
@@ -61,6 +62,7 @@ KNOWN |= {name: getattr(builtins, name) for name in _BUILTINS}
 KNOWN |= {exception.__name__: exception for exception in CATCHABLE}
 KNOWN |= {f"datetime.{name}": getattr(dt, name) for name in ("date", "datetime", "timedelta")}
 KNOWN |= {"decimal.Decimal": decimal.Decimal}
+KNOWN |= {f"collections.{name}": getattr(collections, name) for name in ("Counter", "defaultdict")}
 _NAME_OF = {id(value): name for name, value in KNOWN.items()}
 
 _CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, dict, list, set)

@@ -19,6 +19,7 @@ from _udf_compiler.context import (
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import NotCompiledError
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import DAY_US, DECIMAL, FLOAT, MAX_DAY, MAX_US, MIN_DAY, MIN_US, NONE, TAGS, Value, types
 from _udf_compiler.variables import reset_flags
 
@@ -220,11 +221,14 @@ class RowLoop:
         if self._declared is not None or not returned:
             return
         if len(returned) > 1 or not returned <= set(_INFERRED):
-            names = " and ".join(sorted(returned))
+            names = " and ".join(sorted((kind_of(name) or name).replace("record", "tuple") for name in returned))
             raise NotCompiledError(f"results of the types {names} without a declared result type")
         self.result = _INFERRED[next(iter(returned))]
 
     def _write_result(self, data, null, end):
+        made = [kind_of(name) for name in self.code.result if kind_of(name) is not None]
+        if made and self.code.result <= NONE | {name for name in self.code.result if kind_of(name) is not None}:
+            raise NotCompiledError(f"a {made[0].replace('record', 'tuple')} as a result")
         self._settle_result()
         code, t = self.code, self.code.result
         if t >= NONE:

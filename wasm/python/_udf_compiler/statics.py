@@ -8,7 +8,7 @@ from _udf_compiler.lookups import meaning
 NO_CONSTANT = object()
 
 # Methods of builtin classes that are called through the class.
-_OF_CLASSES = frozenset({"datetime.datetime.strptime", "datetime.date.fromisoformat"})
+_OF_CLASSES = frozenset({"datetime.datetime.strptime", "datetime.date.fromisoformat", "dict.fromkeys"})
 _DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 
 

@@ -1,11 +1,11 @@
 """Methods of str, and its subscripts."""
 
-from _udf_compiler.arithmetic import check_size, packed_list
+from _udf_compiler import lists
+from _udf_compiler.arithmetic import packed_list
 from _udf_compiler.errors import INDEX_ERROR, TYPE_ERROR, VALUE_ERROR
-from _udf_compiler.values import BOOL, INT, LIST_OF, MAX, NEVER, STR, Value, tuple_of, types
-from _udf_compiler.variables import load_item
+from _udf_compiler.integers import check_size
+from _udf_compiler.values import BOOL, INT, MAX, NEVER, STR, Value, tuple_of
 
-_TEXTS = types(LIST_OF["str"])
 _MOST = 2**31  # no text is longer
 _NO_BOUND = ("i64.const", -1)
 
@@ -121,7 +121,7 @@ def _split(code, v, name, arguments):
         if name == "rsplit":
             kernel = "k_split"
         nothing = ("i32.const", 0)
-        return code.kernel_text(kernel, *code.text(v), nothing, nothing, _NO_BOUND, t=_TEXTS)
+        return _list(code, kernel, *code.text(v), nothing, nothing, _NO_BOUND)
     if _kinds(arguments) not in (["str"], ["str", "int"]):
         return None
     separator = code.text(arguments[0])
@@ -132,11 +132,15 @@ def _split(code, v, name, arguments):
     else:
         check_size(code, arguments[1])
         most = arguments[1].i
-    return code.kernel_text(kernel, *code.text(v), *separator, most, t=_TEXTS)
+    return _list(code, kernel, *code.text(v), *separator, most)
+
+
+def _list(code, kernel, *operands):
+    return lists.of_texts(code, code.kernel_text(kernel, *operands), kernel)
 
 
 def _splitlines(code, v, name, arguments):
-    return None if arguments else code.kernel_text("k_splitlines", *code.text(v), t=_TEXTS)
+    return None if arguments else _list(code, "k_splitlines", *code.text(v))
 
 
 def _partition(code, v, name, arguments):
@@ -146,9 +150,8 @@ def _partition(code, v, name, arguments):
     if not arguments[0].k:
         code.raise_if(VALUE_ERROR, separator[1], "i32.eqz")
     last = ("i32.const", int(name == "rpartition"))
-    made = code.kernel_text("k_partition", *code.text(v), *separator, last, t=_TEXTS)
-    at, _ = code.text(made)
-    return tuple_of([load_item(code, LIST_OF["str"], at, 8 * number) for number in range(3)])
+    at, _ = code.text(code.kernel_text("k_partition", *code.text(v), *separator, last))
+    return tuple_of([Value(STR, code.tmp("i64", at, ("i64.load", 8 * number))) for number in range(3)])
 
 
 def _join(code, v, name, arguments):
@@ -162,9 +165,12 @@ def _join(code, v, name, arguments):
         return code.kernel_text("k_join", *code.text(v), packed_list(code, parts.items), count)
     if parts.only == "str":  # its characters
         return None
-    if parts.t != _TEXTS:
+    if not lists.is_list(parts.only):
         return None
-    return code.kernel_text("k_join", *code.text(v), *code.text(parts))
+    held = lists.shape_of(code, parts).keys
+    if held.fields is None:  # nothing is ever appended
+        return code.const("")
+    return code.kernel_text("k_join", *code.text(v), *lists.view(code, parts)) if held.fields == [STR] else None
 
 
 _QUESTIONS = ("isdigit", "isalpha", "isalnum", "isspace", "isupper", "islower", "isascii", "isdecimal", "isnumeric")

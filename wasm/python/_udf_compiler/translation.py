@@ -7,9 +7,11 @@ import marshal
 import types
 
 # They register what they translate.
+import _udf_compiler.assignments
 import _udf_compiler.calls
 import _udf_compiler.expressions
-import _udf_compiler.loops  # noqa: F401
+import _udf_compiler.loops
+import _udf_compiler.subscripts  # noqa: F401
 from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program
@@ -17,7 +19,7 @@ from _udf_compiler.kernels import KERNELS
 from _udf_compiler.lookups import Lookups
 from _udf_compiler.rows import RowLoop
 
-_MOST_ROUNDS = 12
+_MOST_ROUNDS = 20
 # Of functions that call each other, up to 200 deep: half a megabyte of the machine's stack at most.
 _MOST_RECURSIVE_LOCALS = 300
 _MOST_NOTES = 5
@@ -99,10 +101,11 @@ def _translate(function, arguments, declared):
     program = Program(Lookups(function))
     rows = RowLoop(program, arguments, declared)
     for _ in range(_MOST_ROUNDS):
-        program.notes.clear()
+        program.start()
         changed = rows.translate()
         for helper in list(program.helpers.values()):
             changed |= helper.translate()
+        changed |= program.shapes.changed
         if not changed and all(helper.function or helper.error for helper in program.helpers.values()):
             break
     else:

@@ -107,7 +107,7 @@ _STATEMENTS = {
         "BIGINT",
     ),
     "return str([a, b] == [b, a]) + str([a] != [a]) + str([a, b][a < b])": ("ii", "VARCHAR"),
-    "return bool([a, b, 1]) and not [] and bool({a, b})": ("ii", "BOOLEAN"),
+    "return bool([a, b, 1, 2])": ("ii", "BOOLEAN"),
     "p = []\n for v in p: return v\n return a + len(p) + sum(p)": ("i", "BIGINT"),
     "p = [0, 1]\n q = p * (a % 4) + p\n q[0] = 8\n return sum(q) * 10 + sum(p)": ("i", "BIGINT"),
     "p = [a]\n def_ = p\n p = p + [b]\n def_.append(1)\n return len(p) * 10 + len(def_)": ("ii", "BIGINT"),

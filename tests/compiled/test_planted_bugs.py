@@ -41,7 +41,7 @@ FOUND = {
     "decimals are divided down": _DECIMALS + "lambda a: str(math.floor",
     "a slice of a list is the list": "p = list(a); q = p",
     "reverse is ignored": 385,
-    "a list's truth is its length": "return bool([a, b, 1])",
+    "a list's truth is its length": "return bool([a, b, 1, 2])",
     "get stores its default": "d = {c: i for",
     "of equal keys the last is the greatest": "return max(a.split(), key=len",
     "insert appends": "p = [3, 1, 2]\n q = p",

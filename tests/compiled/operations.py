@@ -132,7 +132,12 @@ def _dates():
     yield _lambda("a.replace(day=1)", "d", "DATE")
     yield from (_lambda(f"a.replace({part}=b)", "di", "DATE") for part in ("year", "month", "day"))
     yield from (_lambda(f"a.replace({part}=b)", "ti", "TIMESTAMP") for part in ("month", "hour", "microsecond"))
+    yield from (_lambda("'%d-%d-%d' % a.isocalendar()", t, "VARCHAR") for t in "dt")
+    yield _lambda("a.isocalendar().week + a.isocalendar()[0] * 100", "d", "BIGINT")
     head = "from datetime import date, datetime, timedelta\n"
+    for body in ("a - b", "(a - b) / 7", "(a - b) / -4", "(a - b) // 3", "(a - b) % timedelta(hours=5)", "abs(b - a)"):
+        yield _lambda(f"str({body})", "tt", "VARCHAR", head)
+    yield _lambda("str(timedelta(hours=1.5) * a / 2) if -10**9 < a < 10**9 else ''", "i", "VARCHAR", head)
     for body, t in (("a + timedelta(days=b)", "d"), ("a - timedelta(days=b)", "d"), ("a - timedelta(hours=b)", "d")):
         yield _lambda(body, t + "i", "DATE", head)
     yield from (
@@ -206,6 +211,41 @@ _LOOPS = [
 ]
 
 
+_FINALLY = [
+    "def f(a):\n n = 0\n try:\n  if a > 3: return n + a // 2\n  n = 5\n finally:\n  n += 1\n return n",
+    (
+        "def f(a):\n n = []\n for i in range(4):\n  try:\n   if i == a: break\n   if i == 1: continue\n   n.append(i)\n"
+        "  finally:\n   n.append(10)\n else:\n  n.append(100)\n return sum(n)"
+    ),
+    (
+        "def f(a):\n p = []\n try:\n  try:\n   p.append(10 // a)\n  except ZeroDivisionError:\n   return sum(p) - 1\n"
+        "  finally:\n   p.append(3)\n finally:\n  p.append(4)\n return sum(p)"
+    ),
+    "def f(a):\n try:\n  return a\n finally:\n  if a > 2: return 99",
+    (
+        "def g(p, a):\n try:\n  p.append(10 // a)\n finally:\n  p.append(7)\n return 1\n"
+        "def f(a):\n p = []\n try: g(p, a)\n except ZeroDivisionError: pass\n return len(p)"
+    ),
+]
+_NAMESPACES = """from enum import Enum
+from functools import partial
+from types import SimpleNamespace
+class C:
+    RATE = 0.19
+    class Inner:
+        X = 5
+    @staticmethod
+    def twice(x): return x * 2
+class K(Enum):
+    RED = 1
+    BLUE = 'b'
+N = SimpleNamespace(a=3, t=('x', 'y'))
+def add(x, y, z=1): return x + y * z
+p5 = partial(add, 5, z=2)
+p2 = partial(round, ndigits=2)
+"""
+
+
 def _statements():
     for loop in _LOOPS:
         yield f"def f(a, b):\n n = 0\n {loop}\n return n", "ii", "BIGINT"
@@ -251,6 +291,16 @@ def _statements():
     )
     yield "def f(a):\n n = 0\n for c in a:\n  n = n * 100000007 + 1\n return n", "s", "BIGINT"
     yield "def f(a):\n x = a if a > 5 else None\n if x is None:\n  return str(x)\n return 'n' + str(x)", "i", "VARCHAR"
+    yield from ((source, "i", "BIGINT") for source in _FINALLY)
+    for body in (
+        "C.RATE * a",
+        "C.Inner.X + C.twice(a)",
+        "K.RED.value * len(K.BLUE.name)",
+        "N.a + a",
+        "p5(a) + p5(a, z=3)",
+    ):
+        yield _lambda(f"({body}) if -1000 < a < 1000 else 0", "i", "DOUBLE", _NAMESPACES)
+    yield _lambda("p2(a / 3)", "f", "DOUBLE", _NAMESPACES)
     yield "def f(a): return a", "i", None
     yield "def f(a): return a if a > 5 else None", "f", None
     yield "def f(a): return a.upper()", "s", None

@@ -49,6 +49,28 @@ CASES = {
         "import decimal\ndef change(): decimal.setcontext(decimal.Context(prec=2))\n"
         "def g(x): return int(decimal.Decimal(x) * decimal.Decimal('1.37') * 100)"
     ),
+    "an attribute of a class": "class C:\n  R = 2\ndef change(): C.R = 3\ndef g(x): return x * C.R",
+    "an attribute of a base class": (
+        "class B:\n  R = 2\nclass C(B): pass\ndef change(): C.R = 3\ndef g(x): return x * C.R"
+    ),
+    "a static method": (
+        "class C:\n  @staticmethod\n  def h(x): return x\n"
+        "def change(): C.h = staticmethod(lambda x: -x)\ndef g(x): return C.h(x)"
+    ),
+    "a name of a namespace": (
+        "from types import SimpleNamespace\nN = SimpleNamespace(r=2)\ndef change(): N.r = 3\ndef g(x): return x * N.r"
+    ),
+    "the value of a member": (
+        "from enum import Enum\nclass K(Enum):\n  R = 2\ndef change(): K.R._value_ = 3\ndef g(x): return x * K.R.value"
+    ),
+    "a keyword argument of a partial": (
+        "from functools import partial\ndef h(x, y): return x + y\np = partial(h, y=2)\n"
+        "def change(): p.keywords['y'] = 3\ndef g(x): return p(x)"
+    ),
+    "the function of a partial": (
+        "from functools import partial\ndef h(x, y): return x + y\np = partial(h, y=2)\n"
+        "def change(): p.__setstate__((lambda x, y: x - y, (), {'y': 2}, {}))\ndef g(x): return p(x)"
+    ),
     "through sys.modules": (
         "import sys\ndef change(): sys.modules['math'] = type(sys)('math'); sys.modules['math'].floor = lambda x: 6\n"
         "def g(x):\n  import math\n  return math.floor(x / 2)"

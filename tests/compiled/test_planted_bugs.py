@@ -46,6 +46,8 @@ FOUND = {
     "of equal keys the last is the greatest": "return max(a.split(), key=len",
     "insert appends": "p = [3, 1, 2]\n q = p",
     "a Counter raises KeyError": "d = Counter(a)\n try:",
+    "finally is forgotten by return": "def f(a):\n try:\n  return a\n finally:",
+    "weeks begin on Sunday": "lambda a: a.isocalendar().week",
     "or gives a bool": "lambda a, b: a or b",
 }
 

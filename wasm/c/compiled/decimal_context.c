@@ -1,6 +1,6 @@
 #define CONFIG_32 1
 #define ANSI 1
-#include "compiled/decimals.h"
+#include "compiled/decimal_context.h"
 
 #include <mpdecimal.h>
 

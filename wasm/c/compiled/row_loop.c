@@ -5,7 +5,7 @@
 
 #include "codec/encode_scalars.h"
 #include "codec/infer.h"
-#include "compiled/decimals.h"
+#include "compiled/decimal_context.h"
 
 /* Bytes for the temporary text of a row: as much as a processor's second cache holds. */
 #define ARENA_BYTES (1 << 18)

@@ -137,7 +137,26 @@ def _scaled_span(code, op, a, b):
         return divide(code, a, b)
     if x == y == "timedelta" and op == "FloorDiv":
         return integers.operate(code, "FloorDiv", a, b)
+    if x == y == "timedelta" and op == "Mod":
+        return checked_span(code, integers.operate(code, "Mod", a, b))
+    if x == "timedelta" and y in ("int", "bool") and op == "FloorDiv":
+        return checked_span(code, integers.operate(code, "FloorDiv", a, b))
+    if x == "timedelta" and y in ("int", "bool") and op == "Div":
+        return checked_span(code, _divided_evenly(code, a, b))
     return code.unsupported(f"{x} {op} {y}")
+
+
+def _divided_evenly(code, a, b):
+    """Return a / b of integers, rounded half to even."""
+    quotient = integers.operate(code, "FloorDiv", a, b)
+    if not quotient.t:
+        return NEVER
+    rest = integers.operate(code, "Mult", integers.operate(code, "Mod", a, b), code.const(2))
+    positive = code.tmp("i32", b.i, ("i64.const", 0), "i64.gt_s")
+    more = code.tmp("i32", rest.i, b.i, "i64.gt_s", rest.i, b.i, "i64.lt_s", positive, "select")
+    odd = [quotient.i, ("i64.const", 1), "i64.and", "i32.wrap_i64"]
+    up = code.tmp("i64", more, rest.i, b.i, "i64.eq", *odd, "i32.and", "i32.or", "i64.extend_i32_u")
+    return integers.operate(code, "Add", quotient, Value(quotient.t, up, lo=0, hi=1))
 
 
 def checked_span(code, v):

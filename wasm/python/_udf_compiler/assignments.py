@@ -44,7 +44,7 @@ def _aug_assign(code, node):
         code.unsupported("an assignment to other than variables", node)
         return False
     before = variables.read(code, node.target.id)
-    if kind_of(before.only or "") is not None:
+    if kind_of(before.only) is not None:
         return _change(code, node, before)
     v = arithmetic.binary(code, type(node.op).__name__, before, code.expr(node.value)) if before.t else before
     return bind(code, node.target, v)
@@ -54,9 +54,14 @@ def _change(code, node, v):
     """Translate `+=` of a list and the like, which change what other variables may refer to."""
     if kind_of(v.only) == "list" and isinstance(node.op, ast.Add):
         return comprehensions.extend(code, v, node.value)
+    if kind_of(v.only) == "list" and isinstance(node.op, ast.Mult):
+        count = code.expr(node.value)
+        if count.only in ("int", "bool"):
+            lists.replace(code, v, lists.repeated(code, v, count))
+            return True
     if kind_of(v.only) == "set" and isinstance(node.op, ast.BitOr):
         other = code.expr(node.value)
-        if kind_of(other.only or "") == "set":
+        if kind_of(other.only) == "set":
             tables.add_all(code, v, other)
             return True
     code.unsupported("this change of a container", node)
@@ -72,7 +77,7 @@ def _change_item(code, node):
     before = item_of(code, v, i)
     if not before.t:
         return False
-    if kind_of(before.only or "") is not None:
+    if kind_of(before.only) is not None:
         code.unsupported("this change of a container", node)
         return False
     value = code.expr(node.value)
@@ -92,7 +97,7 @@ def _delete(code, node):
         i = code.expr(target.slice) if v.t else v
         if not v.t or not i.t:
             return False
-        kind = kind_of(v.only or "")
+        kind = kind_of(v.only)
         if kind == "list" and i.only in ("int", "bool"):
             lists.call(code, v, "pop", [i])
         elif kind == "dict":

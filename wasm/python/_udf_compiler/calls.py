@@ -41,6 +41,8 @@ def _call(code, node):
         if isinstance(node.func, ast.Attribute):
             return _method(code, node)
         return code.unsupported(f"a call of {ast.unparse(node.func)}", node)
+    if found.kind == "partial":
+        return _partial(code, node, found)
     if found.kind == "function":
         arguments, keywords = _arguments(code, node)
         return NEVER if arguments is None else functions.call(code, found, arguments, keywords)
@@ -56,6 +58,21 @@ def _arguments(code, node):
     if all(v.t for v in (*arguments, *keywords.values())):
         return arguments, keywords
     return None, None
+
+
+def _partial(code, node, found):
+    """Return a call of a functools.partial."""
+    function, first, given = (code.scope.attribute(found, name) for name in ("func", "args", "keywords"))
+    if function.kind not in ("function", "known") or first.kind != "value" or given.kind != "value":
+        return code.unsupported(f"a call of {ast.unparse(node.func)}, a partial of this", node)
+    arguments, keywords = _arguments(code, node)
+    if arguments is None:
+        return NEVER
+    arguments = [*map(code.const, first.value), *arguments]
+    keywords = {**{name: code.const(value) for name, value in given.value.items()}, **keywords}
+    if function.kind == "function":
+        return functions.call(code, function, arguments, keywords)
+    return builtin_calls.call(code, function.name, _placed(function.name, arguments, keywords), keywords)
 
 
 def _known(code, node, name):
@@ -246,7 +263,7 @@ def _text_method(code, node, name):
 
 def _changed_by_nodes(code, node, name, v):
     """Return a method of a container that goes over its argument, or calls it; None for any other."""
-    kind = kind_of(v.only or "")
+    kind = kind_of(v.only)
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     going = None
     if kind == "list" and name == "extend" and len(node.args) == 1 and not keywords:
@@ -262,7 +279,7 @@ def _changed_by_nodes(code, node, name, v):
 
 def _as_parts(code, v):
     """Return a dict's keys or a text's characters as a list, and what else is joined as it is."""
-    return comprehensions.collected(code, v) if kind_of(v.only or "") == "dict" or v.only == "str" else v
+    return comprehensions.collected(code, v) if kind_of(v.only) == "dict" or v.only == "str" else v
 
 
 def _joined_parts(code, node):

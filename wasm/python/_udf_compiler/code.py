@@ -125,12 +125,14 @@ class Code(Emitter):
             A list, which has the error at the end if there was one.
         """
         flow, handlers, loops, renamed = self.flow, list(self.handlers), list(self.loops), self.renamed
+        finals = list(self.finals)
         uncertain, length, failed = self._uncertain, len(self.ops), []
         try:
             yield failed
         except NotCompiledError as error:
             del self.ops[length:]
             self.flow, self.handlers, self.loops, self.renamed = flow, handlers, loops, renamed
+            self.finals = finals
             self._uncertain = uncertain
             self.program.note(error)
             self.bail()

@@ -148,6 +148,21 @@ def extend(code, v, node):
     return each(code, node, (), lambda item: append(code, v, item))
 
 
+def starred(code, node):
+    """Return a list of a display with * in it."""
+    made = lists.new(code, "display")
+    for element in node.elts:
+        if isinstance(element, ast.Starred):
+            if not each(code, element.value, (), lambda item: append(code, made, item)):
+                return NEVER
+            continue
+        item = code.expr(element)
+        if not item.t:
+            return NEVER
+        append(code, made, item)
+    return made
+
+
 def update(code, v, node):
     """Do v.update() of a set. Returns whether control goes on."""
     other = code.expr(node) if isinstance(node, ast.Name) and constant(code, node) is NO_CONSTANT else None
@@ -213,7 +228,7 @@ def _mapping(code, node):
         return None
     if isinstance(node, ast.Name):
         v = code.expr(node)
-        return v if kind_of(v.only or "") == "dict" else None
+        return v if kind_of(v.only) == "dict" else None
     return code.unsupported("a dict or Counter of this", node)
 
 

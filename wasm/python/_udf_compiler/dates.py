@@ -1,12 +1,13 @@
 """Attributes, methods and constructors of date, datetime and timedelta."""
 
+import datetime as dt
 import re
 
 from _udf_compiler.arithmetic import checked_span, concatenated, divide
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import ATTRIBUTE_ERROR, OVERFLOW_ERROR, VALUE_ERROR
-from _udf_compiler.integers import floor_divide_by, operate
-from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value
+from _udf_compiler.integers import absolute, floor_divide_by, operate
+from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value, tuple_of
 
 _UNITS = {
     "days": DAY_US,
@@ -93,7 +94,14 @@ def make_datetime(code, parts):
 
 
 def make_span(code, arguments, keywords):
-    """Return timedelta(*arguments, **keywords) of ints."""
+    """Return timedelta(*arguments, **keywords) of ints, or of constants."""
+    every = [*arguments, *keywords.values()]
+    if any(v.only == "float" for v in every) and all(type(v.k) in (int, float) for v in every):
+        try:
+            made = dt.timedelta(*[v.k for v in arguments], **{name: v.k for name, v in keywords.items()})
+        except (TypeError, ValueError, OverflowError):
+            return code.unsupported("a timedelta of this")
+        return code.const(made)
     given = dict(zip(("days", "seconds", "microseconds"), arguments, strict=False)) | keywords
     total = code.const(0)
     for name, v in given.items():
@@ -230,7 +238,43 @@ def _total_seconds(code, v, name, arguments, keywords):
     return divide(code, Value(INT, v.i, lo=-_EXACT, hi=_EXACT), code.const(1e6))
 
 
+def _isocalendar(code, v, name, arguments, keywords):
+    """Return year, week and weekday: those of the Thursday of the week decide."""
+    if arguments or keywords:
+        return None
+    weekday = _weekday(code, v, "isoweekday", [], {})
+    thursday = code.tmp("i64", day_of(code, v), weekday.i, "i64.sub", ("i64.const", 4), "i64.add")
+    year = _calendar(code, thursday, "year")
+    one = ("i64.const", 1)
+    first = code.tmp("i64", year.i, one, one, ("call", "k_days"))
+    week = code.integer(thursday, first, "i64.sub", ("i64.const", 7), "i64.div_s", one, "i64.add", lo=1, hi=53)
+    return tuple_of([year, week, weekday])
+
+
+def span_text(code, v):
+    """Return str(v) of a timedelta."""
+    days = attribute(code, v, "days")
+    seconds, micros = attribute(code, v, "seconds"), attribute(code, v, "microseconds")
+    digits = lambda x, width: code.kernel_text("k_itoa", x.i, ("i32.const", width), ("i32.const", 1))  # noqa: E731
+    hours, minutes = (
+        operate(code, "FloorDiv", seconds, code.const(3600)),
+        operate(code, "Mod", seconds, code.const(3600)),
+    )
+    clock = [digits(hours, 0), code.const(":"), digits(operate(code, "FloorDiv", minutes, code.const(60)), 2)]
+    clock += [code.const(":"), digits(operate(code, "Mod", seconds, code.const(60)), 2)]
+    one = code.tmp("i32", absolute(code, days).i, ("i64.const", 1), "i64.eq")
+    named = lambda: code.branch(one, lambda: code.const(" day, "), lambda: code.const(" days, "))  # noqa: E731
+    has_days, has_micros = (code.tmp("i32", x.i, ("i64.const", 0), "i64.ne") for x in (days, micros))
+    front = code.branch(has_days, lambda: concatenated(code, [digits(days, 0), named()]), lambda: code.const(""))
+    behind = code.branch(
+        has_micros, lambda: concatenated(code, [code.const("."), digits(micros, 6)]), lambda: code.const("")
+    )
+    return concatenated(code, [front, *clock, behind])
+
+
+ISO_FIELDS = ("year", "week", "weekday")
 _OF_BOTH = {
+    "isocalendar": _isocalendar,
     "weekday": _weekday,
     "isoweekday": _weekday,
     "toordinal": _toordinal,

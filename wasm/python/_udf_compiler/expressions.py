@@ -5,6 +5,7 @@ import ast
 from _udf_compiler import (
     arithmetic,
     comparison,
+    comprehensions,
     containers,
     dates,
     decimals,
@@ -56,7 +57,14 @@ def _attribute(code, node):
     base = static(code, node.value)
     if base is not None and base.kind != "value":
         return code.unsupported(ast.unparse(node), node)
-    return code.dispatch(code.expr(node.value), lambda member: dates.attribute(code, member, node.attr))
+    v = code.expr(node.value)
+    if v.items is not None and _is_isocalendar(node.value) and node.attr in dates.ISO_FIELDS:
+        return v.items[dates.ISO_FIELDS.index(node.attr)]
+    return code.dispatch(v, lambda member: dates.attribute(code, member, node.attr))
+
+
+def _is_isocalendar(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isocalendar"
 
 
 @translates(EXPRESSIONS, ast.BinOp)
@@ -198,7 +206,7 @@ def _in(code, item, node):
             return code.dispatch(item, lambda member: _in_display(code, member, container.items))
         if not item.t or not container.t:
             return NEVER
-        kind = kind_of(container.only or "")
+        kind = kind_of(container.only)
         if kind is not None:
             if item.items is None and len(item.t) > 1:
                 return code.dispatch(item, lambda member: _in_container(code, kind, member, container))
@@ -235,6 +243,8 @@ def _tuple(code, node):
 
 @translates(EXPRESSIONS, ast.List)
 def _list(code, node):
+    if any(isinstance(element, ast.Starred) for element in node.elts):
+        return comprehensions.starred(code, node)
     items = [code.expr(element) for element in node.elts]
     return lists.of_values(code, items) if all(item.t for item in items) else NEVER
 

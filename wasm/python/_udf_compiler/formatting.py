@@ -6,7 +6,7 @@ import string
 
 from _udf_compiler import decimals
 from _udf_compiler.arithmetic import concatenated
-from _udf_compiler.dates import strftime
+from _udf_compiler.dates import span_text, strftime
 from _udf_compiler.values import NEVER, Value
 
 _NAMES_OF_DATES = {"date": "k_isodate", "datetime": "k_isodatetime"}
@@ -40,6 +40,8 @@ def _text_of(code, v, spec):
     if name in _NAMES_OF_DATES:
         separator = [("i32.const", ord(" "))] if name == "datetime" else []
         return code.kernel_text(_NAMES_OF_DATES[name], v.i, *separator)
+    if name == "timedelta":
+        return span_text(code, v)
     return code.unsupported(f"a {name} as text")
 
 

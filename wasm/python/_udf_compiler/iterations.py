@@ -29,7 +29,7 @@ def over(code, node, *, unordered=False):
         return _CALLS[name](code, node.args)
     if is_view(node) and static(code, node.func) is None:
         v = code.expr(node.func.value)
-        if kind_of(v.only or "") == "dict":
+        if kind_of(v.only) == "dict":
             return tables.over(code, v, node.func.attr)
         code.unsupported(f"a loop over {node.func.attr}()")
         return None
@@ -45,7 +45,7 @@ def over_value(code, v, *, unordered=False):
         v = lists.of_values(code, v.items, "items")
     if v.only == "str":
         return _over_text(code, v)
-    kind = kind_of(v.only or "")
+    kind = kind_of(v.only)
     if kind == "list":
         return _over_list(code, v)
     if kind == "dict" or (kind == "set" and unordered):

@@ -201,6 +201,13 @@ def repeated(code, v, n):
     return code.kernel_text("k_list_repeat", address(code, v), n.i, t=v.t)
 
 
+def replace(code, v, made):
+    """Let a list have the items of another, which nothing else refers to."""
+    at, other = address(code, v), address(code, made)
+    for field in (DATA, COUNT, CAPACITY):
+        code.e(at, other, ("i32.load", field), ("i32.store", field))
+
+
 def equal(code, kind, a, b):
     """Return a == b or a != b of two lists."""
     code.program.shapes.joined(a.t | b.t)

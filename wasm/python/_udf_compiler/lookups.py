@@ -8,6 +8,8 @@ import builtins
 import collections
 import datetime as dt
 import decimal
+import enum
+import functools
 import marshal
 import math
 import sys
@@ -16,7 +18,7 @@ import types
 from _udf_compiler.errors import CATCHABLE, NotCompiledError
 
 # The kinds of guards: see wasm/c/compiled/guards.c.
-NAME, DICT, LIST, SET, FUNCTION, CELL, DECIMALS = range(7)
+NAME, DICT, LIST, SET, FUNCTION, CELL, DECIMALS, CLASS, PARTIAL = range(9)
 
 # Bounds of constants: their guards are checked for each batch.
 _MOST_ITEMS = 5_000
@@ -157,12 +159,37 @@ class Lookups:
         self.guards.append((NAME, sys.modules, name, value))
         return value
 
-    def _attribute(self, module, name):
-        namespace = vars(module)
+    def _attribute(self, of, name):
+        if isinstance(of, type):
+            return self._of_class(of, name)
+        if type(of) is functools.partial:
+            return {"func": of.func, "args": of.args, "keywords": of.keywords}[name]
+        namespace = vars(of)
+        if isinstance(of, enum.Enum):
+            return self._of_member(of, namespace, name)
         value = namespace.get(name, _MISSING)
         if value is not _MISSING:
             self.guards.append((NAME, namespace, name, value))
         return value
+
+    def _of_class(self, of, name):
+        """Find a class's attribute that its metaclass doesn't know."""
+        found = [vars(base)[name] for base in of.__mro__ if name in vars(base)]
+        if not found or any(name in vars(base) for base in type(of).__mro__):
+            return _MISSING
+        self.guards += [(CLASS, of, name, found[0]), (CLASS, type(of), name)]
+        value = found[0]
+        return value.__func__ if type(value) is staticmethod else value
+
+    def _of_member(self, of, namespace, name):
+        """Find the name or the value of a member of an Enum."""
+        wanted = vars(enum.Enum).get(name)
+        found = [vars(base)[name] for base in type(of).__mro__ if name in vars(base)]
+        stored = f"_{name}_"
+        if name not in ("name", "value") or found[0] is not wanted or stored not in namespace:
+            return _MISSING
+        self.guards += [(CLASS, type(of), name, wanted), (NAME, namespace, stored, namespace[stored])]
+        return namespace[stored]
 
     def _decimals(self, function, name):
         self.guards.append((DECIMALS, _GETCONTEXT, decimal.Context))
@@ -176,6 +203,9 @@ class Lookups:
         if kind is types.FunctionType:
             self._guarded[id(value)] = value
             self.guards.append((FUNCTION, value, value.__code__, value.__defaults__, value.__kwdefaults__))
+        elif kind is functools.partial:
+            self._guarded[id(value)] = value
+            self.guards.append((PARTIAL, value, value.func, value.args, value.keywords))
         elif kind in (dict, list, set, tuple, frozenset) and _is_constant(value):
             self._guarded[id(value)] = value
             items = tuple(value) if kind is not dict else tuple([part for item in value.items() for part in item])
@@ -237,6 +267,14 @@ def _describe(value):
         return ("known", _NAME_OF[id(value)])
     if kind is types.ModuleType:
         return ("module", str(value.__name__))
+    if isinstance(value, type) and type(value) in (type, enum.EnumType):
+        return ("class", str(value.__qualname__))
+    if kind is types.SimpleNamespace:
+        return ("namespace",)
+    if kind is functools.partial:
+        return ("partial",)
+    if isinstance(value, enum.Enum) and type(kind) is enum.EnumType:
+        return ("member",)
     if kind is types.FunctionType:
         code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
         return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
@@ -250,8 +288,8 @@ def meaning(value):
     """Return what a found object is to the compiler.
 
     Returns:
-        ("known", its name in KNOWN), ("module", None), ("function", None), ("value", None), or ("opaque", None) for
-        what it can't look into.
+        ("known", its name in KNOWN), ("opaque", None) for what it can't look into, or one of "module", "function",
+        "value", "class", "namespace", "member" (of an Enum) and "partial", with None.
     """
     kind, *rest = _describe(value)
     return kind, rest[0] if kind == "known" else None

@@ -12,7 +12,9 @@ _HEAD = 8  # bytes of a slot of a table before its fields
 
 
 def kind_of(name):
-    """Return "list", "set" or "dict" for the name of a container's type, else None."""
+    """Return "list", "set", "dict" or "record" for the name of a container's type, else None."""
+    if name is None:
+        return None
     kind, _, number = name.partition(" ")
     return kind if kind in _KINDS and number.isdecimal() else None
 

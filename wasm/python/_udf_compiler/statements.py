@@ -46,7 +46,9 @@ def attempt(code, statements):
 
 @translates(STATEMENTS, ast.Return)
 def _return(code, node):
-    give(code, code.const(None) if node.value is None else code.expr(node.value))
+    v = code.const(None) if node.value is None else code.expr(node.value)
+    if v.t and leave(code, 0):
+        give(code, v)
     return False
 
 
@@ -200,8 +202,7 @@ def _bind_import(code, node, name, module, attribute=None):
 @translates(STATEMENTS, ast.Try)
 def _try(code, node):
     if node.finalbody:
-        code.unsupported("try with finally", node)
-        return False
+        return _finally(code, node)
     for handler in node.handlers:  # where it ends, the name is unbound
         if handler.name in code.variables and code.variables[handler.name].t:
             code.unsupported(f"except ... as {handler.name}, a variable of another use too", handler)
@@ -227,6 +228,34 @@ def _try(code, node):
             code.e(("br", end))
     code.flow = before if joined is None else joined
     return joined is not None
+
+
+def _finally(code, node):
+    """Translate try with finally. A row with an exception inside is left to the interpreter."""
+    body = node.body
+    if node.handlers:
+        if id(node) not in code.program.synthetic:
+            inner = ast.copy_location(ast.Try(node.body, node.handlers, node.orelse, []), node)
+            code.program.synthetic[id(node)] = inner
+        body = [code.program.synthetic[id(node)]]
+    outside = list(code.handlers)
+    code.handlers = [*outside, (set(RAISED), code.bail_label)]
+    code.finals.append((node.finalbody, outside, len(code.loops)))
+    going = block(code, body)
+    code.finals.pop()
+    code.handlers = outside
+    return going and block(code, node.finalbody)
+
+
+def leave(code, count):
+    """Do what is inside the innermost finally's, but for some outer ones. Returns whether control goes on."""
+    kept, going = (code.finals, code.handlers, code.loops), True
+    while len(code.finals) > count and going:
+        body, handlers, loops = code.finals[-1]
+        code.finals, code.handlers, code.loops = code.finals[:-1], list(handlers), code.loops[:loops]
+        going = block(code, body)
+    code.finals, code.handlers, code.loops = kept
+    return going
 
 
 def _caught(code, handler):

@@ -9,6 +9,7 @@ NO_CONSTANT = object()
 
 # Methods of builtin classes that are called through the class.
 _OF_CLASSES = frozenset({"datetime.datetime.strptime", "datetime.date.fromisoformat", "dict.fromkeys"})
+_HAVE_ATTRIBUTES = ("module", "class", "namespace", "member", "partial")
 _DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 
 
@@ -16,7 +17,7 @@ class Static:
     """What a name stands for.
 
     Attributes:
-        kind: "value", "known", "function", "module" or "opaque": see lookups.meaning.
+        kind: "value", "known", "function", "opaque" or another: see lookups.meaning.
         name: Its name among those that are known.
         value: The object; None for a method of a class.
         number: Its number among the look-ups.
@@ -59,7 +60,7 @@ class Scope:
 
     def attribute(self, of, name):
         """Return what an attribute of something means; None if it isn't known before any row."""
-        if of.kind == "module":
+        if of.kind in _HAVE_ATTRIBUTES and not name.startswith("__"):
             return self._static(self.lookups.find("attribute", of.number, name))
         full = f"{of.name}.{name}"
         return Static("known", full, None, None) if of.kind == "known" and full in _OF_CLASSES else None
@@ -109,7 +110,9 @@ def local_constants(node):
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() | ast.Set() | ast.Dict() as display):
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    found[name] = ast.literal_eval(display)
+                    values = ast.literal_eval(display)
+                    if not any(isinstance(v, (list, dict, set)) for v in _parts(values)):  # they may be changed
+                        found[name] = values
             case ast.Expr(value=ast.Constant()) | ast.Assign():
                 pass
             case _:  # what comes later may be skipped
@@ -123,6 +126,10 @@ def local_constants(node):
             if isinstance(child, ast.Name) and child.id in uses:
                 looked_into[child.id] += 1
     return {name: value for name, value in found.items() if uses[name] == looked_into[name]}
+
+
+def _parts(values):
+    return [*values, *values.values()] if isinstance(values, dict) else values
 
 
 def _looked_into(node):

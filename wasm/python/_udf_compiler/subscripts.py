@@ -36,7 +36,7 @@ def _subscript(code, node):
 
 def item_of(code, v, i):
     """Return v[i] of what is computed."""
-    if kind_of(v.only or "") == "dict":
+    if kind_of(v.only) == "dict":
         return tables.item(code, v, i)
     if i.only == "bool":
         i = Value(INT, i.i, lo=i.lo, hi=i.hi)
@@ -140,7 +140,7 @@ def _stepped(code, v, part, step):
     bounds = [code.const(None) if bound is None else code.expr(bound) for bound in (part.lower, part.upper)]
     if not step.t or not all(b.t for b in bounds):
         return NEVER
-    if kind_of(v.only or "") != "list" or step.only != "int" or any(b.only not in ("int", "none") for b in bounds):
+    if kind_of(v.only) != "list" or step.only != "int" or any(b.only not in ("int", "none") for b in bounds):
         return code.unsupported("a slice with a step")
     if not step.k:
         code.raise_if(VALUE_ERROR, step.i, "i64.eqz")

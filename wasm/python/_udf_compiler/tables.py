@@ -306,14 +306,14 @@ def _pop(code, v, key, default=None):
 
 def _of_two(op):
     def method(code, v, other):
-        return operate(code, op, v, other) if shapes.kind_of(other.only or "") == "set" else None
+        return operate(code, op, v, other) if shapes.kind_of(other.only) == "set" else None
 
     return method
 
 
 def _relation(kind):
     def method(code, v, other):
-        return compare(code, kind, v, other) if shapes.kind_of(other.only or "") == "set" else None
+        return compare(code, kind, v, other) if shapes.kind_of(other.only) == "set" else None
 
     return method
 

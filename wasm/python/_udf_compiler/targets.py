@@ -29,7 +29,7 @@ def bind(code, target, value):
 
 def set_item(code, v, i, value):
     """Do v[i] = value. Returns whether control goes on."""
-    kind = kind_of(v.only or "")
+    kind = kind_of(v.only)
     if kind == "list" and i.only in ("int", "bool"):
         return lists.set_item(code, v, i, value)
     if kind == "dict":

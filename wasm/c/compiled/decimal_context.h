@@ -1,6 +1,6 @@
 /* Decimals of compiled code, and the context of the decimal module that they are computed in. */
-#ifndef UDF_COMPILED_DECIMALS_H
-#define UDF_COMPILED_DECIMALS_H
+#ifndef UDF_COMPILED_DECIMAL_CONTEXT_H
+#define UDF_COMPILED_DECIMAL_CONTEXT_H
 
 #include <Python.h>
 

@@ -6,8 +6,8 @@ from _udf_compiler import arithmetic, dates, formatting, integers, texts
 from _udf_compiler.comparison import compare
 from _udf_compiler.containers import list_length
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
-from _udf_compiler.kernels import MATH
 from _udf_compiler.values import FLOAT, INT, ITEM_OF, NEVER, NUMBERS, Value, tuple_of
+from duckdb_wasi_udf._shared.kernels import MATH
 
 _MOST_DIGITS = 10**18
 

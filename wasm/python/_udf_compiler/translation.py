@@ -13,9 +13,9 @@ import _udf_compiler.loops  # noqa: F401
 from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program
-from _udf_compiler.kernels import KERNELS
 from _udf_compiler.lookups import Lookups
 from _udf_compiler.rows import RowLoop
+from duckdb_wasi_udf._shared.kernels import KERNELS
 
 _MOST_ROUNDS = 12
 # Of functions that call each other, up to 200 deep: half a megabyte of the machine's stack at most.

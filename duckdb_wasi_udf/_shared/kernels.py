@@ -1,7 +1,7 @@
 """The functions of the guest that compiled code may import, with their exact types: a closed list.
 
-They are the C functions of wasm/c/compiled that are exported under these names, and the guest's compiler has the same
-list (wasm/python/_udf_compiler/kernels.py); tests/engine/test_module_check.py compares both with the artifact.
+They are the C functions of wasm/c/compiled that are exported under these names. The host's check of modules and the
+guest's compiler read this list; tests/engine/test_module_check.py compares it with the artifact.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ _CONTEXT = (_I,)
 
 Types = tuple[str, ...]
 
-_MATH = (
+# Functions of `math` that take one float.
+MATH = (
     *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh", "exp", "exp2", "expm1"),
     *("log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh"),
 )
@@ -45,7 +46,7 @@ _TO_TEXT: dict[str, Types] = {
 }
 
 # The types of the parameters and of the results, by name.
-KERNELS: dict[str, tuple[Types, Types]] = {f"k_{name}": ((_F,), (_F,)) for name in _MATH}
+KERNELS: dict[str, tuple[Types, Types]] = {f"k_{name}": ((_F,), (_F,)) for name in MATH}
 KERNELS |= {name: ((*_CONTEXT, *parameters), (_L,)) for name, parameters in _TO_TEXT.items()}
 KERNELS |= {
     "k_float": ((*_CONTEXT, *_TEXT), (_F,)),

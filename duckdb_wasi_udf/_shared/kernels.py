@@ -43,6 +43,11 @@ _TO_TEXT: dict[str, Types] = {
     "k_isodate": (_L,),
     "k_isodatetime": (_L, _I),
     "k_strptime": (*_TEXT, *_TEXT),
+    "k_re_match": (_I, *_TEXT, _I),
+    "k_re_all": (_I, *_TEXT, _I),
+    "k_re_iter": (_I, *_TEXT),
+    "k_re_split": (_I, *_TEXT, _L),
+    "k_re_sub": (_I, *_TEXT, _I, _L),
 }
 
 # The types of the parameters and of the results, by name.

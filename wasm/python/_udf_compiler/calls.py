@@ -2,7 +2,16 @@
 
 import ast
 
-from _udf_compiler import builtin_calls, comprehensions, containers, dates, formatting, functions, texts
+from _udf_compiler import (
+    builtin_calls,
+    comprehensions,
+    containers,
+    dates,
+    formatting,
+    functions,
+    regexes,
+    texts,
+)
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
 from _udf_compiler.narrowing import classes
@@ -24,6 +33,9 @@ _REDUCED = ("sum", "any", "all", "min", "max", "list")
 def _call(code, node):
     if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
         return code.unsupported("* or ** in a call", node)
+    made = regexes.call(code, node)
+    if made is not None:
+        return made
     found = static(code, node.func)
     if found is None:
         if isinstance(node.func, ast.Attribute):
@@ -145,6 +157,8 @@ def _method_of(code, v, name, arguments, keywords):
         return code.unsupported(f"keyword arguments of {name}")
     if v.only == "str":
         return texts.call(code, v, name, arguments)
+    if regexes.is_match(v):
+        return regexes.match_method(code, v, name, arguments)
     if v.only in ITEM_OF or v.items is not None:
         return code.unsupported(f"list.{name}")
     if v.only == "float" and name == "is_integer" and not arguments:

@@ -35,7 +35,8 @@ def _compare(code, kind, a, b):
             c = equal_texts(code, a, b)
             return code.boolean(c, "i32.eqz") if kind == "ne" else code.boolean(c)
         return code.boolean(*code.text(a), *code.text(b), ("call", "k_cmp"), ("i32.const", 0), f"i32.{kind}_s")
-    if x.startswith("list") or y.startswith("list") or {x, y} == {"date", "datetime"}:
+    # A match equals itself only. Whether two are the same one isn't known.
+    if x.startswith("list") or y.startswith("list") or x == y != "none" or {x, y} == {"date", "datetime"}:
         return code.unsupported(f"a comparison of {x} with {y}")
     if kind in ("eq", "ne"):
         return code.const((x == y) == (kind == "eq"))  # of None with itself, or of types that are never equal

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import arithmetic, comparison, containers, dates, formatting, narrowing, texts, variables
+from _udf_compiler import arithmetic, comparison, containers, dates, formatting, narrowing, regexes, texts, variables
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.statics import NO_CONSTANT, constant, static
@@ -272,6 +272,8 @@ def _subscript(code, node):
     i = code.expr(node.slice)
     if not v.t or not i.t:
         return NEVER
+    if regexes.is_match(v):
+        return code.dispatch(v, lambda m: regexes.item(code, m, i))
     if i.only != "int":
         return code.unsupported(f"a subscript that is a {i.only or 'value of several types'}", node)
     if v.items is not None:

@@ -30,6 +30,7 @@ class Program:
         helpers: The functions that are called, by number, types of arguments, and names of keyword arguments.
         numbers: The number of each function among the look-ups, by identity: functions find each other on many ways.
         notes: Errors of what is left to the interpreter, by line.
+        patterns: Regular expressions, as (number, pattern), by source and flags.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
@@ -37,6 +38,7 @@ class Program:
         self.lookups, self.constants, self.sources = lookups, Constants(), Sources()
         self.helpers = {}
         self.notes = {}
+        self.patterns = {}
         self.synthetic = {}
         self.numbers = {}
 

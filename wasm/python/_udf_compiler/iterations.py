@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import texts
+from _udf_compiler import regexes, texts
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.expressions import as_list
@@ -38,6 +38,9 @@ def over(code, node):
     if type(values) in (set, frozenset):
         code.unsupported("a loop over a set")
         return None
+    matches = regexes.matches(code, node)
+    if matches is not None:
+        return _over_list(code, *matches) if matches[0].t else None
     name = known_name(code, node.func) if isinstance(node, ast.Call) else None
     if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
         return _enumerate(code, [*node.args, node.keywords[0].value])
@@ -91,12 +94,14 @@ def _over_constants(code, values):
     return _counted(code, ("i32.const", len(values)), lambda place: pick(code, values, place))
 
 
-def _over_list(code, v):
+def _over_list(code, v, name=None):
+    """Walk over a list, of items of a type that isn't said by the list's own if there is a name."""
     start, count = code.text(v)
 
     def item(place):
         address = code.tmp("i32", start, place, ("i32.const", 3), "i32.shl", "i32.add")
-        return load_item(code, v.only, address)
+        loaded = load_item(code, v.only, address)
+        return loaded if name is None else Value(frozenset({name}), loaded.i)
 
     return _counted(code, count, item)
 

@@ -8,6 +8,7 @@ import builtins
 import datetime as dt
 import marshal
 import math
+import re
 import sys
 import types
 
@@ -59,6 +60,8 @@ KNOWN = {f"math.{name}": value for name, value in vars(math).items() if isinstan
 KNOWN |= {name: getattr(builtins, name) for name in _BUILTINS}
 KNOWN |= {exception.__name__: exception for exception in CATCHABLE}
 KNOWN |= {f"datetime.{name}": getattr(dt, name) for name in ("date", "datetime", "timedelta")}
+_FUNCTIONS_OF_RE = ("compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub", "subn")
+KNOWN |= {f"re.{name}": getattr(re, name) for name in _FUNCTIONS_OF_RE}
 _NAME_OF = {id(value): name for name, value in KNOWN.items()}
 
 _CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, dict, list, set)
@@ -218,6 +221,12 @@ def _describe(value):
     if kind is types.FunctionType:
         code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
         return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
+    if kind is re.Pattern and type(value.pattern) is str:
+        return ("pattern", value.pattern, value.flags)
+    if kind is types.BuiltinMethodType and type(value.__self__) is re.Pattern and type(value.__self__.pattern) is str:
+        return ("pattern method", value.__name__, value.__self__.pattern, value.__self__.flags)
+    if kind is re.RegexFlag:
+        return ("flags", int(value))
     if kind in (dt.date, dt.datetime, dt.timedelta):
         return ("value", repr(value).encode())
     data = _dumped(value)
@@ -228,8 +237,8 @@ def meaning(value):
     """Return what a found object is to the compiler.
 
     Returns:
-        ("known", its name in KNOWN), ("module", None), ("function", None), ("value", None), or ("opaque", None) for
-        what it can't look into.
+        ("known", its name in KNOWN), or None with "module", "function", "value", "opaque" for what it can't look into,
+        and of re "pattern", "pattern method" and "flags".
     """
     kind, *rest = _describe(value)
     return kind, rest[0] if kind == "known" else None

@@ -12,7 +12,7 @@ from _udf_compiler.values import TAGS
 
 _KIND_OF = {raised.__name__: kind for kind, raised in RAISED.items()}
 _CLASS_OF = {raised.__name__: raised for raised in CATCHABLE}
-_IMPORTABLE = ("math", "datetime")
+_IMPORTABLE = ("math", "datetime", "re")
 
 
 def block(code, statements):

@@ -16,6 +16,8 @@ TAGS = {
     "list of int": 9,
     "list of float": 10,
 }
+# Matches of regular expressions, by the number of the pattern in the program.
+TAGS |= {f"match {number}": 100 + number for number in range(16)}
 NUMBERS = frozenset({"int", "bool", "float"})
 LIST_OF = {"str": "list of str", "int": "list of int", "bool": "list of int", "float": "list of float"}
 ITEM_OF = {"list of str": "str", "list of int": "int", "list of float": "float"}

@@ -69,7 +69,7 @@ class Pool:
         guest_seconds, memory_bytes = 0.0, 0
         try:
             compilation = self.compilation
-            fresh = None if compilation is None else compilation.instance(context)
+            fresh = None if compilation is None else compilation.instance(context, length)
             instance = (
                 fresh
                 or self._instances.take(self._idle)
@@ -79,7 +79,7 @@ class Pool:
             before = instance.guest_seconds
             try:
                 if compilation is not None:
-                    compilation.prepare(context, instance)
+                    compilation.prepare(context, instance, None if self._reuse else length)
                 result = instance.call(context, columns, length)
                 sound = True
                 rows = length

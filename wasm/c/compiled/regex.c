@@ -1,24 +1,4 @@
-#include "compiled/text.h"
-
-/* Regular expressions, as programs that wasm/python/_udf_compiler/regex_program.py makes of what CPython's own parser
- * makes of a pattern.
- *
- * The matcher tries alternatives in the order in which CPython's does, so it finds the same match. It remembers at
- * which positions which choice has been tried, because a second try would fail like the first one: a search takes time
- * in proportion to the text times the choices of the pattern. A program is a header and instructions, all words of 32
- * bits.
- */
-
-enum {
-  HEAD_FLAGS,     /* below */
-  HEAD_SLOTS,     /* 2 for the match and 2 for each group: where it begins and ends */
-  HEAD_STRIDE,    /* bytes of the marks of one position, a bit for each choice */
-  HEAD_HAS_FIRST, /* whether the characters are known that a match begins with */
-  HEAD_FIRST,     /* a bit for each of them that is ASCII, 4 words */
-  HEAD_OTHER = 8, /* whether others may begin a match */
-  HEAD_WORDS
-};
-enum { FLAG_ASCII = 1, FLAG_ANCHORED = 2 }; /* it wants text that is ASCII; it matches at the text's beginning only */
+#include "compiled/regex.h"
 
 enum instruction {
   OP_MATCH,
@@ -48,33 +28,6 @@ enum place {
 enum { SET_MODE = 4, SET_NEGATED, SET_ITEMS, SET_FIRST_ITEM };
 enum { MODE_NEVER, MODE_ALWAYS, MODE_LOOK };
 enum item { ITEM_RANGE, ITEM_WORD, ITEM_DIGIT, ITEM_SPACE, ITEM_NO_WORD, ITEM_NO_DIGIT, ITEM_NO_SPACE };
-
-enum mode { MODE_SEARCH, MODE_MATCH, MODE_FULL };
-enum outcome { FAILED, MATCHED, NO_ROOM };
-
-#define UNSET UINT32_MAX
-
-/* What to go on with if the present way fails: an instruction and a position, or a slot and what it was. */
-struct job {
-  uint32_t to, at;
-};
-#define JOB_SLOT (UINT32_C(1) << 31)
-
-struct matcher {
-  const uint32_t *program;
-  text_t p;
-  uint32_t n;
-  uint32_t *slots;
-  uint8_t *visited; /* HEAD_STRIDE bytes for each position */
-  uint32_t touched; /* the last position that has marks */
-  struct job *stack, *limit;
-  bool whole; /* the match has to end where the text does */
-  /* Room for results in the arena. */
-  uint8_t *out, *out_end;
-  /* Of the search for the next match. */
-  uint32_t from;
-  bool advance;
-};
 
 static inline bool is_word(uint32_t c) { return Py_UNICODE_ISALNUM(c) || c == '_'; }
 
@@ -166,8 +119,7 @@ static inline bool tried(struct matcher *m, uint32_t choice, uint32_t at) {
   return before;
 }
 
-/* Match from a position on. With `advance` the match must not be empty. */
-static enum outcome match_at(struct matcher *m, uint32_t start, bool advance) {
+enum outcome regex_match_at(struct matcher *m, uint32_t start, bool advance) {
   const uint32_t *program = m->program, *pc = program + HEAD_WORDS;
   text_t p = m->p;
   uint32_t n = m->n, at = start, k, slots = program[HEAD_SLOTS];
@@ -236,8 +188,7 @@ static void forget(struct matcher *m, uint32_t from) {
   m->touched = from;
 }
 
-/* Search from a position on, where the match must not be empty with `advance`. */
-static enum outcome search(struct matcher *m, uint32_t from, bool advance) {
+enum outcome regex_search(struct matcher *m, uint32_t from, bool advance) {
   const uint32_t *program = m->program;
   for (uint32_t at = from;;) {
     if (program[HEAD_HAS_FIRST]) {
@@ -247,15 +198,13 @@ static enum outcome search(struct matcher *m, uint32_t from, bool advance) {
       }
       if (at >= m->n) return FAILED;
     }
-    enum outcome outcome = match_at(m, at, advance && at == from);
+    enum outcome outcome = regex_match_at(m, at, advance && at == from);
     if (outcome != FAILED || at >= m->n || program[HEAD_FLAGS] & FLAG_ANCHORED) return outcome;
     at += point_length(m->p[at]);
   }
 }
 
-/* Prepare to match a text; whether there is room for it. The upper half of what is left of the arena is for the
- * matcher, the lower half for results. */
-static bool prepare(struct matcher *m, const struct compiled_context *context, uint32_t program, text_t p, uint32_t n) {
+bool regex_prepare(struct matcher *m, const struct compiled_context *context, uint32_t program, text_t p, uint32_t n) {
   *m = (struct matcher){.program = (const uint32_t *)(context->constants + program), .p = p, .n = n};
   if (m->program[HEAD_FLAGS] & FLAG_ASCII && !is_ascii(p, n)) return false;
   uint32_t begin = (context->arena_at + 7) & ~7u, end = context->arena_end & ~7u;
@@ -272,143 +221,11 @@ static bool prepare(struct matcher *m, const struct compiled_context *context, u
   return true;
 }
 
-/* Find the next match, as re.finditer does. */
-static enum outcome next_match(struct matcher *m) {
-  enum outcome outcome = search(m, m->from, m->advance);
+enum outcome regex_next(struct matcher *m) {
+  enum outcome outcome = regex_search(m, m->from, m->advance);
   if (outcome != MATCHED) return outcome;
   m->from = m->slots[1];
   m->advance = m->slots[0] == m->slots[1];
   forget(m, m->slots[0]);
   return MATCHED;
-}
-
-/* Take room for results. NULL if there is none. */
-static uint8_t *take_out(struct matcher *m, uint32_t n) {
-  if (n > (uint32_t)(m->out_end - m->out)) return NULL;
-  m->out += n;
-  return m->out - n;
-}
-
-/* Write the match that was found where results go: the text, and the slots. 0 if there is no room. */
-static uint64_t match_object(struct matcher *m) {
-  uint32_t slots = m->program[HEAD_SLOTS];
-  uint8_t *to = take_out(m, (8 + 4 * slots + 7) & ~7u);
-  if (to == NULL) return 0;
-  uint64_t text = packed(m->p, m->n);
-  memcpy(to, &text, 8);
-  memcpy(to + 8, m->slots, 4 * (size_t)slots);
-  return packed(to, slots);
-}
-
-static uint64_t group_text(const struct matcher *m, uint32_t group) {
-  uint32_t start = m->slots[2 * group], end = m->slots[2 * group + 1];
-  return start == UNSET || end == UNSET ? packed(m->p, 0) : packed(m->p + start, end - start);
-}
-
-/* Finish with a list that begins at an address and ends where results do. */
-static uint64_t list_from(struct compiled_context *context, const struct matcher *m, const uint8_t *list) {
-  context->arena_at = (uint32_t)m->out;
-  return packed(list, (uint32_t)(m->out - list) / 8);
-}
-
-static bool append_word(struct matcher *m, uint64_t word) {
-  uint8_t *to = take_out(m, 8);
-  if (to != NULL) memcpy(to, &word, 8);
-  return to != NULL;
-}
-
-/* pattern.search(s), .match(s) and .fullmatch(s), by mode. 0 stands for None. */
-uint64_t KERNEL(k_re_match)(struct compiled_context *context, uint32_t program, text_t p, uint32_t n, int32_t mode) {
-  struct matcher m;
-  if (!prepare(&m, context, program, p, n)) return KERNEL_BAIL;
-  m.whole = mode == MODE_FULL;
-  enum outcome outcome = mode == MODE_SEARCH ? search(&m, 0, false) : match_at(&m, 0, false);
-  if (outcome == FAILED) return 0;
-  uint64_t made = outcome == MATCHED ? match_object(&m) : 0;
-  if (made == 0) return KERNEL_BAIL;
-  context->arena_at = (uint32_t)m.out;
-  return made;
-}
-
-/* pattern.findall(s) of a pattern with at most one group, by its number. */
-uint64_t KERNEL(k_re_all)(struct compiled_context *context, uint32_t program, text_t p, uint32_t n, int32_t group) {
-  struct matcher m;
-  enum outcome outcome;
-  if (!prepare(&m, context, program, p, n)) return KERNEL_BAIL;
-  const uint8_t *list = m.out;
-  while ((outcome = next_match(&m)) == MATCHED) {
-    if (!append_word(&m, group_text(&m, (uint32_t)group))) return KERNEL_BAIL;
-  }
-  return outcome == FAILED ? list_from(context, &m, list) : KERNEL_BAIL;
-}
-
-/* pattern.finditer(s), as a list of matches. */
-uint64_t KERNEL(k_re_iter)(struct compiled_context *context, uint32_t program, text_t p, uint32_t n) {
-  struct matcher m;
-  enum outcome outcome;
-  if (!prepare(&m, context, program, p, n)) return KERNEL_BAIL;
-  const uint8_t *first = m.out;
-  uint32_t count = 0, slots = m.program[HEAD_SLOTS], size = (8 + 4 * slots + 7) & ~7u;
-  for (; (outcome = next_match(&m)) == MATCHED; count++) {
-    if (match_object(&m) == 0) return KERNEL_BAIL;
-  }
-  if (outcome != FAILED) return KERNEL_BAIL;
-  const uint8_t *list = m.out;
-  for (uint32_t i = 0; i < count; i++) {
-    if (!append_word(&m, packed(first + i * size, slots))) return KERNEL_BAIL;
-  }
-  return list_from(context, &m, list);
-}
-
-/* pattern.split(s, most), with the groups between the parts. most: 0 for no bound. */
-uint64_t KERNEL(k_re_split)(struct compiled_context *context, uint32_t program, text_t p, uint32_t n, int64_t most) {
-  struct matcher m;
-  enum outcome outcome = FAILED;
-  if (!prepare(&m, context, program, p, n)) return KERNEL_BAIL;
-  const uint8_t *list = m.out;
-  uint32_t last = 0;
-  for (int64_t count = 0; (most == 0 || count < most) && (outcome = next_match(&m)) == MATCHED; count++) {
-    if (!append_word(&m, packed(p + last, m.slots[0] - last))) return KERNEL_BAIL;
-    for (uint32_t group = 1; 2 * group < m.program[HEAD_SLOTS]; group++) {
-      if (m.slots[2 * group + 1] == UNSET) return KERNEL_BAIL; /* None */
-      if (!append_word(&m, group_text(&m, group))) return KERNEL_BAIL;
-    }
-    last = m.slots[1];
-  }
-  if (outcome == NO_ROOM || !append_word(&m, packed(p + last, n - last))) return KERNEL_BAIL;
-  return list_from(context, &m, list);
-}
-
-static bool append_bytes(struct matcher *m, text_t p, uint32_t n) {
-  uint8_t *to = take_out(m, n);
-  if (to != NULL) memcpy(to, p, n);
-  return to != NULL;
-}
-
-/* pattern.sub(template, s, most). A template is a number of parts, then for each where it is among the constants and
- * its length, or UNSET and a group. most: 0 for no bound. */
-uint64_t KERNEL(k_re_sub)(struct compiled_context *context, uint32_t program, text_t p, uint32_t n, uint32_t template,
-                          int64_t most) {
-  struct matcher m;
-  enum outcome outcome = FAILED;
-  if (!prepare(&m, context, program, p, n)) return KERNEL_BAIL;
-  const uint32_t *parts = (const uint32_t *)(context->constants + template);
-  const uint8_t *text = m.out;
-  uint32_t last = 0;
-  int64_t count = 0;
-  for (; (most == 0 || count < most) && (outcome = next_match(&m)) == MATCHED; count++) {
-    if (!append_bytes(&m, p + last, m.slots[0] - last)) return KERNEL_BAIL;
-    for (uint32_t i = 0; i < parts[0]; i++) {
-      uint32_t at = parts[1 + 2 * i], length = parts[2 + 2 * i];
-      uint64_t group = at == UNSET ? group_text(&m, length) : packed(context->constants + at, length);
-      if (!append_bytes(&m, (text_t)(uint32_t)(group >> 32), (uint32_t)group)) return KERNEL_BAIL;
-    }
-    last = m.slots[1];
-  }
-  if (outcome == NO_ROOM) return KERNEL_BAIL;
-  if (count == 0) return packed(p, n);
-  if (!append_bytes(&m, p + last, n - last)) return KERNEL_BAIL;
-  uint32_t made = (uint32_t)(m.out - text);
-  context->arena_at = ((uint32_t)m.out + 7) & ~7u;
-  return made > MAX_TEXT ? KERNEL_BAIL : packed(text, made);
 }

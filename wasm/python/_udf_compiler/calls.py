@@ -11,6 +11,7 @@ from _udf_compiler import (
     functions,
     regexes,
     texts,
+    translation_tables,
 )
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
@@ -25,6 +26,11 @@ _KEYWORDS = {
     "rsplit": ("sep", "maxsplit"),
     "isoformat": ("sep",),
     "round": ("number", "ndigits"),
+    "splitlines": ("keepends",),
+    "expandtabs": ("tabsize",),
+    # Parameters without a name come by position only.
+    "replace": ("", "", "count"),
+    "int": ("", "base"),
 }
 _REDUCED = ("sum", "any", "all", "min", "max", "list")
 
@@ -75,6 +81,8 @@ def _known(code, node, name):
     arguments, keywords = _arguments(code, node)
     if arguments is None:
         return NEVER
+    if name == "datetime.datetime.fromisoformat" and len(arguments) == 1 and arguments[0].only == "str":
+        return dates.from_iso(code, arguments[0])
     if name in ("datetime.datetime.strptime", "datetime.date.fromisoformat"):
         return _parsed(code, name, arguments)
     arguments = _placed(name, arguments, keywords)
@@ -122,6 +130,8 @@ def _method(code, node):
     if name == "join" and len(node.args) == 1 and isinstance(node.args[0], (ast.GeneratorExp, ast.Call)):
         parts = _joined_parts(code, node.args[0])
         return code.dispatch(v, lambda member: texts.call(code, member, name, [parts])) if parts.t else NEVER
+    if name == "translate" and len(node.args) == 1 and not node.keywords:
+        return translation_tables.translate(code, v, node.args[0])
     arguments, keywords = _arguments(code, node)
     if arguments is None:
         return NEVER

@@ -8,7 +8,7 @@ from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.statics import NO_CONSTANT, constant, static
 from _udf_compiler.values import INT, ITEM_OF, LIST_OF, NEVER, NONE, NUMBERS, TAGS, Value, tuple_of, types
 
-_PLAIN_CONVERSIONS = (-1, ord("s"))
+_CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
 @translates(EXPRESSIONS, ast.Constant)
@@ -50,9 +50,10 @@ def _attribute(code, node):
 @translates(EXPRESSIONS, ast.BinOp)
 def _bin_op(code, node):
     op = type(node.op).__name__
-    if op == "Mod" and isinstance(node.left, ast.Constant) and type(node.left.value) is str:
+    template = constant(code, node.left) if op == "Mod" else None
+    if type(template) is str:
         right = code.expr(node.right)
-        return formatting.percent(code, node.left.value, right.items or [right]) if right.t else NEVER
+        return formatting.percent(code, template, right.items or [right]) if right.t else NEVER
     if op == "Add" and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Add) and not code.handlers:
         return _sum(code, node)
     left = code.expr(node.left)
@@ -234,21 +235,25 @@ def _joined(code, node):
         if isinstance(part, ast.Constant):
             parts.append(part.value)
             continue
-        spec = "" if part.format_spec is None else _spec(part.format_spec)
-        if part.conversion not in _PLAIN_CONVERSIONS or spec is None:
-            return code.unsupported("a conversion or a computed format in an f-string", node)
+        if part.conversion not in _CONVERSIONS:
+            return code.unsupported("the conversion !a in an f-string", node)
         v = code.expr(part.value)
-        if not v.t:
+        if part.conversion != -1:
+            v = formatting.repr_of(code, v) if part.conversion == ord("r") else formatting.text_of(code, v)
+        spec = "" if part.format_spec is None else _spec(code, part.format_spec)
+        if not v.t or spec is None:
             return NEVER
-        if part.conversion != -1 and spec:
-            v = formatting.text_of(code, v)
         parts.append((v, spec))
     return formatting.pieces(code, parts)
 
 
-def _spec(node):
+def _spec(code, node):
+    """Return a format as a text, or as a value if it is computed; None if the row ends here."""
     constant_parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-    return "".join(constant_parts) if len(constant_parts) == len(node.values) else None
+    if len(constant_parts) == len(node.values):
+        return "".join(constant_parts)
+    made = code.expr(node)
+    return made if made.t else None
 
 
 @translates(EXPRESSIONS, ast.Subscript)
@@ -329,7 +334,7 @@ def _slice(code, node):
     if step is not None and step.only != "none" and step.k != 1:
         if step.k == -1 and part.lower is None and part.upper is None:
             return code.dispatch(v, lambda m: texts.reversed_(code, m) if m.only == "str" else _no_slice(code, m))
-        return code.unsupported("a slice with a step", node)
+        return _stepped(code, node, v, step)
     bounds = []
     for bound, default in ((part.lower, texts.START), (part.upper, texts.STOP)):
         b = code.const(None) if bound is None else code.expr(bound)
@@ -350,6 +355,25 @@ def _slice(code, node):
         if m.only == "str":
             return texts.slice_(code, m, start, stop)
         return containers.list_slice(code, m, start, stop) if m.only in ITEM_OF else _no_slice(code, m)
+
+    return code.dispatch(v, cut)
+
+
+def _stepped(code, node, v, step):
+    """Return v[start:stop:step]."""
+    bounds = [code.const(None) if bound is None else code.expr(bound) for bound in (node.slice.lower, node.slice.upper)]
+    if not all(part.t for part in (*bounds, step)):
+        return NEVER
+    if step.only != "int" or any(bound.only not in ("int", "none") for bound in bounds):
+        return code.unsupported("a slice with such a step", node)
+    if v.items is not None:
+        parts = [bound.k for bound in bounds]
+        if any(bound.only == "int" and bound.k is None for bound in bounds) or not step.k:
+            return code.unsupported("a slice of a tuple", node)
+        return tuple_of(v.items[slice(*parts, step.k)])
+
+    def cut(m):
+        return texts.stepped(code, m, bounds, step) if m.only in ("str", *ITEM_OF) else _no_slice(code, m)
 
     return code.dispatch(v, cut)
 

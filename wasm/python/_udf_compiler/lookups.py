@@ -47,6 +47,7 @@ _BUILTINS = [
     "ord",
     "pow",
     "range",
+    "repr",
     "reversed",
     "round",
     "set",

@@ -6,7 +6,7 @@ import types
 
 from _udf_compiler.errors import INDEX_ERROR, TYPE_ERROR, NotCompiledError
 from _udf_compiler.regex_program import Pattern
-from _udf_compiler.statics import constant, static
+from _udf_compiler.statics import constant, constant_text, local_call, static
 from _udf_compiler.values import INT, LIST_OF, NEVER, NONE, STR, TAGS, Value, tuple_of
 from _udf_compiler.values import types as types_of
 
@@ -97,7 +97,7 @@ def _resolved(code, node):
         if len(nodes) > len(positional) + 1:
             return code.unsupported(f"{ast.unparse(node.func)} with such arguments", node)
         nodes = nodes[1:]
-    elif isinstance(node.func, ast.Attribute) and (contents := _pattern(code, node.func.value)) is not None:
+    elif isinstance(node.func, ast.Attribute) and (contents := pattern_of(code, node.func.value)) is not None:
         (source, flags), method, keywords = contents, node.func.attr, _keywords(node)
     else:
         return None
@@ -121,8 +121,9 @@ def _contents(pattern):
     return pattern.pattern, pattern.flags
 
 
-def _pattern(code, node):
+def pattern_of(code, node):
     """Return (source, flags) of a node that is a compiled pattern, else None."""
+    node = local_call(code, node)
     found = static(code, node)
     if found is not None:
         return _contents(found.value) if found.kind == "pattern" else None
@@ -146,19 +147,11 @@ def _source(code, node, flags):
         if flags is not None:
             code.unsupported("a compiled pattern with flags", node)
         return _contents(found.value)
-    source = _constant_text(code, node)
+    source = constant_text(code, node)
     number = 0 if flags is None else _flags(code, flags)
     if type(source) is not str or number is None:
         code.unsupported("a regular expression that is computed", node)
     return source, number
-
-
-def _constant_text(code, node):
-    """Return the text of a node that is the same in every row, else something else."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        parts = [_constant_text(code, part) for part in (node.left, node.right)]
-        return parts[0] + parts[1] if all(type(part) is str for part in parts) else None
-    return constant(code, node)
 
 
 def _flags(code, node):
@@ -252,7 +245,7 @@ def _split(code, made, subject, arguments, node):
 
 
 def _sub(code, made, subject, arguments, node):
-    replacement = constant(code, made.nodes["repl"])
+    replacement = constant_text(code, made.nodes["repl"])
     if type(replacement) is not str:
         return code.unsupported("sub with a replacement that is computed", node)
     try:

@@ -2,12 +2,13 @@
 
 import ast
 
-from _udf_compiler import arithmetic, narrowing, variables
+from _udf_compiler import arithmetic, narrowing, regexes, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.errors import CATCHABLE, RAISED, kinds_caught
 from _udf_compiler.nodes import mapped
 from _udf_compiler.statics import known_name
 from _udf_compiler.targets import assigned_in, bind
+from _udf_compiler.translation_tables import table_of
 from _udf_compiler.values import TAGS
 
 _KIND_OF = {raised.__name__: kind for kind, raised in RAISED.items()}
@@ -85,6 +86,9 @@ def _pass(code, node):
 @translates(STATEMENTS, ast.Assign)
 def _assign(code, node):
     if isinstance(node.targets[0], ast.Name) and node.targets[0].id in code.local_constants:
+        held = code.local_constants[node.targets[0].id]
+        if isinstance(held, ast.Call) and regexes.pattern_of(code, held) is None and table_of(code, held) is None:
+            code.unsupported(f"a call of {ast.unparse(held.func)}", node)
         return True
     v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
     if v is None:

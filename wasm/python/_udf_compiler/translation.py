@@ -37,7 +37,7 @@ def translate(function, arguments, declared, recipe):
     Returns:
         (description, module, recipe, constants, guards, result type). The description is JSON: "compiled", and "why"
         and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct]. The
-        module is empty if there is a recipe.
+        description and the module are empty if there is a recipe that holds.
     """
     try:
         function = _uncached(function, arguments)
@@ -92,7 +92,7 @@ def _recurses(helpers):
 def _repeat(function, recipe):
     log, constants, result = marshal.loads(recipe)
     guards = Lookups.repeated(function, log).guards
-    return _described(compiled=True, left=[]), b"", b"", constants, tuple(guards), result
+    return b"", b"", b"", constants, tuple(guards), result
 
 
 def _translate(function, arguments, declared):

@@ -28,7 +28,7 @@ logger = logging.getLogger("duckdb_wasi_udf.functions")
 _SECONDS_BEFORE = 0.005
 _ROWS_BEFORE = 16_384
 
-# Finding kept code and attaching it takes 0.2 to 0.4 ms, as long as about so many rows take in the interpreter.
+# Finding kept code and attaching it takes 0.2 to 0.4 ms, as long as about this number of rows takes in the interpreter.
 _ROWS_WORTH = 1_024
 
 # A row that compiled code leaves to the interpreter costs half as much again as there. Compiled code is dropped when

@@ -148,6 +148,8 @@ def _more_texts():
 def _dates():
     for part, t in itertools.product(["year", "month", "day", "weekday()", "isoweekday()", "toordinal()"], "dt"):
         yield _lambda(f"a.{part}", t, "BIGINT")
+    iso = ["isocalendar()[1]", "isocalendar().week", "isocalendar().year", "isocalendar()[2]"]
+    yield from (_lambda(f"a.{part}", t, "BIGINT") for part in iso for t in "dt")
     yield from (_lambda(f"a.{part}", "t", "BIGINT") for part in ["hour", "minute", "second", "microsecond"])
     yield from (
         _lambda(f"(a - b).{part}", t, "BIGINT") for part in ("days", "seconds", "microseconds") for t in ("dd", "tt")

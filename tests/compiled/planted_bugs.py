@@ -2,7 +2,7 @@
 
 _MODULES = (
     "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, flow, integers, "
-    "iterations, narrowing, regex_program, regex_sets, regexes, rows, statements, texts, values"
+    "iterations, narrowing, patterns, regex_program, regex_sets, regexes, rows, statements, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 

@@ -9,6 +9,7 @@ import time
 import pyarrow as pa
 import pytest
 
+from duckdb_wasi_udf import LimitExceeded
 from tests.compiled.comparing import Comparison, difference
 from tests.compiled.values import TEXTS
 
@@ -194,6 +195,60 @@ def test_patterns_that_people_write_run_compiled():
             assert bailed == 0 or flags & re.IGNORECASE or "(?i)" in expression, (expression, bailed)
 
 
+BY_FUNCTION = [
+    "def g(m): return f'<{m.group()}{m.start()}>'\ndef f(s): return re.sub(r'\\w+', g, s)",
+    "P = re.compile('(a)|b')\ndef f(s): return P.sub(lambda m: m[0].upper() + (m[1] or '?'), s)",
+    "def f(s):\n k = len(s)\n return re.sub(r'\\d', lambda m: str(int(m.group(0)) + k), s)",
+    (
+        "def g(m):\n if m.start() > 3: raise ValueError\n return ''\ndef f(s):\n try: return re.sub('a|', g, s)\n"
+        " except ValueError: return 'late'"
+    ),
+    "def f(s):\n t, n = re.subn('[ab]', '-', s)\n return f'{t}{n}'",
+    "def f(s):\n P = re.compile('b')\n t, n = P.subn(lambda m: '', s)\n return t * n",
+    "sub = re.compile('a').sub\ndef f(s): return sub('b', s) + re.compile('b').sub('a', s)",
+    (
+        "def f(s):\n m = re.search('(?P<x>a)(b)?', s)\n try: return m['x'] + m.group('x') + str(m.groups()[1])"
+        " + m['y']\n except IndexError: return 'no such group'\n except TypeError: return 'no match'"
+    ),
+    "def f(s):\n m = re.search('a', s) or re.search('b', s)\n return '-' if m is None else m.group() + str(m.end())",
+    "def f(s):\n out = ''\n for a in re.findall('[ab]', s): out += a + ','\n return out",
+    "def f(s): return ''.join(m[0] + m[0] for m in re.finditer(r'\\w', s) if m.start() % 2)",
+    "from re import sub, IGNORECASE as I\ndef f(s): return sub('A', '', s, flags=I | re.ASCII)",
+    "def f(s):\n import re as r\n return r.sub('a' + 'b', '', s, count=1)",
+    "def f(s): return str(re.search('a', s if len(s) > 3 else None) is None)",
+]
+
+
+@pytest.mark.parametrize("body", BY_FUNCTION)
+def test_uses_of_matches_and_patterns(body):
+    column = texts(random.Random(7), 150)
+    compared = Comparison().run(f"import re\n{body}", [column], pa.string())
+    assert compared.why is None
+    assert not compared.left
+    assert compared.found == compared.wanted, difference(compared, [column])
+    assert compared.bailed < 80
+
+
+@pytest.mark.parametrize(
+    "expression", [r"(?=a)", r"(?<!a)b", r"(a)\1", "(?>a+)b", "a++b", "(a)?(?(1)b|c)", "(a*)*", "(a|b*)+"]
+)
+def test_what_the_matcher_cannot_do_is_interpreted(expression):
+    body = f"import re\nP = re.compile({expression!r})\ndef f(s): return P.sub('-', s)"
+    compared = Comparison().run(body, [texts(random.Random(3), 5)], pa.string())
+    assert "regular expression" in compared.why
+
+
+def test_matching_takes_time_in_proportion_to_the_text():
+    """What makes CPython's matcher try all ways, as many as 2 to the power of the length, is told apart at once."""
+    comparison = Comparison(timeout_seconds=2.0)
+    column = pa.array(["a" * length + "!" for length in (10, 100, 1_000, 5_000)], pa.string())
+    instance = comparison.start("import re\ndef f(s): return re.match('(a|a)*(a|a)*$', s) is None", [pa.string()], None)
+    assert comparison.compile(instance).why is None
+    assert instance.call([column], 4)[0].to_pylist() == [True] * 4
+    assert instance.counts.bailed == 0
+    instance.close()
+
+
 def main(seed, seconds):
     """Run patterns from a seed on, for a time."""
     comparison, end = Comparison(), time.monotonic() + seconds
@@ -201,6 +256,8 @@ def main(seed, seconds):
     while time.monotonic() < end:
         try:
             outcome, count = check(comparison, *random_case(seed))
+        except LimitExceeded:  # CPython's matcher may take for ever
+            outcome, count = "limit", 0
         except Exception as error:
             outcome, count = "WRONG", 0
             print(f"seed {seed}: {type(error).__name__}: {str(error)[:1500]}\n")

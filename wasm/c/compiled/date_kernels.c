@@ -74,7 +74,7 @@ struct fields {
   int64_t year, month, day, hour, minute, second, fraction;
 };
 
-/* Read a field of strptime that has all of its digits. Returns how many bytes it takes, 0 if it is another. */
+/* Read a field of strptime that has all of its digits. Returns the number of bytes it takes, 0 if it is another. */
 static uint32_t read_field(uint8_t name, text_t p, uint32_t n, struct fields *fields) {
   if (name == 'b') {
     fields->month = month_named(p, n);

@@ -112,7 +112,7 @@ def _collected(code, node):
     walk = over(code, node.generators[0].iter)
     if walk is None:
         return NEVER
-    start, at = _room(code, walk.most)
+    start, at = room(code, walk.most)
     kinds = set()
     hidden, changed = _names(node, node.generators[0])
 
@@ -136,7 +136,7 @@ def _collected(code, node):
     return Value(types(name), code.tmp("i64", *high, *count, "i64.or"))
 
 
-def _room(code, most):
+def room(code, most):
     """Take room for as many items from the arena, before what they are made of takes more of it.
 
     Returns:

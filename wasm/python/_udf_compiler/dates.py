@@ -6,7 +6,7 @@ from _udf_compiler.arithmetic import checked_span, concatenated, divide
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import ATTRIBUTE_ERROR, OVERFLOW_ERROR, VALUE_ERROR
 from _udf_compiler.integers import floor_divide_by, operate
-from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value
+from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value, tuple_of
 
 _UNITS = {
     "days": DAY_US,
@@ -241,6 +241,18 @@ def _weekday(code, v, name, arguments, keywords):
     return code.integer(weekday, ("i64.const", 1), "i64.add", lo=1, hi=7)
 
 
+def _isocalendar(code, v, name, arguments, keywords):
+    """Return the year, week and weekday of ISO 8601: those of the week's Thursday."""
+    if arguments or keywords:
+        return None
+    weekday = _weekday(code, v, "isoweekday", [], {})
+    thursday = code.tmp("i64", day_of(code, v), ("i64.const", 4), "i64.add", weekday.i, "i64.sub")
+    year = _calendar(code, thursday, "year")
+    first = code.tmp("i64", year.i, ("i64.const", 1), ("i64.const", 1), ("call", "k_days"))
+    since = [thursday, first, "i64.sub", ("i64.const", 7), "i64.div_s", ("i64.const", 1), "i64.add"]
+    return tuple_of([year, code.integer(*since, lo=1, hi=53), weekday])
+
+
 def _toordinal(code, v, name, arguments, keywords):
     if arguments or keywords:
         return None
@@ -292,6 +304,7 @@ def _total_seconds(code, v, name, arguments, keywords):
 _OF_BOTH = {
     "weekday": _weekday,
     "isoweekday": _weekday,
+    "isocalendar": _isocalendar,
     "toordinal": _toordinal,
     "isoformat": _isoformat,
     "strftime": _strftime,

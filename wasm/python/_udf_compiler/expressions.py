@@ -8,6 +8,7 @@ from _udf_compiler.errors import TYPE_ERROR
 from _udf_compiler.statics import NO_CONSTANT, constant, static
 from _udf_compiler.values import INT, ITEM_OF, LIST_OF, NEVER, NONE, NUMBERS, TAGS, Value, tuple_of, types
 
+_OF_ISOCALENDAR = ("year", "week", "weekday")
 _CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
@@ -44,7 +45,15 @@ def _attribute(code, node):
     base = static(code, node.value)
     if base is not None and base.kind != "value":
         return code.unsupported(ast.unparse(node), node)
-    return code.dispatch(code.expr(node.value), lambda member: dates.attribute(code, member, node.attr))
+    v = code.expr(node.value)
+    if _is_isocalendar(node.value) and v.items is not None and node.attr in _OF_ISOCALENDAR:
+        return v.items[_OF_ISOCALENDAR.index(node.attr)]
+    return code.dispatch(v, lambda member: dates.attribute(code, member, node.attr))
+
+
+def _is_isocalendar(node):
+    """Return whether a node is a call of isocalendar, whose tuple has names."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isocalendar"
 
 
 @translates(EXPRESSIONS, ast.BinOp)

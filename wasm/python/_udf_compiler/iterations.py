@@ -40,7 +40,7 @@ def over(code, node):
         return None
     matches = regexes.matches(code, node)
     if matches is not None:
-        return _over_list(code, *matches) if matches[0].t else None
+        return over_list(code, *matches) if matches[0].t else None
     name = known_name(code, node.func) if isinstance(node, ast.Call) else None
     if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
         return _enumerate(code, [*node.args, node.keywords[0].value])
@@ -59,7 +59,7 @@ def over_value(code, v):
     if v.only == "str":
         return _over_text(code, v)
     if v.only in ITEM_OF:
-        return _over_list(code, v)
+        return over_list(code, v)
     if v.only in ("int", "float", "bool"):
         code.raise_(TYPE_ERROR)
         return None
@@ -94,8 +94,8 @@ def _over_constants(code, values):
     return _counted(code, ("i32.const", len(values)), lambda place: pick(code, values, place))
 
 
-def _over_list(code, v, name=None):
-    """Walk over a list, of items of a type that isn't said by the list's own if there is a name."""
+def over_list(code, v, name=None):
+    """Begin a walk over a list, of items of a type that isn't said by the list's own if there is a name."""
     start, count = code.text(v)
 
     def item(place):

@@ -210,6 +210,11 @@ def _is_constant(value):
     return _dumped(value) is not None
 
 
+def _is_plain(pattern):
+    """Return whether a pattern was compiled from a str, and not from one of a class of the user's."""
+    return type(pattern.pattern) is str
+
+
 def _describe(value):
     """Return what another instance has to find too, as values that marshal carries."""
     kind = type(value)
@@ -222,9 +227,9 @@ def _describe(value):
     if kind is types.FunctionType:
         code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
         return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
-    if kind is re.Pattern and type(value.pattern) is str:
+    if kind is re.Pattern and _is_plain(value):
         return ("pattern", value.pattern, value.flags)
-    if kind is types.BuiltinMethodType and type(value.__self__) is re.Pattern and type(value.__self__.pattern) is str:
+    if isinstance(value, types.BuiltinMethodType) and type(value.__self__) is re.Pattern and _is_plain(value.__self__):
         return ("pattern method", value.__name__, value.__self__.pattern, value.__self__.flags)
     if kind is re.RegexFlag:
         return ("flags", int(value))

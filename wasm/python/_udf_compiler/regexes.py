@@ -1,12 +1,10 @@
 """Calls of `re`, methods of compiled patterns, and matches."""
 
 import ast
-import re
-import types
 
 from _udf_compiler.errors import INDEX_ERROR, TYPE_ERROR, NotCompiledError
-from _udf_compiler.regex_program import Pattern
-from _udf_compiler.statics import constant, constant_text, local_call, static
+from _udf_compiler.patterns import program_of, resolved
+from _udf_compiler.statics import constant_text
 from _udf_compiler.values import INT, LIST_OF, NEVER, NONE, STR, TAGS, Value, tuple_of
 from _udf_compiler.values import types as types_of
 
@@ -14,41 +12,14 @@ _TEXTS = types_of(LIST_OF["str"])
 _UNSET = 0xFFFFFFFF
 _NONE = 1  # what no address is: see k_re_match
 _MODES = {"search": 0, "match": 1, "fullmatch": 2}
+_LENGTH = ("i64.const", 0xFFFFFFFF)
 _SLOTS = 8  # where they are in a match (wasm/c/compiled/regex.c)
-_MOST_PATTERNS = sum(name.startswith("match ") for name in TAGS)
 _MOST = 2**31
-
-# The parameters of the methods of a pattern, and of the functions of re behind the pattern. Those behind the mark are
-# keywords only: by position, CPython 3.13 warns of them.
-_PARAMETERS = {
-    "search": ("string",),
-    "match": ("string",),
-    "fullmatch": ("string",),
-    "findall": ("string",),
-    "finditer": ("string",),
-    "split": ("string", "maxsplit"),
-    "sub": ("repl", "string", "count"),
-}
-_BY_KEYWORD = {"split": ("maxsplit",), "sub": ("count",)}
-
-
-class _Call:
-    """A call of a method of a pattern.
-
-    Attributes:
-        number: The pattern's among those of the program.
-        pattern: The pattern.
-        method: The method.
-        nodes: Its arguments by name.
-    """
-
-    def __init__(self, number, pattern, method, nodes):
-        self.number, self.pattern, self.method, self.nodes = number, pattern, method, nodes
 
 
 def call(code, node):
     """Return what a call of `re` or of a method of a pattern returns; None if it is another call."""
-    made = _resolved(code, node)
+    made = resolved(code, node)
     if made is None:
         return None
     if made.method == "finditer":
@@ -64,133 +35,13 @@ def call(code, node):
 
 def matches(code, node):
     """Return (list, type of its items) of a call of finditer; None if a node is something else."""
-    made = _resolved(code, node) if isinstance(node, ast.Call) else None
+    made = resolved(code, node) if isinstance(node, ast.Call) else None
     if made is None or made.method != "finditer":
         return None
     subject = code.without_none(code.expr(made.nodes["string"]), TYPE_ERROR)
     if subject.only != "str":
         return (code.unsupported("finditer of other than a str", node) if subject.t else NEVER), None
-    found = code.kernel_text("k_re_iter", _program(code, made.pattern, keep_groups=True), *code.text(subject), t=_TEXTS)
-    return found, f"match {made.number}"
-
-
-# ---- which pattern
-
-
-def _resolved(code, node):
-    """Return a call as a _Call; None if it is none of a pattern's."""
-    found, nodes = static(code, node.func), node.args
-    if found is not None and found.kind == "pattern method":
-        (source, flags), method = _contents(found.value.__self__), found.value.__name__
-        keywords = _keywords(node)
-    elif found is not None and found.kind == "known" and found.name.startswith("re."):
-        method = found.name.removeprefix("re.")
-        if method not in _PARAMETERS or not nodes:
-            return code.unsupported(f"a call of {found.name}", node)
-        _guard_functions(code, found)
-        keywords = _keywords(node)
-        positional = [name for name in _PARAMETERS[method] if name not in _BY_KEYWORD.get(method, ())]
-        flags = keywords.pop("flags", None)
-        if len(nodes) > len(positional) + 1 and method not in _BY_KEYWORD and flags is None:
-            *nodes, flags = nodes
-        source, flags = _source(code, nodes[0], flags)
-        if len(nodes) > len(positional) + 1:
-            return code.unsupported(f"{ast.unparse(node.func)} with such arguments", node)
-        nodes = nodes[1:]
-    elif isinstance(node.func, ast.Attribute) and (contents := pattern_of(code, node.func.value)) is not None:
-        (source, flags), method, keywords = contents, node.func.attr, _keywords(node)
-    else:
-        return None
-    if method not in _PARAMETERS:
-        return code.unsupported(f"{method} of a pattern", node)
-    given = dict(zip(_PARAMETERS[method], nodes, strict=False))
-    wanted = _PARAMETERS[method][: 1 + (method == "sub")]
-    if len(nodes) > len(given) or keywords.keys() & given.keys() or not {*given, *keywords} >= set(wanted):
-        return code.unsupported(f"{ast.unparse(node.func)} with such arguments", node)
-    if not keywords.keys() <= set(_PARAMETERS[method]):
-        return code.unsupported(f"{ast.unparse(node.func)} with such arguments", node)
-    number, pattern = _known(code, source, flags)
-    return _Call(number, pattern, method, given | keywords)
-
-
-def _keywords(node):
-    return {keyword.arg: keyword.value for keyword in node.keywords}
-
-
-def _contents(pattern):
-    return pattern.pattern, pattern.flags
-
-
-def pattern_of(code, node):
-    """Return (source, flags) of a node that is a compiled pattern, else None."""
-    node = local_call(code, node)
-    found = static(code, node)
-    if found is not None:
-        return _contents(found.value) if found.kind == "pattern" else None
-    if not isinstance(node, ast.Call):
-        return None
-    function = static(code, node.func)
-    if function is None or function.kind != "known" or function.name != "re.compile":
-        return None
-    keywords = _keywords(node)
-    flags = node.args[1] if len(node.args) == 2 else keywords.pop("flags", None)
-    if keywords or not 1 <= len(node.args) <= 2:
-        return None
-    _guard_functions(code, function)
-    return _source(code, node.args[0], flags)
-
-
-def _source(code, node, flags):
-    """Return (source, flags) of a pattern that is passed to a function of re."""
-    found = static(code, node)
-    if found is not None and found.kind == "pattern":
-        if flags is not None:
-            code.unsupported("a compiled pattern with flags", node)
-        return _contents(found.value)
-    source = constant_text(code, node)
-    number = 0 if flags is None else _flags(code, flags)
-    if type(source) is not str or number is None:
-        code.unsupported("a regular expression that is computed", node)
-    return source, number
-
-
-def _flags(code, node):
-    """Return flags as a number; None if they aren't constant."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitOr, ast.Add)):
-        parts = [_flags(code, part) for part in (node.left, node.right)]
-        return None if None in parts else parts[0] | parts[1]
-    found = static(code, node)
-    value = found.value if found is not None and found.kind == "flags" else constant(code, node)
-    return int(value) if type(value) in (int, re.RegexFlag) else None
-
-
-def _known(code, source, flags):
-    """Return (number, pattern) of a pattern of the program."""
-    patterns = code.program.patterns
-    if type(source) is not str:
-        code.unsupported("a regular expression of bytes")
-    if (source, flags) not in patterns:
-        if len(patterns) >= _MOST_PATTERNS:
-            code.unsupported("so many regular expressions")
-        try:
-            patterns[source, flags] = len(patterns), Pattern(source, flags)
-        except NotCompiledError as error:
-            code.unsupported(error.construct)
-    return patterns[source, flags]
-
-
-def _guard_functions(code, found):
-    """Guard what a function of re goes through on its way to a pattern."""
-    lookups = code.scope.lookups
-    inner = lookups.find("global", found.number, "_compile")
-    compiler = None if inner is None else lookups.find("global", inner, "_compiler")
-    if compiler is None or type(lookups.objects[compiler]) is not types.ModuleType:
-        code.unsupported("a module re that was changed")
-    lookups.find("attribute", compiler, "compile")
-
-
-def _program(code, pattern, *, keep_groups):
-    return ("i32.const", code.program.constants.half_words(pattern.words(keep_groups=keep_groups)))
+    return all_matches(code, made, subject), f"match {made.number}"
 
 
 # ---- calls
@@ -203,13 +54,13 @@ def _done(code, made, subject, arguments, node):
         return code.error(TYPE_ERROR) if plain else code.unsupported(f"{made.method} of a {subject.only}", node)
     if any(bound.only != "int" for bound in arguments.values()):
         return code.unsupported(f"{made.method} with such a bound", node)
-    return _DONE[made.method](code, made, subject, arguments, node)
+    return METHODS[made.method](code, made, subject, arguments, node)
 
 
 def _matched(code, made, subject, arguments, node):
     mode = ("i32.const", _MODES[made.method])
     code.uses_arena = True
-    program = _program(code, made.pattern, keep_groups=True)
+    program = program_of(code, made.pattern, keep_groups=True)
     found = code.tmp("i64", ("local.get", 0), program, *code.text(subject), mode, ("call", "k_re_match"))
     code.bail_if(found, ("i64.const", _NONE), "i64.eq")
     name = f"match {made.number}"
@@ -221,7 +72,7 @@ def _findall(code, made, subject, arguments, node):
     groups = made.pattern.groups
     if groups > 1 or (groups and 1 not in made.pattern.exact):
         return code.unsupported("findall of a pattern with more than one group, or a repeated one", node)
-    program = _program(code, made.pattern, keep_groups=groups == 1)
+    program = program_of(code, made.pattern, keep_groups=groups == 1)
     return code.kernel_text("k_re_all", program, *code.text(subject), ("i32.const", groups), t=_TEXTS)
 
 
@@ -240,12 +91,30 @@ def _split(code, made, subject, arguments, node):
     if len(made.pattern.sure & made.pattern.exact) < made.pattern.groups:
         return code.unsupported("split by a pattern with groups that may be missing", node)
     _check_bounds(code, arguments)
-    program = _program(code, made.pattern, keep_groups=True)
+    program = program_of(code, made.pattern, keep_groups=True)
     return code.kernel_text("k_re_split", program, *code.text(subject), _most(arguments, "maxsplit"), t=_TEXTS)
 
 
-def _sub(code, made, subject, arguments, node):
-    replacement = constant_text(code, made.nodes["repl"])
+def _subn(code, made, subject, arguments, node):
+    """Return pattern.subn(replacement, subject)."""
+    if arguments:
+        return code.unsupported("subn with a count", node)
+    found = all_matches(code, made, subject)
+    count = code.integer(found.i, _LENGTH, "i64.and", lo=0, hi=_MOST)
+    text = METHODS["sub"](code, made, subject, arguments, node)
+    return tuple_of([text, count]) if text.t else NEVER
+
+
+def all_matches(code, made, subject):
+    """Return a list of all matches in a text."""
+    program = program_of(code, made.pattern, keep_groups=True)
+    return code.kernel_text("k_re_iter", program, *code.text(subject), t=_TEXTS)
+
+
+def sub(code, made, subject, arguments, node):
+    """Return pattern.sub(replacement, subject) of a constant replacement."""
+    replacement = made.nodes["repl"]
+    replacement = constant_text(code, replacement)
     if type(replacement) is not str:
         return code.unsupported("sub with a replacement that is computed", node)
     try:
@@ -259,12 +128,12 @@ def _sub(code, made, subject, arguments, node):
     words = [len(parts)]
     for part in parts:
         words += (_UNSET, part) if type(part) is int else code.program.constants.text(part)
-    program = _program(code, made.pattern, keep_groups=bool(groups - {0}))
+    program = program_of(code, made.pattern, keep_groups=bool(groups - {0}))
     template = ("i32.const", code.program.constants.half_words(words))
     return code.kernel_text("k_re_sub", program, *code.text(subject), template, _most(arguments, "count"))
 
 
-_DONE = dict.fromkeys(_MODES, _matched) | {"findall": _findall, "split": _split, "sub": _sub}
+METHODS = dict.fromkeys(_MODES, _matched) | {"findall": _findall, "split": _split, "sub": sub, "subn": _subn}
 
 
 # ---- matches
@@ -316,7 +185,7 @@ def _number(code, v, which):
     return int(number)
 
 
-def _places(code, v, number):
+def places_of(code, v, number):
     """Return the operands of the text's address, and of where a group begins and ends in it."""
     at = code.tmp("i32", v.i, ("i64.const", 32), "i64.shr_u", "i32.wrap_i64")
     base = code.tmp("i32", at, ("i32.load", 4))  # the high half of the text
@@ -335,7 +204,7 @@ def _group(code, v, which):
     number = _number(code, v, which)
     if number is None:
         return NEVER
-    base, start, end = _places(code, v, number)
+    base, start, end = places_of(code, v, number)
 
     def text():
         high = [base, start, "i32.add", "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
@@ -349,7 +218,7 @@ def _position(part):
         number = _number(code, v, which)
         if number is None:
             return NEVER
-        base, *places = _places(code, v, number)
+        base, *places = places_of(code, v, number)
 
         def count():
             return Value(INT, code.tmp("i64", base, places[part], ("call", "k_len")), lo=0, hi=_MOST)

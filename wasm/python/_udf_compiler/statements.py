@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import arithmetic, narrowing, regexes, variables
+from _udf_compiler import arithmetic, narrowing, patterns, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.errors import CATCHABLE, RAISED, kinds_caught
 from _udf_compiler.nodes import mapped
@@ -87,7 +87,7 @@ def _pass(code, node):
 def _assign(code, node):
     if isinstance(node.targets[0], ast.Name) and node.targets[0].id in code.local_constants:
         held = code.local_constants[node.targets[0].id]
-        if isinstance(held, ast.Call) and regexes.pattern_of(code, held) is None and table_of(code, held) is None:
+        if isinstance(held, ast.Call) and patterns.pattern_of(code, held) is None and table_of(code, held) is None:
             code.unsupported(f"a call of {ast.unparse(held.func)}", node)
         return True
     v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None

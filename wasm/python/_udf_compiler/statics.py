@@ -132,19 +132,7 @@ def local_constants(node):
     """
     if not isinstance(node, ast.FunctionDef):
         return {}
-    found = {}
-    for statement in node.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() | ast.Set() | ast.Dict() as display):
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    found[name] = ast.literal_eval(display)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Attribute(attr=made)) as call):
-                if made in _MAKERS:
-                    found[name] = call
-            case ast.Expr(value=ast.Constant()) | ast.Assign():
-                pass
-            case _:  # what comes later may be skipped
-                break
+    found = _made_first(node.body)
     calls = {name for name, value in found.items() if isinstance(value, ast.Call)}
     uses = dict.fromkeys(found, 0)
     looked_into = dict.fromkeys(found, 1)  # the assignment
@@ -155,6 +143,25 @@ def local_constants(node):
             if isinstance(child, ast.Name) and child.id in uses:
                 looked_into[child.id] += 1
     return {name: value for name, value in found.items() if uses[name] == looked_into[name]}
+
+
+def _made_first(statements):
+    """Return what assignments at the beginning of a function bind to a constant collection or a call, by name."""
+    found, seen = {}, set()
+    for statement in statements:
+        seen |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in seen:  # not read before
+                if isinstance(value, (ast.List, ast.Set, ast.Dict)):
+                    with contextlib.suppress(ValueError, TypeError, RecursionError):
+                        found[name] = ast.literal_eval(value)
+                elif isinstance(value, ast.Call) and getattr(value.func, "attr", None) in _MAKERS:
+                    found[name] = value
+            case ast.Expr(value=ast.Constant()) | ast.Assign() | ast.Import() | ast.ImportFrom():
+                pass
+            case _:  # what comes later may be skipped
+                break
+    return found
 
 
 def _looked_into(node, calls):

@@ -5,6 +5,8 @@ import ast
 from _udf_compiler import variables
 from _udf_compiler.errors import NotCompiledError
 
+_SUBS = ("sub", "subn")
+
 
 def bind(code, target, value):
     """Bind a target to a value. Returns whether control goes on."""
@@ -27,6 +29,13 @@ def assigned_in(*nodes):
     return captured | {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
+def is_replacement(node, parent):
+    """Return whether a lambda is what re.sub calls for each match: its body is translated where it is."""
+    is_sub = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in _SUBS
+    has_own = any(isinstance(n, (ast.NamedExpr, ast.Lambda)) for n in ast.walk(node.body))
+    return is_sub and node in parent.args and not has_own
+
+
 def local_names(node):
     """Return the names that a function binds, but not those of a comprehension's own.
 
@@ -37,6 +46,8 @@ def local_names(node):
 
     def visit(parent):
         for child in ast.iter_child_nodes(parent):
+            if isinstance(child, ast.Lambda) and is_replacement(child, parent):
+                continue
             if isinstance(child, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.AsyncFunctionDef)):
                 raise NotCompiledError("a function or class inside the function", child.lineno)
             if isinstance(child, (ast.Global, ast.Nonlocal)):

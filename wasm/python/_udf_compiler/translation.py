@@ -9,7 +9,8 @@ import types
 # They register what they translate.
 import _udf_compiler.calls
 import _udf_compiler.expressions
-import _udf_compiler.loops  # noqa: F401
+import _udf_compiler.loops
+import _udf_compiler.replacements  # noqa: F401
 from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program

@@ -69,7 +69,7 @@ class Pool:
         guest_seconds, memory_bytes = 0.0, 0
         try:
             compilation = self.compilation
-            fresh = None if compilation is None else compilation.instance(context, length)
+            fresh = None if compilation is None else compilation.instance(context)
             instance = (
                 fresh
                 or self._instances.take(self._idle)

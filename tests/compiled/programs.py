@@ -5,9 +5,12 @@ import re
 
 from tests.compiled.values import DAYS, FLOATS, INTS, MICROS, TEXTS
 
-HEAD = """
+HEAD = r"""
 import math
+import re
 from datetime import date, datetime, timedelta
+PATTERN = re.compile(r'(\w)(-|\d)?')
+LETTERS = str.maketrans('aeDF', 'AE--', 'xß')
 TABLE = {'DE': 19, 'FR': 20, 'ß': -1, '': 7, 'x@y.com': 9223372036854775807}
 RATES = {'DE': 0.19, 'FR': 0.2}
 NAMES = {'DE': 'Germany', 'FR': 'Fränce', 'a': ''}
@@ -20,6 +23,9 @@ DATETIME = datetime(2024, 2, 29, 23, 59, 59, 999999)
 def helper(a, b=3):
     if b == 0: return a
     return a % b if a > b else b - a
+def first(s):
+    m = PATTERN.search(s)
+    return m[0] + str(m[2]) if m else s
 def either(a, s):
     if a > 3: return s
     return None if a < 0 else a
@@ -62,7 +68,7 @@ $str.{{isdigit;isalpha;isalnum;isspace;isupper;islower;isascii;isnumeric}}() ~~ 
 ($date {{<;<=;>;==}} $date) ~~ any(c.isdigit() for c in $str) ~~ all(c in $str0 for c in $str0)
 (($int0, $str0) {{<;==;>=}} ($int0, $str0)) ~~ ($int in ($int0, $int0))
 isinstance($int, {{int;str;(int, float)}})""",
-    "str": """
+    "str": r"""
 $str.{{upper;lower;title;capitalize;swapcase;casefold}}() ~~ $str.{{strip;lstrip;rstrip}}({{;' x';'ab-';'ß'}})
 $str.replace($str, $str) ~~ $str[{{;0;1;-2;5}}:{{;1;3;-1}}] ~~ $str[$int0:] ~~ $str[:$int0] ~~ $str[{{0;-1;1}}]
 $str[$int0]
@@ -76,6 +82,8 @@ $str.{{removeprefix;removesuffix}}($str) ~~ {{'';'-';'ß'}}.join({{c;c.upper();c
 $str.{{partition;rpartition}}({{',';'a'}})[{{0;1;2}}] ~~ ''.join(c for c in $str if {{c.isdigit();c != 'a';c > 'b'}})
 str(round($float, 2)) ~~ ($str + $str + $str) ~~ f'{$float0:{{.2f;.0f;10.3f;g}}}' ~~ $str[::-1]
 str(either($int, $str))
+re.sub({{r'\d+';'[^a-z]';r'\s'}}, {{'';'-'}}, $str) ~~ $str.translate(LETTERS) ~~ $str[::{{2;-1;-3}}] ~~ repr($str)
+first($str) ~~ '|'.join(re.split('[a, ]', $str)) ~~ f'{$str0:>{$int0 % 9}}'
 $str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str if $bool else $str)
 '{}:{}'.format($str, $int)
 '|'.join([w.strip() for w in $str.split(',')]) ~~ {{min;max}}($str, $str)""",

@@ -13,7 +13,7 @@ from duckdb_wasi_udf import LimitExceeded
 from tests.compiled.comparing import Comparison, difference
 from tests.compiled.values import TEXTS
 
-PARTS, PATTERNS = 4, 60
+PARTS, PATTERNS = 4, 30
 ROWS = 60
 
 # What people write.

@@ -108,11 +108,52 @@ def _texts():
     yield _lambda("a.split(',')[b]", "si", "VARCHAR")
     bodies = ["a.zfill(b)", "a.rjust(b, '*')", "a.ljust(b)", "a.center(b)", "a * b"]
     yield from (_lambda(f"{body} if b < 40 else ''", "si", "VARCHAR") for body in bodies)
+    yield from _more_texts()
+
+
+def _more_texts():
+    bounds = [(), (0,), (1,), (-2,), (100,), ("None", 2), (1, 3), (2, -1), (5, 2), ("None", "None"), (-100, 100)]
+    for name, some in itertools.product(["find", "rfind", "index", "count", "startswith", "endswith"], bounds):
+        called = ", ".join(map(str, ("b", *some)))
+        yield _lambda(f"a.{name}({called})", "ss", "BOOLEAN" if name.endswith("with") else "BIGINT")
+    yield from (_lambda(f"a.{name}('a', b)", "si", "BIGINT") for name in ("find", "rfind", "count"))
+    yield from (_lambda(f"a.{name}(('a', 'ß', ''), b, 3)", "si", "BOOLEAN") for name in ("startswith", "endswith"))
+    yield from (_lambda(f"a.replace(b, '-', {most})", "ss", "VARCHAR") for most in (0, 1, 2, -1, 100))
+    yield from (_lambda(body, "ss", "VARCHAR") for body in ("a.replace('', b)", "a.replace(b, '')"))
+    yield _lambda("a.replace('', '+', b) if b < 99 else ''", "si", "VARCHAR")
+    yield from (_lambda(f"int(a, {base})", "s", "BIGINT") for base in (2, 8, 10, 16, 36, 0, 1, 37))
+    yield _lambda("int(a, base=b)", "si", "BIGINT")
+    tables = ["str.maketrans('abcH', 'xyzß')", "{97: 'AA', 98: None, 32: 95, 223: 'ss', 128512: '☺'}"]
+    tables += ["str.maketrans('', '', string.punctuation + 'é')", "str.maketrans({'a': 'é', 'ß': ''})"]
+    for table in tables:
+        yield _lambda("a.translate(T)", "s", "VARCHAR", f"import string\nT = {table}\n")
+        yield f"import string\ndef f(a):\n t = {table}\n return a.translate(t)", "s", "VARCHAR"
+    yield _lambda("a.translate(str.maketrans('a', 'b'))", "s", "VARCHAR")
+    yield from (_lambda(f"a.expandtabs({size})", "s", "VARCHAR") for size in ("", 0, 4, -1, "tabsize=3"))
+    yield from (_lambda(f"'|'.join(a.splitlines({keep}))", "s", "VARCHAR") for keep in ("True", "keepends=False", 1))
+    yield from (_lambda(f"a.{name}()", "s", "BOOLEAN") for name in ("isidentifier", "isprintable", "istitle"))
+    cuts = ["::2", "1::2", "::-2", "5:0:-1", "-1:-5:-2", "::3", "100::-1", ":-100:-1", "-100:2:1", "2:2:-1"]
+    for cut in cuts:
+        yield _lambda(f"a[{cut}]", "s", "VARCHAR")
+        yield _lambda(f"'|'.join(a.split(',')[{cut}])", "s", "VARCHAR")
+    yield from (_lambda(f"a[{cut}]", "si", "VARCHAR") for cut in ("::b", "b::-1", ":b:2", "b:1:b"))
+    yield from (
+        _lambda(body, "s", "VARCHAR") for body in ("f'{a!r}|{a!r:>9}'", "repr(a)", "'%r' % a", "'{!r}'.format(a)")
+    )
+    yield from (_lambda(body, "f", "VARCHAR") for body in ("f'{a!r}'", "repr(a)"))
+    yield _lambda('f\'{a:>{b % 50}}|{a:{"<" if b else ">"}9}\'', "si", "VARCHAR")
+    yield _lambda("f'{b:.{a % 9}f}|{a:{3}d}'", "if", "VARCHAR")
+    for template in ("%5s", "%-7s|", "%.2s", "%6.1s"):
+        yield _lambda(f"'{template}' % a", "s", "VARCHAR")
+    for template in ("%x", "%05x", "%+d", "%-6d|", "% d", "%o", "%X", "%+05i"):
+        yield _lambda("T % a", "i", "VARCHAR", f"T = '{template}'\n")
 
 
 def _dates():
     for part, t in itertools.product(["year", "month", "day", "weekday()", "isoweekday()", "toordinal()"], "dt"):
         yield _lambda(f"a.{part}", t, "BIGINT")
+    iso = ["isocalendar()[1]", "isocalendar().week", "isocalendar().year", "isocalendar()[2]"]
+    yield from (_lambda(f"a.{part}", t, "BIGINT") for part in iso for t in "dt")
     yield from (_lambda(f"a.{part}", "t", "BIGINT") for part in ["hour", "minute", "second", "microsecond"])
     yield from (
         _lambda(f"(a - b).{part}", t, "BIGINT") for part in ("days", "seconds", "microseconds") for t in ("dd", "tt")
@@ -127,6 +168,7 @@ def _dates():
     yield _lambda("f'{a:%d/%m/%Y}'", "d", "VARCHAR")
     yield _lambda("a.strftime('%A %a, %d %B %b %y')", "d", "VARCHAR")
     yield _lambda("f'{a:%A} {a.hour}'", "t", "VARCHAR")
+    yield from (_lambda("a.strftime('%j|%I %p|%f|%u%w|%F %T|%R|%%')", t, "VARCHAR") for t in "dt")
     yield _lambda("a.date()", "t", "DATE")
     yield _lambda("a", "d", "TIMESTAMP")
     yield _lambda("a.replace(day=1)", "d", "DATE")
@@ -147,6 +189,11 @@ def _dates():
     yield _lambda("datetime(2024, a, b, 1, b)", "ii", "TIMESTAMP", head)
     yield _lambda("datetime.strptime(a, '%Y-%m-%d').date()", "s", "DATE", head)
     yield _lambda("date.fromisoformat(a)", "s", "DATE", head)
+    yield _lambda("datetime.fromisoformat(a)", "s", "TIMESTAMP", head)
+    shown = ["%Y%m%d", "%d %b %Y", "%d.%m.%y", "%Y-%m-%dT%H:%M:%S.%f", "%Y%m%d%H%M%S", "y%Y;%H", "%b%d%y"]
+    for form in shown:
+        yield _lambda(f"datetime.strptime(a, '{form}')", "s", "TIMESTAMP", head)
+        yield _lambda(f"datetime.strptime(a.strftime('{form}'), '{form}')", "t", "TIMESTAMP", head)
     yield _lambda("a > datetime(2020, 1, 1)", "t", "BOOLEAN", head)
     yield _lambda("(D - a).days", "d", "BIGINT", f"{head}D = date(2024, 2, 29)\n")
 

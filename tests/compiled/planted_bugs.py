@@ -2,7 +2,8 @@
 
 _MODULES = (
     "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, errors, flow, "
-    "integers, iterations, lists, narrowing, reductions, rows, statements, tables, texts, values"
+    "integers, iterations, lists, narrowing, patterns, reductions, regex_program, regex_sets, regexes, rows, "
+    "statements, tables, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 

@@ -3,12 +3,15 @@
 $t is an expression of a type, $t0 one without operations, {{a;b;c}} a choice, $v a variable.
 """
 
-HEAD = """
+HEAD = r"""
 import math
+import re
 from datetime import date, datetime, timedelta
 from collections import Counter, defaultdict
 from decimal import Decimal, InvalidOperation, ROUND_DOWN, ROUND_HALF_UP
 PRICES = {'DE': Decimal('0.19'), 'FR': Decimal('1E+3'), '': Decimal('-0.00')}
+PATTERN = re.compile(r'(\w)(-|\d)?')
+LETTERS = str.maketrans('aeDF', 'AE--', 'xß')
 TABLE = {'DE': 19, 'FR': 20, 'ß': -1, '': 7, 'x@y.com': 9223372036854775807}
 RATES = {'DE': 0.19, 'FR': 0.2}
 NAMES = {'DE': 'Germany', 'FR': 'Fränce', 'a': ''}
@@ -21,6 +24,9 @@ DATETIME = datetime(2024, 2, 29, 23, 59, 59, 999999)
 def helper(a, b=3):
     if b == 0: return a
     return a % b if a > b else b - a
+def first(s):
+    m = PATTERN.search(s)
+    return m[0] + str(m[2]) if m else s
 def either(a, s):
     if a > 3: return s
     return None if a < 0 else a
@@ -81,7 +87,7 @@ $str.{{isdigit;isalpha;isalnum;isspace;isupper;islower;isascii;isnumeric}}() ~~ 
 (($int0, $str0) {{<;==;>=}} ($int0, $str0)) ~~ ($int in ($int0, $int0))
 isinstance($int, {{int;str;(int, float)}}) ~~ ($decimal {{<;<=;>;==;!=}} $decimal) ~~ ($decimal {{<;==}} $int)
 bool($decimal) ~~ $decimal.{{is_zero();is_signed()}}""",
-    "str": """
+    "str": r"""
 $str.{{upper;lower;title;capitalize;swapcase;casefold}}() ~~ $str.{{strip;lstrip;rstrip}}({{;' x';'ab-';'ß'}})
 $str.replace($str, $str) ~~ $str[{{;0;1;-2;5}}:{{;1;3;-1}}] ~~ $str[$int0:] ~~ $str[:$int0] ~~ $str[{{0;-1;1}}]
 $str[$int0]
@@ -99,6 +105,8 @@ str(round($float, 2)) ~~ ($str + $str + $str) ~~ f'{$float0:{{.2f;.0f;10.3f;g}}}
 max($strs, key=len) ~~ max($counts, key=$counts.get) ~~ Counter($str0).most_common({{1;2}})[0][0]
 '|'.join(f'{k}{v}' for k, v in $counts.items()) ~~ '|'.join(map(str, $ints)) ~~ ' '.join(k for k in $counts)
 str(either($int, $str)) ~~ str($decimal) ~~ f'{$decimal0:{{.2f;,.1f;>9;e}}}' ~~ str($decimal) + $str
+re.sub({{r'\d+';'[^a-z]';r'\s'}}, {{'';'-'}}, $str) ~~ $str.translate(LETTERS) ~~ $str[::{{2;-1;-3}}] ~~ repr($str)
+first($str) ~~ '|'.join(re.split('[a, ]', $str)) ~~ f'{$str0:>{$int0 % 9}}'
 $str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str if $bool else $str)
 '{}:{}'.format($str, $int)
 '|'.join([w.strip() for w in $str.split(',')]) ~~ {{min;max}}($str, $str)""",

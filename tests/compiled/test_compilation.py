@@ -59,10 +59,36 @@ def test_code_that_was_kept_is_used_at_once(con, request):
     for first in (True, False):
         with duckdb.connect() as other, Sandbox().install(other) as sandbox:
             sandbox.create_function(other, "f", source)
-            other.execute(f"SELECT sum(f(x)) FROM range({100_000 if first else 10}) r(x)").fetchall()
+            other.execute(f"SELECT sum(f(x)) FROM range({100_000 if first else 10_000}) r(x)").fetchall()
             assert state(other)[0]
             if not first:
-                assert state(other)[2] == 10
+                assert state(other)[2] == 10_000 - 2_048
+
+
+def test_few_rows_are_interpreted_without_a_look_at_kept_code(con, request, monkeypatch):
+    looked = []
+    source = unique(SOURCE, request)
+    with Sandbox().install(con) as sandbox:
+        monkeypatch.setattr(sandbox._domain._engine.code, "find", looked.append)
+        sandbox.create_function(con, "f", source)
+        con.execute("SELECT sum(f(x)) FROM range(2_048) r(x)").fetchall()
+        assert not looked
+        con.execute("SELECT sum(f(x)) FROM range(1) r(x)").fetchall()
+        assert len(looked) == 1
+
+
+def test_fresh_instances_use_compiled_code_for_large_batches(con, request):
+    source = unique(SOURCE, request)
+    with Sandbox(isolation="batch").install(con) as sandbox:
+        sandbox.create_function(con, "f", source)
+        con.execute("SELECT sum(f(x)) FROM range(100_000) r(x)").fetchall()
+        compiled, why, rows, _ = state(con)
+        assert compiled
+        assert why is None
+        con.execute("SELECT sum(f(x)) FROM range(2_048) r(x)").fetchall()
+        assert state(con)[2] == rows + 2_048
+        con.execute("SELECT sum(f(x)) FROM range(500) r(x)").fetchall()
+        assert state(con)[2] == rows + 2_048
 
 
 def test_damaged_kept_code_is_not_used(con, request, monkeypatch, tmp_path):

@@ -40,6 +40,8 @@ LAYERS = [
     "compiled/text_change",
     "compiled/text_split",
     "compiled/text_numbers",
+    "compiled/regex_calls",
+    "compiled/regex",
     "compiled/text",
     "compiled/context",
     "codec/encode",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # What the guest and the package share.
 _SHARED = PACKAGE / "_shared"
-SHARED = [_SHARED / name for name in ("__init__.py", "annotations.py", "columns.py", "identifiers.py", "interval.py")]
+_NAMES = ("__init__.py", "annotations.py", "columns.py", "identifiers.py", "interval.py", "kernels.py")
+SHARED = [_SHARED / name for name in _NAMES]
 GUEST_SOURCES = [*sorted((HERE / "python").rglob("*.py")), *SHARED]
 
 # An unchecked hash-based .pyc of CPython 3.13 (PEP 552): its magic number (Lib/importlib/_bootstrap_external.py), the

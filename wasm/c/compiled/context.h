@@ -1,8 +1,8 @@
 /* What compiled code and the guest's C share: the context of a batch, and how a kernel is declared.
  *
  * A compiled function is a WebAssembly module of its own over this memory, made by wasm/python/_udf_compiler. It calls
- * kernels: functions of ours that are exported under names that begin with "k_". The host's list of them, with their
- * types, is duckdb_wasi_udf/_engine/kernels.py; the compiler's is wasm/python/_udf_compiler/kernels.py.
+ * kernels: functions of ours that are exported under names that begin with "k_". The list of them, with their
+ * types, is duckdb_wasi_udf/_shared/kernels.py.
  */
 #ifndef UDF_COMPILED_CONTEXT_H
 #define UDF_COMPILED_CONTEXT_H

@@ -2,17 +2,21 @@
 
 import ast
 
-from _udf_compiler import arithmetic, comprehensions, lists, tables, variables
+from _udf_compiler import arithmetic, comprehensions, lists, patterns, tables, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import known_name
 from _udf_compiler.subscripts import item_of
 from _udf_compiler.targets import bind, set_item
+from _udf_compiler.translation_tables import table_of
 
 
 @translates(STATEMENTS, ast.Assign)
 def _assign(code, node):
     if isinstance(node.targets[0], ast.Name) and node.targets[0].id in code.local_constants:
+        held = code.local_constants[node.targets[0].id]
+        if isinstance(held, ast.Call) and patterns.pattern_of(code, held) is None and table_of(code, held) is None:
+            code.unsupported(f"a call of {ast.unparse(held.func)}", node)
         return True
     v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
     if v is None:

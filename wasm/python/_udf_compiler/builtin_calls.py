@@ -5,9 +5,9 @@ import math
 from _udf_compiler import arithmetic, dates, decimals, formatting, integers, lists, tables, texts
 from _udf_compiler.comparison import compare
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
-from _udf_compiler.kernels import MATH
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import FLOAT, INT, NEVER, NUMBERS, Value, tuple_of
+from duckdb_wasi_udf._shared.kernels import MATH
 
 _MOST_DIGITS = 10**18
 
@@ -90,9 +90,12 @@ def _bool(code, v=None, *more):
     return None if v is None or more else code.boolean_of(v)
 
 
-def _int(code, v=None, *more):
-    if v is None or more:
+def _int(code, v=None, base=None, *more):
+    if v is None or more or (base is not None and (v.only != "str" or base.only != "int")):
         return None
+    if base is not None:
+        arithmetic.check_size(code, base)
+        return Value(INT, code.kernel_number("k_int_base", *code.text(v), base.i, errors=(VALUE_ERROR,)))
 
     def to_int(m):
         if m.only in ("int", "bool"):
@@ -127,6 +130,10 @@ def _float(code, v=None, *more):
 
 def _str(code, v=None, *more):
     return None if v is None or more else formatting.text_of(code, v)
+
+
+def _repr(code, v=None, *more):
+    return None if v is None or more else formatting.repr_of(code, v)
 
 
 def _round(code, v=None, digits=None, *more):
@@ -219,6 +226,7 @@ _FUNCTIONS = {
     "int": _int,
     "float": _float,
     "str": _str,
+    "repr": _repr,
     "round": _round,
     "divmod": _divmod,
     "pow": _pow,

@@ -12,8 +12,10 @@ from _udf_compiler import (
     functions,
     lists,
     reductions,
+    regexes,
     tables,
     texts,
+    translation_tables,
 )
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
@@ -28,6 +30,11 @@ _KEYWORDS = {
     "rsplit": ("sep", "maxsplit"),
     "isoformat": ("sep",),
     "round": ("number", "ndigits"),
+    "splitlines": ("keepends",),
+    "expandtabs": ("tabsize",),
+    # Parameters without a name come by position only.
+    "replace": ("", "", "count"),
+    "int": ("", "base"),
 }
 _REDUCED = ("sum", "any", "all", "min", "max", "list", "set", "dict")
 
@@ -36,6 +43,9 @@ _REDUCED = ("sum", "any", "all", "min", "max", "list", "set", "dict")
 def _call(code, node):
     if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
         return code.unsupported("* or ** in a call", node)
+    made = regexes.call(code, node)
+    if made is not None:
+        return made
     found = static(code, node.func)
     if found is None:
         if isinstance(node.func, ast.Attribute):
@@ -96,6 +106,8 @@ def _known(code, node, name):
     arguments, keywords = _arguments(code, node)
     if arguments is None:
         return NEVER
+    if name == "datetime.datetime.fromisoformat" and len(arguments) == 1 and arguments[0].only == "str":
+        return dates.from_iso(code, arguments[0])
     if name in ("datetime.datetime.strptime", "datetime.date.fromisoformat"):
         return _parsed(code, name, arguments)
     arguments = _placed(name, arguments, keywords)
@@ -240,6 +252,8 @@ def _method(code, node):
     made = _changed_by_nodes(code, node, name, v)
     if made is not None:
         return made
+    if name == "translate" and len(node.args) == 1 and not node.keywords:
+        return translation_tables.translate(code, v, node.args[0])
     arguments, keywords = _arguments(code, node)
     if arguments is None:
         return NEVER
@@ -306,6 +320,8 @@ def _method_of(code, v, name, arguments, keywords):
         return code.unsupported(f"keyword arguments of {name}")
     if v.only == "str":
         return texts.call(code, v, name, arguments)
+    if regexes.is_match(v):
+        return regexes.match_method(code, v, name, arguments)
     kind = kind_of(v.only)
     if name == "most_common" and kind == "dict" and [a.only for a in arguments] in ([], ["int"]):
         return reductions.most_common(code, v, *(arguments or [None]))

@@ -358,7 +358,7 @@ class Code(Emitter):
             made = self.dispatch(v, self.boolean_of)
             return made.c or self.tmp("i32", made.i, ("i64.const", 0), "i64.ne")
         name = v.only
-        if name in ("none", "date", "datetime"):
+        if name in ("none", "date", "datetime") or name.startswith("match "):
             return name != "none"
         if v.k is not None:
             return bool(v.k)

@@ -46,7 +46,8 @@ def _compare(code, kind, a, b):
         return tables.compare(code, kind, a, b)
     if kinds != (None, None) and (kind not in ("eq", "ne") or kinds[0] == kinds[1]):
         return code.unsupported("this comparison of containers")
-    if {x, y} == {"date", "datetime"}:
+    # A match equals itself only. Whether two are the same one isn't known.
+    if x == y != "none" or {x, y} == {"date", "datetime"}:
         return code.unsupported(f"a comparison of {x} with {y}")
     if kind in ("eq", "ne"):
         return code.const((x == y) == (kind == "eq"))  # of None with itself, or of types that are never equal

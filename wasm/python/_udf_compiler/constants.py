@@ -34,8 +34,8 @@ class Constants:
         data = b"".join([(value & 2**64 - 1).to_bytes(8, "little") for value in values])
         return self._place(("words", data), data)
 
-    def numbers32(self, values):
-        """Return the offset of an array of 32-bit integers."""
+    def half_words(self, values):
+        """Return the offset of an array of unsigned integers of 32 bits."""
         data = struct.pack(f"<{len(values)}I", *values)
         return self._place(("words", data), data)
 

@@ -21,7 +21,8 @@ from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import NO_CONSTANT, constant, static
 from _udf_compiler.values import INT, NEVER, NONE, NUMBERS, Value, tuple_of
 
-_PLAIN_CONVERSIONS = (-1, ord("s"))
+_OF_ISOCALENDAR = ("year", "week", "weekday")
+_CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
 @translates(EXPRESSIONS, ast.Constant)
@@ -64,15 +65,17 @@ def _attribute(code, node):
 
 
 def _is_isocalendar(node):
+    """Return whether a node is a call of isocalendar, whose tuple has names."""
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isocalendar"
 
 
 @translates(EXPRESSIONS, ast.BinOp)
 def _bin_op(code, node):
     op = type(node.op).__name__
-    if op == "Mod" and isinstance(node.left, ast.Constant) and type(node.left.value) is str:
+    template = constant(code, node.left) if op == "Mod" else None
+    if type(template) is str:
         right = code.expr(node.right)
-        return formatting.percent(code, node.left.value, right.items or [right]) if right.t else NEVER
+        return formatting.percent(code, template, right.items or [right]) if right.t else NEVER
     if op == "Add" and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Add) and not code.handlers:
         return _sum(code, node)
     left = code.expr(node.left)
@@ -280,18 +283,22 @@ def _joined(code, node):
         if isinstance(part, ast.Constant):
             parts.append(part.value)
             continue
-        spec = "" if part.format_spec is None else _spec(part.format_spec)
-        if part.conversion not in _PLAIN_CONVERSIONS or spec is None:
-            return code.unsupported("a conversion or a computed format in an f-string", node)
+        if part.conversion not in _CONVERSIONS:
+            return code.unsupported("the conversion !a in an f-string", node)
         v = code.expr(part.value)
-        if not v.t:
+        if part.conversion != -1:
+            v = formatting.repr_of(code, v) if part.conversion == ord("r") else formatting.text_of(code, v)
+        spec = "" if part.format_spec is None else _spec(code, part.format_spec)
+        if not v.t or spec is None:
             return NEVER
-        if part.conversion != -1 and spec:
-            v = formatting.text_of(code, v)
         parts.append((v, spec))
     return formatting.pieces(code, parts)
 
 
-def _spec(node):
+def _spec(code, node):
+    """Return a format as a text, or as a value if it is computed; None if the row ends here."""
     constant_parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-    return "".join(constant_parts) if len(constant_parts) == len(node.values) else None
+    if len(constant_parts) == len(node.values):
+        return "".join(constant_parts)
+    made = code.expr(node)
+    return made if made.t else None

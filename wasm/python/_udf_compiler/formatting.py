@@ -11,14 +11,41 @@ from _udf_compiler.values import NEVER, Value
 
 _NAMES_OF_DATES = {"date": "k_isodate", "datetime": "k_isodatetime"}
 _SAMPLES = {"int": 1, "float": 1.0, "str": "", "decimal": decimal.Decimal(1)}
-_PERCENT = re.compile(r"%(?:%|([-+ 0#]*\d*(?:\.\d+)?)([sdifFeEgGxXoc]))")
+_SHOWN_ALIKE = ("none", "bool", "int", "float")  # by str and repr
+_PERCENT = re.compile(r"%(?:%|([-+ 0#]*\d*(?:\.\d+)?)([sdifFeEgGxXocr]))")
 
 
 def text_of(code, v, spec=""):
-    """Return format(v, spec), or str(v) without a spec."""
+    """Return format(v, spec), or str(v) without a spec. The spec is a text, or a value that is one."""
     if v.items is not None:
         return code.unsupported("a tuple as text")
+    if isinstance(spec, Value):
+        return code.dispatch(v, lambda member: _by_computed(code, member, spec))
     return code.dispatch(v, lambda member: _text_of(code, member, spec))
+
+
+def repr_of(code, v):
+    """Return repr(v)."""
+    if v.items is not None:
+        return code.unsupported("a tuple as text")
+
+    def shown(member):
+        if member.only == "str":
+            return code.kernel_text("k_repr", *code.text(member))
+        return (
+            _text_of(code, member, "") if member.only in _SHOWN_ALIKE else code.unsupported(f"repr of a {member.only}")
+        )
+
+    return code.dispatch(v, shown)
+
+
+def _by_computed(code, v, spec):
+    """Return format(v, spec) for a spec that is computed. CPython itself does it."""
+    kernel = {"int": "k_format_int", "float": "k_format_float", "str": "k_format_text"}.get(v.only)
+    if kernel is None or spec.only != "str":
+        return code.unsupported(f"a computed format of a {v.only}")
+    operands = {"int": [v.i], "float": [v.f]}.get(v.only) or code.text(v)
+    return code.kernel_text(kernel, *operands, *code.text(spec))
 
 
 def _text_of(code, v, spec):
@@ -116,9 +143,11 @@ def format_method(code, template, arguments, keywords):
         if name == "":
             field, number = str(number), number + 1
         value = arguments[int(field)] if field.isdecimal() and int(field) < len(arguments) else keywords.get(field)
-        if value is None or conversion not in (None, "s") or "{" in spec:
+        if value is None or conversion not in (None, "s", "r") or "{" in spec:
             return code.unsupported("this call of str.format")
-        parts.append((text_of(code, value) if conversion else value, spec))
+        if conversion is not None:
+            value = repr_of(code, value) if conversion == "r" else text_of(code, value)
+        parts.append((value, spec))
     return pieces(code, parts)
 
 
@@ -156,8 +185,13 @@ def _percent_part(code, v, flags, letter):
         v = decimals.to_int(code, v, "trunc")
     if v.only == "decimal" and letter in "feEgG":
         v = Value(frozenset({"float"}), f=decimals.to_float(code, v))
-    if letter in "di" and v.only == "int" and re.fullmatch(r"0?\d*", flags):
-        return v, f"{flags}d"
+    if letter == "r" and not flags:
+        return repr_of(code, v), ""
+    if letter == "s" and v.only == "str" and (found := re.fullmatch(r"(-?)([1-9]\d*|)((?:\.\d+)?)", flags)):
+        return v, f"{'<' if found[1] else '>'}{found[2]}{found[3]}"
+    if letter in "dixXo" and v.only in ("int", "bool") and (found := re.fullmatch(r"(-|[+ ]?0?)([1-9]\d*|)", flags)):
+        number = Value(frozenset({"int"}), v.i, lo=v.lo, hi=v.hi)
+        return number, f"{'<' if found[1] == '-' else found[1]}{found[2]}{'d' if letter == 'i' else letter}"
     if letter in "feEgG" and v.only in ("float", "int") and re.fullmatch(r"0?\d*(\.\d+)?", flags):
         number = v if v.only == "float" else Value(frozenset({"float"}), f=code.as_float(v))
         exact = v.only == "float" or (v.lo >= -(2**53) and v.hi <= 2**53)

@@ -32,6 +32,7 @@ class Program:
         numbers: The number of each function among the look-ups, by identity: functions find each other on many ways.
         notes: Errors of what is left to the interpreter, by line.
         shapes: What containers hold.
+        patterns: Regular expressions, as (number, pattern), by source and flags.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
@@ -39,6 +40,7 @@ class Program:
         self.lookups, self.constants, self.sources = lookups, Constants(), Sources()
         self.helpers = {}
         self.notes = {}
+        self.patterns = {}
         self.synthetic = {}
         self.numbers = {}
         self.shapes = Shapes()

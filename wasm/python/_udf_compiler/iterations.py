@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import calling, lists, tables, texts
+from _udf_compiler import calling, lists, regexes, tables, texts
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.integers import operate
@@ -22,6 +22,9 @@ def over(code, node, *, unordered=False):
     if type(values) in (set, frozenset):
         code.unsupported("a loop over a set")
         return None
+    matches = regexes.matches(code, node)
+    if matches is not None:
+        return over_packed(code, *matches) if matches[0].t else None
     name = known_name(code, node.func) if isinstance(node, ast.Call) else None
     if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
         return _enumerate(code, [*node.args, node.keywords[0].value])
@@ -88,6 +91,17 @@ def _over_constants(code, values):
     if not values:
         return _counted(code, ("i32.const", 0), lambda place: code.const(None))
     return _counted(code, ("i32.const", len(values)), lambda place: pick(code, values, place))
+
+
+def over_packed(code, v, name):
+    """Begin a walk over items of 8 bytes that a kernel made, of a type."""
+    start, count = code.text(v)
+
+    def item(place):
+        address = code.tmp("i32", start, place, ("i32.const", 3), "i32.shl", "i32.add")
+        return Value(frozenset({name}), code.tmp("i64", address, ("i64.load", 0)))
+
+    return _counted(code, count, item)
 
 
 def _over_list(code, v):

@@ -29,7 +29,7 @@ def address(code, v):
 
 def described(code, shape):
     """Return the address of what C has to know of a shape, as instructions."""
-    offset = code.program.constants.numbers32(shape.described())
+    offset = code.program.constants.half_words(shape.described())
     return [
         ("local.get", code.constants),
         ("i64.const", 32),

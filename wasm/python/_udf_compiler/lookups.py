@@ -12,6 +12,7 @@ import enum
 import functools
 import marshal
 import math
+import re
 import sys
 import types
 
@@ -50,6 +51,7 @@ _BUILTINS = [
     "ord",
     "pow",
     "range",
+    "repr",
     "reversed",
     "round",
     "set",
@@ -65,6 +67,8 @@ KNOWN |= {exception.__name__: exception for exception in CATCHABLE}
 KNOWN |= {f"datetime.{name}": getattr(dt, name) for name in ("date", "datetime", "timedelta")}
 KNOWN |= {"decimal.Decimal": decimal.Decimal}
 KNOWN |= {f"collections.{name}": getattr(collections, name) for name in ("Counter", "defaultdict")}
+_FUNCTIONS_OF_RE = ("compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub", "subn")
+KNOWN |= {f"re.{name}": getattr(re, name) for name in _FUNCTIONS_OF_RE}
 _NAME_OF = {id(value): name for name, value in KNOWN.items()}
 
 _CONSTANTS = (type(None), bool, int, float, str, tuple, frozenset, dict, list, set)
@@ -258,6 +262,31 @@ def _is_constant(value):
     return _dumped(value) is not None
 
 
+def _is_plain(pattern):
+    """Return whether a pattern was compiled from a str, and not from one of a class of the user's."""
+    return type(pattern.pattern) is str
+
+
+def _describe_holder(value):
+    """Return what says what an object is whose attributes are looked up, or a pattern; None for any other."""
+    kind = type(value)
+    if kind is re.Pattern and _is_plain(value):
+        return ("pattern", value.pattern, value.flags)
+    if isinstance(value, types.BuiltinMethodType) and type(value.__self__) is re.Pattern and _is_plain(value.__self__):
+        return ("pattern method", value.__name__, value.__self__.pattern, value.__self__.flags)
+    if kind is re.RegexFlag:
+        return ("flags", int(value))
+    if isinstance(value, type) and type(value) in (type, enum.EnumType):
+        return ("class", str(value.__qualname__))
+    if kind is types.SimpleNamespace:
+        return ("namespace",)
+    if kind is functools.partial:
+        return ("partial",)
+    if isinstance(value, enum.Enum) and type(kind) is enum.EnumType:
+        return ("member",)
+    return None
+
+
 def _describe(value):
     """Return what another instance has to find too, as values that marshal carries."""
     kind = type(value)
@@ -267,17 +296,12 @@ def _describe(value):
         return ("known", _NAME_OF[id(value)])
     if kind is types.ModuleType:
         return ("module", str(value.__name__))
-    if isinstance(value, type) and type(value) in (type, enum.EnumType):
-        return ("class", str(value.__qualname__))
-    if kind is types.SimpleNamespace:
-        return ("namespace",)
-    if kind is functools.partial:
-        return ("partial",)
-    if isinstance(value, enum.Enum) and type(kind) is enum.EnumType:
-        return ("member",)
     if kind is types.FunctionType:
         code = marshal.dumps(value.__code__, _MARSHAL_VERSION)
         return ("function", code, _dumped(value.__defaults__), _dumped(value.__kwdefaults__))
+    described = _describe_holder(value)
+    if described is not None:
+        return described
     if kind in _BY_REPR:
         return ("value", repr(value).encode())
     data = _dumped(value)
@@ -288,8 +312,8 @@ def meaning(value):
     """Return what a found object is to the compiler.
 
     Returns:
-        ("known", its name in KNOWN), ("opaque", None) for what it can't look into, or one of "module", "function",
-        "value", "class", "namespace", "member" (of an Enum) and "partial", with None.
+        ("known", its name in KNOWN), or None with "opaque" for what it can't look into, or with "module", "function",
+        "value", "class", "namespace", "member" (of an Enum), "partial", and of re "pattern", "pattern method", "flags".
     """
     kind, *rest = _describe(value)
     return kind, rest[0] if kind == "known" else None

@@ -12,7 +12,7 @@ from _udf_compiler.values import TAGS, Value
 
 _KIND_OF = {raised.__name__: kind for kind, raised in RAISED.items()}
 _CLASS_OF = {raised.__name__: raised for raised in CATCHABLE}
-_IMPORTABLE = ("math", "datetime", "decimal")
+_IMPORTABLE = ("math", "datetime", "decimal", "re")
 
 
 def block(code, statements):

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import containers, integers, lists, tables, texts
+from _udf_compiler import containers, integers, lists, regexes, tables, texts
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.shapes import kind_of
@@ -36,6 +36,8 @@ def _subscript(code, node):
 
 def item_of(code, v, i):
     """Return v[i] of what is computed."""
+    if regexes.is_match(v):
+        return code.dispatch(v, lambda m: regexes.item(code, m, i))
     if kind_of(v.only) == "dict":
         return tables.item(code, v, i)
     if i.only == "bool":
@@ -136,17 +138,28 @@ def _bounds(code, part):
 
 
 def _stepped(code, v, part, step):
-    """Return v[start:stop:step] of a list."""
+    """Return v[start:stop:step]."""
     bounds = [code.const(None) if bound is None else code.expr(bound) for bound in (part.lower, part.upper)]
     if not step.t or not all(b.t for b in bounds):
         return NEVER
-    if kind_of(v.only) != "list" or step.only != "int" or any(b.only not in ("int", "none") for b in bounds):
-        return code.unsupported("a slice with a step")
-    if not step.k:
+    if step.only != "int" or any(b.only not in ("int", "none") for b in bounds):
+        return code.unsupported("a slice with such a step")
+    if v.items is not None:
+        if any(b.only == "int" and b.k is None for b in bounds) or not step.k:
+            return code.unsupported("a slice of a tuple")
+        return tuple_of(v.items[slice(*[b.k for b in bounds], step.k)])
+
+    def cut(m):
+        if m.only == "str":
+            return texts.stepped(code, m, bounds, step)
+        if kind_of(m.only) != "list":
+            return _no_slice(code, m)
         code.raise_if(VALUE_ERROR, step.i, "i64.eqz")
-    given = sum(bit for bit, b in zip((1, 2), bounds, strict=True) if b.only == "int")
-    start, stop = (b.i if b.only == "int" else ("i64.const", 0) for b in bounds)
-    return lists.sliced(code, v, start, stop, step.i, given)
+        given = sum(bit for bit, b in zip((1, 2), bounds, strict=True) if b.only == "int")
+        start, stop = (b.i if b.only == "int" else ("i64.const", 0) for b in bounds)
+        return lists.sliced(code, m, start, stop, step.i, given)
+
+    return code.dispatch(v, cut)
 
 
 def _no_slice(code, v):

@@ -37,6 +37,21 @@ def reversed_(code, v):
     return code.kernel_text("k_reverse", *code.text(v))
 
 
+def stepped(code, v, bounds, step):
+    """Return v[start:stop:step] of a text.
+
+    Args:
+        code: The function.
+        v: The text.
+        bounds: Start and stop, ints or None.
+        step: An int.
+    """
+    code.raise_if(VALUE_ERROR, step.i, "i64.eqz")
+    missing = sum(1 << number for number, bound in enumerate(bounds) if bound.only == "none")
+    operands = [("i64.const", 0) if bound.only == "none" else bound.i for bound in bounds]
+    return code.kernel_text("k_step", *code.text(v), *operands, step.i, ("i32.const", missing))
+
+
 def split_item(code, v, separator, most, i):
     """Return v.split(separator, most)[i], without the list."""
     return code.kernel_text("k_split_at", *code.text(v), *code.text(separator), most, i.i, errors=(INDEX_ERROR,))
@@ -76,27 +91,46 @@ def _strip(code, v, name, arguments):
     return None
 
 
+def _bounds(code, arguments):
+    """Return the operands of the start and stop that some methods take; None if these aren't such."""
+    made = [START, STOP]
+    for number, bound in enumerate(arguments):
+        if number > 1 or bound.only not in ("int", "none"):
+            return None
+        if bound.only == "int":
+            made[number] = bound.i
+    return made
+
+
 def _starts(code, v, name, arguments):
-    kernel = ("call", "k_starts" if name == "startswith" else "k_ends")
-    if len(arguments) != 1:
+    if not arguments:
         return None
-    options = arguments if arguments[0].items is None else arguments[0].items
+    bounds = _bounds(code, arguments[1:])
+    if bounds is None:
+        return None
+    at_end = name == "endswith"
+    kernel = [("call", "k_ends" if at_end else "k_starts")]
+    if len(arguments) > 1:
+        kernel = [("i32.const", int(at_end)), *bounds, ("call", "k_starts_in")]
+    options = arguments[:1] if arguments[0].items is None else arguments[0].items
     if any(option.only != "str" for option in options):
         return None
     result = code.local("i32")
     code.e(("i32.const", 1), ("local.set", result))
     with code.block() as end:
         for option in options:
-            code.e(*code.text(v), *code.text(option), kernel, ("br_if", end))
+            code.e(*code.text(v), *code.text(option), *kernel, ("br_if", end))
         code.e(("i32.const", 0), ("local.set", result))
     return code.boolean(("local.get", result))
 
 
 def _find(code, v, name, arguments):
-    if _kinds(arguments) != ["str"]:
+    bounds = _bounds(code, arguments[1:])
+    if _kinds(arguments[:1]) != ["str"] or bounds is None:
         return None
+    kernel = [("call", "k_find")] if len(arguments) == 1 else [*bounds, ("call", "k_find_in")]
     last = ("i32.const", int(name[0] == "r"))
-    place = code.tmp("i64", *code.text(v), *code.text(arguments[0]), last, ("call", "k_find"))
+    place = code.tmp("i64", *code.text(v), *code.text(arguments[0]), last, *kernel)
     if name.endswith("index"):
         code.raise_if(VALUE_ERROR, place, ("i64.const", 0), "i64.lt_s")
         return Value(INT, place, lo=0, hi=_MOST)
@@ -104,15 +138,21 @@ def _find(code, v, name, arguments):
 
 
 def _count(code, v, name, arguments):
-    if _kinds(arguments) != ["str"]:
+    bounds = _bounds(code, arguments[1:])
+    if _kinds(arguments[:1]) != ["str"] or bounds is None:
         return None
-    return code.integer(*code.text(v), *code.text(arguments[0]), ("call", "k_count"), lo=0, hi=_MOST)
+    kernel = [("call", "k_count")] if len(arguments) == 1 else [*bounds, ("call", "k_count_in")]
+    return code.integer(*code.text(v), *code.text(arguments[0]), *kernel, lo=0, hi=_MOST)
 
 
 def _replace(code, v, name, arguments):
-    if _kinds(arguments) != ["str", "str"]:
+    if _kinds(arguments) not in (["str", "str"], ["str", "str", "int"]):
         return None
-    return code.kernel_text("k_replace", *code.text(v), *code.text(arguments[0]), *code.text(arguments[1]))
+    most = _NO_BOUND
+    if len(arguments) == 3:
+        check_size(code, arguments[2])
+        most = arguments[2].i
+    return code.kernel_text("k_replace", *code.text(v), *code.text(arguments[0]), *code.text(arguments[1]), most)
 
 
 def _split(code, v, name, arguments):
@@ -140,7 +180,18 @@ def _list(code, kernel, *operands):
 
 
 def _splitlines(code, v, name, arguments):
-    return None if arguments else _list(code, "k_splitlines", *code.text(v))
+    if _kinds(arguments) not in ([], ["bool"], ["int"]):
+        return None
+    keep = code.condition(arguments[0]) if arguments else ("i32.const", 0)
+    return _list(code, "k_splitlines", *code.text(v), keep)
+
+
+def _expandtabs(code, v, name, arguments):
+    if _kinds(arguments) not in ([], ["int"]):
+        return None
+    if arguments:
+        check_size(code, arguments[0])
+    return code.kernel_text("k_expandtabs", *code.text(v), arguments[0].i if arguments else ("i64.const", 8))
 
 
 def _partition(code, v, name, arguments):
@@ -174,6 +225,7 @@ def _join(code, v, name, arguments):
 
 
 _QUESTIONS = ("isdigit", "isalpha", "isalnum", "isspace", "isupper", "islower", "isascii", "isdecimal", "isnumeric")
+_QUESTIONS += ("isidentifier", "isprintable", "istitle")
 
 
 def _ask(code, v, name, arguments):
@@ -215,7 +267,7 @@ _METHODS = (
     | dict.fromkeys(_QUESTIONS, _ask)
     | dict.fromkeys(("ljust", "rjust", "center", "zfill"), _justify)
     | dict.fromkeys(("removeprefix", "removesuffix"), _remove)
-    | {"count": _count, "replace": _replace, "splitlines": _splitlines, "join": _join}
+    | {"count": _count, "replace": _replace, "splitlines": _splitlines, "join": _join, "expandtabs": _expandtabs}
 )
 # For slices without a start or stop.
 START, STOP = ("i64.const", 0), ("i64.const", MAX)

@@ -11,13 +11,14 @@ import _udf_compiler.assignments
 import _udf_compiler.calls
 import _udf_compiler.expressions
 import _udf_compiler.loops
+import _udf_compiler.replacements
 import _udf_compiler.subscripts  # noqa: F401
 from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program
-from _udf_compiler.kernels import KERNELS
 from _udf_compiler.lookups import Lookups
 from _udf_compiler.rows import RowLoop
+from duckdb_wasi_udf._shared.kernels import KERNELS
 
 _MOST_ROUNDS = 20
 # Of functions that call each other, up to 200 deep: half a megabyte of the machine's stack at most.
@@ -39,7 +40,7 @@ def translate(function, arguments, declared, recipe):
     Returns:
         (description, module, recipe, constants, guards, result type). The description is JSON: "compiled", and "why"
         and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct]. The
-        module is empty if there is a recipe.
+        description and the module are empty if there is a recipe that holds.
     """
     try:
         function = _uncached(function, arguments)
@@ -94,7 +95,7 @@ def _recurses(helpers):
 def _repeat(function, recipe):
     log, constants, result = marshal.loads(recipe)
     guards = Lookups.repeated(function, log).guards
-    return _described(compiled=True, left=[]), b"", b"", constants, tuple(guards), result
+    return b"", b"", b"", constants, tuple(guards), result
 
 
 def _translate(function, arguments, declared):

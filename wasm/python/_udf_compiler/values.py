@@ -11,7 +11,7 @@ class _Tags(dict):
         return self[name.partition(" ")[0]]
 
     def __contains__(self, name):
-        return super().__contains__(name.partition(" ")[0])
+        return super().__contains__(name) or super().__contains__(name.partition(" ")[0])
 
 
 TAGS = _Tags(
@@ -31,6 +31,8 @@ TAGS = _Tags(
         "record": 12,
     }
 )
+# Matches of regular expressions, by the number of the pattern in the program.
+TAGS |= {f"match {number}": 100 + number for number in range(16)}
 NUMBERS = frozenset({"int", "bool", "float"})
 
 MIN_DAY, MAX_DAY, DAY_US = -719162, 2932896, 86_400_000_000

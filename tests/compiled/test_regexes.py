@@ -239,7 +239,7 @@ def test_what_the_matcher_cannot_do_is_interpreted(expression):
 
 
 def test_matching_takes_time_in_proportion_to_the_text():
-    """What makes CPython's matcher try all ways, as many as 2 to the power of the length, is told apart at once."""
+    """What makes CPython's matcher try all ways, as many as 2 to the power of the length, is recognised at once."""
     comparison = Comparison(timeout_seconds=2.0)
     column = pa.array(["a" * length + "!" for length in (10, 100, 1_000, 5_000)], pa.string())
     instance = comparison.start("import re\ndef f(s): return re.match('(a|a)*(a|a)*$', s) is None", [pa.string()], None)

@@ -62,7 +62,7 @@ class Code(Emitter):
         renamed: Other names of variables, inside comprehensions.
         local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
-        place: What tells the node that is translated from others, the same in each translation.
+        place: What identifies the node that is translated, the same in each translation.
         depth: The instructions of the depth of calls that a called function has.
     """
 

@@ -213,18 +213,11 @@ def _mapping(code, node):
     values = constant(code, node)
     if values is not NO_CONSTANT:
         return values if type(values) is dict else None
-    if isinstance(node, (*_GENERATORS, ast.Tuple, ast.List)):
+    if isinstance(node, (*_GENERATORS, ast.Tuple, ast.List)) or is_view(node):
         return None
-    if isinstance(node, ast.Call) and known_name(code, node.func) in (
-        "zip",
-        "enumerate",
-        "map",
-        "sorted",
-        "list",
-        "reversed",
-    ):
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
         return None
-    if is_view(node):
+    if isinstance(node, ast.Call) and known_name(code, node.func) in _NO_MAPPINGS:
         return None
     if isinstance(node, ast.Name):
         v = code.expr(node)

@@ -1,4 +1,4 @@
-"""What nodes of the syntax tree are called, and what tells them apart."""
+"""Names of nodes of the syntax tree for messages, and their identity."""
 
 _NAMES = {
     "Await": "await",
@@ -23,7 +23,7 @@ def name_of(node):
 
 
 def place_of(node):
-    """Return what tells a node from others of the source; () for one that isn't in it."""
+    """Return what identifies a node of the source; () for one that isn't in it."""
     if getattr(node, "lineno", None) is None:
         return ()
     return type(node).__name__, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset

@@ -198,7 +198,7 @@ def store(code, at, fields, v):
 
 
 def load(code, at, part, fields):
-    """Return the value at an address. The row bails where it isn't known what there is: there is nothing."""
+    """Return the value at an address. The row bails as long as nothing is known of it: it is never reached then."""
     if part.fields is None:
         code.bail()
         return Value(frozenset())

@@ -91,6 +91,9 @@ def _split_item(code, node):
 
 def _slice(code, node):
     v, part = code.expr(node.value), node.slice
+    operand = part.step.operand if isinstance(part.step, ast.UnaryOp) else part.step
+    if code.handlers and operand is not None and not isinstance(operand, ast.Constant):
+        return code.unsupported("a step that may raise", node)  # it is computed before the bounds
     step = None if part.step is None else code.expr(part.step)
     if not v.t:
         return NEVER

@@ -172,7 +172,7 @@ def over(code, v, what="keys"):
 
 
 def is_exact(code, *sets):
-    """Return whether equal items of sets can't be told apart."""
+    """Return whether equal items of sets are the same values."""
     parts = [shape_of(code, v).keys for v in sets]
     return all(len(t) == 1 and t <= set(_EXACT) for part in parts for t in part.fields or ())
 

@@ -91,18 +91,12 @@ def _split_item(code, node):
 
 def _slice(code, node):
     v, part = code.expr(node.value), node.slice
-    operand = part.step.operand if isinstance(part.step, ast.UnaryOp) else part.step
-    if code.handlers and operand is not None and not isinstance(operand, ast.Constant):
+    if code.handlers and not _is_simple(part.step):
         return code.unsupported("a step that may raise", node)  # it is computed before the bounds
     step = None if part.step is None else code.expr(part.step)
     if not v.t:
         return NEVER
     if step is not None and step.only != "none" and step.k != 1:
-        if step.k == -1 and part.lower is None and part.upper is None:
-            if v.items is not None:
-                return tuple_of(v.items[::-1])
-            if v.only == "str":
-                return texts.reversed_(code, v)
         return _stepped(code, v, part, step)
     bounds = _bounds(code, part)
     if bounds is None:
@@ -124,6 +118,12 @@ def _slice(code, node):
     return code.dispatch(v, cut)
 
 
+def _is_simple(node):
+    """Return whether a node raises nothing: it is a number, or None."""
+    operand = node.operand if isinstance(node, ast.UnaryOp) else node
+    return operand is None or isinstance(operand, ast.Constant)
+
+
 def _bounds(code, part):
     """Return the (value, default) of the bounds of a slice without a step; None if the row ends here."""
     bounds = []
@@ -142,6 +142,8 @@ def _bounds(code, part):
 
 def _stepped(code, v, part, step):
     """Return v[start:stop:step]."""
+    if step.k == -1 and part.lower is None and part.upper is None and v.only == "str":
+        return texts.reversed_(code, v)
     bounds = [code.const(None) if bound is None else code.expr(bound) for bound in (part.lower, part.upper)]
     if not step.t or not all(b.t for b in bounds):
         return NEVER

@@ -63,6 +63,7 @@ class CodeStore:
         self._engine_key = engine_key
         self._lock = threading.Lock()
         self._modules: dict[bytes, wasmtime.Module] = {}
+        self._is_private = False
         self.mode = os.environ.get("DUCKDB_WASI_UDF_COMPILED", "")
 
     def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
@@ -100,7 +101,9 @@ class CodeStore:
             key: a hash of all that the code depends on beside guest and engine.
         """
         try:
-            cache_files.make_private(self._directory)
+            if not self._is_private:  # looked at once: it takes longer than to look for a file
+                cache_files.make_private(self._directory)
+                self._is_private = True
             contents = cache_files.read_checked(self._file(key))
         except ArtifactError:  # it belongs to another user
             contents = None

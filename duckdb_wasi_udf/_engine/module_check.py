@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from duckdb_wasi_udf._engine.kernels import KERNELS, Types
 from duckdb_wasi_udf._errors import ProtocolError
+from duckdb_wasi_udf._shared.kernels import KERNELS, Types
 
 # Compiling takes longer than linear in some of these. Within them the slowest module found took 60 ms
 # (tests/engine/test_module_check.py); functions that people write have a tenth of each.

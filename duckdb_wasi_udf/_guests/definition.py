@@ -136,7 +136,7 @@ class Definition:
     @property
     def full_hash(self) -> str:
         """SHA-256, in hexadecimal, of all that makes the function what it is; not of what it was compiled to."""
-        units = [asdict(unit) | {"code": None} for unit in self.units]
+        units = [replace(unit, code=None) for unit in self.units]  # whose repr has all fields
         parts = (units, self.return_null, self.by_batch, self.table)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -88,7 +88,7 @@ class Pool:
             before = instance.guest_seconds
             try:
                 if compilation is not None:
-                    compilation.prepare(context, instance)
+                    compilation.prepare(context, instance, None if self._reuse else length)
                 result = instance.call(context, columns, length)
                 sound = True
                 rows = length

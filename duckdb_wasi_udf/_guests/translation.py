@@ -40,6 +40,10 @@ class Translation:
     recipe: bytes
 
 
+# There is nothing to describe where a recipe holds.
+_HOLDS = Translation(None, None, (), b"", b"")
+
+
 def read_translation(memory: LinearMemory, pointer: int) -> Translation:
     """Read a `udf_translation`.
 
@@ -47,6 +51,8 @@ def read_translation(memory: LinearMemory, pointer: int) -> Translation:
         ProtocolError: it is not what it claims to be.
     """
     fields = _abi.TRANSLATION_STRUCT.unpack(memory.read(pointer, _abi.TRANSLATION_STRUCT.size))
+    if fields[1] == 0:
+        return _HOLDS
     bounds = (_MOST_DESCRIPTION_BYTES, MOST_BYTES, _MOST_RECIPE_BYTES)
     description, module, recipe = (
         read_bytes(memory, at, size, most) for at, size, most in zip(fields[::2], fields[1::2], bounds, strict=True)

@@ -34,6 +34,12 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 LOCK_SECONDS = 120.0
 _LOCK_POLL_SECONDS = 0.05
 
+# The most that a directory of compiled functions, or of compiled modules of packages, grows to. A function takes 14 KB,
+# a module 10 KB.
+MOST_BYTES = 256 * 2**20
+_PRUNING_NAMES = "00"
+_USED_SECONDS = 86_400.0  # by so much the time that a file was last used at may be wrong
+
 # The file that says that a directory's files are for all users to read.
 _SHARED = "shared"
 
@@ -210,10 +216,14 @@ def replace(path: Path, data: bytes) -> None:
 def write_checked(path: Path, data: bytes) -> None:
     """Write a file for `read_checked`: a hash of its name and the data, then the data.
 
+    One time in 256, by the file's name, which is a hash, the directory is pruned.
+
     Raises:
         ArtifactError: it can't be written.
     """
     replace(path, _digest(path, data) + data)
+    if path.name.startswith(_PRUNING_NAMES):
+        prune(path.parent)
 
 
 def read_checked(path: Path) -> bytes | None:
@@ -222,8 +232,36 @@ def read_checked(path: Path) -> bytes | None:
         contents = path.read_bytes()
     except OSError:
         return None
+    with contextlib.suppress(OSError):  # a cache of another user, say
+        if time.time() - path.stat().st_mtime > _USED_SECONDS:
+            os.utime(path)
     data = contents[_DIGEST_BYTES:]
     return data if _digest(path, data) == contents[:_DIGEST_BYTES] else None
+
+
+def prune(directory: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Delete the files of a directory that were used longest ago, until the others take no more than a size.
+
+    Whoever wants one of them makes it again.
+
+    Args:
+        directory: it has files of `write_checked` only.
+        most_bytes: the size.
+    """
+    found = []
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # another process has deleted it
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and entry.name != _SHARED:
+                    found.append((status.st_mtime, status.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= most_bytes:
+            break
+        with contextlib.suppress(OSError):  # Windows keeps what is open
+            Path(path).unlink()
+            total -= size
 
 
 def _digest(path: Path, data: bytes) -> bytes:

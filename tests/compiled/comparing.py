@@ -85,7 +85,7 @@ def outcome(instance, columns):
         array, failed = instance.call(columns, len(columns[0]))
     except GuestError as error:
         return "error", str(error)
-    return "rows", plain(array), failed, str(array.type)
+    return "rows", plain(array), failed, str(array.type) if array.null_count < len(array) else "only NULL"
 
 
 def difference(compared, columns):

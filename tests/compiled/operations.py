@@ -2,6 +2,8 @@
 
 import itertools
 
+from tests.compiled.container_operations import container_operations
+
 _COMPARED = [*itertools.product("ifb", repeat=2), *[(t, t) for t in "sdt"]]
 
 
@@ -15,6 +17,8 @@ def operations():
     yield from _functions()
     yield from _texts()
     yield from _dates()
+    yield from _decimals()
+    yield from container_operations()
     yield from _statements()
 
 
@@ -104,11 +108,52 @@ def _texts():
     yield _lambda("a.split(',')[b]", "si", "VARCHAR")
     bodies = ["a.zfill(b)", "a.rjust(b, '*')", "a.ljust(b)", "a.center(b)", "a * b"]
     yield from (_lambda(f"{body} if b < 40 else ''", "si", "VARCHAR") for body in bodies)
+    yield from _more_texts()
+
+
+def _more_texts():
+    bounds = [(), (0,), (1,), (-2,), (100,), ("None", 2), (1, 3), (2, -1), (5, 2), ("None", "None"), (-100, 100)]
+    for name, some in itertools.product(["find", "rfind", "index", "count", "startswith", "endswith"], bounds):
+        called = ", ".join(map(str, ("b", *some)))
+        yield _lambda(f"a.{name}({called})", "ss", "BOOLEAN" if name.endswith("with") else "BIGINT")
+    yield from (_lambda(f"a.{name}('a', b)", "si", "BIGINT") for name in ("find", "rfind", "count"))
+    yield from (_lambda(f"a.{name}(('a', 'ß', ''), b, 3)", "si", "BOOLEAN") for name in ("startswith", "endswith"))
+    yield from (_lambda(f"a.replace(b, '-', {most})", "ss", "VARCHAR") for most in (0, 1, 2, -1, 100))
+    yield from (_lambda(body, "ss", "VARCHAR") for body in ("a.replace('', b)", "a.replace(b, '')"))
+    yield _lambda("a.replace('', '+', b) if b < 99 else ''", "si", "VARCHAR")
+    yield from (_lambda(f"int(a, {base})", "s", "BIGINT") for base in (2, 8, 10, 16, 36, 0, 1, 37))
+    yield _lambda("int(a, base=b)", "si", "BIGINT")
+    tables = ["str.maketrans('abcH', 'xyzß')", "{97: 'AA', 98: None, 32: 95, 223: 'ss', 128512: '☺'}"]
+    tables += ["str.maketrans('', '', string.punctuation + 'é')", "str.maketrans({'a': 'é', 'ß': ''})"]
+    for table in tables:
+        yield _lambda("a.translate(T)", "s", "VARCHAR", f"import string\nT = {table}\n")
+        yield f"import string\ndef f(a):\n t = {table}\n return a.translate(t)", "s", "VARCHAR"
+    yield _lambda("a.translate(str.maketrans('a', 'b'))", "s", "VARCHAR")
+    yield from (_lambda(f"a.expandtabs({size})", "s", "VARCHAR") for size in ("", 0, 4, -1, "tabsize=3"))
+    yield from (_lambda(f"'|'.join(a.splitlines({keep}))", "s", "VARCHAR") for keep in ("True", "keepends=False", 1))
+    yield from (_lambda(f"a.{name}()", "s", "BOOLEAN") for name in ("isidentifier", "isprintable", "istitle"))
+    cuts = ["::2", "1::2", "::-2", "5:0:-1", "-1:-5:-2", "::3", "100::-1", ":-100:-1", "-100:2:1", "2:2:-1"]
+    for cut in cuts:
+        yield _lambda(f"a[{cut}]", "s", "VARCHAR")
+        yield _lambda(f"'|'.join(a.split(',')[{cut}])", "s", "VARCHAR")
+    yield from (_lambda(f"a[{cut}]", "si", "VARCHAR") for cut in ("::b", "b::-1", ":b:2", "b:1:b"))
+    yield from (
+        _lambda(body, "s", "VARCHAR") for body in ("f'{a!r}|{a!r:>9}'", "repr(a)", "'%r' % a", "'{!r}'.format(a)")
+    )
+    yield from (_lambda(body, "f", "VARCHAR") for body in ("f'{a!r}'", "repr(a)"))
+    yield _lambda('f\'{a:>{b % 50}}|{a:{"<" if b else ">"}9}\'', "si", "VARCHAR")
+    yield _lambda("f'{b:.{a % 9}f}|{a:{3}d}'", "if", "VARCHAR")
+    for template in ("%5s", "%-7s|", "%.2s", "%6.1s"):
+        yield _lambda(f"'{template}' % a", "s", "VARCHAR")
+    for template in ("%x", "%05x", "%+d", "%-6d|", "% d", "%o", "%X", "%+05i"):
+        yield _lambda("T % a", "i", "VARCHAR", f"T = '{template}'\n")
 
 
 def _dates():
     for part, t in itertools.product(["year", "month", "day", "weekday()", "isoweekday()", "toordinal()"], "dt"):
         yield _lambda(f"a.{part}", t, "BIGINT")
+    iso = ["isocalendar()[1]", "isocalendar().week", "isocalendar().year", "isocalendar()[2]"]
+    yield from (_lambda(f"a.{part}", t, "BIGINT") for part in iso for t in "dt")
     yield from (_lambda(f"a.{part}", "t", "BIGINT") for part in ["hour", "minute", "second", "microsecond"])
     yield from (
         _lambda(f"(a - b).{part}", t, "BIGINT") for part in ("days", "seconds", "microseconds") for t in ("dd", "tt")
@@ -123,12 +168,18 @@ def _dates():
     yield _lambda("f'{a:%d/%m/%Y}'", "d", "VARCHAR")
     yield _lambda("a.strftime('%A %a, %d %B %b %y')", "d", "VARCHAR")
     yield _lambda("f'{a:%A} {a.hour}'", "t", "VARCHAR")
+    yield from (_lambda("a.strftime('%j|%I %p|%f|%u%w|%F %T|%R|%%')", t, "VARCHAR") for t in "dt")
     yield _lambda("a.date()", "t", "DATE")
     yield _lambda("a", "d", "TIMESTAMP")
     yield _lambda("a.replace(day=1)", "d", "DATE")
     yield from (_lambda(f"a.replace({part}=b)", "di", "DATE") for part in ("year", "month", "day"))
     yield from (_lambda(f"a.replace({part}=b)", "ti", "TIMESTAMP") for part in ("month", "hour", "microsecond"))
+    yield from (_lambda("'%d-%d-%d' % a.isocalendar()", t, "VARCHAR") for t in "dt")
+    yield _lambda("a.isocalendar().week + a.isocalendar()[0] * 100", "d", "BIGINT")
     head = "from datetime import date, datetime, timedelta\n"
+    for body in ("a - b", "(a - b) / 7", "(a - b) / -4", "(a - b) // 3", "(a - b) % timedelta(hours=5)", "abs(b - a)"):
+        yield _lambda(f"str({body})", "tt", "VARCHAR", head)
+    yield _lambda("str(timedelta(hours=1.5) * a / 2) if -10**9 < a < 10**9 else ''", "i", "VARCHAR", head)
     for body, t in (("a + timedelta(days=b)", "d"), ("a - timedelta(days=b)", "d"), ("a - timedelta(hours=b)", "d")):
         yield _lambda(body, t + "i", "DATE", head)
     yield from (
@@ -138,8 +189,63 @@ def _dates():
     yield _lambda("datetime(2024, a, b, 1, b)", "ii", "TIMESTAMP", head)
     yield _lambda("datetime.strptime(a, '%Y-%m-%d').date()", "s", "DATE", head)
     yield _lambda("date.fromisoformat(a)", "s", "DATE", head)
+    yield _lambda("datetime.fromisoformat(a)", "s", "TIMESTAMP", head)
+    shown = ["%Y%m%d", "%d %b %Y", "%d.%m.%y", "%Y-%m-%dT%H:%M:%S.%f", "%Y%m%d%H%M%S", "y%Y;%H", "%b%d%y"]
+    for form in shown:
+        yield _lambda(f"datetime.strptime(a, '{form}')", "s", "TIMESTAMP", head)
+        yield _lambda(f"datetime.strptime(a.strftime('{form}'), '{form}')", "t", "TIMESTAMP", head)
     yield _lambda("a > datetime(2020, 1, 1)", "t", "BOOLEAN", head)
     yield _lambda("(D - a).days", "d", "BIGINT", f"{head}D = date(2024, 2, 29)\n")
+
+
+_DECIMALS = "import math\nfrom decimal import *\n"
+_OF_DECIMALS = "-a +a abs(a) round(a) round(a,2) round(a,-1) round(a,5) int(a) float(a) a.normalize() a.sqrt() a**2"
+_OF_DECIMALS += " Decimal(str(a)) a.to_integral_value() math.floor(a) math.ceil(a) math.trunc(a) math.sqrt(a) bool(a)"
+_OF_DECIMALS += (
+    " a.is_zero() a.is_signed() a.is_finite() a*Decimal('1.19') a/Decimal('1.19') a/3 a*7 1-a 2*a/3 a//7 a%7 -7%a"
+)
+_OF_DECIMALS += (
+    " a*Decimal('1E+20') a+Decimal('-0.0') Decimal('-0')*a a+Decimal('1E-25') a-Decimal('1234567890123456789012')"
+)
+
+
+def _decimals():
+    for op in ("+", "-", "*", "/", "//", "%"):
+        yield _lambda(f"str(a {op} b)", "mm", "VARCHAR", _DECIMALS)
+        yield _lambda(f"a {op} b", "mm", "WIDE" if op in "*/" else "DECIMAL", _DECIMALS)
+        yield _lambda(f"str(a {op} b) + str(b {op} a)", "mi", "VARCHAR", _DECIMALS)
+    for op, types in itertools.product(("<", "<=", ">", ">=", "==", "!="), ("mm", "mi", "im")):
+        yield _lambda(f"a {op} b", types, "BOOLEAN", _DECIMALS)
+    yield from (_lambda(f"str({body})", "m", "VARCHAR", _DECIMALS) for body in _OF_DECIMALS.split())
+    for name in ("UP", "DOWN", "CEILING", "FLOOR", "HALF_UP", "HALF_DOWN", "HALF_EVEN", "05UP"):
+        to = f"Decimal('0.01'), rounding=ROUND_{name}"
+        yield _lambda(f"str(a.quantize({to})) + str(a.to_integral_value(ROUND_{name}))", "m", "VARCHAR", _DECIMALS)
+        yield _lambda(f"str((a * b).quantize({to}))", "mm", "VARCHAR", _DECIMALS)
+    bodies = [
+        "divmod(a, b)[0] + divmod(a, b)[1]",
+        "max(a, b)",
+        "min(a, b, 3)",
+        "sum([a, b, 1])",
+        "sum([a, b], Decimal('0.5'))",
+    ]
+    bodies += ["a.quantize(b)", "a if a < b else b", "a or b", "sum(a * k for k in range(3))", "(a + b) * (a - b) / 4"]
+    yield from (_lambda(f"str({body})", "mm", "VARCHAR", _DECIMALS) for body in bodies)
+    yield _lambda("str(+(Decimal('-0') * a)) + str(Decimal(-0) - a)", "m", "VARCHAR", _DECIMALS)
+    yield from (_lambda(body, "mm", result, _DECIMALS) for body, result in [("a * 2 + b", "DOUBLE"), ("a + b", None)])
+    yield _lambda("a", "i", "DECIMAL")
+    yield _lambda("Decimal(a) / 8", "i", "WIDE", _DECIMALS)
+    for spec in ("", ".2f", ",.1f", "+.0f", "10.3f", ">12", "e", ".3g", "%", "010.1f", "<8"):
+        yield _lambda(f"f'{{a:{spec}}}'", "m", "VARCHAR")
+    yield _lambda("'%s %d %.2f' % (a, a, a)", "m", "VARCHAR")
+    read = "try:\n  return str(Decimal(a)) + '|' + str(+Decimal(a))\n except InvalidOperation:\n  return 'none'"
+    yield f"{_DECIMALS}def f(a):\n {read}", "s", "VARCHAR"
+    for error in ("ZeroDivisionError", "InvalidOperation", "DivisionByZero", "ArithmeticError", "DecimalException"):
+        body = f"try:\n  return str(a {{}} b)\n except {error}:\n  return 'error'"
+        yield from ((f"{_DECIMALS}def f(a, b):\n {body.format(op)}", "mm", "VARCHAR") for op in ("/", "//", "%"))
+    head = f"{_DECIMALS}RATES = {{'DE': Decimal('0.19'), 'FR': Decimal('0.2'), 'a': None, 'b': 3}}\n"
+    yield f"{head}def f(a, b):\n return str(RATES.get(b, a))", "ms", "VARCHAR"
+    yield f"{head}def f(a, b):\n return a * (1 + (RATES.get(b) or 0))", "ms", "WIDE"
+    yield f"{_DECIMALS}def f(a):\n return str(isinstance(a, Decimal)) + str(a == None) + str(a == 'x')", "m", "VARCHAR"
 
 
 _LOOPS = [
@@ -150,6 +256,41 @@ _LOOPS = [
     "while a > n:\n  n = n * 2 + 1\n else:\n  n -= 1",
     "for i, k in enumerate(range(b % 5), a % 100):\n  n += i * k",
 ]
+
+
+_FINALLY = [
+    "def f(a):\n n = 0\n try:\n  if a > 3: return n + a // 2\n  n = 5\n finally:\n  n += 1\n return n",
+    (
+        "def f(a):\n n = []\n for i in range(4):\n  try:\n   if i == a: break\n   if i == 1: continue\n   n.append(i)\n"
+        "  finally:\n   n.append(10)\n else:\n  n.append(100)\n return sum(n)"
+    ),
+    (
+        "def f(a):\n p = []\n try:\n  try:\n   p.append(10 // a)\n  except ZeroDivisionError:\n   return sum(p) - 1\n"
+        "  finally:\n   p.append(3)\n finally:\n  p.append(4)\n return sum(p)"
+    ),
+    "def f(a):\n try:\n  return a\n finally:\n  if a > 2: return 99",
+    (
+        "def g(p, a):\n try:\n  p.append(10 // a)\n finally:\n  p.append(7)\n return 1\n"
+        "def f(a):\n p = []\n try: g(p, a)\n except ZeroDivisionError: pass\n return len(p)"
+    ),
+]
+_NAMESPACES = """from enum import Enum
+from functools import partial
+from types import SimpleNamespace
+class C:
+    RATE = 0.19
+    class Inner:
+        X = 5
+    @staticmethod
+    def twice(x): return x * 2
+class K(Enum):
+    RED = 1
+    BLUE = 'b'
+N = SimpleNamespace(a=3, t=('x', 'y'))
+def add(x, y, z=1): return x + y * z
+p5 = partial(add, 5, z=2)
+p2 = partial(round, ndigits=2)
+"""
 
 
 def _statements():
@@ -196,6 +337,17 @@ def _statements():
         "VARCHAR",
     )
     yield "def f(a):\n n = 0\n for c in a:\n  n = n * 100000007 + 1\n return n", "s", "BIGINT"
+    yield "def f(a):\n x = a if a > 5 else None\n if x is None:\n  return str(x)\n return 'n' + str(x)", "i", "VARCHAR"
+    yield from ((source, "i", "BIGINT") for source in _FINALLY)
+    for body in (
+        "C.RATE * a",
+        "C.Inner.X + C.twice(a)",
+        "K.RED.value * len(K.BLUE.name)",
+        "N.a + a",
+        "p5(a) + p5(a, z=3)",
+    ):
+        yield _lambda(f"({body}) if -1000 < a < 1000 else 0", "i", "DOUBLE", _NAMESPACES)
+    yield _lambda("p2(a / 3)", "f", "DOUBLE", _NAMESPACES)
     yield "def f(a): return a", "i", None
     yield "def f(a): return a if a > 5 else None", "f", None
     yield "def f(a): return a.upper()", "s", None

@@ -1,8 +1,9 @@
 """Bugs for the guest's compiler: code that changes it, in an instance of its own."""
 
 _MODULES = (
-    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, errors, flow, integers, "
-    "iterations, narrowing, rows, statements, texts, values"
+    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, errors, flow, "
+    "integers, iterations, lists, narrowing, patterns, reductions, regex_program, regex_sets, regexes, rows, "
+    "statements, tables, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 
@@ -40,7 +41,7 @@ BUGS = {
     ),
     "sums of floats lose digits": (
         "def add(code, x, real, rest):\n"
-        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\ncomprehensions._add_exactly = add"
+        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\nreductions._add_exactly = add"
     ),
     "nan equals itself": (
         "numbers = comparison._numbers\n"
@@ -54,6 +55,31 @@ BUGS = {
     "a handler catches everything": "statements.kinds_caught = lambda classes: set(errors.RAISED)",
     "a date outside the calendar is let in": "rows._CALENDAR.clear()",
     "the sign of a slice is lost": "texts.slice_ = lambda code, v, start, stop: values.Value(values.STR, v.i)",
+    "decimals are rounded half up": "decimals._HALF_EVEN = 4",
+    "plus keeps a decimal": "decimals.positive = lambda code, v: v",
+    "dividing a decimal by zero is an InvalidOperation": "errors.RAISED[10] = errors.RAISED[9]",
+    "decimals are divided down": "decimals.ROUNDING_OF['floor'] = decimals.ROUNDING_OF['trunc']",
+    "a slice of a list is the list": "lists.sliced = lambda code, v, *bounds: v",
+    "reverse is ignored": "calls._descending = lambda code, keywords: ('i32.const', 0)",
+    "get stores its default": "tables._METHODS['dict', 'get', 2] = tables._setdefault",
+    "of equal keys the last is the greatest": (
+        "reductions.compare = lambda code, op, a, b: comparison.compare(code, {'Gt': 'GtE'}.get(op, op), a, b)"
+    ),
+    "insert appends": (
+        "lists._METHODS['insert', 2] = lambda code, v, i, value: lists._METHODS['append', 1](code, v, value)"
+    ),
+    "a list's truth is its length": (
+        "truth = code.Code.truth\n"
+        "def of_list(self, v):\n"
+        "    is_list = v.items is None and v.only is not None and v.only.startswith('list ')\n"
+        "    return self.tmp('i32', lists.address(self, v), ('i32.load', 4)) if is_list else truth(self, v)\n"
+        "code.Code.truth = of_list"
+    ),
+    "a Counter raises KeyError": (
+        "tables.delete = lambda code, v, key: tables.remove(code, v, key, lambda: code.error(errors.KEY_ERROR))"
+    ),
+    "finally is forgotten by return": "statements.leave = lambda code, count: True",
+    "weeks begin on Sunday": "dates._FIRST_ORDINAL = 719164",
     "or gives a bool": (
         "from _udf_compiler import expressions\nexpressions._known_truth = lambda v, truth: v\n"
         "chain = code.EXPRESSIONS[ast.BoolOp]\n"

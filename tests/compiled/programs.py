@@ -3,103 +3,33 @@
 import random
 import re
 
-from tests.compiled.values import DAYS, FLOATS, INTS, MICROS, TEXTS
+from tests.compiled.templates import CHANGES, CONTAINERS, EXPRESSIONS, HEAD
+from tests.compiled.values import DAYS, DECIMALS, FLOATS, INTS, MICROS, TEXTS
 
-HEAD = """
-import math
-from datetime import date, datetime, timedelta
-TABLE = {'DE': 19, 'FR': 20, 'ß': -1, '': 7, 'x@y.com': 9223372036854775807}
-RATES = {'DE': 0.19, 'FR': 0.2}
-NAMES = {'DE': 'Germany', 'FR': 'Fränce', 'a': ''}
-MIXED = {'DE': 1, 'FR': 2.5, 'a': None, 'b': 'x', '': True}
-BYINT = {0: 5, 1: -3, 7: 2}
-NUMBERS = (3, 1, -4, 9)
-PAIRS = [(1, 2), (3, -4), (0, 9223372036854775807)]
-WORDS = frozenset({'a', 'DE', 'abc', 'Hello World', 'é'})
-DATETIME = datetime(2024, 2, 29, 23, 59, 59, 999999)
-def helper(a, b=3):
-    if b == 0: return a
-    return a % b if a > b else b - a
-def either(a, s):
-    if a > 3: return s
-    return None if a < 0 else a
-"""
-# Expressions by type: $t is an expression of a type, $t0 one without operations, {{a;b;c}} a choice.
-_TEXT = {
-    "int": """
-($int {{+;-;*}} $int) ~~ ($int {{+;-;*}} $int) ~~ ($int {{+;-;*}} $int) ~~ ($int {{//;%}} $int)
-($int {{&;|;^}} $int)
-(-$int) ~~ (~$int) ~~ ($int {{<<;>>}} $int0) ~~ ($int >> {{1;3;62;64}}) ~~ abs($int) ~~ {{min;max}}($int, $int)
-{{int;round;math.floor;math.ceil;math.trunc}}($float) ~~ len($str) ~~ $str.{{find;rfind;count;index}}($str)
-int($str)
-int($bool) ~~ ($int + $bool) ~~ ($int ** {{0;1;2;3;5;13}})
-$date.{{year;month;day;weekday();isoweekday();toordinal()}}
-($date - $date).days ~~ TABLE[$str] ~~ TABLE.get($str, $int) ~~ sum($int1 for k in range({{0;1;5}})) ~~ helper($int)
-sum(k * $int0 for k in range($int0 % 7)) ~~ len($str.split({{',';'@';' ';}})) ~~ helper($int, $int) ~~ ord($str)
-BYINT.get($int, $int) ~~ NUMBERS[$int] ~~ NUMBERS[$int % 4] ~~ divmod($int, $int)[{{0;1}}] ~~ sum([$int, $int])
-$datetime.{{year;month;day;hour;minute;second;microsecond;weekday()}} ~~ ($int * $int + $int) ~~ max([$int, $int, 3])
-($int if $bool else $int) ~~ ($int {{or;and}} $int) ~~ len($str.splitlines()) ~~ max(len(w) for w in $str.split())
-sum(len(w) for w in $str.split() if w != $str0) ~~ helper(b=$int, a=$int)""",
-    "float": """
-($float {{+;-;*}} $float) ~~ ($float {{+;-;*}} $float) ~~ ($int {{+;-;*}} $float) ~~ ($float / $float)
-($int / $int)
-($float {{//;%}} $float) ~~ ($float % $int) ~~ ($float ** {{2;0.5;3;-1;0}}) ~~ ($float ** $float) ~~ float($int)
-float($str) ~~ abs($float) ~~ {{min;max}}($float, $float) ~~ {{min;max}}($int, $float) ~~ (-$float)
-RATES.get($str, $float)
-round($float, {{0;1;2;3;-1;-2;10}})
-math.{{sqrt;fabs;sin;cos;tan;exp;log;log2;log10;atan;asin;tanh;log1p;expm1}}($float)
-math.{{sqrt;log;radians}}($int) ~~ math.{{hypot;atan2;copysign;fmod;pow}}($float, $float)
-math.log($float, {{2;10;3.5}})
-($date - $date).total_seconds() ~~ ($float * $float + $float) ~~ sum([$float, $float, 0.1])
-($float if $bool else $float)
-sum($float0 * k for k in range($int0 % 5)) ~~ ($float {{or;and}} $float)""",
-    "bool": """
-($int {{<;<=;>;>=;==;!=}} $int) ~~ ($float {{<;<=;>;>=;==;!=}} $float) ~~ ($int {{<;<=;>;>=;==;!=}} $float)
-($float {{<;==}} $int) ~~ ($str {{<;<=;>;==;!=}} $str) ~~ ($bool {{and;or}} $bool) ~~ (not $bool) ~~ (not $int)
-(not $str) ~~ ($str {{in;not in}} $str) ~~ $str.{{startswith;endswith}}($str) ~~ ($int {{<;<=}} $int {{<;<=;==}} $int)
-$str.{{isdigit;isalpha;isalnum;isspace;isupper;islower;isascii;isnumeric}}() ~~ bool($int) ~~ bool($str)
-($str in {{TABLE;WORDS;('a', 'DE', 'x');('ß', '')}}) ~~ ($int in {{{-1, 0, 7, 2};(1, 2, 3);NUMBERS}})
-($date {{<;<=;>;==}} $date) ~~ any(c.isdigit() for c in $str) ~~ all(c in $str0 for c in $str0)
-(($int0, $str0) {{<;==;>=}} ($int0, $str0)) ~~ ($int in ($int0, $int0))
-isinstance($int, {{int;str;(int, float)}})""",
-    "str": """
-$str.{{upper;lower;title;capitalize;swapcase;casefold}}() ~~ $str.{{strip;lstrip;rstrip}}({{;' x';'ab-';'ß'}})
-$str.replace($str, $str) ~~ $str[{{;0;1;-2;5}}:{{;1;3;-1}}] ~~ $str[$int0:] ~~ $str[:$int0] ~~ $str[{{0;-1;1}}]
-$str[$int0]
-$str.split({{',';'@';' ';'ab'}})[{{0;1;-1;2}}] ~~ $str.split()[{{0;1;-1}}] ~~ f'{$int0}-{$str0}' ~~ str($int)
-str($float)
-f'{$int0:{{5d;03d;,;>6;x}}}|' ~~ str($bool) ~~ ($str + $str) ~~ ($str * {{0;1;2;3;-1}}) ~~ NAMES.get($str, $str)
-{{'-';'';', '}}.join($str.split({{;','}})) ~~ $str.{{zfill;ljust;rjust;center}}({{0;3;8;12}}) ~~ NAMES[$str]
-str($datetime)
-str(MIXED.get($str, $int)) ~~ $date.isoformat() ~~ $date.strftime({{'%Y-%m-%d';'%d.%m.%Y %H'}}) ~~ ($str or $str)
-$str.{{removeprefix;removesuffix}}($str) ~~ {{'';'-';'ß'}}.join({{c;c.upper();c + 'x'}} for c in $str) ~~ chr($int)
-$str.{{partition;rpartition}}({{',';'a'}})[{{0;1;2}}] ~~ ''.join(c for c in $str if {{c.isdigit();c != 'a';c > 'b'}})
-str(round($float, 2)) ~~ ($str + $str + $str) ~~ f'{$float0:{{.2f;.0f;10.3f;g}}}' ~~ $str[::-1]
-str(either($int, $str))
-$str.rsplit({{',';'a'}}, {{1;2}})[{{0;-1}}] ~~ ('%s-%d' % ($str, $int)) ~~ ($str if $bool else $str)
-'{}:{}'.format($str, $int)
-'|'.join([w.strip() for w in $str.split(',')]) ~~ {{min;max}}($str, $str)""",
-    "date": """
-($date {{+;-}} timedelta(days=$int1)) ~~ $date.replace({{day;month;year}}={{1;12;31}}) ~~ $date0 ~~ $date0
-$date.replace({{day;month}}=$int0) ~~ date($int0, $int0, $int0) ~~ {{min;max}}($date, $date) ~~ $datetime.date()
-($date if $bool else $date)""",
-    "datetime": "$datetime0",
-}
-_EXPRESSIONS = {t: [e for line in text.strip().split("\n") for e in line.split(" ~~ ")] for t, text in _TEXT.items()}
 _CHOICE = re.compile(r"\{\{(.*?)\}\}")
-_PLACE = re.compile(r"\$(int|float|bool|str|datetime|date)(\d?)")
+_PLACE = re.compile(r"\$(ints|int|float|bool|strs|str|counts|words|datetime|date|decimal)(\d?)")
 _SQL = {"int": ["BIGINT", "INTEGER"], "float": ["DOUBLE"], "str": ["VARCHAR"], "bool": ["BOOLEAN"]}
-_SQL |= {"date": ["DATE"], "datetime": ["TIMESTAMP"]}
+_SQL |= {"date": ["DATE"], "datetime": ["TIMESTAMP"], "decimal": ["DECIMAL"]}
 _RESULTS = {
     "int": ["BIGINT", "BIGINT", "DOUBLE"],
     "float": ["DOUBLE"],
     "str": ["VARCHAR"],
     "bool": ["BOOLEAN", "BIGINT"],
 }
-_RESULTS |= {"date": ["DATE", "TIMESTAMP"]}
+_RESULTS |= {"date": ["DATE", "TIMESTAMP"], "decimal": ["WIDE", "DECIMAL", "DOUBLE"]}
 _POOLS = {"int": INTS, "float": FLOATS, "str": TEXTS, "bool": [True, False], "date": DAYS, "datetime": MICROS}
+_POOLS |= {"decimal": DECIMALS}
 _SHORT = ["a", "@", ",", " ", "b", "-", "x", "DE", "e", "1"]
-_ERRORS = ["ValueError", "ZeroDivisionError", "(KeyError, IndexError)", "Exception", "LookupError", "ArithmeticError"]
+_DECIMALS = ["1.1", "-7", "1E-20", "12345678901234567890123456.5", "0E+5", "3.14159"]
+_ERRORS = [
+    "InvalidOperation",
+    "ValueError",
+    "ZeroDivisionError",
+    "(KeyError, IndexError)",
+    "Exception",
+    "LookupError",
+    "ArithmeticError",
+]
 
 
 class Program:
@@ -116,11 +46,11 @@ class Program:
     def __init__(self, seed):
         self.random = r = random.Random(seed)
         self._names = 0
-        kinds = ["int", "int", "float", "str", "str", "bool", "date", "datetime"]
+        kinds = ["int", "int", "float", "str", "str", "bool", "date", "datetime", "decimal"]
         self.parameters = [(f"p{i}", r.choice(kinds)) for i in range(r.randrange(1, 4))]
         self.types = [r.choice(_SQL[t]) for _, t in self.parameters]
         self.sees_null = [r.random() < 0.25 for _ in self.parameters]
-        wanted = r.choice(["int", "int", "float", "str", "bool", "date"])
+        wanted = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"])
         self.result = r.choice(_RESULTS[wanted]) if r.random() < 0.9 else None
         variables = list(self.parameters)
         body = [] if r.random() < 0.4 else self._block(2, variables, wanted, 1, loop=False)
@@ -157,6 +87,10 @@ class Program:
             return repr(r.choice(TEXTS if r.random() < 0.6 else _SHORT))
         if t == "bool":
             return r.choice(["True", "False"])
+        if t in CONTAINERS:
+            return r.choice(CONTAINERS[t])
+        if t == "decimal":
+            return f"Decimal({str(r.choice(DECIMALS if r.random() < 0.6 else _DECIMALS))!r})"
         return f"date({r.choice([1, 1970, 1999, 2024, 9999])}, {r.randrange(1, 13)}, {r.randrange(1, 29)})"
 
     def _expression(self, t, depth, variables):
@@ -166,7 +100,10 @@ class Program:
             return "DATETIME"
         if depth <= 0 or r.random() < 0.15:
             return r.choice(names) if names and (t == "datetime" or r.random() < 0.8) else self._constant(t)
-        template = r.choice(_EXPRESSIONS[t])
+        return self._filled(r.choice(EXPRESSIONS[t]), depth, variables)
+
+    def _filled(self, template, depth, variables):
+        r = self.random
         template = _CHOICE.sub(lambda found: r.choice(found[1].split(";")), template)
 
         def fill(found):
@@ -191,7 +128,7 @@ class Program:
 
     def _statement(self, depth, variables, wanted, *, loop):
         r = self.random
-        kinds = ["assign"] * 8 + ["return"] * 2 + ["guard", "raise", "pass"] + ["leave"] * loop * 2
+        kinds = ["assign"] * 8 + ["change"] * 5 + ["return"] * 2 + ["guard", "raise", "pass"] + ["leave"] * loop * 2
         if depth > 0:
             kinds += ["if"] * 4 + ["for"] * 3 + ["pairs", "match", "while", "while"] + ["try"] * 2
         return getattr(self, f"_{r.choice(kinds)}")(depth, variables, wanted, loop)
@@ -206,12 +143,26 @@ class Program:
             name, t = r.choice(changeable)
             if t in ("int", "float") and r.random() < 0.2:
                 t = r.choice(["int", "float"])
-            op = r.choice(["=", "+="]) if t in ("int", "float", "str") else "="
+            op = r.choice(["=", "+="]) if t in ("int", "float", "str", "decimal") else "="
             return [f"{name} {op} {self._expression(t, 2, variables)}"]
-        t, name = r.choice(["int", "int", "float", "str", "bool", "date"]), self._new("v")
+        t, name = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"]), self._new("v")
         line = f"{name} = {self._expression(t, 2, variables)}"
         variables.append((name, t))
         return [line]
+
+    def _change(self, depth, variables, wanted, loop):
+        """Change a container, which is made if there is none."""
+        r = self.random
+        held = [(name, t) for name, t in variables if t in CONTAINERS]
+        if not held or r.random() < 0.25:
+            t, name = r.choice(list(CONTAINERS)), self._new("v")
+            aliases = [other for other, kind in held if kind == t]
+            made = r.choice(aliases) if aliases and r.random() < 0.4 else self._expression(t, 2, variables)
+            variables.append((name, t))
+            return [f"{name} = {made}"]
+        name, t = r.choice(held)
+        change = r.choice(CHANGES[t]).replace("$v", name)
+        return [self._filled(change, 2, variables)]
 
     def _return(self, depth, variables, wanted, loop):
         return [f"return {self._expression(wanted, 2, variables) if self.random.random() < 0.85 else 'None'}"]
@@ -240,8 +191,10 @@ class Program:
 
     def _for(self, depth, variables, wanted, loop):
         r, name = self.random, self._new("k")
-        over = r.choice(["range({a})", "range({i} % 5)", "range({b}, {c}, {d})", "{s}", "{s}.split()", "NUMBERS"])
-        t = "str" if "{s}" in over else "int"
+        over = r.choice(
+            ["range({a})", "range({i} % 5)", "range({b}, {c}, {d})", "{s}", "{s}.split()", "NUMBERS", "{l}", "{m}"]
+        )
+        t = "str" if "{s}" in over or over == "{m}" else "int"
         filled = over.format(
             a=r.randrange(6),
             i=self._expression("int", 0, variables),
@@ -249,6 +202,8 @@ class Program:
             c=r.randrange(-3, 8),
             d=r.choice([1, 2, -1, 3]),
             s=self._expression("str", 0, variables),
+            l=self._expression("ints", 1, variables),
+            m=self._expression(r.choice(["strs", "counts"]), 1, variables),
         )
         inner = [*variables, (name, t)]
         lines = [f"for {name} in {filled}:", *self._inner(depth, inner, wanted, loop=True)]
@@ -264,6 +219,8 @@ class Program:
                 (f"enumerate({text}.split())", ("int", "str")),
                 (f"zip({text}, range(4))", ("str", "int")),
                 ("TABLE.items()", ("str", "int")),
+                (f"{self._expression('counts', 1, variables)}.items()", ("str", "int")),
+                (f"enumerate({self._expression('ints', 1, variables)})", ("int", "int")),
             ]
         )
         inner = [*variables, (first, kinds[0]), (second, kinds[1])]

@@ -1,6 +1,7 @@
 """When functions are compiled, through DuckDB: thresholds, the cache, the switch, deoptimization, modes, limits."""
 
 import datetime as dt
+import decimal
 import functools
 
 import duckdb
@@ -58,10 +59,36 @@ def test_code_that_was_kept_is_used_at_once(con, request):
     for first in (True, False):
         with duckdb.connect() as other, Sandbox().install(other) as sandbox:
             sandbox.create_function(other, "f", source)
-            other.execute(f"SELECT sum(f(x)) FROM range({100_000 if first else 10}) r(x)").fetchall()
+            other.execute(f"SELECT sum(f(x)) FROM range({100_000 if first else 10_000}) r(x)").fetchall()
             assert state(other)[0]
             if not first:
-                assert state(other)[2] == 10
+                assert state(other)[2] == 10_000 - 2_048
+
+
+def test_few_rows_are_interpreted_without_a_look_at_kept_code(con, request, monkeypatch):
+    looked = []
+    source = unique(SOURCE, request)
+    with Sandbox().install(con) as sandbox:
+        monkeypatch.setattr(sandbox._domain._engine.code, "find", looked.append)
+        sandbox.create_function(con, "f", source)
+        con.execute("SELECT sum(f(x)) FROM range(2_048) r(x)").fetchall()
+        assert not looked
+        con.execute("SELECT sum(f(x)) FROM range(1) r(x)").fetchall()
+        assert len(looked) == 1
+
+
+def test_fresh_instances_use_compiled_code_for_large_batches(con, request):
+    source = unique(SOURCE, request)
+    with Sandbox(isolation="batch").install(con) as sandbox:
+        sandbox.create_function(con, "f", source)
+        con.execute("SELECT sum(f(x)) FROM range(100_000) r(x)").fetchall()
+        compiled, why, rows, _ = state(con)
+        assert compiled
+        assert why is None
+        con.execute("SELECT sum(f(x)) FROM range(2_048) r(x)").fetchall()
+        assert state(con)[2] == rows + 2_048
+        con.execute("SELECT sum(f(x)) FROM range(500) r(x)").fetchall()
+        assert state(con)[2] == rows + 2_048
 
 
 def test_damaged_kept_code_is_not_used(con, request, monkeypatch, tmp_path):
@@ -170,12 +197,15 @@ def test_fuel_counts_the_same_in_every_run(con, request):
         ([1.5, None, float("inf"), -0.0], "DOUBLE"),
         ([dt.date(1, 1, 1), None, dt.date(9999, 12, 31)], "DATE"),
         ([dt.datetime(2024, 2, 29, 1, 2, 3, 4), None], "TIMESTAMP"),
+        ([decimal.Decimal("-0.01"), None, decimal.Decimal("9999999999999999.99")], "DECIMAL(18,2)"),
+        ([decimal.Decimal(f"{'9' * 28}.{'9' * 10}"), decimal.Decimal("-1E-10"), None], "DECIMAL(38,10)"),
     ],
 )
 @pytest.mark.parametrize("declared", [True, False])
 def test_values_pass_through(con, forced, values, sql, declared):
     arrow = {"BIGINT": pa.int64(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "DOUBLE": pa.float64()}
     arrow |= {"DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us")}
+    arrow |= {"DECIMAL(18,2)": pa.decimal128(18, 2), "DECIMAL(38,10)": pa.decimal128(38, 10)}
     table = pa.table({"x": pa.array(values, arrow[sql])})
     with Sandbox().install(con) as sandbox:
         sandbox.create_function(con, "same", "lambda x: x", [sql], sql if declared else None)
@@ -205,6 +235,56 @@ def test_errors_are_the_interpreters(con, forced):
         )
         assert con.execute("SELECT count(g(x)) FROM range(5000) r(x)").fetchone() == (4999,)
         assert sandbox.failed_rows("g") == 1
+
+
+def test_decimals_agree_with_sql(con, forced):
+    source = (
+        "from decimal import Decimal, ROUND_HALF_UP\nVAT = {0: Decimal('0.07'), 1: Decimal('0.19')}\n"
+        "def gross(net: Decimal, kind: int) -> Decimal:\n"
+        "    return (net * (1 + VAT[kind])).quantize(Decimal('0.01'), ROUND_HALF_UP)\n"
+    )
+    con.execute(
+        "CREATE TABLE prices AS SELECT CAST(CASE WHEN i % 97 > 0 THEN i * 7919 % 100000 / 100 END AS DECIMAL(18,2)) "
+        f"AS net, i % 2 AS kind FROM range({ROWS}) r(i)"
+    )
+    with Sandbox().install(con) as sandbox:
+        sandbox.create_function(con, "gross", source, ["DECIMAL(18,2)", "BIGINT"], "DECIMAL(18,2)")
+        of_sql = "CAST(round(net * CASE kind WHEN 0 THEN 1.07 ELSE 1.19 END, 2) AS DECIMAL(18,2))"
+        query = f"SELECT count(*) FROM prices WHERE gross(net, kind) IS DISTINCT FROM {of_sql}"
+        assert con.execute(query).fetchone() == (0,)
+        assert state(con, "gross") == (True, None, ROWS, 0)
+
+
+LEVENSHTEIN = """
+def distance(a: str, b: str) -> int:
+    old = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        new = [i]
+        for j, y in enumerate(b, 1):
+            new.append(min(old[j] + 1, new[j - 1] + 1, old[j - 1] + (x != y)))
+        old = new
+    return old[-1]
+"""
+
+
+def test_lists_agree_with_sql(con, forced):
+    words = "left(md5(CAST(i AS VARCHAR)), i % 12) AS a, left(md5(CAST(i * 3 AS VARCHAR)), i % 9) AS b"
+    con.execute(f"CREATE TABLE words AS SELECT {words} FROM range({ROWS}) r(i)")
+    with Sandbox().install(con) as sandbox:
+        sandbox.create_function(con, "distance", LEVENSHTEIN)
+        query = "SELECT count(*) FROM words WHERE distance(a, b) <> levenshtein(a, b)"
+        assert con.execute(query).fetchone() == (0,)
+        assert state(con, "distance") == (True, None, ROWS, 0)
+
+
+def test_what_a_row_holds_is_bounded(con, forced):
+    """Rows that fill the memory of one row run in the interpreter; what comes after them is compiled again."""
+    source = "def f(x: int) -> int:\n    p = []\n    for i in range(x):\n        p.append(i)\n    return len(p)"
+    with Sandbox().install(con) as sandbox:
+        sandbox.create_function(con, "f", source)
+        found = con.execute("SELECT f(x) FROM (VALUES (3), (200_000), (4), (0)) t(x)").fetchall()
+        assert found == [(3,), (200_000,), (4,), (0,)]
+        assert state(con) == (True, None, 3, 1)
 
 
 def _times(x, y=2):

@@ -1,6 +1,7 @@
 """Code that changes what compiled code was made of: in another batch, or in a row that the interpreter runs."""
 
 import builtins
+import decimal
 import math
 import sys
 
@@ -40,6 +41,36 @@ CASES = {
         "import gc\nRATE = 2\nclass C:\n  def __del__(self): globals()['RATE'] = 4\n"
         "def change():\n  c = C()\n  c.c = c\n  del c\n  gc.collect()\ndef g(x): return x * RATE"
     ),
+    "the context of decimals": (
+        "import decimal\ndef change(): decimal.getcontext().prec = 2\n"
+        "def g(x): return int(decimal.Decimal(x) * decimal.Decimal('1.37') * 100)"
+    ),
+    "another context of decimals": (
+        "import decimal\ndef change(): decimal.setcontext(decimal.Context(prec=2))\n"
+        "def g(x): return int(decimal.Decimal(x) * decimal.Decimal('1.37') * 100)"
+    ),
+    "an attribute of a class": "class C:\n  R = 2\ndef change(): C.R = 3\ndef g(x): return x * C.R",
+    "an attribute of a base class": (
+        "class B:\n  R = 2\nclass C(B): pass\ndef change(): C.R = 3\ndef g(x): return x * C.R"
+    ),
+    "a static method": (
+        "class C:\n  @staticmethod\n  def h(x): return x\n"
+        "def change(): C.h = staticmethod(lambda x: -x)\ndef g(x): return C.h(x)"
+    ),
+    "a name of a namespace": (
+        "from types import SimpleNamespace\nN = SimpleNamespace(r=2)\ndef change(): N.r = 3\ndef g(x): return x * N.r"
+    ),
+    "the value of a member": (
+        "from enum import Enum\nclass K(Enum):\n  R = 2\ndef change(): K.R._value_ = 3\ndef g(x): return x * K.R.value"
+    ),
+    "a keyword argument of a partial": (
+        "from functools import partial\ndef h(x, y): return x + y\np = partial(h, y=2)\n"
+        "def change(): p.keywords['y'] = 3\ndef g(x): return p(x)"
+    ),
+    "the function of a partial": (
+        "from functools import partial\ndef h(x, y): return x + y\np = partial(h, y=2)\n"
+        "def change(): p.__setstate__((lambda x, y: x - y, (), {'y': 2}, {}))\ndef g(x): return p(x)"
+    ),
     "through sys.modules": (
         "import sys\ndef change(): sys.modules['math'] = type(sys)('math'); sys.modules['math'].floor = lambda x: 6\n"
         "def g(x):\n  import math\n  return math.floor(x / 2)"
@@ -51,12 +82,15 @@ ENTRY = "\ndef f(x):\n    if x == 40:\n        change()\n        return -1\n    
 def by_cpython(source, batches):
     """What plain Python makes of the batches; what the code changed is put back."""
     kept = builtins.abs, math.floor, sys.modules["math"]
+    context = decimal.getcontext()
+    decimal.setcontext(decimal.Context())
     namespace = {"__builtins__": builtins}
     try:
         exec(source, namespace)
         return [[namespace["f"](x) for x in batch] for batch in batches]
     finally:
         builtins.abs, math.floor, sys.modules["math"] = kept
+        decimal.setcontext(context)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -98,3 +132,18 @@ def test_a_recipe_fails_where_globals_differ():
     assert fourth.translate(recipe).why is None
     for instance in (first, second, third, fourth):
         instance.close()
+
+
+def test_signals_of_decimals_are_passed_on():
+    """A row that the interpreter runs sees what rows before it left in the context."""
+    source = (
+        "from decimal import *\ndef f(x):\n  if x < 0:\n    return int(getcontext().flags[Inexact])\n"
+        "  return int((Decimal(x) / 8).quantize(Decimal('0.1')) * 10)"
+    )
+    comparison = Comparison()
+    instance = comparison.start(source, [pa.int64()], pa.int64())
+    assert comparison.compile(instance).why is None
+    for batch, wanted in (([8, -1], [10, 0]), ([1, -1], [1, 1])):
+        assert instance.call([pa.array(batch)], 2)[0].to_pylist() == wanted
+        assert instance.counts.bailed
+    instance.close()

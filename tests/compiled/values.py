@@ -1,5 +1,6 @@
 """Values at which operations tend to go wrong, by the type that the compiler gives them."""
 
+import decimal
 import math
 
 import pyarrow as pa
@@ -60,6 +61,8 @@ TEXTS += [
     "'q'",
 ]
 TEXTS += ["they're bill's", "ABC-123", "12345678", "123456789012345678901234", "2024-02-29", "2023-02-29", "a\u2028b"]
+TEXTS += ["a\tb\n\tc", "0x1F", "0b101", "ff", "zZ", "-0o17", "\t", "2024-02-29 12:30:45", "2024-02-29T23:59:60"]
+TEXTS += ["20240229", "29 feb 2024", "1.2.69", "01.02.68", "Title Case", "aXbXc\r\n"]
 DAYS = [-719163, 2932897, 0, 1, -1, 59, 60, 365, 18262, 18321, -719162, 2932896, 11016, 20000, -25567]
 MICROS = [
     -62135596800000001,
@@ -75,6 +78,10 @@ MICROS = [
 ]
 MICROS += [-62135596800000000, 253402300799999999]
 
+DECIMALS = ["0", "1", "-1", "0.001", "-0.001", "0.005", "0.015", "0.025", "2.5", "-2.5", "3.335", "10", "99.995"]
+DECIMALS += ["999999999999999.999", "-999999999999999.999", "123456789.123", "1000000", "7.77", "-0.5", "33.333"]
+DECIMALS = [decimal.Decimal(text).quantize(decimal.Decimal("0.001")) for text in DECIMALS]
+
 # By the letter that tables of operations use: the Arrow type, and values.
 ARROW = {
     "i": (pa.int64(), [*INTS, 9007199254740991, -9007199254740993, 2**63 - 1024, -(2**63) + 1]),
@@ -83,6 +90,7 @@ ARROW = {
     "b": (pa.bool_(), [True, False]),
     "d": (pa.date32(), DAYS),
     "t": (pa.timestamp("us"), MICROS),
+    "m": (pa.decimal128(18, 3), DECIMALS),
 }
 RESULTS = {
     "BIGINT": pa.int64(),
@@ -91,6 +99,8 @@ RESULTS = {
     "BOOLEAN": pa.bool_(),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us"),
+    "DECIMAL": pa.decimal128(18, 3),
+    "WIDE": pa.decimal128(38, 12),
     None: None,
 }
 _STORED_AS = {pa.date32(): pa.int32(), pa.timestamp("us"): pa.int64()}

@@ -86,6 +86,7 @@ class Attack:
         rows: the number of its rows in the batch.
         result: the SQL type declared for the result; None to have it inferred.
         return_null: errors of the function become NULL.
+        compiled: it is compiled before its first row, and `end.value` has what all rows return.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Attack:
     rows: int = 1
     result: str | None = None
     return_null: bool = False
+    compiled: bool = False
 
     @property
     def source(self):

@@ -18,7 +18,20 @@ from duckdb_wasi_udf._arrow.type_mapping import result_type
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._sql.types import sql_type_of
-from tests.evil import collisions, cpu, escape, host, lies, memory, numpy, output, reentrancy, stack, takeover
+from tests.evil import (
+    collisions,
+    compiled,
+    cpu,
+    escape,
+    host,
+    lies,
+    memory,
+    numpy,
+    output,
+    reentrancy,
+    stack,
+    takeover,
+)
 from tests.evil.attack import ANYTHING, HARMLESS_ARGUMENT, HARMLESS_RESULT, TIMEOUT, Moment
 from tests.support import guests
 
@@ -36,7 +49,7 @@ MAY_REMAIN = 4 * MEMORY_BYTES
 
 GROUPS = {
     module.__name__.rpartition(".")[2]: module.ATTACKS
-    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover, host, numpy)
+    for module in (cpu, memory, stack, output, escape, lies, collisions, reentrancy, takeover, host, numpy, compiled)
 }
 ALL = [
     pytest.param(
@@ -47,6 +60,8 @@ ALL = [
     for group, attacks in GROUPS.items()
     for attack in attacks
 ]
+# It is the pool of a function that compiles it.
+ON_AN_INSTANCE = [param for param in ALL if not param.values[0].compiled]
 IN_SQL = [param for param in ALL if param.values[0].moment is not Moment.ITERATION]
 
 
@@ -193,7 +208,7 @@ def strike_an_instance(attack):
     assert call(guests.start("lambda x: x + 1", pa.int64()), 41) == [42]
 
 
-@pytest.mark.parametrize("attack", ALL)
+@pytest.mark.parametrize("attack", ON_AN_INSTANCE)
 def test_an_attack_on_an_instance_ends_as_it_has_to(attack):
     strike_an_instance(attack)
 
@@ -214,7 +229,8 @@ def strike_in_sql(attack):
             options = {"exception_handling": "return_null" if attack.return_null else "default", "side_effects": True}
             sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, **options)
             query = f"SELECT attacked(i) FROM range(1, {attack.rows + 1}) rows(i)"
-            value = con.execute(query).fetchall()[0][0]
+            rows = [row for (row,) in con.execute(query).fetchall()]
+            value = rows if attack.compiled else rows[0]
         except WasiUdfError as raised:
             error = raised
         except duckdb.InvalidInputException as raised:
@@ -223,14 +239,17 @@ def strike_in_sql(attack):
             assert error is not None, told
             assert str(error) in told
         check_end(attack, error, value)
-        if attack.moment is not Moment.LOAD and attack.end is not ANYTHING:
+        endless = attack.compiled and attack.end == TIMEOUT  # whatever the argument is
+        if attack.moment is not Moment.LOAD and attack.end is not ANYTHING and not endless:
             expected = HARMLESS_RESULT if attack.result is None else None
             assert con.execute(f"SELECT attacked({HARMLESS_ARGUMENT})").fetchall() == [(expected,)]
         assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
 
 
 @pytest.mark.parametrize("attack", IN_SQL)
-def test_an_attack_through_sql_ends_as_it_has_to(attack):
+def test_an_attack_through_sql_ends_as_it_has_to(attack, monkeypatch):
+    if attack.compiled:
+        monkeypatch.setenv("DUCKDB_WASI_UDF_COMPILED", "always")
     strike_in_sql(attack)
 
 

@@ -1,5 +1,8 @@
 """Files of compiled code; tests/engine/test_engine.py has what the directory has to be."""
 
+import os
+import time
+
 import pytest
 
 from duckdb_wasi_udf import ArtifactError
@@ -33,3 +36,28 @@ def test_a_file_under_another_name_is_not_found(tmp_path):
 def test_a_directory_that_is_gone_is_a_clear_error(tmp_path):
     with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
         cache_files.write_checked(tmp_path / "gone" / "a", b"")
+
+
+def fill(directory, names, age_days):
+    for number, name in enumerate(names):
+        cache_files.write_checked(directory / name, bytes(1000))
+        used = time.time() - 86_400 * (age_days - number)
+        os.utime(directory / name, (used, used))
+
+
+def test_what_was_used_longest_ago_is_pruned(tmp_path):
+    fill(tmp_path, ["a", "b", "c", "d"], age_days=9)
+    assert cache_files.read_checked(tmp_path / "a") is not None  # which is a use
+    (tmp_path / "directory").mkdir()
+    cache_files.prune(tmp_path, most_bytes=2_500)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "d", "directory"]
+    assert cache_files.read_checked(tmp_path / "b") is None
+    cache_files.prune(tmp_path / "gone", most_bytes=0)
+
+
+def test_writing_prunes_now_and_then(tmp_path, monkeypatch):
+    pruned = []
+    monkeypatch.setattr(cache_files, "prune", pruned.append)
+    names = [f"{number:02x}.code" for number in range(256)]
+    fill(tmp_path, names, age_days=0)
+    assert pruned == [tmp_path]

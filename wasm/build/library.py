@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 # What the guest and the package share.
 _SHARED = PACKAGE / "_shared"
-SHARED = [
-    _SHARED / name
-    for name in ("__init__.py", "annotations.py", "columns.py", "entry.py", "identifiers.py", "interval.py")
-]
+_NAMES = ("__init__.py", "annotations.py", "columns.py", "entry.py", "identifiers.py", "interval.py", "kernels.py")
+SHARED = [_SHARED / name for name in _NAMES]
 # Of the guest that has numpy alone.
 _NUMPY_PYTHON = HERE / "numpy" / "python"
 NUMPY_SOURCES = sorted(_NUMPY_PYTHON.rglob("*.py"))

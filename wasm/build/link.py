@@ -76,10 +76,18 @@ def link(
     arrow = relative(nanoarrow / "src", directory)
     include = directory / "include"
     _nanoarrow_config(directory / arrow, include, config.sources["nanoarrow"].version)
-    headers = relative(python / "Include", directory)
+    headers, decimals = (relative(python / path, directory) for path in ("Include", "Modules/_decimal/libmpdec"))
     system = [
         f"-isystem{path}"
-        for path in ("include", arrow, arrow / "nanoarrow", relative(guest, directory), headers, headers / "internal")
+        for path in (
+            "include",
+            arrow,
+            arrow / "nanoarrow",
+            relative(guest, directory),
+            headers,
+            headers / "internal",
+            decimals,
+        )
     ]
     flags = [*config.flags["guest"], config.flags["lto"], *(_DEBUG_FLAGS if debug else ()), *system]
     if numpy is not None:

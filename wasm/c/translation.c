@@ -25,13 +25,14 @@ int translation_prepare(void) {
 
 UDF_EXPORT(udf_translation) struct udf_translation *udf_translation(void) { return &translation; }
 
-/* Return the arguments' types as a tuple of (name in SQL, whether NULL arrives as None, unit of time). */
+/* Return the arguments' types as a tuple of (name in SQL, whether NULL arrives as None, unit of time, or scale). */
 static PyObject *argument_types(void) {
   PyObject *types = PyTuple_New(function.n_args);
   for (int64_t i = 0; types != NULL && i < function.n_args; i++) {
     const struct value_type *type = &function.arguments.children[i];
     const char *name = type->as_byte ? "other" : kind_facts(type->kind)->name;
-    PyObject *entry = Py_BuildValue("(sii)", name, (int)function.sees_null[i], (int)type->unit);
+    int detail = type->kind == SQL_DECIMAL ? (int)type->scale : (int)type->unit;
+    PyObject *entry = Py_BuildValue("(sii)", name, (int)function.sees_null[i], detail);
     if (entry == NULL) Py_CLEAR(types);
     if (entry != NULL) PyTuple_SET_ITEM(types, i, entry);
   }

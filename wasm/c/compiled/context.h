@@ -1,8 +1,8 @@
 /* What compiled code and the guest's C share: the context of a batch, and how a kernel is declared.
  *
  * A compiled function is a WebAssembly module of its own over this memory, made by wasm/python/_udf_compiler. It calls
- * kernels: functions of ours that are exported under names that begin with "k_". The host's list of them, with their
- * types, is duckdb_wasi_udf/_engine/kernels.py; the compiler's is wasm/python/_udf_compiler/kernels.py.
+ * kernels: functions of ours that are exported under names that begin with "k_". The list of them, with their
+ * types, is duckdb_wasi_udf/_shared/kernels.py.
  */
 #ifndef UDF_COMPILED_CONTEXT_H
 #define UDF_COMPILED_CONTEXT_H
@@ -22,7 +22,13 @@ enum compiled_reason {
 
 /* What kernels report in `error`, and those that return text or lists instead of a pointer, which is never so small.
  * The numbers of exceptions are those of wasm/python/_udf_compiler/errors.py. */
-enum kernel_error { KERNEL_BAIL = 1, KERNEL_VALUE_ERROR = 2, KERNEL_INDEX_ERROR = 3 };
+enum kernel_error {
+  KERNEL_BAIL = 1,
+  KERNEL_VALUE_ERROR = 2,
+  KERNEL_INDEX_ERROR = 3,
+  KERNEL_INVALID_OPERATION = 9,
+  KERNEL_DECIMAL_DIVISION_BY_ZERO = 10,
+};
 
 /* An argument column. */
 struct compiled_column {
@@ -44,7 +50,10 @@ struct compiled_context {
   int32_t *offsets;                 /* 32 */
   uint32_t data_at, data_end;       /* 36 40: of texts, in `data` */
   uint32_t arena_start;             /* 44 */
-  struct compiled_column columns[]; /* 48, 16 bytes each */
+  uint32_t signals;                 /* 48: of decimals, as libmpdec has them, since they were last passed on */
+  int32_t precision, scale;         /* 52 56: of a DECIMAL that is built */
+  uint32_t extends;                 /* 60: digits beyond the scale extend it, which is for the interpreter */
+  struct compiled_column columns[]; /* 64, 16 bytes each */
 };
 
 #endif

@@ -58,10 +58,67 @@ uint64_t KERNEL(k_isodatetime)(struct compiled_context *context, int64_t micros,
   return packed(to, (uint32_t)(at - to));
 }
 
+/* Read the short name of a month in any case. Returns its number, 0 if it is none. */
+static int64_t month_named(text_t p, uint32_t n) {
+  static const char names[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+  if (n < 3) return 0;
+  for (int64_t month = 0; month < 12; month++) {
+    const char *name = names + 3 * month;
+    if ((p[0] | 0x20) == name[0] && (p[1] | 0x20) == name[1] && (p[2] | 0x20) == name[2]) return month + 1;
+  }
+  return 0;
+}
+
+/* What strptime has read so far. */
+struct fields {
+  int64_t year, month, day, hour, minute, second, fraction;
+};
+
+/* Read a field of strptime that has all of its digits. Returns the number of bytes it takes, 0 if it is another. */
+static uint32_t read_field(uint8_t name, text_t p, uint32_t n, struct fields *fields) {
+  if (name == 'b') {
+    fields->month = month_named(p, n);
+    return fields->month == 0 ? 0 : 3;
+  }
+  int64_t value = 0;
+  uint32_t digits = name == 'Y' ? 4 : name == 'f' ? 6 : 2, i = 0;
+  for (; i < digits && i < n && (uint8_t)(p[i] - '0') <= 9; i++) value = value * 10 + (p[i] - '0');
+  if (i < digits && name != 'f') return 0;
+  switch (name) {
+    case 'Y':
+      fields->year = value;
+      return i;
+    case 'y': /* POSIX has 69 to 99 for 1969 to 1999 */
+      fields->year = value + (value < 69 ? 2000 : 1900);
+      return i;
+    case 'm':
+      fields->month = value;
+      return i;
+    case 'd':
+      fields->day = value;
+      return i;
+    case 'H':
+      fields->hour = value;
+      return i;
+    case 'M':
+      fields->minute = value;
+      return i;
+    case 'S':
+      fields->second = value;
+      return i;
+    case 'f':
+      for (uint32_t k = i; k < digits; k++) value *= 10;
+      fields->fraction = value;
+      return i;
+    default:
+      return 0;
+  }
+}
+
 /* datetime.strptime(s, format) in microseconds, of text that has all digits of each field. The interpreter does the
- * rest. The format has ASCII characters and the fields %Y %m %d %H %M %S. */
+ * rest. The format has ASCII characters and the fields %Y %y %m %b %d %H %M %S %f, each at most once. */
 int64_t KERNEL(k_strptime)(struct compiled_context *context, text_t p, uint32_t n, text_t format, uint32_t m) {
-  int64_t year = 1900, month = 1, day = 1, hour = 0, minute = 0, second = 0;
+  struct fields fields = {.year = 1900, .month = 1, .day = 1};
   uint32_t at = 0;
   context->error = KERNEL_BAIL;
   for (uint32_t i = 0; i < m; i++) {
@@ -70,37 +127,13 @@ int64_t KERNEL(k_strptime)(struct compiled_context *context, text_t p, uint32_t 
       continue;
     }
     if (++i >= m) return 0;
-    int64_t value = 0;
-    uint32_t digits = format[i] == 'Y' ? 4 : 2;
-    for (; digits > 0; digits--, at++) {
-      if (at >= n || (uint8_t)(p[at] - '0') > 9) return 0;
-      value = value * 10 + (p[at] - '0');
-    }
-    switch (format[i]) {
-      case 'Y':
-        year = value;
-        break;
-      case 'm':
-        month = value;
-        break;
-      case 'd':
-        day = value;
-        break;
-      case 'H':
-        hour = value;
-        break;
-      case 'M':
-        minute = value;
-        break;
-      case 'S':
-        second = value;
-        break;
-      default:
-        return 0;
-    }
+    uint32_t length = read_field(format[i], p + at, n - at, &fields);
+    if (length == 0) return 0;
+    at += length;
   }
-  int64_t days = k_days(year, month, day);
-  if (at != n || days == INT64_MIN || hour > 23 || minute > 59 || second > 59) return 0;
+  int64_t days = k_days(fields.year, fields.month, fields.day);
+  if (at != n || days == INT64_MIN || fields.hour > 23 || fields.minute > 59 || fields.second > 59) return 0;
   context->error = 0;
-  return days * MICROSECONDS_PER_DAY + ((hour * 60 + minute) * 60 + second) * MICROSECONDS_PER_SECOND;
+  int64_t seconds = (fields.hour * 60 + fields.minute) * 60 + fields.second;
+  return days * MICROSECONDS_PER_DAY + seconds * MICROSECONDS_PER_SECOND + fields.fraction;
 }

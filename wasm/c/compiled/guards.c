@@ -1,6 +1,7 @@
 #define Py_BUILD_CORE 1 /* to look into sets and dicts without running code */
 #include "compiled/guards.h"
 
+#include "compiled/decimal_context.h"
 #include "pycore_setobject.h"
 
 /* The first item of each guard; the numbers are those of wasm/python/_udf_compiler/lookups.py. */
@@ -11,6 +12,9 @@ enum guard_kind {
   GUARD_SET = 3,      /* a set, and its items in their order */
   GUARD_FUNCTION = 4, /* a function, its code, its defaults, its keyword defaults */
   GUARD_CELL = 5,     /* a cell, and its contents */
+  GUARD_DECIMALS = 6, /* decimal.getcontext, and the class of what it returns */
+  GUARD_CLASS = 7,    /* a class, the name of an attribute, and what is stored for it; without it: there is none */
+  GUARD_PARTIAL = 8,  /* a functools.partial, its function, arguments and keyword arguments */
 };
 
 #define ITEM(guard, i) PyTuple_GET_ITEM(guard, i)
@@ -58,6 +62,22 @@ static bool function_holds(PyObject *guard) {
   return function->func_code == ITEM(guard, 2) && defaults == ITEM(guard, 3) && keywords == ITEM(guard, 4);
 }
 
+static bool class_holds(PyObject *guard) {
+  PyObject *value = _PyType_Lookup((PyTypeObject *)ITEM(guard, 1), ITEM(guard, 2));
+  return PyTuple_GET_SIZE(guard) == 3 ? value == NULL : value == ITEM(guard, 3);
+}
+
+static bool partial_holds(PyObject *guard) {
+  static const char *const names[] = {"func", "args", "keywords"};
+  for (Py_ssize_t i = 0; i < 3; i++) {
+    PyObject *value = PyObject_GetAttrString(ITEM(guard, 1), names[i]);
+    if (value == NULL) PyErr_Clear();
+    Py_XDECREF(value);
+    if (value != ITEM(guard, 2 + i)) return false;
+  }
+  return true;
+}
+
 static bool holds(PyObject *guard) {
   switch ((enum guard_kind)PyLong_AsLong(ITEM(guard, 0))) {
     case GUARD_NAME:
@@ -72,6 +92,12 @@ static bool holds(PyObject *guard) {
       return function_holds(guard);
     case GUARD_CELL:
       return PyCell_GET(ITEM(guard, 1)) == ITEM(guard, 2);
+    case GUARD_DECIMALS:
+      return decimal_context_holds(guard);
+    case GUARD_CLASS:
+      return class_holds(guard);
+    case GUARD_PARTIAL:
+      return partial_holds(guard);
   }
   return false;
 }

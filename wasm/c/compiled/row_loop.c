@@ -5,6 +5,7 @@
 
 #include "codec/encode_scalars.h"
 #include "codec/infer.h"
+#include "compiled/decimal_context.h"
 
 /* Bytes for the temporary text of a row: as much as a processor's second cache holds. */
 #define ARENA_BYTES (1 << 18)
@@ -73,6 +74,9 @@ static void point_at(struct compiled *compiled, const struct builder *builder) {
   context->offsets = (int32_t *)builder->offsets.data;
   context->data_at = (uint32_t)builder->data.size_bytes;
   context->data_end = (uint32_t)builder->data.capacity_bytes;
+  context->precision = builder->type.precision;
+  context->scale = builder->type.scale;
+  context->extends = !builder->declared;
 }
 
 /* Return the first row of those that the code has written whose number is outside the range of the declared type, or
@@ -122,6 +126,8 @@ int64_t compiled_run(struct compiled *compiled, int64_t row, int64_t stop, struc
     context->reason = COMPILED_DONE;
     context->error = 0;
     int64_t reached = compiled->run(context, (int32_t)row, (int32_t)stop);
+    if (context->signals != 0) decimal_context_signal(context->signals);
+    context->signals = 0;
     if (reached < row || reached > stop) {
       PyErr_SetString(PyExc_SystemError, "compiled code stopped at a row that it was not called for");
       return -1;

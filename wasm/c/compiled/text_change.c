@@ -77,16 +77,39 @@ uint64_t KERNEL(k_recase)(struct compiled_context *context, text_t p, uint32_t n
   return packed(to, n);
 }
 
+/* s.replace("", r, most): before each character, and at the end. */
+static uint64_t insert_between(struct compiled_context *context, text_t p, uint32_t n, text_t r, uint32_t k,
+                               int64_t most) {
+  int64_t count = points(p, n) + 1;
+  if (most >= 0 && count > most) count = most;
+  uint64_t total = n + (uint64_t)count * k;
+  uint8_t *to = total > MAX_TEXT ? NULL : take(context, (uint32_t)total), *at = to;
+  if (to == NULL) return KERNEL_BAIL;
+  for (uint32_t i = 0; count > 0; count--) {
+    copy(at, r, k);
+    at += k;
+    uint32_t length = i < n ? point_length(p[i]) : 0;
+    if (length > n - i) return KERNEL_BAIL;
+    copy(at, p + i, length);
+    at += length;
+    i += length;
+    if (count == 1) copy(at, p + i, n - i);
+  }
+  return packed(to, (uint32_t)total);
+}
+
+/* s.replace(q, r, most). most < 0: no bound. */
 uint64_t KERNEL(k_replace)(struct compiled_context *context, text_t p, uint32_t n, text_t q, uint32_t m, text_t r,
-                           uint32_t k) {
-  if (m == 0) return KERNEL_BAIL;
+                           uint32_t k, int64_t most) {
+  if (most == 0) return packed(p, n);
+  if (m == 0) return insert_between(context, p, n, r, k, most);
   int64_t i = find(p, n, q, m);
   if (i < 0) return packed(p, n);
-  uint64_t most = k <= m ? n : (uint64_t)n + (uint64_t)(n / m) * (k - m);
-  uint8_t *to = most > MAX_TEXT ? NULL : take(context, (uint32_t)most);
+  uint64_t room = k <= m ? n : (uint64_t)n + (uint64_t)(n / m) * (k - m);
+  uint8_t *to = room > MAX_TEXT ? NULL : take(context, (uint32_t)room);
   if (to == NULL) return KERNEL_BAIL;
   uint8_t *at = to;
-  while (i >= 0) {
+  while (i >= 0 && most-- != 0) {
     copy(at, p, (uint32_t)i);
     at += i;
     copy(at, r, k);
@@ -97,6 +120,74 @@ uint64_t KERNEL(k_replace)(struct compiled_context *context, text_t p, uint32_t 
   }
   copy(at, p, n);
   return packed(to, (uint32_t)(at - to) + n);
+}
+
+/* s.translate(table). The table, among the constants: a number of entries for others, then where the text for each
+ * ASCII character is and its length, or UINT32_MAX and anything where it stays; then (code point, place, length) for
+ * others, in order. */
+uint64_t KERNEL(k_translate)(struct compiled_context *context, uint32_t table, text_t p, uint32_t n) {
+  const uint32_t *words = (const uint32_t *)(context->constants + table), *others = words + 1 + 2 * 128;
+  uint32_t room = context->arena_end - context->arena_at, made = 0;
+  if (room < 64) return KERNEL_BAIL;
+  room -= 32;
+  uint8_t *to = (uint8_t *)context->arena_at;
+  for (uint32_t i = 0; i < n;) {
+    uint32_t length = point_length(p[i]), at = UINT32_MAX, size = 0;
+    if (length > n - i) return KERNEL_BAIL;
+    if (length == 1) {
+      at = words[1 + 2 * p[i]];
+      size = words[2 + 2 * p[i]];
+    } else {
+      uint32_t point = p[i] & (0x7Fu >> length), low = 0, high = words[0];
+      for (uint32_t k = 1; k < length; k++) point = point << 6 | (p[i + k] & 0x3F);
+      while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (others[3 * middle] < point) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
+      }
+      if (low < words[0] && others[3 * low] == point) at = others[3 * low + 1], size = others[3 * low + 2];
+    }
+    text_t from = at == UINT32_MAX ? p + i : context->constants + at;
+    if (at == UINT32_MAX) size = length;
+    if (size > room - made || made + size > MAX_TEXT) return KERNEL_BAIL;
+    memcpy(to + made, from, size);
+    made += size;
+    i += length;
+  }
+  context->arena_at = ((uint32_t)to + made + 15) & ~7u;
+  return packed(to, made);
+}
+
+/* s.expandtabs(size) */
+uint64_t KERNEL(k_expandtabs)(struct compiled_context *context, text_t p, uint32_t n, int64_t tab) {
+  uint64_t total = 0, column = 0;
+  if (tab > MAX_TEXT) return KERNEL_BAIL;
+  for (int pass = 0; pass < 2; pass++) {
+    uint8_t *to = pass == 0 ? NULL : take(context, (uint32_t)total);
+    if (pass == 1 && to == NULL) return KERNEL_BAIL;
+    uint64_t made = 0;
+    column = 0;
+    for (uint32_t i = 0; i < n; i++) {
+      if (p[i] == '\t') {
+        uint64_t spaces = tab > 0 ? (uint64_t)tab - column % (uint64_t)tab : 0;
+        if (pass == 1) memset(to + made, ' ', (size_t)spaces);
+        made += spaces;
+        column += spaces;
+        if (made > MAX_TEXT) return KERNEL_BAIL;
+        continue;
+      }
+      if (pass == 1) to[made] = p[i];
+      made++;
+      column = p[i] == '\n' || p[i] == '\r' ? 0 : column + ((p[i] & 0xC0) != 0x80);
+    }
+    if (pass == 1) return packed(to, (uint32_t)made);
+    total = made;
+    if (total > MAX_TEXT) return KERNEL_BAIL;
+  }
+  return KERNEL_BAIL;
 }
 
 uint64_t KERNEL(k_concat)(struct compiled_context *context, text_t p, uint32_t n, text_t q, uint32_t m) {

@@ -38,6 +38,46 @@ int64_t KERNEL(k_int)(struct compiled_context *context, text_t p, uint32_t n) {
   return negative ? -value : value;
 }
 
+static inline uint32_t digit_of(uint8_t c) {
+  uint8_t letter = c | 0x20;
+  return (uint8_t)(c - '0') < 10        ? (uint32_t)(c - '0')
+         : (uint8_t)(letter - 'a') < 26 ? (uint32_t)(letter - 'a') + 10
+                                        : 99;
+}
+
+/* int(s, base) */
+int64_t KERNEL(k_int_base)(struct compiled_context *context, text_t p, uint32_t n, int64_t base) {
+  context->error = KERNEL_BAIL;
+  if (!is_ascii(p, n)) return 0;
+  context->error = KERNEL_VALUE_ERROR;
+  if (base != 0 && (base < 2 || base > 36)) return 0;
+  while (n > 0 && is_space(p[0])) p++, n--;
+  while (n > 0 && is_space(p[n - 1])) n--;
+  int negative = 0;
+  if (n > 0 && (p[0] == '-' || p[0] == '+')) negative = p[0] == '-', p++, n--;
+  uint8_t letter = n > 1 && p[0] == '0' ? p[1] | 0x20 : 0;
+  int64_t named = letter == 'x' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 0;
+  if (named != 0 && (base == 0 || base == named)) {
+    base = named;
+    p += 2, n -= 2;
+  } else if (base == 0) {
+    context->error = KERNEL_BAIL; /* zeros before it matter */
+    if (n > 0 && p[0] == '0') return 0;
+    context->error = KERNEL_VALUE_ERROR;
+    base = 10;
+  }
+  if (n == 0) return 0;
+  uint64_t value = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t digit = digit_of(p[i]);
+    if (p[i] == '_' || value >> 56 != 0) context->error = KERNEL_BAIL;
+    if (digit >= (uint32_t)base || value >> 56 != 0) return 0;
+    value = value * (uint64_t)base + digit;
+  }
+  context->error = value >> 63 ? KERNEL_BAIL : 0;
+  return negative ? -(int64_t)value : (int64_t)value;
+}
+
 /* float(s) */
 double KERNEL(k_float)(struct compiled_context *context, text_t p, uint32_t n) {
   char text[64];
@@ -107,4 +147,11 @@ uint64_t KERNEL(k_format_float)(struct compiled_context *context, double value, 
 
 uint64_t KERNEL(k_format_text)(struct compiled_context *context, text_t p, uint32_t n, text_t spec, uint32_t m) {
   return format_object(context, text_object(p, n), spec, m);
+}
+
+/* repr(s) */
+uint64_t KERNEL(k_repr)(struct compiled_context *context, text_t p, uint32_t n) {
+  PyObject *text = text_object(p, n), *shown = text == NULL ? NULL : PyObject_Repr(text);
+  Py_XDECREF(text);
+  return text_from_object(context, shown);
 }

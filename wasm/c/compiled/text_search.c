@@ -18,15 +18,22 @@ uint64_t KERNEL(k_strip)(text_t p, uint32_t n, int32_t mode) {
   return packed(p, n);
 }
 
+/* Return whether one of the characters of q begins at p, with its length. */
+static inline bool is_one_of(text_t p, uint32_t length, text_t q, uint32_t m) {
+  for (uint32_t i = 0; i < m; i += point_length(q[i])) {
+    if (point_length(q[i]) == length && i + length <= m && memcmp(q + i, p, length) == 0) return true;
+  }
+  return false;
+}
+
 uint64_t KERNEL(k_strip_chars)(text_t p, uint32_t n, text_t q, uint32_t m, int32_t mode) {
-  if (!is_ascii(q, m)) return KERNEL_BAIL;
-  uint64_t set[2] = {0, 0};
-  for (uint32_t i = 0; i < m; i++) set[q[i] >> 6] |= UINT64_C(1) << (q[i] & 63);
-#define IN(c) ((c) < 128 && (set[(c) >> 6] >> ((c) & 63) & 1))
-  if (mode & 1)
-    while (n > 0 && IN(p[0])) p++, n--;
-  if (mode & 2)
-    while (n > 0 && IN(p[n - 1])) n--;
+  for (uint32_t k; mode & 1 && n > 0 && (k = point_length(p[0])) <= n && is_one_of(p, k, q, m);) p += k, n -= k;
+  while (mode & 2 && n > 0) {
+    uint32_t back = 1;
+    while (back < n && (p[n - back] & 0xC0) == 0x80) back++;
+    if (!is_one_of(p + n - back, back, q, m)) break;
+    n -= back;
+  }
   return packed(p, n);
 }
 
@@ -51,6 +58,40 @@ int64_t KERNEL(k_count)(text_t p, uint32_t n, text_t q, uint32_t m) {
     n -= (uint32_t)i + m;
   }
   return count;
+}
+
+/* Cut a text to the bounds that methods of str take. Returns whether they are in order. */
+static bool cut(text_t *p, uint32_t *n, int64_t start, int64_t stop, int64_t *skipped) {
+  int64_t length = is_ascii(*p, *n) ? *n : points(*p, *n);
+  if (stop > length) stop = length;
+  if (stop < 0) stop = stop + length < 0 ? 0 : stop + length;
+  if (start < 0) start = start + length < 0 ? 0 : start + length;
+  if (start > stop) return false;
+  uint32_t from = offset_of(*p, *n, start), size = offset_of(*p + from, *n - from, stop - start);
+  *p += from;
+  *n = size;
+  *skipped = start;
+  return true;
+}
+
+/* s.find(q, start, stop), or s.rfind */
+int64_t KERNEL(k_find_in)(text_t p, uint32_t n, text_t q, uint32_t m, int32_t last, int64_t start, int64_t stop) {
+  int64_t skipped;
+  if (!cut(&p, &n, start, stop, &skipped)) return -1;
+  int64_t i = k_find(p, n, q, m, last);
+  return i < 0 ? i : i + skipped;
+}
+
+int64_t KERNEL(k_count_in)(text_t p, uint32_t n, text_t q, uint32_t m, int64_t start, int64_t stop) {
+  int64_t skipped;
+  return cut(&p, &n, start, stop, &skipped) ? k_count(p, n, q, m) : 0;
+}
+
+/* s.startswith(q, start, stop), or s.endswith */
+int32_t KERNEL(k_starts_in)(text_t p, uint32_t n, text_t q, uint32_t m, int32_t end, int64_t start, int64_t stop) {
+  int64_t skipped;
+  if (!cut(&p, &n, start, stop, &skipped)) return 0;
+  return end ? k_ends(p, n, q, m) : k_starts(p, n, q, m);
 }
 
 int32_t KERNEL(k_cmp)(text_t p, uint32_t n, text_t q, uint32_t m) {
@@ -85,9 +126,9 @@ uint64_t KERNEL(k_index)(text_t p, uint32_t n, int64_t i) {
 
 /* Ask CPython, whose tables are those of all of Unicode. */
 static int32_t ask(text_t p, uint32_t n, int32_t what) {
-  static const char *const methods[] = {"isdigit", "isalpha", "isalnum",   "isspace",  "isupper",
-                                        "islower", "isascii", "isdecimal", "isnumeric"};
-  if ((uint32_t)what > 8) return 2;
+  static const char *const methods[] = {"isdigit", "isalpha",   "isalnum",   "isspace",      "isupper",     "islower",
+                                        "isascii", "isdecimal", "isnumeric", "isidentifier", "isprintable", "istitle"};
+  if ((uint32_t)what > 11) return 2;
   PyObject *text = text_object(p, n), *answer = text == NULL ? NULL : PyObject_CallMethod(text, methods[what], NULL);
   Py_XDECREF(text);
   if (answer == NULL) PyErr_Clear();
@@ -97,10 +138,10 @@ static int32_t ask(text_t p, uint32_t n, int32_t what) {
 }
 
 /* Ask a question of every character: 0 isdigit, 1 isalpha, 2 isalnum, 3 isspace, 4 isupper, 5 islower, 6 isascii,
- * 7 isdecimal, 8 isnumeric. 2: for the interpreter. */
+ * 7 isdecimal, 8 isnumeric. Of the text: 9 isidentifier, 10 isprintable, 11 istitle. 2: for the interpreter. */
 int32_t KERNEL(k_is)(text_t p, uint32_t n, int32_t what) {
   if (what == 6) return is_ascii(p, n);
-  if (!is_ascii(p, n)) return ask(p, n, what);
+  if (what > 8 || !is_ascii(p, n)) return ask(p, n, what);
   if (what > 6) what = 0;
   if (n == 0) return 0;
   int cased = 0;

@@ -105,19 +105,64 @@ static inline uint32_t line_end_at(text_t p, uint32_t n) {
   return c == 0xE2 && n > 2 && p[1] == 0x80 && (p[2] == 0xA8 || p[2] == 0xA9) ? 3 : 0;
 }
 
-/* s.splitlines() */
-uint64_t KERNEL(k_splitlines)(struct compiled_context *context, text_t p, uint32_t n) {
+/* s.splitlines(keep) */
+uint64_t KERNEL(k_splitlines)(struct compiled_context *context, text_t p, uint32_t n, int32_t keep) {
   uint64_t *list = (uint64_t *)context->arena_at, *end = (uint64_t *)context->arena_end - 4;
   uint32_t count = 0;
   if (context->arena_at + 64 > context->arena_end) return KERNEL_BAIL;
   while (n > 0 && list + count < end) {
     uint32_t i = 0, length = 0;
     while (i < n && (length = line_end_at(p + i, n - i)) == 0) i++;
-    list[count++] = packed(p, i);
+    list[count++] = packed(p, keep ? i + length : i);
     p += i + length;
     n -= i + length;
   }
   if (n > 0) return KERNEL_BAIL;
   context->arena_at = (uint32_t)(list + count);
   return (uint64_t)(uint32_t)list << 32 | count;
+}
+
+/* Slices with a step, other than 0: of the characters of a text, or of a list. */
+struct steps {
+  int64_t start, step, count;
+};
+enum { NO_START = 1, NO_STOP = 2 }; /* bounds that are None */
+
+/* Adjust bounds to a length, as PySlice_AdjustIndices does. */
+static struct steps steps_of(int64_t length, int64_t start, int64_t stop, int64_t step, int32_t missing) {
+  int64_t low = step < 0 ? -1 : 0, high = step < 0 ? length - 1 : length;
+  if (start < 0) start = start < -length ? -1 : start + length;
+  if (stop < 0) stop = stop < -length ? -1 : stop + length;
+  start = start < low ? low : start > high ? high : start;
+  stop = stop < low ? low : stop > high ? high : stop;
+  if (missing & NO_START) start = step < 0 ? high : low;
+  if (missing & NO_STOP) stop = step < 0 ? low : high;
+  if (step > length) step = length + 1;
+  if (step < -length) step = -length - 1;
+  int64_t distance = step < 0 ? start - stop : stop - start, stride = step < 0 ? -step : step;
+  return (struct steps){start, step, distance <= 0 ? 0 : (distance - 1) / stride + 1};
+}
+
+/* s[start:stop:step] */
+uint64_t KERNEL(k_step)(struct compiled_context *context, text_t p, uint32_t n, int64_t start, int64_t stop,
+                        int64_t step, int32_t missing) {
+  bool ascii = is_ascii(p, n);
+  struct steps steps = steps_of(ascii ? n : points(p, n), start, stop, step, missing);
+  uint8_t *to = take(context, n);
+  if (to == NULL || step == 0) return KERNEL_BAIL;
+  uint32_t made = 0, at = ascii || steps.count == 0 ? (uint32_t)steps.start : offset_of(p, n, steps.start);
+  for (int64_t i = 0; i < steps.count; i++) {
+    if (i > 0 && ascii) at += (uint32_t)steps.step;
+    for (int64_t k = steps.step; i > 0 && !ascii && k > 0; k--) at += point_length(p[at]);
+    for (int64_t k = steps.step; i > 0 && !ascii && k < 0; k++) {
+      at--;
+      while (at > 0 && (p[at] & 0xC0) == 0x80) at--;
+    }
+    if (at >= n) return KERNEL_BAIL;
+    uint32_t length = point_length(p[at]);
+    if (length > n - at || length > n - made) return KERNEL_BAIL;
+    memcpy(to + made, p + at, length);
+    made += length;
+  }
+  return packed(to, made);
 }

@@ -6,5 +6,8 @@ early.
 """
 
 from _udf_compiler.translation import translate
+from _udf_compiler.warm_up import warm_up
 
 __all__ = ["translate"]
+
+warm_up()

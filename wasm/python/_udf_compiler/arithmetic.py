@@ -1,9 +1,10 @@
 """Operators over all types that have them."""
 
-from _udf_compiler import integers
+from _udf_compiler import decimals, integers, lists, tables
 from _udf_compiler.context import ARENA_AT, ARENA_END
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.errors import OVERFLOW_ERROR, TYPE_ERROR, ZERO_DIVISION
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import (
     DAY_US,
     FLOAT,
@@ -39,11 +40,24 @@ def _binary(code, op, a, b):
         return _of_floats(code, op, a, b) if "float" in (x, y) else integers.operate(code, op, a, b)
     if "str" in (x, y):
         return _of_texts(code, op, a, b)
+    if "decimal" in (x, y):
+        return decimals.binary(code, op, a, b)
     if x in _SPANS or y in _SPANS:
         return _of_dates(code, op, a, b)
-    if x.startswith("list") or y.startswith("list"):
-        return code.unsupported("an operator of lists")
+    if {kind_of(x), kind_of(y)} != {None}:
+        return _of_containers(code, op, a, b)
     return code.error(TYPE_ERROR)
+
+
+def _of_containers(code, op, a, b):
+    kinds = kind_of(a.only), kind_of(b.only)
+    if op == "Add" and kinds == ("list", "list"):
+        return lists.concatenated(code, a, b)
+    if op == "Mult" and "list" in kinds and {a.only, b.only} & {"int", "bool"}:
+        return lists.repeated(code, a, b) if kinds[0] == "list" else lists.repeated(code, b, a)
+    if kinds == ("set", "set"):
+        return tables.operate(code, op, a, b)
+    return code.unsupported("this operator of a container")
 
 
 def _of_tuples(code, op, a, b):
@@ -58,17 +72,11 @@ def _of_texts(code, op, a, b):
         return code.kernel_text("k_concat", *code.text(a), *code.text(b))
     if op == "Mult" and {x, y} == {"str", "int"}:
         text, count = (a, b) if x == "str" else (b, a)
-        check_size(code, count)
+        integers.check_size(code, count)
         return code.kernel_text("k_repeat", *code.text(text), count.i)
     if (op == "Mod" and x == "str") or (op == "Mult" and ({x, y} == {"str", "bool"})):
         return code.unsupported("the operator % of a str that is no constant" if op == "Mod" else "a str times a bool")
     return code.error(TYPE_ERROR)
-
-
-def check_size(code, v):
-    """Bail where a number is too large for the guest's C, which then raises OverflowError."""
-    if v.lo < -(2**31) or v.hi >= 2**31:
-        code.bail_if(v.i, ("i64.const", 2**31), "i64.add", ("i64.const", 2**32), "i64.ge_u")
 
 
 def divide(code, a, b):
@@ -129,7 +137,26 @@ def _scaled_span(code, op, a, b):
         return divide(code, a, b)
     if x == y == "timedelta" and op == "FloorDiv":
         return integers.operate(code, "FloorDiv", a, b)
+    if x == y == "timedelta" and op == "Mod":
+        return checked_span(code, integers.operate(code, "Mod", a, b))
+    if x == "timedelta" and y in ("int", "bool") and op == "FloorDiv":
+        return checked_span(code, integers.operate(code, "FloorDiv", a, b))
+    if x == "timedelta" and y in ("int", "bool") and op == "Div":
+        return checked_span(code, _divided_evenly(code, a, b))
     return code.unsupported(f"{x} {op} {y}")
+
+
+def _divided_evenly(code, a, b):
+    """Return a / b of integers, rounded half to even."""
+    quotient = integers.operate(code, "FloorDiv", a, b)
+    if not quotient.t:
+        return NEVER
+    rest = integers.operate(code, "Mult", integers.operate(code, "Mod", a, b), code.const(2))
+    positive = code.tmp("i32", b.i, ("i64.const", 0), "i64.gt_s")
+    more = code.tmp("i32", rest.i, b.i, "i64.gt_s", rest.i, b.i, "i64.lt_s", positive, "select")
+    odd = [quotient.i, ("i64.const", 1), "i64.and", "i32.wrap_i64"]
+    up = code.tmp("i64", more, rest.i, b.i, "i64.eq", *odd, "i32.and", "i32.or", "i64.extend_i32_u")
+    return integers.operate(code, "Add", quotient, Value(quotient.t, up, lo=0, hi=1))
 
 
 def checked_span(code, v):
@@ -161,6 +188,8 @@ def negate(code, v):
         return integers.negate(code, v)
     if v.only == "timedelta":
         return checked_span(code, integers.operate(code, "Sub", code.const(0), v))
+    if v.only == "decimal":
+        return decimals.negate(code, v)
     return code.error(TYPE_ERROR)
 
 

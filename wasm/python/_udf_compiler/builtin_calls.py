@@ -2,12 +2,12 @@
 
 import math
 
-from _udf_compiler import arithmetic, dates, formatting, integers, texts
+from _udf_compiler import arithmetic, dates, decimals, formatting, integers, lists, tables, texts
 from _udf_compiler.comparison import compare
-from _udf_compiler.containers import list_length
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
-from _udf_compiler.kernels import MATH
-from _udf_compiler.values import FLOAT, INT, ITEM_OF, NEVER, NUMBERS, Value, tuple_of
+from _udf_compiler.shapes import kind_of
+from _udf_compiler.values import FLOAT, INT, NEVER, NUMBERS, Value, tuple_of
+from duckdb_wasi_udf._shared.kernels import MATH
 
 _MOST_DIGITS = 10**18
 
@@ -61,6 +61,8 @@ def _abs(code, v=None, *more):
             return code.real(m.f, "f64.abs")
         if m.only in ("int", "bool"):
             return integers.absolute(code, m)
+        if m.only == "decimal":
+            return decimals.absolute(code, m)
         if m.only == "timedelta":
             return arithmetic.checked_span(code, integers.absolute(code, m))
         return code.error(TYPE_ERROR) if m.only in ("none", "str") else code.unsupported(f"abs of a {m.only}")
@@ -77,7 +79,9 @@ def _len(code, v=None, *more):
     def length(m):
         if m.only == "str":
             return texts.length(code, m) if m.k is None else code.const(len(m.k))
-        return list_length(code, m) if m.only in ITEM_OF else code.error(TYPE_ERROR)
+        if kind_of(m.only) is None:
+            return code.error(TYPE_ERROR)
+        return lists.length(code, m) if kind_of(m.only) == "list" else tables.length(code, m)
 
     return code.dispatch(v, length)
 
@@ -86,15 +90,20 @@ def _bool(code, v=None, *more):
     return None if v is None or more else code.boolean_of(v)
 
 
-def _int(code, v=None, *more):
-    if v is None or more:
+def _int(code, v=None, base=None, *more):
+    if v is None or more or (base is not None and (v.only != "str" or base.only != "int")):
         return None
+    if base is not None:
+        arithmetic.check_size(code, base)
+        return Value(INT, code.kernel_number("k_int_base", *code.text(v), base.i, errors=(VALUE_ERROR,)))
 
     def to_int(m):
         if m.only in ("int", "bool"):
             return Value(INT, m.i, lo=m.lo, hi=m.hi)
         if m.only == "float":
             return float_to_int(code, code.tmp("f64", m.f, "f64.trunc"))
+        if m.only == "decimal":
+            return decimals.to_int(code, m, "trunc")
         if m.only == "str":
             number = code.kernel_number("k_int", *code.text(m), errors=(VALUE_ERROR,))
             return Value(INT, number, lo=-_MOST_DIGITS, hi=_MOST_DIGITS)
@@ -110,6 +119,8 @@ def _float(code, v=None, *more):
     def to_float(m):
         if m.only in NUMBERS:
             return Value(FLOAT, f=code.as_float(m))
+        if m.only == "decimal":
+            return Value(FLOAT, f=decimals.to_float(code, m))
         if m.only == "str":
             return Value(FLOAT, f=code.kernel_number("k_float", *code.text(m), kind="f64", errors=(VALUE_ERROR,)))
         return code.error(TYPE_ERROR)
@@ -119,6 +130,10 @@ def _float(code, v=None, *more):
 
 def _str(code, v=None, *more):
     return None if v is None or more else formatting.text_of(code, v)
+
+
+def _repr(code, v=None, *more):
+    return None if v is None or more else formatting.repr_of(code, v)
 
 
 def _round(code, v=None, digits=None, *more):
@@ -132,11 +147,13 @@ def _round(code, v=None, digits=None, *more):
             if digits is not None and digits.lo < 0:
                 return code.unsupported("round of an int to tens")
             return Value(INT, m.i, lo=m.lo, hi=m.hi)
+        if m.only == "decimal":
+            return decimals.to_int(code, m, "round") if digits is None else decimals.rounded(code, m, digits)
         if m.only != "float":
             return code.error(TYPE_ERROR) if m.only in ("none", "str") else code.unsupported(f"round of a {m.only}")
         if digits is None:
             return float_to_int(code, code.tmp("f64", m.f, "f64.nearest"))
-        arithmetic.check_size(code, digits)
+        integers.check_size(code, digits)
         made = code.tmp("f64", m.f, digits.i, ("call", "k_round"))
         bail_unless_finite(code, made)  # infinity of a finite number is an error
         return Value(FLOAT, f=made)
@@ -147,7 +164,9 @@ def _round(code, v=None, digits=None, *more):
 def _divmod(code, a=None, b=None, *more):
     if b is None or more:
         return None
-    return tuple_of([arithmetic.binary(code, op, a, b) for op in ("FloorDiv", "Mod")])
+    # Of decimals, the rest has the error of both. Of others, either does.
+    rest = arithmetic.binary(code, "Mod", a, b)
+    return tuple_of([arithmetic.binary(code, "FloorDiv", a, b), rest])
 
 
 def _pow(code, a=None, b=None, *more):
@@ -207,12 +226,14 @@ _FUNCTIONS = {
     "int": _int,
     "float": _float,
     "str": _str,
+    "repr": _repr,
     "round": _round,
     "divmod": _divmod,
     "pow": _pow,
     "ord": _ord,
     "chr": _chr,
     "tuple": _tuple,
+    "decimal.Decimal": decimals.construct,
     "hex": _digits("#x"),
     "oct": _digits("#o"),
     "bin": _digits("#b"),
@@ -224,6 +245,9 @@ _FUNCTIONS = {
 
 
 def _math(code, name, values):
+    if name in ("floor", "ceil", "trunc") and [v.only for v in values] == ["decimal"]:
+        return decimals.to_int(code, values[0], name)
+    values = [v if v.only != "decimal" else Value(FLOAT, f=decimals.to_float(code, v)) for v in values]
     if any(v.only not in NUMBERS for v in values):
         known = all(v.only in (*NUMBERS, "none", "str") for v in values)
         return code.error(TYPE_ERROR) if known else code.unsupported(f"math.{name} here")

@@ -2,18 +2,24 @@
 
 import contextlib
 import datetime as dt
+import decimal
 
+from _udf_compiler import decimals, lists
 from _udf_compiler.emitter import CONTEXT, Emitter
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.flow import Flow
+from _udf_compiler.nodes import name_of, place_of
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import (
     BOOL,
     DATE,
     DATETIME,
+    DECIMAL,
     FLOAT,
     INT,
     MAX,
     MIN,
+    MOST_DIGITS,
     NEVER,
     NONE,
     STR,
@@ -56,6 +62,7 @@ class Code(Emitter):
         renamed: Other names of variables, inside comprehensions.
         local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
+        place: What identifies the node that is translated, the same in each translation.
         depth: The instructions of the depth of calls that a called function has.
     """
 
@@ -68,6 +75,7 @@ class Code(Emitter):
         self.top_level = frozenset()
         self.local_constants = {}
         self.depth = []
+        self.place = ()
 
     def start(self, first_local):
         """Begin a translation."""
@@ -77,16 +85,23 @@ class Code(Emitter):
         self.changed = False
         self._uncertain = 0
         self.line = None
+        self.place = ()
+        self.result = self.program.shapes.joined(self.result)
         for variable in self.variables.values():
+            variable.t = self.program.shapes.joined(variable.t)
             variable.i = variable.f = variable.tag = variable.bound = None
 
     def expr(self, node):
         """Translate an expression; return its Value."""
         translate = EXPRESSIONS.get(type(node))
         if translate is None:
-            return self.unsupported(_name_of(node), node)
+            return self.unsupported(name_of(node), node)
         self.line = getattr(node, "lineno", self.line)
-        return translate(self, node)
+        before, self.place = self.place, place_of(node) or self.place
+        try:
+            return translate(self, node)
+        finally:
+            self.place = before
 
     # ---- what can't be translated
 
@@ -110,12 +125,14 @@ class Code(Emitter):
             A list, which has the error at the end if there was one.
         """
         flow, handlers, loops, renamed = self.flow, list(self.handlers), list(self.loops), self.renamed
+        finals = list(self.finals)
         uncertain, length, failed = self._uncertain, len(self.ops), []
         try:
             yield failed
         except NotCompiledError as error:
             del self.ops[length:]
             self.flow, self.handlers, self.loops, self.renamed = flow, handlers, loops, renamed
+            self.finals = finals
             self._uncertain = uncertain
             self.program.note(error)
             self.bail()
@@ -143,6 +160,8 @@ class Code(Emitter):
         if kind is tuple:
             items = [self.const(item) for item in value]
             return Value(types(f"tuple of {len(items)}"), items=items) if all(item.t for item in items) else NEVER
+        if kind is decimal.Decimal:
+            return self._decimal(value)
         if kind is dt.date:
             return Value(DATE, ("i64.const", value.toordinal() - _FIRST_ORDINAL))
         if kind is dt.datetime and value.tzinfo is None:
@@ -152,6 +171,14 @@ class Code(Emitter):
         return self.unsupported(
             "an integer beyond 64 bits" if kind is int else f"a constant of the type {kind.__name__}"
         )
+
+    def _decimal(self, value):
+        decimals.use(self)
+        parts = value.as_tuple()
+        if not value.is_finite() or len(parts.digits) > MOST_DIGITS:
+            return self.unsupported("a Decimal that is special, or of more than 38 digits")
+        place = ("i64.const", self.program.constants.decimal(value) << 32)
+        return Value(DECIMAL, self.tmp("i64", ("local.get", self.constants), place, "i64.add"), k=value)
 
     def boolean(self, *condition):
         """Return a bool that instructions compute."""
@@ -206,7 +233,7 @@ class Code(Emitter):
             The value of the one that runs.
         """
         live = [v for _, _, v in cases if v.t]
-        t = frozenset().union(*(v.t for v in live))
+        t = self.program.shapes.joined(frozenset().union(*(v.t for v in live)))
         if any(v.items is not None for v in live):
             return self._merge_tuples(cases, live, t)
         i = self.local("i64") if t - FLOAT else None
@@ -235,7 +262,7 @@ class Code(Emitter):
         merged = []
         places = []
         for n in range(counts):
-            kinds = frozenset().union(*(v.items[n].t for v in live))
+            kinds = self.program.shapes.joined(frozenset().union(*(v.items[n].t for v in live)))
             if any(v.items[n].items is not None for v in live):
                 return self.unsupported("a tuple inside a tuple")
             i = self.local("i64") if kinds - FLOAT else None
@@ -331,13 +358,19 @@ class Code(Emitter):
             made = self.dispatch(v, self.boolean_of)
             return made.c or self.tmp("i32", made.i, ("i64.const", 0), "i64.ne")
         name = v.only
-        if name in ("none", "date", "datetime"):
+        if name in ("none", "date", "datetime") or name.startswith("match "):
             return name != "none"
         if v.k is not None:
             return bool(v.k)
         if name == "float":
             return self.tmp("i32", v.f, ("f64.const", 0.0), "f64.ne")
-        if name == "str" or name.startswith("list"):
+        if name == "decimal":
+            return decimals.truth(self, v)
+        kind = kind_of(name)
+        if kind is not None:
+            count = ("i32.load", lists.COUNT if kind == "list" else lists.LIVE)
+            return self.tmp("i32", lists.address(self, v), count, ("i32.const", 0), "i32.ne")
+        if name == "str":
             return self.tmp("i32", v.i, "i32.wrap_i64", ("i32.const", 0), "i32.ne")
         return self.tmp("i32", v.i, ("i64.const", 0), "i64.ne")
 
@@ -363,31 +396,3 @@ class Code(Emitter):
             return NEVER
         c = self.truth(v)
         return self.const(not c) if isinstance(c, bool) else self.boolean(c, "i32.eqz")
-
-
-_NAMES = {
-    "Await": "await",
-    "ClassDef": "a class",
-    "Delete": "del",
-    "Dict": "a dict that is no constant",
-    "DictComp": "a dict comprehension",
-    "FunctionDef": "a function inside the function",
-    "Global": "global",
-    "Lambda": "a lambda inside the function",
-    "List": "a list that is changed or kept",
-    "ListComp": "a list comprehension here",
-    "GeneratorExp": "a generator expression here",
-    "Nonlocal": "nonlocal",
-    "Set": "a set that is no constant",
-    "SetComp": "a set comprehension",
-    "Starred": "a starred expression",
-    "With": "with",
-    "Yield": "yield",
-    "YieldFrom": "yield from",
-}
-
-
-def _name_of(node):
-    """Return what a user calls a node."""
-    name = type(node).__name__
-    return _NAMES.get(name, name)

@@ -1,6 +1,8 @@
 """Comparisons, identity, and `in` a display or a text."""
 
+from _udf_compiler import decimals, lists, tables
 from _udf_compiler.errors import TYPE_ERROR
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.values import BOOL, NEVER, NUMBERS, TAGS, Value
 
 _KINDS = {"Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge", "Eq": "eq", "NotEq": "ne"}
@@ -35,7 +37,17 @@ def _compare(code, kind, a, b):
             c = equal_texts(code, a, b)
             return code.boolean(c, "i32.eqz") if kind == "ne" else code.boolean(c)
         return code.boolean(*code.text(a), *code.text(b), ("call", "k_cmp"), ("i32.const", 0), f"i32.{kind}_s")
-    if x.startswith("list") or y.startswith("list") or {x, y} == {"date", "datetime"}:
+    if "decimal" in (x, y):
+        return decimals.compare(code, kind, a, b)
+    kinds = kind_of(x), kind_of(y)
+    if kinds == ("list", "list") and kind in ("eq", "ne"):
+        return lists.equal(code, kind, a, b)
+    if kinds == ("set", "set"):
+        return tables.compare(code, kind, a, b)
+    if kinds != (None, None) and (kind not in ("eq", "ne") or kinds[0] == kinds[1]):
+        return code.unsupported("this comparison of containers")
+    # A match equals itself only. Whether two are the same one isn't known.
+    if x == y != "none" or {x, y} == {"date", "datetime"}:
         return code.unsupported(f"a comparison of {x} with {y}")
     if kind in ("eq", "ne"):
         return code.const((x == y) == (kind == "eq"))  # of None with itself, or of types that are never equal

@@ -1,33 +1,40 @@
-"""Comprehensions, and the builtins that go over their items: sum, any, all, min, max and list."""
+"""Comprehensions, and lists, sets and dicts made of the items of something."""
 
 import ast
 
-from _udf_compiler import arithmetic, variables
+from _udf_compiler import arithmetic, lists, tables, variables
 from _udf_compiler.code import EXPRESSIONS, translates
-from _udf_compiler.comparison import compare
-from _udf_compiler.context import ARENA_AT, ARENA_END
-from _udf_compiler.emitter import CONTEXT
-from _udf_compiler.errors import VALUE_ERROR
-from _udf_compiler.iterations import over
+from _udf_compiler.iterations import is_view, over, over_value
 from _udf_compiler.loops import loop
-from _udf_compiler.nodes import mapped
-from _udf_compiler.values import LIST_OF, NEVER, Value, types
+from _udf_compiler.shapes import kind_of
+from _udf_compiler.statics import NO_CONSTANT, constant, known_name
+from _udf_compiler.values import NEVER, Value, tuple_of
 
 _GENERATORS = (ast.GeneratorExp, ast.ListComp)
-_MOST = 16_000
+
+
+_NO_MAPPINGS = ("zip", "enumerate", "map", "sorted", "list", "reversed", "str", "range")
 
 
 def _hidden(node, name):
     return f".{name}{id(node)}"
 
 
-def _each(code, node, changed, action):
+def each(code, node, changed, action, *, unordered=False, as_comprehension=False):
     """Do `action` with each item of a node: of a comprehension, a display, or anything that a loop goes over.
+
+    Args:
+        code: The function.
+        node: The node.
+        changed: The variables that `action` may change.
+        action: What is done.
+        unordered: The order doesn't matter.
+        as_comprehension: The node is a comprehension, and items are what it makes: of one of a dict, pairs.
 
     Returns:
         False if the row ends here.
     """
-    if isinstance(node, (ast.Tuple, ast.List)):
+    if isinstance(node, (ast.Tuple, ast.List)) and not any(isinstance(e, ast.Starred) for e in node.elts):
         items = [code.expr(element) for element in node.elts]
         if not all(item.t for item in items):
             return False
@@ -38,8 +45,8 @@ def _each(code, node, changed, action):
                 code.flow.forget(changed)
             code.loops.pop()
         return True
-    if not isinstance(node, _GENERATORS):
-        walk = over(code, node)
+    if not isinstance(node, _GENERATORS) and not as_comprehension:
+        walk = over(code, node, unordered=unordered)
         return walk is not None and loop(code, walk, action, changed)
     outer = code.renamed
     try:
@@ -53,7 +60,7 @@ def _level(code, node, depth, changed, out, action):
     """Go over one `for` of a comprehension. `out` is the label behind all of it."""
     if depth == len(node.generators):
         inner, code.loops[-1] = code.loops[-1], (out, out, [])  # a break is one of all loops
-        action(code.expr(node.elt))
+        action(_element(code, node))
         code.loops[-1] = inner
         return True
     generator = node.generators[depth]
@@ -65,6 +72,14 @@ def _level(code, node, depth, changed, out, action):
     hidden, stored = _names(node, generator)
     inside = lambda: _level(code, node, depth + 1, changed, out, action)  # noqa: E731
     return loop(code, walk, _turn(code, node, depth, hidden, inside), {*changed, *stored})
+
+
+def _element(code, node):
+    """Return the item of a comprehension's turn."""
+    if not isinstance(node, ast.DictComp):
+        return code.expr(node.elt)
+    key = code.expr(node.key)
+    return tuple_of([key, code.expr(node.value)]) if key.t else NEVER
 
 
 def _bind(code, target, item):
@@ -105,150 +120,173 @@ def _names(node, generator):
 
 @translates(EXPRESSIONS, ast.ListComp)
 def _collected(code, node):
-    """Return the list of a comprehension, in the arena."""
-    if len(node.generators) != 1 or node.generators[0].is_async:
-        return code.unsupported("a list of a comprehension over two iterables", node)
-    outer = code.renamed
-    walk = over(code, node.generators[0].iter)
-    if walk is None:
-        return NEVER
-    start, at = _room(code, walk.most)
-    kinds = set()
-    hidden, changed = _names(node, node.generators[0])
-
-    def append():
-        item = code.expr(node.elt)
-        if item.t:
-            kinds.add(item.only)
-        if item.t and item.only in LIST_OF:
-            store = (item.f, ("f64.store", 0)) if item.only == "float" else (item.i, ("i64.store", 0))
-            code.e(("local.get", at), *store, ("local.get", at), ("i32.const", 8), "i32.add", ("local.set", at))
-
-    try:
-        loop(code, walk, _turn(code, node, 0, hidden, append), changed)
-    finally:
-        code.renamed = outer
-    if len(kinds) > 1 or not kinds <= set(LIST_OF) - {"bool"}:
-        return code.unsupported("a list of bools, or of values of several types", node)
-    name = LIST_OF[kinds.pop()] if kinds else LIST_OF["str"]
-    count = [("local.get", at), ("local.get", start), "i32.sub", ("i32.const", 3), "i32.shr_u", "i64.extend_i32_u"]
-    high = [("local.get", start), "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
-    return Value(types(name), code.tmp("i64", *high, *count, "i64.or"))
+    return list_of(code, "list", node)
 
 
-def _room(code, most):
-    """Take room for as many items from the arena, before what they are made of takes more of it.
-
-    Returns:
-        The numbers of two locals: where it begins, and where the next item goes.
-    """
-    code.uses_arena = True
-    start, at = code.local("i32"), code.local("i32")
-    code.bail_if(most, ("i32.const", _MOST), "i32.gt_u")
-    code.e(CONTEXT, ("i32.load", ARENA_AT), ("local.set", start))
-    end = code.tmp("i32", ("local.get", start), most, ("i32.const", 3), "i32.shl", "i32.add")
-    code.bail_if(end, CONTEXT, ("i32.load", ARENA_END), "i32.gt_u")
-    code.e(CONTEXT, end, ("i32.store", ARENA_AT), ("local.get", start), ("local.set", at))
-    return start, at
+@translates(EXPRESSIONS, ast.SetComp)
+def _collected_set(code, node):
+    return set_of(code, "set", node, as_comprehension=True)
 
 
-# ---- reductions
+@translates(EXPRESSIONS, ast.DictComp)
+def _collected_dict(code, node):
+    return _of_pairs(code, "dict", node, as_comprehension=True)
 
 
-def reduction(code, name, node):
-    """Return sum, any, all, min, max or list of the items of a node."""
-    return _REDUCTIONS[name](code, name, node)
+def extend(code, v, node):
+    """Do v.extend() with the items of a node. Returns whether control goes on."""
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and constant(code, node) is NO_CONSTANT:
+        other = code.expr(node)
+        if lists.is_list(other.only):  # it may be the same list
+            t = code.program.shapes.joined(v.t | other.t)
+            lists.extend_by(code, Value(t, v.i), Value(t, other.i))
+            return True
+        if not other.t:
+            return False
+        walk = over_value(code, other)
+        return walk is not None and loop(code, walk, lambda item: append(code, v, item), ())
+    return each(code, node, (), lambda item: append(code, v, item))
 
 
-def _list(code, name, node):
-    if isinstance(node, _GENERATORS):
-        return _collected(code, node)
-    return _collected(code, mapped(code, node, lambda item: item))
+def starred(code, node):
+    """Return a list of a display with * in it."""
+    made = lists.new(code, "display")
+    for element in node.elts:
+        if isinstance(element, ast.Starred):
+            if not each(code, element.value, (), lambda item: append(code, made, item)):
+                return NEVER
+            continue
+        item = code.expr(element)
+        if not item.t:
+            return NEVER
+        append(code, made, item)
+    return made
 
 
-def _sum(code, name, node):
-    total = _hidden(node, "total")
-    variables.assign(code, total, code.const(0))
-    real, rest, found, kinds = code.local("f64"), code.local("f64"), code.local("i32"), set()
-    for local in (real, rest):
-        code.e(("f64.const", 0.0), ("local.set", local))
-    code.e(("i32.const", 0), ("local.set", found))
+def update(code, v, node):
+    """Do v.update() of a set. Returns whether control goes on."""
+    other = code.expr(node) if isinstance(node, ast.Name) and constant(code, node) is NO_CONSTANT else None
+    if other is not None and not other.t:
+        return False
 
     def add(item):
-        if not item.t:
-            return
-        if item.t <= {"int", "bool"}:
-            kinds.add("int")
-            variables.assign(code, total, arithmetic.binary(code, "Add", variables.read(code, total), item))
-        elif item.only == "float":
-            kinds.add("float")
-            _add_exactly(code, item.f, real, rest)
-            code.e(("i32.const", 1), ("local.set", found))
-        else:
-            code.unsupported("sum of these values", node)
-        if len(kinds) > 1:
-            code.unsupported("sum of ints and floats", node)
+        if item.t:
+            tables.add(code, v, item)
 
-    if not _each(code, node, {total}, add):
+    if other is not None:
+        if not tables.is_exact(code, v):
+            code.unsupported("update of a set of floats, or of values of several types")
+        walk = over_value(code, other, unordered=True)
+        return walk is not None and loop(code, walk, add, ())
+    return each(code, node, (), add)
+
+
+def append(code, v, item):
+    """Append an item to a list, unless the row ends before."""
+    if item.t:
+        lists.append(code, v, item)
+
+
+def list_of(code, name, node):
+    """Return list() of the items of a node."""
+    made = lists.new(code, name)
+    return made if each(code, node, (), lambda item: append(code, made, item)) else NEVER
+
+
+def set_of(code, name, node, *, as_comprehension=False):
+    """Return set() of the items of a node."""
+    made = tables.new(code, name, "set")
+
+    def add(item):
+        if item.t:
+            tables.add(code, made, item)
+
+    going = each(code, node, (), add, unordered=True, as_comprehension=as_comprehension)
+    return made if going else NEVER
+
+
+def _mapping(code, node):
+    """Return the dict that a node is, as a constant or a value; None if it is something else.
+
+    What is computed is only computed here if it is a name's, or else by the caller.
+    """
+    values = constant(code, node)
+    if values is not NO_CONSTANT:
+        return values if type(values) is dict else None
+    if isinstance(node, (*_GENERATORS, ast.Tuple, ast.List)) or is_view(node):
+        return None
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        return None
+    if isinstance(node, ast.Call) and known_name(code, node.func) in _NO_MAPPINGS:
+        return None
+    if isinstance(node, ast.Name):
+        v = code.expr(node)
+        return v if kind_of(v.only) == "dict" else None
+    return code.unsupported("a dict or Counter of this", node)
+
+
+def dict_of(code, name, node):
+    """Return dict() of a dict, or of pairs."""
+    mapping = _mapping(code, node)
+    if mapping is None:
+        return _of_pairs(code, name, node)
+    if type(mapping) is dict:
+        return code.unsupported("dict() of a constant", node)
+    if not mapping.t:
         return NEVER
-    if "float" not in kinds:
-        return variables.read(code, total)
-    f, c = ("local.get", real), ("local.get", rest)
-    useful = [c, ("f64.const", 0.0), "f64.ne", c, c, "f64.sub", ("f64.const", 0.0), "f64.eq", "i32.and"]
-    return code.branch(
-        ("local.get", found), lambda: code.real(f, c, "f64.add", f, *useful, "select"), lambda: code.const(0)
-    )
+    made = tables.new(code, name, "dict")
+
+    def add(item):
+        if item.t:
+            tables.set_item(code, made, *item.items)
+
+    loop(code, tables.over(code, mapping, "items"), add, ())
+    return made
 
 
-def _add_exactly(code, x, real, rest):
-    """Add to a sum as CPython does since 3.12: with what is lost by rounding, after Neumaier (bltinmodule.c)."""
-    f, c = ("local.get", real), ("local.get", rest)
-    t = code.tmp("f64", f, x, "f64.add")
-    larger = [f, t, "f64.sub", x, "f64.add"]
-    smaller = [x, t, "f64.sub", f, "f64.add"]
-    lost = [*larger, *smaller, f, "f64.abs", x, "f64.abs", "f64.ge", "select"]
-    code.e(c, *lost, "f64.add", ("local.set", rest), t, ("local.set", real))
+def _of_pairs(code, name, node, *, as_comprehension=False):
+    made = tables.new(code, name, "dict")
+
+    def add(item):
+        pair = variables.unpack(code, item, 2) if item.t else None
+        if pair is not None:
+            tables.set_item(code, made, *pair)
+
+    return made if each(code, node, (), add, as_comprehension=as_comprehension) else NEVER
 
 
-def _any(code, name, node):
-    result = code.local("i32")
-    code.e(("i32.const", int(name == "all")), ("local.set", result))
+def from_keys(code, node, value):
+    """Return dict.fromkeys() of the items of a node."""
+    made = tables.new(code, "keys", "dict")
 
-    def test(item):
+    def add(item):
+        if item.t:
+            tables.set_item(code, made, item, value)
+
+    return made if each(code, node, (), add) else NEVER
+
+
+def counter(code, node):
+    """Return Counter() of the items of a node."""
+    if not isinstance(node, ast.Call) or isinstance(node.func, ast.Name):
+        mapping = _mapping(code, node)
+        if mapping is not None:
+            return code.unsupported("a Counter of a dict", node)
+    made = tables.new(code, "counter", "dict", tables.COUNTER)
+
+    def count(item):
         if not item.t:
             return
-        c = code.condition(item)
-        with code.block("if", c, *(["i32.eqz"] if name == "all" else [])):
-            code.e(("i32.const", int(name == "any")), ("local.set", result), ("br", code.loops[-1][0]))
+        before = tables.look_up(code, made, item, lambda: code.const(0))
+        code.program.shapes.take(code, tables.shape_of(code, made).values, code.const(1))
+        if before.t:
+            tables.set_item(code, made, item, arithmetic.binary(code, "Add", before, code.const(1)))
 
-    return code.boolean(("local.get", result)) if _each(code, node, (), test) else NEVER
-
-
-def extreme(code, name, node, default=None):
-    """Return min or max of the items of a node; without items the default, if there is one."""
-    best, found = _hidden(node, "best"), code.local("i32")
-    op = "Lt" if name == "min" else "Gt"
-    code.e(("i32.const", 0), ("local.set", found))
-
-    def better(item):
-        if not item.t:
-            return
-
-        def chosen():
-            known = variables.read(code, best)
-            is_better = compare(code, op, item, known)
-            return code.branch(code.truth(is_better), lambda: item, lambda: known) if is_better.t else NEVER
-
-        value = code.branch(("local.get", found), chosen, lambda: item)
-        code.e(("i32.const", 1), ("local.set", found))
-        variables.assign(code, best, value)
-
-    if not _each(code, node, {best}, better):
-        return NEVER
-    if default is not None:
-        return code.branch(("local.get", found), lambda: variables.read(code, best), lambda: default)
-    code.raise_if(VALUE_ERROR, ("local.get", found), "i32.eqz")
-    return variables.read(code, best)
+    return made if each(code, node, (), count) else NEVER
 
 
-_REDUCTIONS = {"sum": _sum, "any": _any, "all": _any, "min": extreme, "max": extreme, "list": _list}
+def collected(code, v):
+    """Return the list of the items of a value."""
+    made = lists.new(code, "collected")
+    walk = over_value(code, v)
+    return made if walk is not None and loop(code, walk, lambda item: append(code, made, item), ()) else NEVER

@@ -34,10 +34,26 @@ class Constants:
         data = b"".join([(value & 2**64 - 1).to_bytes(8, "little") for value in values])
         return self._place(("words", data), data)
 
+    def half_words(self, values):
+        """Return the offset of an array of unsigned integers of 32 bits."""
+        data = struct.pack(f"<{len(values)}I", *values)
+        return self._place(("words", data), data)
+
     def numbers(self, values):
         """Return the offset of an array of floats."""
         data = struct.pack(f"<{len(values)}d", *values)
         return self._place(("words", data), data)
+
+    def decimal(self, value):
+        """Return the offset of a finite Decimal: struct decimal of wasm/c/compiled/decimal_kernels.c."""
+        sign, digits, exponent = value.as_tuple()
+        number = int("".join(map(str, digits)))
+        data = struct.pack("<QQiI", number & 2**64 - 1, number >> 64, exponent, sign)
+        return self._place(("decimal", data), data)
+
+    def decimals(self, values):
+        """Return the offset of an array of Decimals, each relative to the constants."""
+        return self.words([self.decimal(value) << 32 for value in values])
 
     def texts(self, values):
         """Return the offset of an array of texts, each relative to the constants."""

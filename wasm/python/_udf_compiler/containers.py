@@ -1,15 +1,20 @@
-"""Constant dicts, sets, lists and tuples, and lists that are made in the arena."""
+"""Constant dicts, sets, lists and tuples."""
 
+import datetime as dt
+import decimal
 import math
 
+from _udf_compiler import decimals, lists
 from _udf_compiler.comparison import any_equal, compare
 from _udf_compiler.errors import INDEX_ERROR, KEY_ERROR, TYPE_ERROR
-from _udf_compiler.values import BOOL, INT, ITEM_OF, MAX, MIN, NEVER, STR, Value
-from _udf_compiler.variables import load_item
+from _udf_compiler.values import BOOL, DECIMAL, INT, MAX, MIN, MOST_DIGITS, NEVER, STR, Value
 
 _MOST_COMPARED = 64  # keys that are compared one after the other
 _MOST_TEXTS_COMPARED = 3
 _SCALARS = (bool, int, float, str, type(None))
+_SPANS = (dt.date, dt.datetime, dt.timedelta)
+_EMPTY = {bool: False, int: 0, float: 0.0, str: "", type(None): None, decimal.Decimal: decimal.Decimal(0)}
+_EMPTY |= {dt.date: dt.date.min, dt.datetime: dt.datetime.min, dt.timedelta: dt.timedelta()}  # noqa: DTZ901
 
 
 def look_up(code, mapping, key, default):
@@ -83,8 +88,14 @@ def pick(code, values, number):
     if len(kinds) == 1 and kinds <= {tuple} and len({len(v) for v in values}) == 1:
         items = [pick(code, [v[n] for v in values], number) for n in range(len(values[0]))]
         return Value(frozenset({f"tuple of {len(items)}"}), items=items) if all(item.t for item in items) else NEVER
-    if not kinds <= set(_SCALARS):
-        return code.unsupported("a collection of other values than numbers and texts")
+    if not kinds <= {*_SCALARS, *_SPANS, decimal.Decimal}:
+        return code.unsupported("a collection of other values than numbers, texts and dates")
+    if decimal.Decimal in kinds:
+        if any(
+            type(v) is decimal.Decimal and (not v.is_finite() or len(v.as_tuple().digits) > MOST_DIGITS) for v in values
+        ):
+            return code.unsupported("a Decimal that is special, or of more than 38 digits")
+        decimals.use(code)
     if len(kinds) > 1:
         return _pick_mixed(code, values, number)
     kind = kinds.pop()
@@ -94,9 +105,18 @@ def pick(code, values, number):
     address = [base, number, ("i32.const", 3), "i32.shl", "i32.add"]
     if kind is float:
         return code.real(*address, ("f64.load", code.program.constants.numbers(values)))
-    if kind is str:
-        word = [*address, ("i64.load", code.program.constants.texts(values))]
-        return Value(STR, code.tmp("i64", *word, ("local.get", code.constants), "i64.add"))
+    if kind in (str, decimal.Decimal):
+        constants = code.program.constants
+        place = (constants.texts if kind is str else constants.decimals)(values)
+        made = code.tmp("i64", *address, ("i64.load", place), ("local.get", code.constants), "i64.add")
+        return Value(STR if kind is str else DECIMAL, made)
+    if kind in _SPANS:
+        made = [code.const(v) for v in values]
+        if not all(v.t for v in made):
+            return NEVER
+        return Value(
+            made[0].t, code.tmp("i64", *address, ("i64.load", code.program.constants.words([v.i[1] for v in made])))
+        )
     if not all(MIN <= v <= MAX for v in values):
         return code.unsupported("an integer beyond 64 bits")
     place = code.program.constants.words([int(v) for v in values])
@@ -110,11 +130,10 @@ def _pick_mixed(code, values, number):
     place = code.program.constants.words([kinds.index(type(v)) for v in values])
     base = code.tmp("i32", ("local.get", code.constants), ("i64.const", 32), "i64.shr_u", "i32.wrap_i64")
     which = code.tmp("i32", base, number, ("i32.const", 3), "i32.shl", "i32.add", ("i32.load", place))
-    empty = {bool: False, int: 0, float: 0.0, str: "", type(None): None}
 
     def of(position):
         kind = kinds[position]
-        own = [v if type(v) is kind else empty[kind] for v in values]
+        own = [v if type(v) is kind else _EMPTY[kind] for v in values]
         if position == len(kinds) - 1:
             return pick(code, own, number)
         test = code.tmp("i32", which, ("i32.const", position), "i32.eq")
@@ -165,46 +184,12 @@ def tuple_item(code, v, i):
     return v.items[i.k] if -len(v.items) <= i.k < len(v.items) else code.error(INDEX_ERROR)
 
 
-def list_item(code, v, i):
-    """Return v[i] of a list."""
-    at, _ = code.text(v)
-    count = code.tmp("i64", v.i, ("i64.const", 0xFFFFFFFF), "i64.and")
-    place = i.i
-    if i.lo < 0:
-        place = code.tmp("i64", i.i, i.i, ("i64.const", 63), "i64.shr_s", count, "i64.and", "i64.add")
-    code.raise_if(INDEX_ERROR, place, count, "i64.ge_u")
-    address = code.tmp("i32", at, place, "i32.wrap_i64", ("i32.const", 3), "i32.shl", "i32.add")
-    return load_item(code, v.only, address)
-
-
-def list_slice(code, v, start, stop):
-    """Return v[start:stop] of a list, for bounds that are operands."""
-    count = code.tmp("i64", v.i, ("i64.const", 0xFFFFFFFF), "i64.and")
-
-    def clipped(bound):
-        zero = ("i64.const", 0)
-        moved = code.tmp("i64", bound, count, zero, bound, zero, "i64.lt_s", "select", "i64.add")
-        positive = code.tmp("i64", moved, zero, moved, zero, "i64.gt_s", "select")
-        return code.tmp("i64", positive, count, positive, count, "i64.lt_s", "select")
-
-    first, last = clipped(start), clipped(stop)
-    size = code.tmp("i64", last, first, "i64.sub", ("i64.const", 0), last, first, "i64.gt_s", "select")
-    moved = [first, ("i64.const", 35), "i64.shl"]  # 8 bytes an item, in the high half
-    high = [v.i, ("i64.const", 32), "i64.shr_u", ("i64.const", 32), "i64.shl"]
-    return Value(v.t, code.tmp("i64", *high, *moved, "i64.add", size, "i64.add"))
-
-
-def list_length(code, v):
-    """Return len(v) of a list."""
-    return code.integer(v.i, ("i64.const", 0xFFFFFFFF), "i64.and", lo=0, hi=2**31)
-
-
 def subscript(code, v, i):
     """Return v[i] of what is no text, and of one type."""
     if v.items is not None:
         return tuple_item(code, v, i)
-    if v.only in ITEM_OF:
-        return list_item(code, v, i)
+    if lists.is_list(v.only):
+        return lists.item(code, v, i)
     if v.only in ("none", "int", "float", "bool"):
         return code.error(TYPE_ERROR)
     return code.unsupported(f"a subscript of a {v.only}")

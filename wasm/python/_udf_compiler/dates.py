@@ -1,12 +1,13 @@
 """Attributes, methods and constructors of date, datetime and timedelta."""
 
+import datetime as dt
 import re
 
 from _udf_compiler.arithmetic import checked_span, concatenated, divide
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import ATTRIBUTE_ERROR, OVERFLOW_ERROR, VALUE_ERROR
-from _udf_compiler.integers import floor_divide_by, operate
-from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value
+from _udf_compiler.integers import absolute, floor_divide_by, operate
+from _udf_compiler.values import DATE, DATETIME, DAY_US, INT, MIN, Value, tuple_of
 
 _UNITS = {
     "days": DAY_US,
@@ -34,8 +35,8 @@ _FIELDS = {
     "%M": ("minute", 2),
     "%S": ("second", 2),
 }
-# Formats of fields with a character between them that is no digit, letter or whitespace, or T.
-_STRICT = re.compile(r"%[YmdHMS]([-/.,:;_T ]%[YmdHMS])*")
+# What strptime reads by a kernel: fields, and characters that stand for themselves.
+_READ = re.compile(r"(?:%[YymbdHMSf]|[ -$&-~])+")
 _FIRST_ORDINAL = 719163  # of 1970-01-01
 _EXACT = 2**53
 
@@ -93,7 +94,14 @@ def make_datetime(code, parts):
 
 
 def make_span(code, arguments, keywords):
-    """Return timedelta(*arguments, **keywords) of ints."""
+    """Return timedelta(*arguments, **keywords) of ints, or of constants."""
+    every = [*arguments, *keywords.values()]
+    if any(v.only == "float" for v in every) and all(type(v.k) in (int, float) for v in every):
+        try:
+            made = dt.timedelta(*[v.k for v in arguments], **{name: v.k for name, v in keywords.items()})
+        except (TypeError, ValueError, OverflowError):
+            return code.unsupported("a timedelta of this")
+        return code.const(made)
     given = dict(zip(("days", "seconds", "microseconds"), arguments, strict=False)) | keywords
     total = code.const(0)
     for name, v in given.items():
@@ -107,11 +115,26 @@ def make_span(code, arguments, keywords):
 def strptime(code, text, format_):
     """Return datetime.strptime(text, format_) of a constant format."""
     fields = re.findall(r"%.", format_)
-    # Between digits there has to be something else, and whitespace would match any.
-    if not _STRICT.fullmatch(format_) or len(set(fields)) != len(fields):
+    years, months = {"%Y", "%y"} & set(fields), {"%m", "%b"} & set(fields)
+    # Of a day without a year CPython warns.
+    if not _READ.fullmatch(format_) or len(set(fields)) != len(fields) or len(years) != 1 or len(months) > 1:
         return code.unsupported(f"strptime with the format {format_!r}")
     made = code.kernel_number("k_strptime", *code.text(text), *code.text(code.const(format_)))
     return Value(DATETIME, made)
+
+
+def from_iso(code, text):
+    """Return datetime.fromisoformat(text) of a date, or of a date and a time in seconds."""
+    at, length = code.text(text)
+
+    def with_time():
+        code.bail_if(length, ("i32.const", 19), "i32.ne")
+        is_space = code.tmp("i32", at, ("i32.load8_u", 10), ("i32.const", ord(" ")), "i32.eq")
+        formats = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+        return code.branch(is_space, *[lambda f=f: strptime(code, text, f) for f in formats])
+
+    is_date = code.tmp("i32", length, ("i32.const", 10), "i32.eq")
+    return code.branch(is_date, lambda: strptime(code, text, "%Y-%m-%d"), with_time)
 
 
 def strftime(code, v, format_):
@@ -149,7 +172,51 @@ def _short_year(code, v, part):
     return code.kernel_text("k_itoa", operate(code, "Mod", year, code.const(100)).i, ("i32.const", 2), ("i32.const", 1))
 
 
+def _hour(code, v):
+    return code.const(0) if v.only == "date" else attribute(code, v, "hour")
+
+
+def _short_hour(code, v, part):
+    """Return the hour of 12, from 01 to 12."""
+    before = operate(code, "Add", _hour(code, v), code.const(11))
+    number = operate(code, "Add", operate(code, "Mod", before, code.const(12)), code.const(1))
+    return code.kernel_text("k_itoa", number.i, ("i32.const", 2), ("i32.const", 1))
+
+
+def _half_of_day(code, v, part):
+    half = operate(code, "FloorDiv", _hour(code, v), code.const(12))
+    return pick(code, ["AM", "PM"], code.tmp("i32", half.i, "i32.wrap_i64"))
+
+
+def _fraction(code, v, part):
+    if v.only == "date":
+        return code.const("000000")
+    number = attribute(code, v, "microsecond")
+    return code.kernel_text("k_itoa", number.i, ("i32.const", 6), ("i32.const", 1))
+
+
+def _day_of_year(code, v, part):
+    day = day_of(code, v)
+    first = code.tmp("i64", _calendar(code, day, "year").i, ("i64.const", 1), ("i64.const", 1), ("call", "k_days"))
+    number = code.tmp("i64", day, first, "i64.sub", ("i64.const", 1), "i64.add")
+    return code.kernel_text("k_itoa", number, ("i32.const", 3), ("i32.const", 1))
+
+
+def _weekday_digit(code, v, part):
+    number = _weekday(code, v, "isoweekday", [], {})
+    if part == "%w":
+        number = operate(code, "Mod", number, code.const(7))
+    return code.kernel_text("k_itoa", number.i, ("i32.const", 1), ("i32.const", 1))
+
+
+def _all_of(format_):
+    return lambda code, v, part: strftime(code, v, format_)
+
+
 _PARTS = dict.fromkeys(_FIELDS, _digits) | dict.fromkeys(("%A", "%a", "%B", "%b"), _named) | {"%y": _short_year}
+_PARTS |= {"%I": _short_hour, "%p": _half_of_day, "%f": _fraction, "%j": _day_of_year}
+_PARTS |= {"%u": _weekday_digit, "%w": _weekday_digit, "%%": lambda code, v, part: code.const("%")}
+_PARTS |= {"%F": _all_of("%Y-%m-%d"), "%T": _all_of("%H:%M:%S"), "%R": _all_of("%H:%M")}
 
 
 def day_of(code, v):
@@ -180,6 +247,18 @@ def _weekday(code, v, name, arguments, keywords):
     if name == "weekday":
         return Value(INT, weekday, lo=0, hi=6)
     return code.integer(weekday, ("i64.const", 1), "i64.add", lo=1, hi=7)
+
+
+def _isocalendar(code, v, name, arguments, keywords):
+    """Return the year, week and weekday of ISO 8601: those of the week's Thursday."""
+    if arguments or keywords:
+        return None
+    weekday = _weekday(code, v, "isoweekday", [], {})
+    thursday = code.tmp("i64", day_of(code, v), ("i64.const", 4), "i64.add", weekday.i, "i64.sub")
+    year = _calendar(code, thursday, "year")
+    first = code.tmp("i64", year.i, ("i64.const", 1), ("i64.const", 1), ("call", "k_days"))
+    since = [thursday, first, "i64.sub", ("i64.const", 7), "i64.div_s", ("i64.const", 1), "i64.add"]
+    return tuple_of([year, code.integer(*since, lo=1, hi=53), weekday])
 
 
 def _toordinal(code, v, name, arguments, keywords):
@@ -230,9 +309,32 @@ def _total_seconds(code, v, name, arguments, keywords):
     return divide(code, Value(INT, v.i, lo=-_EXACT, hi=_EXACT), code.const(1e6))
 
 
+def span_text(code, v):
+    """Return str(v) of a timedelta."""
+    days = attribute(code, v, "days")
+    seconds, micros = attribute(code, v, "seconds"), attribute(code, v, "microseconds")
+    digits = lambda x, width: code.kernel_text("k_itoa", x.i, ("i32.const", width), ("i32.const", 1))  # noqa: E731
+    hours, minutes = (
+        operate(code, "FloorDiv", seconds, code.const(3600)),
+        operate(code, "Mod", seconds, code.const(3600)),
+    )
+    clock = [digits(hours, 0), code.const(":"), digits(operate(code, "FloorDiv", minutes, code.const(60)), 2)]
+    clock += [code.const(":"), digits(operate(code, "Mod", seconds, code.const(60)), 2)]
+    one = code.tmp("i32", absolute(code, days).i, ("i64.const", 1), "i64.eq")
+    named = lambda: code.branch(one, lambda: code.const(" day, "), lambda: code.const(" days, "))  # noqa: E731
+    has_days, has_micros = (code.tmp("i32", x.i, ("i64.const", 0), "i64.ne") for x in (days, micros))
+    front = code.branch(has_days, lambda: concatenated(code, [digits(days, 0), named()]), lambda: code.const(""))
+    behind = code.branch(
+        has_micros, lambda: concatenated(code, [code.const("."), digits(micros, 6)]), lambda: code.const("")
+    )
+    return concatenated(code, [front, *clock, behind])
+
+
+ISO_FIELDS = ("year", "week", "weekday")
 _OF_BOTH = {
     "weekday": _weekday,
     "isoweekday": _weekday,
+    "isocalendar": _isocalendar,
     "toordinal": _toordinal,
     "isoformat": _isoformat,
     "strftime": _strftime,

@@ -15,13 +15,15 @@ class Emitter:
         ops: The instructions so far.
         locals: The types of the variables so far, without parameters.
         handlers: The exceptions that the handlers around this point catch, with the label of each.
+        finals: Of each try with finally around this point: the statements, and the handlers and the number of loops
+            around it.
         loops: The labels of the loops around this point: (after it, its next turn), and a list of its breaks.
         uses_arena: Temporary text is made.
     """
 
     def __init__(self):
         self.ops, self.locals = [], []
-        self.handlers, self.loops = [], []
+        self.handlers, self.loops, self.finals = [], [], []
         self.uses_arena = False
         self._first_local = 0
         self._labels = 0
@@ -29,7 +31,7 @@ class Emitter:
     def start(self, first_local):
         """Begin again, with as many parameters."""
         self.ops, self.locals = [], []
-        self.handlers, self.loops = [], []
+        self.handlers, self.loops, self.finals = [], [], []
         self.uses_arena = False
         self._first_local = first_local
         self._labels = 0

@@ -1,5 +1,7 @@
 """What ends a translation, and the exceptions that compiled code raises and catches by itself."""
 
+import decimal
+
 
 class NotCompiledError(Exception):
     """The interpreter has to run the function.
@@ -25,6 +27,8 @@ ZERO_DIVISION = 5
 TYPE_ERROR = 6
 ATTRIBUTE_ERROR = 7
 OVERFLOW_ERROR = 8
+INVALID_OPERATION = 9
+DECIMAL_DIVISION_BY_ZERO = 10
 RAISED = {
     VALUE_ERROR: ValueError,
     INDEX_ERROR: IndexError,
@@ -33,9 +37,11 @@ RAISED = {
     TYPE_ERROR: TypeError,
     ATTRIBUTE_ERROR: AttributeError,
     OVERFLOW_ERROR: OverflowError,
+    INVALID_OPERATION: decimal.InvalidOperation,
+    DECIMAL_DIVISION_BY_ZERO: decimal.DivisionByZero,
 }
 # Exceptions that a handler may name. Of others it isn't known whether they are raised.
-CATCHABLE = (*RAISED.values(), LookupError, ArithmeticError, Exception)
+CATCHABLE = (*RAISED.values(), LookupError, ArithmeticError, decimal.DecimalException, Exception)
 
 
 def kinds_caught(classes):

@@ -2,13 +2,27 @@
 
 import ast
 
-from _udf_compiler import arithmetic, comparison, containers, dates, formatting, narrowing, texts, variables
+from _udf_compiler import (
+    arithmetic,
+    comparison,
+    comprehensions,
+    containers,
+    dates,
+    decimals,
+    formatting,
+    lists,
+    narrowing,
+    tables,
+    variables,
+)
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import NO_CONSTANT, constant, static
-from _udf_compiler.values import INT, ITEM_OF, LIST_OF, NEVER, NONE, NUMBERS, TAGS, Value, tuple_of, types
+from _udf_compiler.values import INT, NEVER, NONE, NUMBERS, Value, tuple_of
 
-_PLAIN_CONVERSIONS = (-1, ord("s"))
+_OF_ISOCALENDAR = ("year", "week", "weekday")
+_CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
 @translates(EXPRESSIONS, ast.Constant)
@@ -44,15 +58,24 @@ def _attribute(code, node):
     base = static(code, node.value)
     if base is not None and base.kind != "value":
         return code.unsupported(ast.unparse(node), node)
-    return code.dispatch(code.expr(node.value), lambda member: dates.attribute(code, member, node.attr))
+    v = code.expr(node.value)
+    if v.items is not None and _is_isocalendar(node.value) and node.attr in dates.ISO_FIELDS:
+        return v.items[dates.ISO_FIELDS.index(node.attr)]
+    return code.dispatch(v, lambda member: dates.attribute(code, member, node.attr))
+
+
+def _is_isocalendar(node):
+    """Return whether a node is a call of isocalendar, whose tuple has names."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "isocalendar"
 
 
 @translates(EXPRESSIONS, ast.BinOp)
 def _bin_op(code, node):
     op = type(node.op).__name__
-    if op == "Mod" and isinstance(node.left, ast.Constant) and type(node.left.value) is str:
+    template = constant(code, node.left) if op == "Mod" else None
+    if type(template) is str:
         right = code.expr(node.right)
-        return formatting.percent(code, node.left.value, right.items or [right]) if right.t else NEVER
+        return formatting.percent(code, template, right.items or [right]) if right.t else NEVER
     if op == "Add" and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Add) and not code.handlers:
         return _sum(code, node)
     left = code.expr(node.left)
@@ -92,6 +115,8 @@ def _unary_op(code, node):
 def _positive(code, v):
     if v.only == "bool":
         return Value(INT, v.i, lo=0, hi=1)
+    if v.only == "decimal":
+        return decimals.positive(code, v)
     return v if v.only in (*NUMBERS, "timedelta") else code.error(TYPE_ERROR)
 
 
@@ -182,12 +207,21 @@ def _in(code, item, node):
         container = code.expr(node)
         if container.items is not None:
             return code.dispatch(item, lambda member: _in_display(code, member, container.items))
-        if container.only in ITEM_OF:
-            return code.unsupported("in a list that is computed")
+        if not item.t or not container.t:
+            return NEVER
+        kind = kind_of(container.only)
+        if kind is not None:
+            if item.items is None and len(item.t) > 1:
+                return code.dispatch(item, lambda member: _in_container(code, kind, member, container))
+            return _in_container(code, kind, item, container)
         return comparison.contains(code, item, container)
     if type(values) not in (tuple, list, set, frozenset, dict):
         return code.unsupported("in this", node)
     return containers.contains(code, item, values)
+
+
+def _in_container(code, kind, item, container):
+    return (lists if kind == "list" else tables).contains(code, container, item)
 
 
 def _in_display(code, item, options):
@@ -212,19 +246,34 @@ def _tuple(code, node):
 
 @translates(EXPRESSIONS, ast.List)
 def _list(code, node):
+    if any(isinstance(element, ast.Starred) for element in node.elts):
+        return comprehensions.starred(code, node)
     items = [code.expr(element) for element in node.elts]
-    return as_list(code, items) if all(item.t for item in items) else NEVER
+    return lists.of_values(code, items) if all(item.t for item in items) else NEVER
 
 
-def as_list(code, items):
-    """Return a list of values of one type, in the arena."""
-    kinds = {item.only for item in items}
-    name = LIST_OF.get(kinds.pop()) if len(kinds) == 1 else None
-    if name is None or any(item.only == "bool" for item in items):
-        return code.unsupported("a list that is changed or kept, or of values of several types")
-    at = arithmetic.packed_list(code, items)
-    high = [at, "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
-    return Value(types(name), code.tmp("i64", *high, ("i64.const", len(items)), "i64.or"))
+@translates(EXPRESSIONS, ast.Set)
+def _set(code, node):
+    items = [code.expr(element) for element in node.elts]
+    if not all(item.t for item in items):
+        return NEVER
+    made = tables.new(code, "display", "set")
+    for item in items:
+        tables.add(code, made, item)
+    return made
+
+
+@translates(EXPRESSIONS, ast.Dict)
+def _dict(code, node):
+    if None in node.keys:
+        return code.unsupported("** in a dict", node)
+    items = [(code.expr(key), code.expr(value)) for key, value in zip(node.keys, node.values, strict=True)]
+    if not all(key.t and value.t for key, value in items):
+        return NEVER
+    made = tables.new(code, "display", "dict")
+    for key, value in items:
+        tables.set_item(code, made, key, value)
+    return made
 
 
 @translates(EXPRESSIONS, ast.JoinedStr)
@@ -234,123 +283,22 @@ def _joined(code, node):
         if isinstance(part, ast.Constant):
             parts.append(part.value)
             continue
-        spec = "" if part.format_spec is None else _spec(part.format_spec)
-        if part.conversion not in _PLAIN_CONVERSIONS or spec is None:
-            return code.unsupported("a conversion or a computed format in an f-string", node)
+        if part.conversion not in _CONVERSIONS:
+            return code.unsupported("the conversion !a in an f-string", node)
         v = code.expr(part.value)
-        if not v.t:
+        if part.conversion != -1:
+            v = formatting.repr_of(code, v) if part.conversion == ord("r") else formatting.text_of(code, v)
+        spec = "" if part.format_spec is None else _spec(code, part.format_spec)
+        if not v.t or spec is None:
             return NEVER
-        if part.conversion != -1 and spec:
-            v = formatting.text_of(code, v)
         parts.append((v, spec))
     return formatting.pieces(code, parts)
 
 
-def _spec(node):
+def _spec(code, node):
+    """Return a format as a text, or as a value if it is computed; None if the row ends here."""
     constant_parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-    return "".join(constant_parts) if len(constant_parts) == len(node.values) else None
-
-
-@translates(EXPRESSIONS, ast.Subscript)
-def _subscript(code, node):
-    known = constant(code, node)
-    if known is not NO_CONSTANT and type(known) not in (dict, list, set, frozenset):
-        return code.const(known)
-    values = constant(code, node.value)
-    if isinstance(node.slice, ast.Slice):
-        return _slice(code, node)
-    if type(values) is dict:
-        return containers.look_up(code, values, code.expr(node.slice), None)
-    if _is_split(code, node.value):
-        return _split_item(code, node)
-    if type(values) in (tuple, list):
-        i = code.expr(node.slice)
-        if i.items is not None:
-            return code.error(TYPE_ERROR)
-        return code.dispatch(i, lambda member: _constant_item(code, values, member))
-    v = code.expr(node.value)
-    i = code.expr(node.slice)
-    if not v.t or not i.t:
-        return NEVER
-    if i.only != "int":
-        return code.unsupported(f"a subscript that is a {i.only or 'value of several types'}", node)
-    if v.items is not None:
-        return containers.tuple_item(code, v, i)
-    return code.dispatch(v, lambda m: texts.item(code, m, i) if m.only == "str" else containers.subscript(code, m, i))
-
-
-def _constant_item(code, values, i):
-    if i.only in ("int", "bool"):
-        return containers.constant_item(code, values, i)
-    return (
-        code.error(TYPE_ERROR) if i.only in ("none", "str", "float") else code.unsupported("a subscript of this type")
-    )
-
-
-def _is_split(code, node):
-    """Return whether a node is s.split(separator) or s.split(separator, most) of a constant separator."""
-    if not isinstance(node, ast.Call) or node.keywords or len(node.args) not in (1, 2):
-        return False
-    is_method = isinstance(node.func, ast.Attribute) and node.func.attr == "split" and static(code, node.func) is None
-    separator = constant(code, node.args[0]) if is_method else None
-    return type(separator) is str and separator != ""
-
-
-def _split_item(code, node):
-    """Return s.split(separator)[i]."""
-    call = node.value
-    v, *arguments = [code.expr(part) for part in (call.func.value, *call.args)]
-    i = code.expr(node.slice)
-    if not all(x.t for x in (v, *arguments, i)):
-        return NEVER
-    separator = arguments[0]
-    plain = (
-        v.only == separator.only == "str"
-        and separator.k
-        and i.only == "int"
-        and all(a.only == "int" for a in arguments[1:])
-    )
-    if not plain:
-        return code.unsupported("an item of this split", node)
-    if len(arguments) == 2:
-        arithmetic.check_size(code, arguments[1])
-    most = arguments[1].i if len(arguments) == 2 else ("i64.const", -1)
-    arithmetic.check_size(code, i)
-    return texts.split_item(code, v, separator, most, i)
-
-
-def _slice(code, node):
-    v, part = code.expr(node.value), node.slice
-    step = None if part.step is None else code.expr(part.step)
-    if not v.t:
-        return NEVER
-    if step is not None and step.only != "none" and step.k != 1:
-        if step.k == -1 and part.lower is None and part.upper is None:
-            return code.dispatch(v, lambda m: texts.reversed_(code, m) if m.only == "str" else _no_slice(code, m))
-        return code.unsupported("a slice with a step", node)
-    bounds = []
-    for bound, default in ((part.lower, texts.START), (part.upper, texts.STOP)):
-        b = code.const(None) if bound is None else code.expr(bound)
-        if b.t == NONE | INT:
-            is_int = [b.tag, ("i32.const", TAGS["int"]), "i32.eq", "select"]
-            b = Value(INT, code.tmp("i64", b.i, default, *is_int))
-        if b.only not in ("int", "none"):
-            return code.unsupported("a bound of a slice", node) if b.t else NEVER
-        bounds.append((b, default))
-    if v.items is not None:
-        fixed = [b.k if b.only == "int" else None for b, _ in bounds]
-        if any(b.only == "int" and type(b.k) is not int for b, _ in bounds):
-            return code.unsupported("a slice of a tuple", node)
-        return tuple_of(v.items[fixed[0] : fixed[1]])
-    start, stop = (b.i if b.only == "int" else default for b, default in bounds)
-
-    def cut(m):
-        if m.only == "str":
-            return texts.slice_(code, m, start, stop)
-        return containers.list_slice(code, m, start, stop) if m.only in ITEM_OF else _no_slice(code, m)
-
-    return code.dispatch(v, cut)
-
-
-def _no_slice(code, v):
-    return code.error(TYPE_ERROR) if v.only in ("none", "int", "float", "bool") else code.unsupported("a slice of it")
+    if len(constant_parts) == len(node.values):
+        return "".join(constant_parts)
+    made = code.expr(node)
+    return made if made.t else None

@@ -2,13 +2,14 @@
 
 import ast
 
-from _udf_compiler import variables
+from _udf_compiler import lists, shapes, variables
 from _udf_compiler.code import Code
 from _udf_compiler.constants import Constants
 from _udf_compiler.context import CONSTANTS
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import RAISED, NotCompiledError
+from _udf_compiler.shapes import Shapes, kind_of
 from _udf_compiler.statements import block, give
 from _udf_compiler.statics import Scope, local_constants
 from _udf_compiler.syntax import Sources
@@ -30,6 +31,8 @@ class Program:
         helpers: The functions that are called, by number, types of arguments, and names of keyword arguments.
         numbers: The number of each function among the look-ups, by identity: functions find each other on many ways.
         notes: Errors of what is left to the interpreter, by line.
+        shapes: What containers hold.
+        patterns: Regular expressions, as (number, pattern), by source and flags.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
@@ -37,8 +40,25 @@ class Program:
         self.lookups, self.constants, self.sources = lookups, Constants(), Sources()
         self.helpers = {}
         self.notes = {}
+        self.patterns = {}
         self.synthetic = {}
         self.numbers = {}
+        self.shapes = Shapes()
+        self._made = 0
+
+    def start(self):
+        """Begin another round of translations: shapes may have become one."""
+        self.notes.clear()
+        self.shapes.changed = False
+        helpers = {}
+        for (number, arguments, names), helper in self.helpers.items():
+            helpers.setdefault((number, tuple(map(self.shapes.joined, arguments)), names), helper)
+        self.helpers = helpers
+
+    def label(self, function):
+        """Return a name in the module for a function."""
+        self._made += 1
+        return f"{function.__name__}.{self._made}"
 
     def note(self, error):
         """Note what is left to the interpreter where it is reached."""
@@ -134,7 +154,7 @@ class Helper:
             names: The names of these.
         """
         self.code, self._node = program.new_code(number)
-        self.label = f"{self.code.scope.function.__name__}.{len(program.helpers)}"
+        self.label = program.label(self.code.scope.function)
         self.result = frozenset()
         self.function = self.error = None
         self._arguments, self._names = arguments, names
@@ -155,7 +175,7 @@ class Helper:
         code.depth = [("local.get", 1), ("i32.const", 1), "i32.add"]
         load_constants(code)
         values = []
-        for number, t in enumerate(self._arguments):
+        for number, t in enumerate(map(code.program.shapes.joined, self._arguments)):
             i, f, tag = (("local.get", 2 + 3 * number + part) for part in range(3))
             values.append(Value(t, i if t - FLOAT else None, f if t & FLOAT else None, tag if len(t) > 1 else None))
         positional = len(values) - len(self._names)
@@ -165,7 +185,7 @@ class Helper:
         code.bail_if(("local.get", 1), ("i32.const", _MOST_CALLS), "i32.gt_u")
         translate_body(code, self._node)
         code.finish(*[("local.get", n) for n in (code.status, code.out_tag, code.out_i, code.out_f)])
-        changed = code.changed or code.result != self.result
+        changed = code.changed or code.result != self.result or code.program.shapes.changed
         self.result = code.result
         parameters = ["i32", "i32", *["i64", "f64", "i32"] * len(self._arguments)]
         ops = code.ops
@@ -185,7 +205,7 @@ def call(code, found, arguments, keywords):
     if any(v.items is not None for v in values):
         return code.unsupported(f"a tuple as an argument of {function.__name__}")
     number = code.program.numbers.setdefault(id(function), found.number)
-    key = number, tuple(v.t for v in values), names
+    key = number, tuple(code.program.shapes.joined(v.t) for v in values), names
     helpers = code.program.helpers
     if key not in helpers:
         if len(helpers) >= _MOST_FUNCTIONS:
@@ -214,6 +234,12 @@ def call(code, found, arguments, keywords):
         return NEVER
     place = ("local.get", i) if t - FLOAT else None
     real = ("local.get", f) if t & FLOAT else None
+    record = next((name for name in t if kind_of(name) == "record"), None)
+    if record is not None:
+        if len(t) > 1:
+            return code.unsupported(f"{function.__name__}, which returns a tuple sometimes")
+        shape = code.program.shapes.of(record)
+        return shapes.load(code, lists.address(code, Value(t, place)), shape.keys, shape.key_fields())
     return Value(t, place, real, ("local.get", tag) if len(t) > 1 else None)
 
 

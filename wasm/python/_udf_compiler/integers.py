@@ -27,6 +27,12 @@ def absolute(code, v):
     return code.integer(v.i, sign, "i64.xor", sign, "i64.sub", lo=0, hi=hi)
 
 
+def check_size(code, v):
+    """Bail where a number is too large for the guest's C, which then raises OverflowError."""
+    if v.lo < -(2**31) or v.hi >= 2**31:
+        code.bail_if(v.i, ("i64.const", 2**31), "i64.add", ("i64.const", 2**32), "i64.ge_u")
+
+
 def floor_divide_by(code, x, by):
     """Return the instructions of x // by for a positive constant."""
     if by & (by - 1) == 0:

@@ -2,34 +2,18 @@
 
 import ast
 
-from _udf_compiler import texts
+from _udf_compiler import calling, lists, regexes, tables, texts
 from _udf_compiler.containers import pick
-from _udf_compiler.errors import TYPE_ERROR
-from _udf_compiler.expressions import as_list
+from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.integers import operate
-from _udf_compiler.statics import NO_CONSTANT, constant, known_name
-from _udf_compiler.values import INT, ITEM_OF, MAX, MIN, STR, Value, tuple_of
-from _udf_compiler.variables import load_item
-
-_MOST = 16_000  # items of a list that is made
-
-
-class Iteration:
-    """One walk, whose beginning has been emitted.
-
-    Attributes:
-        more: The instructions of the condition that there is another item.
-        item: Emits what reads the item; returns it.
-        advance: Emits what goes on to the next, with the label behind the loop.
-        most: An operand that is at least the number of items; None if it isn't known.
-    """
-
-    def __init__(self, more, item, advance, most=None):
-        self.more, self.item, self.advance, self.most = more, item, advance, most
+from _udf_compiler.iteration import Iteration
+from _udf_compiler.shapes import kind_of
+from _udf_compiler.statics import NO_CONSTANT, constant, known_name, static
+from _udf_compiler.values import INT, MAX, MIN, NEVER, STR, Value, tuple_of
 
 
-def over(code, node):
-    """Begin a walk over the value of a node. None if the row ends here."""
+def over(code, node, *, unordered=False):
+    """Begin a walk over the value of a node. None if the row ends here. `unordered`: the order doesn't matter."""
     values = constant(code, node)
     if values is NO_CONSTANT:
         values = _constant_view(code, node)
@@ -38,25 +22,37 @@ def over(code, node):
     if type(values) in (set, frozenset):
         code.unsupported("a loop over a set")
         return None
+    matches = regexes.matches(code, node)
+    if matches is not None:
+        return over_packed(code, *matches) if matches[0].t else None
     name = known_name(code, node.func) if isinstance(node, ast.Call) else None
     if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
         return _enumerate(code, [*node.args, node.keywords[0].value])
     if name in _CALLS and not node.keywords:
         return _CALLS[name](code, node.args)
-    return over_value(code, code.expr(node))
+    if is_view(node) and static(code, node.func) is None:
+        v = code.expr(node.func.value)
+        if kind_of(v.only) == "dict":
+            return tables.over(code, v, node.func.attr)
+        code.unsupported(f"a loop over {node.func.attr}()")
+        return None
+    return over_value(code, code.expr(node), unordered=unordered)
 
 
-def over_value(code, v):
-    """Begin a walk over a value. None if the row ends here."""
+def over_value(code, v, *, unordered=False):
+    """Begin a walk over a value. None if the row ends here. `unordered`: the order doesn't matter."""
     v = code.without_none(v, TYPE_ERROR)
     if not v.t:
         return None
     if v.items is not None:
-        v = as_list(code, v.items)
+        v = lists.of_values(code, v.items, "items")
     if v.only == "str":
         return _over_text(code, v)
-    if v.only in ITEM_OF:
+    kind = kind_of(v.only)
+    if kind == "list":
         return _over_list(code, v)
+    if kind == "dict" or (kind == "set" and unordered):
+        return tables.over(code, v)
     if v.only in ("int", "float", "bool"):
         code.raise_(TYPE_ERROR)
         return None
@@ -64,16 +60,22 @@ def over_value(code, v):
     return None
 
 
+def is_view(node):
+    """Return whether a node is d.items() and the like of something."""
+    is_method = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    return is_method and not node.args and not node.keywords and node.func.attr in ("items", "keys", "values")
+
+
 def _constant_view(code, node):
     """Return the items of D.items() and the like of a constant dict."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args and not node.keywords:
+    if is_view(node):
         mapping = constant(code, node.func.value)
-        if type(mapping) is dict and node.func.attr in ("items", "keys", "values"):
+        if type(mapping) is dict:
             return list(getattr(mapping, node.func.attr)())
     return NO_CONSTANT
 
 
-def _counted(code, count, item, most=None):
+def _counted(code, count, item):
     """Walk over numbers from 0 to below an operand."""
     at = code.local("i32")
     code.e(("i32.const", 0), ("local.set", at))
@@ -82,7 +84,7 @@ def _counted(code, count, item, most=None):
     def advance(out):
         code.e(place, ("i32.const", 1), "i32.add", ("local.set", at))
 
-    return Iteration([place, count, "i32.lt_u"], lambda: item(place), advance, most or count)
+    return Iteration([place, count, "i32.lt_u"], lambda: item(place), advance)
 
 
 def _over_constants(code, values):
@@ -91,23 +93,40 @@ def _over_constants(code, values):
     return _counted(code, ("i32.const", len(values)), lambda place: pick(code, values, place))
 
 
-def _over_list(code, v):
+def over_packed(code, v, name):
+    """Begin a walk over items of 8 bytes that a kernel made, of a type."""
     start, count = code.text(v)
 
     def item(place):
         address = code.tmp("i32", start, place, ("i32.const", 3), "i32.shl", "i32.add")
-        return load_item(code, v.only, address)
+        return Value(frozenset({name}), code.tmp("i64", address, ("i64.load", 0)))
 
     return _counted(code, count, item)
 
 
+def _over_list(code, v):
+    """Walk over a list, which may change meanwhile."""
+    at, place = lists.address(code, v), code.local("i32")
+    code.e(("i32.const", 0), ("local.set", place))
+
+    def item():
+        return lists.load_at(code, v, code.tmp("i32", at, ("i32.load", lists.DATA)), ("local.get", place))
+
+    def advance(out):
+        code.e(("local.get", place), ("i32.const", 1), "i32.add", ("local.set", place))
+
+    return Iteration([("local.get", place), at, ("i32.load", lists.COUNT), "i32.lt_u"], item, advance)
+
+
 def _over_list_reversed(code, v):
-    start, count = code.text(v)
+    """Walk over a list from its end. The row bails if its length changes."""
+    at = lists.address(code, v)
+    count = code.tmp("i32", at, ("i32.load", lists.COUNT))
 
     def item(place):
-        last = [count, ("i32.const", 1), "i32.sub", place, "i32.sub"]
-        address = code.tmp("i32", start, *last, ("i32.const", 3), "i32.shl", "i32.add")
-        return load_item(code, v.only, address)
+        code.bail_if(at, ("i32.load", lists.COUNT), count, "i32.ne")
+        last = code.tmp("i32", count, ("i32.const", 1), "i32.sub", place, "i32.sub")
+        return lists.load_at(code, v, code.tmp("i32", at, ("i32.load", lists.DATA)), last)
 
     return _counted(code, count, item)
 
@@ -129,7 +148,7 @@ def _over_text(code, v):
     def advance(out):
         code.e(place, ("local.get", size), "i32.add", ("local.set", at))
 
-    return Iteration([place, end, "i32.lt_u"], item, advance, length)
+    return Iteration([place, end, "i32.lt_u"], item, advance)
 
 
 def _range(code, arguments):
@@ -142,8 +161,7 @@ def _range(code, arguments):
     start, stop = (code.const(0), values[0]) if len(values) == 1 else values[:2]
     step = values[2].k if len(values) == 3 else 1
     if type(step) is not int or step == 0:
-        code.unsupported("a range whose step is no constant")
-        return None
+        return _range_by(code, *values)
     at = code.local("i64")
     place, up = ("local.get", at), step > 0
     code.e(start.i, ("local.set", at))
@@ -161,12 +179,23 @@ def _range(code, arguments):
         else:
             code.e(*following, ("local.set", at))
 
-    distance = code.tmp("i64", *((stop.i, start.i) if up else (start.i, stop.i)), "i64.sub")
-    most = ("i64.const", _MOST)
-    clipped = [distance, most, distance, most, "i64.lt_u", "select"]  # a negative one too, of an empty range
-    return Iteration(
-        [place, stop.i, "i64.lt_s" if up else "i64.gt_s"], item, advance, code.tmp("i32", *clipped, "i32.wrap_i64")
-    )
+    return Iteration([place, stop.i, "i64.lt_s" if up else "i64.gt_s"], item, advance)
+
+
+def _range_by(code, start, stop, step):
+    """Walk over a range whose step is computed."""
+    code.raise_if(VALUE_ERROR, step.i, "i64.eqz")
+    at = code.local("i64")
+    place, up = ("local.get", at), code.tmp("i32", step.i, ("i64.const", 0), "i64.gt_s")
+    code.e(start.i, ("local.set", at))
+
+    def advance(out):
+        after = code.tmp("i64", place, step.i, "i64.add")
+        code.e(after, place, "i64.lt_s", up, "i32.eq", ("br_if", out), after, ("local.set", at))
+
+    more = [place, stop.i, "i64.lt_s", place, stop.i, "i64.gt_s", up, "select"]
+    lo, hi = min(start.lo, stop.lo), max(start.hi, stop.hi)
+    return Iteration(more, lambda: Value(INT, code.tmp("i64", place), lo=lo, hi=hi), advance)
 
 
 def _enumerate(code, arguments):
@@ -191,10 +220,39 @@ def _enumerate(code, arguments):
         code.e(operate(code, "Add", known, code.const(1)).i, ("local.set", at))
         inner.advance(out)
 
-    return Iteration(inner.more, item, advance, inner.most)
+    return Iteration(inner.more, item, advance)
+
+
+def _map(code, arguments):
+    """Walk over map(function, *iterables)."""
+    if len(arguments) < 2:
+        code.unsupported("map here")
+        return None
+    if any(isinstance(n, ast.Call) for argument in arguments[1:-1] for n in ast.walk(argument)):
+        code.unsupported("map over several calls")
+        return None
+    walks = [over(code, argument) for argument in arguments[1:]]
+    if None in walks:
+        return None
+
+    def advance(out):
+        for walk in walks:
+            walk.advance(out)
+
+    def item():
+        values = [walk.item() for walk in walks]
+        return calling.apply(code, arguments[0], values) if all(v.t for v in values) else NEVER
+
+    more = [*walks[0].more, *[op for walk in walks[1:] for op in (*walk.more, "i32.and")]]
+    return Iteration(more, item, advance)
 
 
 def _zip(code, arguments):
+    # The first is asked for an item before it is known that another has none.
+    inside = [n for argument in arguments[:-1] for n in ast.walk(argument)]
+    if any(isinstance(n, ast.Call) and known_name(code, n.func) == "map" for n in inside):
+        code.unsupported("zip of a map")
+        return None
     walks = [over(code, argument) for argument in arguments]
     if not walks or None in walks:
         if not walks:
@@ -206,7 +264,7 @@ def _zip(code, arguments):
             walk.advance(out)
 
     more = [*walks[0].more, *[op for walk in walks[1:] for op in (*walk.more, "i32.and")]]
-    return Iteration(more, lambda: tuple_of([walk.item() for walk in walks]), advance, walks[0].most)
+    return Iteration(more, lambda: tuple_of([walk.item() for walk in walks]), advance)
 
 
 def _reversed(code, arguments):
@@ -218,14 +276,14 @@ def _reversed(code, arguments):
         return _over_constants(code, list(values)[::-1])
     v = code.expr(arguments[0])
     if v.items is not None:
-        v = as_list(code, v.items)
+        v = lists.of_values(code, v.items, "items")
     if v.only == "str":
         return _over_text(code, texts.reversed_(code, v))
-    if v.only in ITEM_OF:
+    if lists.is_list(v.only):
         return _over_list_reversed(code, v)
     if v.t:
         code.unsupported(f"reversed of a {v.only or 'value of several types'}")
     return None
 
 
-_CALLS = {"range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed}
+_CALLS = {"range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed, "map": _map}

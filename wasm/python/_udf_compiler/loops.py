@@ -5,7 +5,7 @@ import ast
 from _udf_compiler import narrowing
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.iterations import over
-from _udf_compiler.statements import block
+from _udf_compiler.statements import block, leave
 from _udf_compiler.targets import assigned_in, bind
 
 
@@ -91,12 +91,19 @@ def _while(code, node):
 @translates(STATEMENTS, ast.Break)
 def _break(code, node):
     after, _, breaks = code.loops[-1]
-    breaks.append(node)
-    code.e(("br", after))
+    if _leave(code):
+        breaks.append(node)
+        code.e(("br", after))
     return False
+
+
+def _leave(code):
+    """Do the finally of each try that was entered in the innermost loop. Returns whether control goes on."""
+    return leave(code, sum(loops < len(code.loops) for _, _, loops in code.finals))
 
 
 @translates(STATEMENTS, ast.Continue)
 def _continue(code, node):
-    code.e(("br", code.loops[-1][1]))
+    if _leave(code):
+        code.e(("br", code.loops[-1][1]))
     return False

@@ -4,7 +4,7 @@ import ast
 
 from _udf_compiler import variables
 from _udf_compiler.statics import known_name
-from _udf_compiler.values import BOOL, DATE, DATETIME, FLOAT, NONE, STR, TIMEDELTA, types
+from _udf_compiler.values import BOOL, DATE, DATETIME, DECIMAL, FLOAT, NONE, STR, TIMEDELTA, types
 
 _CLASSES = {
     "int": types("int", "bool"),
@@ -14,6 +14,7 @@ _CLASSES = {
     "datetime.date": DATE | DATETIME,
     "datetime.datetime": DATETIME,
     "datetime.timedelta": TIMEDELTA,
+    "decimal.Decimal": DECIMAL,
 }
 
 

@@ -1,12 +1,29 @@
-"""Syntax trees that stand for others."""
+"""Names of nodes of the syntax tree for messages, and their identity."""
 
-import ast
+_NAMES = {
+    "Await": "await",
+    "ClassDef": "a class",
+    "Delete": "del",
+    "FunctionDef": "a function inside the function",
+    "Global": "global",
+    "Lambda": "a lambda inside the function",
+    "GeneratorExp": "a generator expression here",
+    "Nonlocal": "nonlocal",
+    "Starred": "a starred expression",
+    "With": "with",
+    "Yield": "yield",
+    "YieldFrom": "yield from",
+}
 
 
-def mapped(code, node, make):
-    """Return the node of `[make(item) for item in node]`, the same one each time."""
-    if id(node) not in code.program.synthetic:
-        target = ast.Name(".item", ast.Store())
-        made = ast.ListComp(make(ast.Name(".item", ast.Load())), [ast.comprehension(target, node, [], 0)])
-        code.program.synthetic[id(node)] = ast.copy_location(made, node)
-    return code.program.synthetic[id(node)]
+def name_of(node):
+    """Return what a user calls a node."""
+    name = type(node).__name__
+    return _NAMES.get(name, name)
+
+
+def place_of(node):
+    """Return what identifies a node of the source; () for one that isn't in it."""
+    if getattr(node, "lineno", None) is None:
+        return ()
+    return type(node).__name__, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset

@@ -1,6 +1,6 @@
 """The loop over the rows of a batch: arguments from Arrow columns, and results to where the builder has room."""
 
-from _udf_compiler import functions
+from _udf_compiler import decimals, functions
 from _udf_compiler.context import (
     ARENA_AT,
     ARENA_START,
@@ -19,7 +19,8 @@ from _udf_compiler.context import (
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import NotCompiledError
-from _udf_compiler.values import DAY_US, FLOAT, MAX_DAY, MAX_US, MIN_DAY, MIN_US, NONE, TAGS, Value, types
+from _udf_compiler.shapes import kind_of
+from _udf_compiler.values import DAY_US, DECIMAL, FLOAT, MAX_DAY, MAX_US, MIN_DAY, MIN_US, NONE, TAGS, Value, types
 from _udf_compiler.variables import reset_flags
 
 _ROW, _STOP = 1, 2  # parameters
@@ -44,6 +45,7 @@ _ARGUMENTS = dict.fromkeys(_INTEGERS, "int") | {
     "VARCHAR": "str",
     "DATE": "date",
     "TIMESTAMP": "datetime",
+    "DECIMAL": "decimal",
 }
 # Result types: which Python types they take. What else is returned is for the interpreter.
 _RESULTS = {
@@ -51,7 +53,8 @@ _RESULTS = {
     "BIGINT": types("int", "bool"),
     "UBIGINT": types("int", "bool"),
     "HUGEINT": types("int", "bool"),
-    "DOUBLE": types("int", "bool", "float"),
+    "DOUBLE": types("int", "bool", "float", "decimal"),
+    "DECIMAL": types("int", "decimal"),
     "VARCHAR": types("str"),
     "DATE": types("date"),
     "TIMESTAMP": types("date", "datetime"),
@@ -64,6 +67,7 @@ _INFERRED = {
     "str": "VARCHAR",
     "date": "DATE",
     "datetime": "TIMESTAMP",
+    "decimal": "DECIMAL",
 }
 
 
@@ -81,7 +85,7 @@ class RowLoop:
 
         Args:
             program: The program.
-            arguments: (SQL type, whether NULL arrives as None, unit of time) of each argument.
+            arguments: (SQL type, whether NULL arrives as None, unit of time or scale) of each argument.
             declared: The result type; None to go by what the function returns.
         """
         self.code, self._node = program.new_code(0)
@@ -110,7 +114,9 @@ class RowLoop:
         start_of_row = len(code.ops)
         loaded = self._load(columns, null)
         code.e(("block", code.exit_label), ("block", code.bail_label))
-        values = [self._checked(name, *pair) for (name, _, _), pair in zip(self._arguments, loaded, strict=True)]
+        values = [
+            self._checked(name, detail, *pair) for (name, _, detail), pair in zip(self._arguments, loaded, strict=True)
+        ]
         functions.bind_parameters(code, self._node, values)
         functions.translate_body(code, self._node)
         code.finish()
@@ -184,10 +190,12 @@ class RowLoop:
             high = [data, start, "i32.add", "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
             length = [offset, ("i32.load", 4), start, "i32.sub", "i64.extend_i32_u", "i64.or"]
             return Value(types("str"), code.tmp("i64", *high, *length))
+        if name == "DECIMAL":  # the place of it, until it may bail
+            return Value(types(kind), code.tmp("i64", *place(4), "i64.extend_i32_u"))
         load = [*place(2), ("i64.load32_s", 0)] if name == "DATE" else [*place(3), ("i64.load", 0)]
         return Value(types(kind), code.tmp("i64", *load))
 
-    def _checked(self, name, v, valid):
+    def _checked(self, name, scale, v, valid):
         """Return an argument that Python's type can hold; the interpreter raises for others."""
         low, high = _CALENDAR.get(_ARGUMENTS[name], (None, None))
         if name == "UBIGINT":
@@ -195,6 +203,11 @@ class RowLoop:
         if low is not None:
             outside = [v.i, ("i64.const", low), "i64.sub", ("i64.const", high - low), "i64.gt_u"]
             self.code.bail_if(valid, *outside, "i32.and")
+        if name == "DECIMAL":
+            at = self.code.tmp("i32", v.i, "i32.wrap_i64")
+            low, high = (self.code.tmp("i64", at, ("i64.load", offset)) for offset in (0, 8))
+            made = decimals.make(self.code, low, high, -scale)
+            return Value(v.t, made.i, None, v.tag)
         return v
 
     # ---- results
@@ -208,11 +221,14 @@ class RowLoop:
         if self._declared is not None or not returned:
             return
         if len(returned) > 1 or not returned <= set(_INFERRED):
-            names = " and ".join(sorted(returned))
+            names = " and ".join(sorted((kind_of(name) or name).replace("record", "tuple") for name in returned))
             raise NotCompiledError(f"results of the types {names} without a declared result type")
         self.result = _INFERRED[next(iter(returned))]
 
     def _write_result(self, data, null, end):
+        made = [kind_of(name) for name in self.code.result if kind_of(name) is not None]
+        if made and self.code.result <= NONE | {name for name in self.code.result if kind_of(name) is not None}:
+            raise NotCompiledError(f"a {made[0].replace('record', 'tuple')} as a result")
         self._settle_result()
         code, t = self.code, self.code.result
         if t >= NONE:
@@ -242,8 +258,32 @@ class RowLoop:
         sign = [("local.get", code.out_i), ("i64.const", 63), "i64.shr_s"]
         code.e(*self._place(data, 4), *sign, ("i64.store", 8))
 
+    def _write_decimal(self, data, end):
+        code, t = self.code, self.code.result
+        i = ("local.get", code.out_i)
+        if "int" in t:
+            decimals.use(code)
+            made = [CONTEXT, i, i, ("i64.const", 63), "i64.shr_s", ("i32.const", 0), ("call", "k_decimal_make")]
+            is_int = [("i32.const", 1)] if t & types("int", "decimal") == types("int") else _is(code, "int")
+            code.uses_arena = True
+            with code.block("if", *is_int):
+                code.e(*made, ("local.set", code.out_i))
+        at = code.tmp("i32", i, ("i64.const", 32), "i64.shr_u", "i32.wrap_i64")
+        with code.block("if", at, "i32.eqz"):
+            self._leave(REASON_BAIL, end)
+        with code.block("if", CONTEXT, at, *self._place(data, 4), ("call", "k_decimal_out"), "i32.eqz"):
+            self._leave(REASON_BAIL, end)
+
     def _write_double(self, data, end):
         code, t = self.code, self.code.result
+        if "decimal" in t:
+            at = [("local.get", code.out_i), ("i64.const", 32), "i64.shr_u", "i32.wrap_i64"]
+            with code.block("if", *(_is(code, "decimal") if len(t - NONE) > 1 else [("i32.const", 1)])):
+                f = code.tmp("f64", CONTEXT, *at, ("call", "k_decimal_float"))
+                with code.block("if", f, f, "f64.sub", ("f64.const", 0.0), "f64.ne"):  # it doesn't fit
+                    self._leave(REASON_BAIL, end)
+                code.e(f, ("local.set", code.out_f), ("i32.const", TAGS["float"]), ("local.set", code.out_tag))
+            t = (t - DECIMAL) | FLOAT
         converted = [("local.get", code.out_i), "f64.convert_i64_s", ("local.set", code.out_f)]
         if t & {"int", "bool"} and t & FLOAT:
             with code.block("if", ("local.get", code.out_tag), ("i32.const", TAGS["float"]), "i32.ne"):
@@ -286,9 +326,14 @@ class RowLoop:
         elif self.result == "DATE":
             code.e(*self._place(data, 2), ("i32.const", 0), ("i32.store", 0))
         elif self.result is not None:
-            wide = self.result == "HUGEINT"
+            wide = self.result in ("HUGEINT", "DECIMAL")
             for offset in (0, 8)[: 1 + wide]:
                 code.e(*self._place(data, 3 + wide), ("i64.const", 0), ("i64.store", offset))
+
+
+def _is(code, name):
+    """Return the condition that the result is of a type."""
+    return [("local.get", code.out_tag), ("i32.const", TAGS[name]), "i32.eq"]
 
 
 _WRITERS = {
@@ -298,6 +343,7 @@ _WRITERS = {
     "HUGEINT": RowLoop._write_hugeint,
     "DOUBLE": RowLoop._write_double,
     "VARCHAR": RowLoop._write_text,
+    "DECIMAL": RowLoop._write_decimal,
     "DATE": RowLoop._write_date,
     "TIMESTAMP": RowLoop._write_timestamp,
 }

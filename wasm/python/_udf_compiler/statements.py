@@ -2,24 +2,24 @@
 
 import ast
 
-from _udf_compiler import arithmetic, narrowing, variables
+from _udf_compiler import lists, narrowing, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.errors import CATCHABLE, RAISED, kinds_caught
-from _udf_compiler.nodes import mapped
+from _udf_compiler.nodes import place_of
 from _udf_compiler.statics import known_name
-from _udf_compiler.targets import assigned_in, bind
-from _udf_compiler.values import TAGS
+from _udf_compiler.targets import assigned_in
+from _udf_compiler.values import TAGS, Value
 
 _KIND_OF = {raised.__name__: kind for kind, raised in RAISED.items()}
 _CLASS_OF = {raised.__name__: raised for raised in CATCHABLE}
-_IMPORTABLE = ("math", "datetime")
+_IMPORTABLE = ("math", "datetime", "decimal", "re")
 
 
 def block(code, statements):
     """Translate statements. Returns whether control goes on behind them."""
     for statement in statements:
         translate = STATEMENTS.get(type(statement))
-        code.line = statement.lineno
+        code.line, code.place = statement.lineno, place_of(statement) or code.place
         if translate is None:
             code.unsupported(_NAMES.get(type(statement).__name__, type(statement).__name__), statement)
             return False
@@ -31,7 +31,6 @@ def block(code, statements):
 _NAMES = {
     "AsyncFor": "async for",
     "AsyncWith": "async with",
-    "Delete": "del",
     "TryStar": "except*",
     "With": "with",
 }
@@ -47,7 +46,9 @@ def attempt(code, statements):
 
 @translates(STATEMENTS, ast.Return)
 def _return(code, node):
-    give(code, code.const(None) if node.value is None else code.expr(node.value))
+    v = code.const(None) if node.value is None else code.expr(node.value)
+    if v.t and leave(code, 0):
+        give(code, v)
     return False
 
 
@@ -56,13 +57,12 @@ def give(code, v):
     if not v.t:
         return
     if v.items is not None:
-        code.unsupported("a tuple as a result")
-        return
+        v = _record(code, v)
     if any(name not in TAGS for name in v.t):
         code.unsupported("a result of this type")
         return
     if not v.t <= code.result:
-        code.result |= v.t
+        code.result = code.program.shapes.joined(code.result | v.t)
         code.changed = True
     if v.i is not None:
         code.e(v.i, ("local.set", code.out_i))
@@ -70,6 +70,14 @@ def give(code, v):
         code.e(v.f, ("local.set", code.out_f))
     tag = v.tag if v.tag is not None else ("i32.const", TAGS[v.only])
     code.e(tag, ("local.set", code.out_tag), ("br", code.exit_label))
+
+
+def _record(code, v):
+    """Return a tuple as a value in the arena."""
+    shape = code.program.shapes.at((id(code), "result"), "record")
+    code.program.shapes.take(code, shape.keys, v)
+    at = lists.scratch(code, shape, v)
+    return Value(frozenset({shape.name}), code.tmp("i64", at, "i64.extend_i32_u", ("i64.const", 32), "i64.shl"))
 
 
 @translates(STATEMENTS, ast.Expr)
@@ -80,43 +88,6 @@ def _expr(code, node):
 @translates(STATEMENTS, ast.Pass)
 def _pass(code, node):
     return True
-
-
-@translates(STATEMENTS, ast.Assign)
-def _assign(code, node):
-    if isinstance(node.targets[0], ast.Name) and node.targets[0].id in code.local_constants:
-        return True
-    v = _mapped(code, node.value, node.targets[0]) if len(node.targets) == 1 else None
-    if v is None:
-        v = code.expr(node.value)
-    return all(bind(code, target, v) for target in node.targets) if v.t else False
-
-
-def _mapped(code, value, target):
-    """Return `a, b = map(function, (x, y))` as a tuple; None for anything else."""
-    is_map = isinstance(value, ast.Call) and len(value.args) == 2 and known_name(code, value.func) == "map"
-    if not is_map or not isinstance(target, ast.Tuple):
-        return None
-    if not isinstance(value.args[1], (ast.Tuple, ast.List)):
-        call = lambda item: ast.copy_location(ast.Call(value.args[0], [item], []), value)  # noqa: E731
-        return code.expr(mapped(code, value.args[1], call))
-    calls = [ast.copy_location(ast.Call(value.args[0], [e], []), value) for e in value.args[1].elts]
-    return code.expr(ast.copy_location(ast.Tuple(calls, ast.Load()), value))
-
-
-@translates(STATEMENTS, ast.AnnAssign)
-def _ann_assign(code, node):
-    return node.value is None or bind(code, node.target, code.expr(node.value))
-
-
-@translates(STATEMENTS, ast.AugAssign)
-def _aug_assign(code, node):
-    if not isinstance(node.target, ast.Name):
-        code.unsupported("an assignment to other than variables", node)
-        return False
-    before = variables.read(code, node.target.id)
-    v = arithmetic.binary(code, type(node.op).__name__, before, code.expr(node.value)) if before.t else before
-    return bind(code, node.target, v)
 
 
 @translates(STATEMENTS, ast.If)
@@ -231,8 +202,7 @@ def _bind_import(code, node, name, module, attribute=None):
 @translates(STATEMENTS, ast.Try)
 def _try(code, node):
     if node.finalbody:
-        code.unsupported("try with finally", node)
-        return False
+        return _finally(code, node)
     for handler in node.handlers:  # where it ends, the name is unbound
         if handler.name in code.variables and code.variables[handler.name].t:
             code.unsupported(f"except ... as {handler.name}, a variable of another use too", handler)
@@ -258,6 +228,34 @@ def _try(code, node):
             code.e(("br", end))
     code.flow = before if joined is None else joined
     return joined is not None
+
+
+def _finally(code, node):
+    """Translate try with finally. A row with an exception inside is left to the interpreter."""
+    body = node.body
+    if node.handlers:
+        if id(node) not in code.program.synthetic:
+            inner = ast.copy_location(ast.Try(node.body, node.handlers, node.orelse, []), node)
+            code.program.synthetic[id(node)] = inner
+        body = [code.program.synthetic[id(node)]]
+    outside = list(code.handlers)
+    code.handlers = [*outside, (set(RAISED), code.bail_label)]
+    code.finals.append((node.finalbody, outside, len(code.loops)))
+    going = block(code, body)
+    code.finals.pop()
+    code.handlers = outside
+    return going and block(code, node.finalbody)
+
+
+def leave(code, count):
+    """Do what is inside the innermost finally's, but for some outer ones. Returns whether control goes on."""
+    kept, going = (code.finals, code.handlers, code.loops), True
+    while len(code.finals) > count and going:
+        body, handlers, loops = code.finals[-1]
+        code.finals, code.handlers, code.loops = code.finals[:-1], list(handlers), code.loops[:loops]
+        going = block(code, body)
+    code.finals, code.handlers, code.loops = kept
+    return going
 
 
 def _caught(code, handler):

@@ -8,7 +8,18 @@ from _udf_compiler.lookups import meaning
 NO_CONSTANT = object()
 
 # Methods of builtin classes that are called through the class.
-_OF_CLASSES = frozenset({"datetime.datetime.strptime", "datetime.date.fromisoformat"})
+_OF_CLASSES = frozenset(
+    {
+        "datetime.datetime.strptime",
+        "datetime.date.fromisoformat",
+        "datetime.datetime.fromisoformat",
+        "str.maketrans",
+        "dict.fromkeys",
+    }
+)
+# Functions and methods whose results, of constants, a variable may stand for.
+_MAKERS = frozenset({"compile", "maketrans"})
+_HAVE_ATTRIBUTES = ("module", "class", "namespace", "member", "partial")
 _DISPLAYS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 
 
@@ -16,7 +27,7 @@ class Static:
     """What a name stands for.
 
     Attributes:
-        kind: "value", "known", "function", "module" or "opaque": see lookups.meaning.
+        kind: "value", "known", "function", "opaque" or another: see lookups.meaning.
         name: Its name among those that are known.
         value: The object; None for a method of a class.
         number: Its number among the look-ups.
@@ -59,7 +70,7 @@ class Scope:
 
     def attribute(self, of, name):
         """Return what an attribute of something means; None if it isn't known before any row."""
-        if of.kind == "module":
+        if of.kind in _HAVE_ATTRIBUTES and not name.startswith("__"):
             return self._static(self.lookups.find("attribute", of.number, name))
         full = f"{of.name}.{name}"
         return Static("known", full, None, None) if of.kind == "known" and full in _OF_CLASSES else None
@@ -100,38 +111,83 @@ def constant(code, node):
     return NO_CONSTANT
 
 
+def constant_text(code, node):
+    """Return the value of a node that is the same in every row, also of a sum of texts, else NO_CONSTANT."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [constant_text(code, part) for part in (node.left, node.right)]
+        return parts[0] + parts[1] if all(type(part) is str for part in parts) else NO_CONSTANT
+    return constant(code, node)
+
+
+def local_call(code, node):
+    """Return the call that a variable stands for, which is one of `local_constants`; any other node as it is."""
+    if isinstance(node, ast.Name) and node.id not in code.renamed:
+        held = code.local_constants.get(node.id)
+        return held if isinstance(held, ast.Call) else node
+    return node
+
+
 def local_constants(node):
-    """Return the variables of a function that hold a constant collection and do nothing but be looked into."""
+    """Return the variables of a function that hold a constant collection and do nothing but be looked into.
+
+    Variables that hold a compiled pattern or a table of str.maketrans have the call that made it in place of a value.
+    """
     if not isinstance(node, ast.FunctionDef):
         return {}
-    found = {}
-    for statement in node.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() | ast.Set() | ast.Dict() as display):
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    found[name] = ast.literal_eval(display)
-            case ast.Expr(value=ast.Constant()) | ast.Assign():
-                pass
-            case _:  # what comes later may be skipped
-                break
+    found = _made_first(node.body)
+    calls = {name for name, value in found.items() if isinstance(value, ast.Call)}
     uses = dict.fromkeys(found, 0)
     looked_into = dict.fromkeys(found, 1)  # the assignment
     for n in ast.walk(node):
         if isinstance(n, ast.Name) and n.id in uses:
             uses[n.id] += 1
-        for child in _looked_into(n):
+        for child in _looked_into(n, calls):
             if isinstance(child, ast.Name) and child.id in uses:
                 looked_into[child.id] += 1
     return {name: value for name, value in found.items() if uses[name] == looked_into[name]}
 
 
-def _looked_into(node):
-    """Return the operands of a node that it looks into without keeping or changing them."""
+def _parts(values):
+    return [*values, *values.values()] if isinstance(values, dict) else values
+
+
+def _made_first(statements):
+    """Return what assignments at the beginning of a function bind to a constant collection or a call, by name."""
+    found, seen = {}, set()
+    for statement in statements:
+        seen |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in seen:  # not read before
+                if isinstance(value, (ast.List, ast.Set, ast.Dict)):
+                    with contextlib.suppress(ValueError, TypeError, RecursionError):
+                        held = ast.literal_eval(value)
+                        if not any(isinstance(v, (list, dict, set)) for v in _parts(held)):  # they may be changed
+                            found[name] = held
+                elif isinstance(value, ast.Call) and getattr(value.func, "attr", None) in _MAKERS:
+                    found[name] = value
+            case ast.Expr(value=ast.Constant()) | ast.Assign() | ast.Import() | ast.ImportFrom():
+                pass
+            case _:  # what comes later may be skipped
+                break
+    return found
+
+
+def _looked_into(node, calls):
+    """Return the operands of a node that it looks into without keeping or changing them.
+
+    Args:
+        node: The node.
+        calls: The variables that hold what a call made, of which methods are called.
+    """
     match node:
         case ast.Subscript(value=value, ctx=ast.Load()):
             return [value]
         case ast.Attribute(value=value, attr="get" | "items"):
             return [value]
+        case ast.Attribute(value=value, ctx=ast.Load()) if isinstance(value, ast.Name):
+            return [value] if value.id in calls else []
+        case ast.Call(func=ast.Attribute(attr="translate"), args=[argument], keywords=[]):
+            return [argument]
         case ast.Compare(ops=ops, comparators=comparators):
             pairs = zip(ops, comparators, strict=True)
             return [operand for op, operand in pairs if isinstance(op, (ast.In, ast.NotIn))]

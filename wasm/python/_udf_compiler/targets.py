@@ -2,8 +2,9 @@
 
 import ast
 
-from _udf_compiler import variables
+from _udf_compiler import lists, tables, variables
 from _udf_compiler.errors import NotCompiledError
+from _udf_compiler.shapes import kind_of
 
 
 def bind(code, target, value):
@@ -13,11 +14,29 @@ def bind(code, target, value):
     if isinstance(target, ast.Name):
         variables.assign(code, target.id, value)
         return True
-    if not isinstance(target, (ast.Tuple, ast.List)) or any(isinstance(e, ast.Starred) for e in target.elts):
-        code.unsupported("an assignment to other than variables", target)
+    if isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Slice):
+        v = code.expr(target.value)
+        i = code.expr(target.slice) if v.t else v
+        return bool(i.t) and set_item(code, v, i, value)
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        code.unsupported("an assignment to other than variables and items", target)
         return False
-    items = variables.unpack(code, value, len(target.elts))
-    return items is not None and all(bind(code, e, item) for e, item in zip(target.elts, items, strict=True))
+    starred = [number for number, e in enumerate(target.elts) if isinstance(e, ast.Starred)]
+    items = variables.unpack(code, value, len(target.elts) - len(starred), *starred)
+    targets = [e.value if isinstance(e, ast.Starred) else e for e in target.elts]
+    return items is not None and all(bind(code, e, item) for e, item in zip(targets, items, strict=True))
+
+
+def set_item(code, v, i, value):
+    """Do v[i] = value. Returns whether control goes on."""
+    kind = kind_of(v.only)
+    if kind == "list" and i.only in ("int", "bool"):
+        return lists.set_item(code, v, i, value)
+    if kind == "dict":
+        tables.set_item(code, v, i, value)
+        return True
+    code.unsupported("an assignment to an item of this")
+    return False
 
 
 def assigned_in(*nodes):
@@ -37,7 +56,9 @@ def local_names(node):
 
     def visit(parent):
         for child in ast.iter_child_nodes(parent):
-            if isinstance(child, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.AsyncFunctionDef)):
+            if isinstance(child, ast.Lambda):  # its variables are its own
+                continue
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
                 raise NotCompiledError("a function or class inside the function", child.lineno)
             if isinstance(child, (ast.Global, ast.Nonlocal)):
                 raise NotCompiledError(type(child).__name__.lower(), child.lineno)

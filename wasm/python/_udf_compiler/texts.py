@@ -1,11 +1,11 @@
 """Methods of str, and its subscripts."""
 
-from _udf_compiler.arithmetic import check_size, packed_list
+from _udf_compiler import lists
+from _udf_compiler.arithmetic import packed_list
 from _udf_compiler.errors import INDEX_ERROR, TYPE_ERROR, VALUE_ERROR
-from _udf_compiler.values import BOOL, INT, LIST_OF, MAX, NEVER, STR, Value, tuple_of, types
-from _udf_compiler.variables import load_item
+from _udf_compiler.integers import check_size
+from _udf_compiler.values import BOOL, INT, MAX, NEVER, STR, Value, tuple_of
 
-_TEXTS = types(LIST_OF["str"])
 _MOST = 2**31  # no text is longer
 _NO_BOUND = ("i64.const", -1)
 
@@ -35,6 +35,21 @@ def slice_(code, v, start, stop):
 def reversed_(code, v):
     """Return v[::-1]."""
     return code.kernel_text("k_reverse", *code.text(v))
+
+
+def stepped(code, v, bounds, step):
+    """Return v[start:stop:step] of a text.
+
+    Args:
+        code: The function.
+        v: The text.
+        bounds: Start and stop, ints or None.
+        step: An int.
+    """
+    code.raise_if(VALUE_ERROR, step.i, "i64.eqz")
+    missing = sum(1 << number for number, bound in enumerate(bounds) if bound.only == "none")
+    operands = [("i64.const", 0) if bound.only == "none" else bound.i for bound in bounds]
+    return code.kernel_text("k_step", *code.text(v), *operands, step.i, ("i32.const", missing))
 
 
 def split_item(code, v, separator, most, i):
@@ -76,27 +91,46 @@ def _strip(code, v, name, arguments):
     return None
 
 
+def _bounds(code, arguments):
+    """Return the operands of the start and stop that some methods take; None if these aren't such."""
+    made = [START, STOP]
+    for number, bound in enumerate(arguments):
+        if number > 1 or bound.only not in ("int", "none"):
+            return None
+        if bound.only == "int":
+            made[number] = bound.i
+    return made
+
+
 def _starts(code, v, name, arguments):
-    kernel = ("call", "k_starts" if name == "startswith" else "k_ends")
-    if len(arguments) != 1:
+    if not arguments:
         return None
-    options = arguments if arguments[0].items is None else arguments[0].items
+    bounds = _bounds(code, arguments[1:])
+    if bounds is None:
+        return None
+    at_end = name == "endswith"
+    kernel = [("call", "k_ends" if at_end else "k_starts")]
+    if len(arguments) > 1:
+        kernel = [("i32.const", int(at_end)), *bounds, ("call", "k_starts_in")]
+    options = arguments[:1] if arguments[0].items is None else arguments[0].items
     if any(option.only != "str" for option in options):
         return None
     result = code.local("i32")
     code.e(("i32.const", 1), ("local.set", result))
     with code.block() as end:
         for option in options:
-            code.e(*code.text(v), *code.text(option), kernel, ("br_if", end))
+            code.e(*code.text(v), *code.text(option), *kernel, ("br_if", end))
         code.e(("i32.const", 0), ("local.set", result))
     return code.boolean(("local.get", result))
 
 
 def _find(code, v, name, arguments):
-    if _kinds(arguments) != ["str"]:
+    bounds = _bounds(code, arguments[1:])
+    if _kinds(arguments[:1]) != ["str"] or bounds is None:
         return None
+    kernel = [("call", "k_find")] if len(arguments) == 1 else [*bounds, ("call", "k_find_in")]
     last = ("i32.const", int(name[0] == "r"))
-    place = code.tmp("i64", *code.text(v), *code.text(arguments[0]), last, ("call", "k_find"))
+    place = code.tmp("i64", *code.text(v), *code.text(arguments[0]), last, *kernel)
     if name.endswith("index"):
         code.raise_if(VALUE_ERROR, place, ("i64.const", 0), "i64.lt_s")
         return Value(INT, place, lo=0, hi=_MOST)
@@ -104,15 +138,21 @@ def _find(code, v, name, arguments):
 
 
 def _count(code, v, name, arguments):
-    if _kinds(arguments) != ["str"]:
+    bounds = _bounds(code, arguments[1:])
+    if _kinds(arguments[:1]) != ["str"] or bounds is None:
         return None
-    return code.integer(*code.text(v), *code.text(arguments[0]), ("call", "k_count"), lo=0, hi=_MOST)
+    kernel = [("call", "k_count")] if len(arguments) == 1 else [*bounds, ("call", "k_count_in")]
+    return code.integer(*code.text(v), *code.text(arguments[0]), *kernel, lo=0, hi=_MOST)
 
 
 def _replace(code, v, name, arguments):
-    if _kinds(arguments) != ["str", "str"]:
+    if _kinds(arguments) not in (["str", "str"], ["str", "str", "int"]):
         return None
-    return code.kernel_text("k_replace", *code.text(v), *code.text(arguments[0]), *code.text(arguments[1]))
+    most = _NO_BOUND
+    if len(arguments) == 3:
+        check_size(code, arguments[2])
+        most = arguments[2].i
+    return code.kernel_text("k_replace", *code.text(v), *code.text(arguments[0]), *code.text(arguments[1]), most)
 
 
 def _split(code, v, name, arguments):
@@ -121,7 +161,7 @@ def _split(code, v, name, arguments):
         if name == "rsplit":
             kernel = "k_split"
         nothing = ("i32.const", 0)
-        return code.kernel_text(kernel, *code.text(v), nothing, nothing, _NO_BOUND, t=_TEXTS)
+        return _list(code, kernel, *code.text(v), nothing, nothing, _NO_BOUND)
     if _kinds(arguments) not in (["str"], ["str", "int"]):
         return None
     separator = code.text(arguments[0])
@@ -132,11 +172,26 @@ def _split(code, v, name, arguments):
     else:
         check_size(code, arguments[1])
         most = arguments[1].i
-    return code.kernel_text(kernel, *code.text(v), *separator, most, t=_TEXTS)
+    return _list(code, kernel, *code.text(v), *separator, most)
+
+
+def _list(code, kernel, *operands):
+    return lists.of_texts(code, code.kernel_text(kernel, *operands), kernel)
 
 
 def _splitlines(code, v, name, arguments):
-    return None if arguments else code.kernel_text("k_splitlines", *code.text(v), t=_TEXTS)
+    if _kinds(arguments) not in ([], ["bool"], ["int"]):
+        return None
+    keep = code.condition(arguments[0]) if arguments else ("i32.const", 0)
+    return _list(code, "k_splitlines", *code.text(v), keep)
+
+
+def _expandtabs(code, v, name, arguments):
+    if _kinds(arguments) not in ([], ["int"]):
+        return None
+    if arguments:
+        check_size(code, arguments[0])
+    return code.kernel_text("k_expandtabs", *code.text(v), arguments[0].i if arguments else ("i64.const", 8))
 
 
 def _partition(code, v, name, arguments):
@@ -146,9 +201,8 @@ def _partition(code, v, name, arguments):
     if not arguments[0].k:
         code.raise_if(VALUE_ERROR, separator[1], "i32.eqz")
     last = ("i32.const", int(name == "rpartition"))
-    made = code.kernel_text("k_partition", *code.text(v), *separator, last, t=_TEXTS)
-    at, _ = code.text(made)
-    return tuple_of([load_item(code, LIST_OF["str"], at, 8 * number) for number in range(3)])
+    at, _ = code.text(code.kernel_text("k_partition", *code.text(v), *separator, last))
+    return tuple_of([Value(STR, code.tmp("i64", at, ("i64.load", 8 * number))) for number in range(3)])
 
 
 def _join(code, v, name, arguments):
@@ -162,12 +216,16 @@ def _join(code, v, name, arguments):
         return code.kernel_text("k_join", *code.text(v), packed_list(code, parts.items), count)
     if parts.only == "str":  # its characters
         return None
-    if parts.t != _TEXTS:
+    if not lists.is_list(parts.only):
         return None
-    return code.kernel_text("k_join", *code.text(v), *code.text(parts))
+    held = lists.shape_of(code, parts).keys
+    if held.fields is None:  # nothing is ever appended
+        return code.const("")
+    return code.kernel_text("k_join", *code.text(v), *lists.view(code, parts)) if held.fields == [STR] else None
 
 
 _QUESTIONS = ("isdigit", "isalpha", "isalnum", "isspace", "isupper", "islower", "isascii", "isdecimal", "isnumeric")
+_QUESTIONS += ("isidentifier", "isprintable", "istitle")
 
 
 def _ask(code, v, name, arguments):
@@ -209,7 +267,7 @@ _METHODS = (
     | dict.fromkeys(_QUESTIONS, _ask)
     | dict.fromkeys(("ljust", "rjust", "center", "zfill"), _justify)
     | dict.fromkeys(("removeprefix", "removesuffix"), _remove)
-    | {"count": _count, "replace": _replace, "splitlines": _splitlines, "join": _join}
+    | {"count": _count, "replace": _replace, "splitlines": _splitlines, "join": _join, "expandtabs": _expandtabs}
 )
 # For slices without a start or stop.
 START, STOP = ("i64.const", 0), ("i64.const", MAX)

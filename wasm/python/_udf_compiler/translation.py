@@ -7,17 +7,20 @@ import marshal
 import types
 
 # They register what they translate.
+import _udf_compiler.assignments
 import _udf_compiler.calls
 import _udf_compiler.expressions
-import _udf_compiler.loops  # noqa: F401
+import _udf_compiler.loops
+import _udf_compiler.replacements
+import _udf_compiler.subscripts  # noqa: F401
 from _udf_compiler.encoder import assemble, fits
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.functions import Program
-from _udf_compiler.kernels import KERNELS
 from _udf_compiler.lookups import Lookups
 from _udf_compiler.rows import RowLoop
+from duckdb_wasi_udf._shared.kernels import KERNELS
 
-_MOST_ROUNDS = 12
+_MOST_ROUNDS = 20
 # Of functions that call each other, up to 200 deep: half a megabyte of the machine's stack at most.
 _MOST_RECURSIVE_LOCALS = 300
 _MOST_NOTES = 5
@@ -37,7 +40,7 @@ def translate(function, arguments, declared, recipe):
     Returns:
         (description, module, recipe, constants, guards, result type). The description is JSON: "compiled", and "why"
         and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct]. The
-        module is empty if there is a recipe.
+        description and the module are empty if there is a recipe that holds.
     """
     try:
         function = _uncached(function, arguments)
@@ -92,17 +95,18 @@ def _recurses(helpers):
 def _repeat(function, recipe):
     log, constants, result = marshal.loads(recipe)
     guards = Lookups.repeated(function, log).guards
-    return _described(compiled=True, left=[]), b"", b"", constants, tuple(guards), result
+    return b"", b"", b"", constants, tuple(guards), result
 
 
 def _translate(function, arguments, declared):
     program = Program(Lookups(function))
     rows = RowLoop(program, arguments, declared)
     for _ in range(_MOST_ROUNDS):
-        program.notes.clear()
+        program.start()
         changed = rows.translate()
         for helper in list(program.helpers.values()):
             changed |= helper.translate()
+        changed |= program.shapes.changed
         if not changed and all(helper.function or helper.error for helper in program.helpers.values()):
             break
     else:

@@ -1,24 +1,39 @@
 """Values of a row while it is translated: which types they may have, and where they are."""
 
 MIN, MAX = -(2**63), 2**63 - 1
+MOST_DIGITS = 38  # of a decimal
 
-# The number of a type in a value's tag.
-TAGS = {
-    "none": 0,
-    "bool": 1,
-    "int": 2,
-    "float": 3,
-    "str": 4,
-    "date": 5,
-    "datetime": 6,
-    "timedelta": 7,
-    "list of str": 8,
-    "list of int": 9,
-    "list of float": 10,
-}
+
+class _Tags(dict):
+    """The number of a type in a value's tag. Those of containers are named with their shape: "list 3"."""
+
+    def __missing__(self, name):
+        return self[name.partition(" ")[0]]
+
+    def __contains__(self, name):
+        return super().__contains__(name) or super().__contains__(name.partition(" ")[0])
+
+
+TAGS = _Tags(
+    {
+        "none": 0,
+        "bool": 1,
+        "int": 2,
+        "float": 3,
+        "str": 4,
+        "date": 5,
+        "datetime": 6,
+        "timedelta": 7,
+        "list": 8,
+        "set": 9,
+        "dict": 10,
+        "decimal": 11,
+        "record": 12,
+    }
+)
+# Matches of regular expressions, by the number of the pattern in the program.
+TAGS |= {f"match {number}": 100 + number for number in range(16)}
 NUMBERS = frozenset({"int", "bool", "float"})
-LIST_OF = {"str": "list of str", "int": "list of int", "bool": "list of int", "float": "list of float"}
-ITEM_OF = {"list of str": "str", "list of int": "int", "list of float": "float"}
 
 MIN_DAY, MAX_DAY, DAY_US = -719162, 2932896, 86_400_000_000
 MIN_US, MAX_US = MIN_DAY * DAY_US, (MAX_DAY + 1) * DAY_US - 1
@@ -29,8 +44,9 @@ class Value:
 
     Attributes:
         t: The names of the types it may have. None: this point isn't reached.
-        i: The operand of 64 bits that holds it unless it is a float. Text and lists have their address in the high
-            half and their length in the low one; dates are days, datetimes and timedeltas microseconds.
+        i: The operand of 64 bits that holds it unless it is a float. Text has its address in the high
+            half and its length in the low one, decimals and containers have their address alone. Dates are days,
+            datetimes and timedeltas microseconds.
         f: The operand that holds it if it is a float.
         tag: The operand with the number of its type; None if there is one type only.
         lo: The least integer it can be.
@@ -79,6 +95,7 @@ def types(*names):
 NEVER = Value(types())
 NONE, BOOL, INT, FLOAT, STR = types("none"), types("bool"), types("int"), types("float"), types("str")
 DATE, DATETIME, TIMEDELTA = types("date"), types("datetime"), types("timedelta")
+DECIMAL = types("decimal")
 
 
 def tuple_of(items):

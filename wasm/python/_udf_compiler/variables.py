@@ -1,8 +1,9 @@
 """Variables: assignment, reading, and unpacking."""
 
+from _udf_compiler import lists
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.flow import Variable
-from _udf_compiler.values import FLOAT, ITEM_OF, MAX, MIN, NEVER, TAGS, Value, types
+from _udf_compiler.values import FLOAT, MAX, MIN, NEVER, TAGS, Value
 
 
 def assign(code, name, value):
@@ -12,7 +13,7 @@ def assign(code, name, value):
     name = code.renamed.get(name, name)
     variable = _variable(code, name)
     if not value.t <= variable.t:
-        variable.t |= value.t
+        variable.t = code.program.shapes.joined(variable.t | value.t)
         code.changed = True
     if value.items is not None:
         for number, item in enumerate(value.items):
@@ -65,30 +66,41 @@ def narrow(code, name, t):
     code.flow.known[name] = ((before & t) or before, lo, hi)
 
 
-def unpack(code, value, count):
-    """Return the items of a tuple or list that is unpacked, None if the row ends here."""
+def unpack(code, value, count, starred=None):
+    """Return the items of a tuple or list that is unpacked, None if the row ends here.
+
+    Args:
+        code: The function.
+        value: The tuple or list.
+        count: The number of targets, the starred one not included.
+        starred: The place of the target that takes the rest, None if there is none.
+    """
     value = code.without_none(value, TYPE_ERROR)
     if not value.t:
         return None
     if value.items is not None:
-        if len(value.items) != count:
+        rest = len(value.items) - count
+        if rest < 0 or (rest > 0 and starred is None):
             code.raise_(VALUE_ERROR)
             return None
-        return value.items
-    if value.only not in ITEM_OF:
+        if starred is None:
+            return value.items
+        middle = lists.of_values(code, value.items[starred : starred + rest], "rest")
+        return [*value.items[:starred], middle, *value.items[starred + rest :]]
+    if not lists.is_list(value.only):
         code.unsupported(f"unpacking of {value.only or 'a value of several types'}")
         return None
-    code.raise_if(VALUE_ERROR, value.i, "i32.wrap_i64", ("i32.const", count), "i32.ne")
-    at, _ = code.text(value)
-    return [load_item(code, value.only, at, 8 * number) for number in range(count)]
-
-
-def load_item(code, list_type, at, offset=0):
-    """Return the item of a list at an address."""
-    name = ITEM_OF[list_type]
-    if name == "float":
-        return code.real(at, ("f64.load", offset))
-    return Value(types(name), code.tmp("i64", at, ("i64.load", offset)))
+    data, number = lists.view(code, value)
+    code.raise_if(VALUE_ERROR, number, ("i32.const", count), "i32.ne" if starred is None else "i32.lt_u")
+    found = [lists.load_at(code, value, data, ("i32.const", n)) for n in range(count if starred is None else starred)]
+    if starred is not None:
+        behind = count - starred
+        rest = code.tmp("i64", number, "i64.extend_i32_u", ("i64.const", behind), "i64.sub")
+        found.append(lists.sliced(code, value, ("i64.const", starred), rest, ("i64.const", 1), 3))
+        for n in range(behind):
+            place = code.tmp("i32", number, ("i32.const", behind - n), "i32.sub")
+            found.append(lists.load_at(code, value, data, place))
+    return found if all(v.t for v in found) else None
 
 
 def reset_flags(code):

@@ -6,8 +6,9 @@ import importlib
 import itertools
 import json
 
-from _udf_guest.entry import choose
 from _udf_guest.hints import add_hints
+
+from duckdb_wasi_udf._shared.entry import choose
 
 # Bounds of what goes to the host.
 _IMPORTS = 100

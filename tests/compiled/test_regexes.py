@@ -225,6 +225,8 @@ BY_FUNCTION = [
         "def f(s):\n out = ''\n for i, p in enumerate(('a', 'b')): out += str(i)\n for p in ('a', 'b'):\n"
         "  for m in re.finditer(p, s): out += m[0] + p\n return out + p"
     ),
+    "def f(s): return ';'.join(b + a for a, b in re.findall('([a-c])(.)?', s))",
+    "def f(s):\n out = ''\n for pair in re.findall(r'(\\w)(-)?', s): out += pair[0] + '/' + pair[1]\n return out",
     "def f(s): return str(re.search('a', s if len(s) > 3 else None) is None)",
 ]
 

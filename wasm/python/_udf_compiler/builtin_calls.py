@@ -94,7 +94,7 @@ def _int(code, v=None, base=None, *more):
     if v is None or more or (base is not None and (v.only != "str" or base.only != "int")):
         return None
     if base is not None:
-        arithmetic.check_size(code, base)
+        integers.check_size(code, base)
         return Value(INT, code.kernel_number("k_int_base", *code.text(v), base.i, errors=(VALUE_ERROR,)))
 
     def to_int(m):

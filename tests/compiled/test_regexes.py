@@ -215,6 +215,18 @@ BY_FUNCTION = [
     "def f(s): return ''.join(m[0] + m[0] for m in re.finditer(r'\\w', s) if m.start() % 2)",
     "from re import sub, IGNORECASE as I\ndef f(s): return sub('A', '', s, flags=I | re.ASCII)",
     "def f(s):\n import re as r\n return r.sub('a' + 'b', '', s, count=1)",
+    "R = [(re.compile('a'), 'x'), (re.compile('b+'), '')]\ndef f(s):\n for p, r in R: s = p.sub(r, s)\n return s",
+    "K = {'a': re.compile('a'), 1: re.compile('1')}\ndef f(s): return str(bool(K['a'].search(s))) + K[1].sub('', s)",
+    "def f(s): return str(all(re.search(p, s) for p in ('a', '[b-c]')))",
+    "def f(s): return str(sum(len(re.findall(p, s)) for p in ('a', 'b') if re.search(p, s)))",
+    "def f(s):\n for p in ('a', 'b'):\n  if re.search(p, s): break\n else: p = 'none'\n return p",
+    ("P = re.compile('a'), re.compile('b')\ndef f(s):\n for p in P:\n  if p.match(s): continue\n  s += '!'\n return s"),
+    (
+        "def f(s):\n out = ''\n for i, p in enumerate(('a', 'b')): out += str(i)\n for p in ('a', 'b'):\n"
+        "  for m in re.finditer(p, s): out += m[0] + p\n return out + p"
+    ),
+    "def f(s): return ';'.join(b + a for a, b in re.findall('([a-c])(.)?', s))",
+    "def f(s):\n out = ''\n for pair in re.findall(r'(\\w)(-)?', s): out += pair[0] + '/' + pair[1]\n return out",
     "def f(s): return str(re.search('a', s if len(s) > 3 else None) is None)",
 ]
 

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+@pytest.fixture(autouse=True)
+def as_for_users(monkeypatch):
+    """Compile functions when users' are compiled, whatever the suite is run with."""
+    monkeypatch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
+
+
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 

@@ -60,6 +60,7 @@ class Code(Emitter):
         changed: More types were found; the next translation may differ.
         flow: What holds at this point.
         renamed: Other names of variables, inside comprehensions.
+        bound: The constants of variables of loops whose turns are translated one by one: see unrolling.py.
         local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
         place: What identifies the node that is translated, the same in each translation.
@@ -80,7 +81,7 @@ class Code(Emitter):
     def start(self, first_local):
         """Begin a translation."""
         super().start(first_local)
-        self.flow, self.renamed = Flow(), {}
+        self.flow, self.renamed, self.bound = Flow(), {}, {}
         self.scope.imported.clear()
         self.changed = False
         self._uncertain = 0
@@ -124,14 +125,16 @@ class Code(Emitter):
         Yields:
             A list, which has the error at the end if there was one.
         """
-        flow, handlers, loops, renamed = self.flow, list(self.handlers), list(self.loops), self.renamed
+        flow, handlers, loops = self.flow, list(self.handlers), list(self.loops)
+        renamed, bound = self.renamed, self.bound
         finals = list(self.finals)
         uncertain, length, failed = self._uncertain, len(self.ops), []
         try:
             yield failed
         except NotCompiledError as error:
             del self.ops[length:]
-            self.flow, self.handlers, self.loops, self.renamed = flow, handlers, loops, renamed
+            self.flow, self.handlers, self.loops = flow, handlers, loops
+            self.renamed, self.bound = renamed, bound
             self.finals = finals
             self._uncertain = uncertain
             self.program.note(error)

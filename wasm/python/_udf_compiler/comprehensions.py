@@ -8,6 +8,7 @@ from _udf_compiler.iterations import is_view, over, over_value
 from _udf_compiler.loops import loop
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import NO_CONSTANT, constant, known_name
+from _udf_compiler.unrolling import turns
 from _udf_compiler.values import NEVER, Value, tuple_of
 
 _GENERATORS = (ast.GeneratorExp, ast.ListComp)
@@ -66,6 +67,10 @@ def _level(code, node, depth, changed, out, action):
     generator = node.generators[depth]
     if generator.is_async:
         code.unsupported("async for")
+    made = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
+    one_by_one = turns(code, generator.iter, generator.target, [*made, *generator.ifs])
+    if one_by_one is not None:
+        return _unrolled(code, node, depth, changed, out, action, one_by_one)
     walk = over(code, generator.iter)
     if walk is None:
         return False
@@ -80,6 +85,25 @@ def _element(code, node):
         return code.expr(node.elt)
     key = code.expr(node.key)
     return tuple_of([key, code.expr(node.value)]) if key.t else NEVER
+
+
+def _unrolled(code, node, depth, changed, out, action, one_by_one):
+    """Translate each turn of one `for` of a comprehension by itself."""
+    _, stored = _names(node, node.generators[depth])
+    outer, renamed = code.bound, code.renamed
+    code.loops.append((out, out, []))
+    for constants in one_by_one:
+        code.flow.forget({*changed, *stored})
+        code.bound = {**outer, **constants}
+        code.renamed = {name: other for name, other in renamed.items() if name not in constants}
+        with code.block() as skip:
+            for test in node.generators[depth].ifs:
+                code.e(code.condition(code.expr(test)), "i32.eqz", ("br_if", skip))
+            _level(code, node, depth + 1, changed, out, action)
+        code.flow.forget({*changed, *stored})
+    code.bound, code.renamed = outer, renamed
+    code.loops.pop()
+    return True
 
 
 def _bind(code, target, item):

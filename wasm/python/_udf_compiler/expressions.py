@@ -32,6 +32,8 @@ def _constant(code, node):
 
 @translates(EXPRESSIONS, ast.Name)
 def _name(code, node):
+    if node.id in code.bound and node.id not in code.renamed:
+        return _as_value(code, static(code, node), node.id, node)
     if node.id in code.local_constants and node.id not in code.renamed:
         return code.unsupported(f"{node.id} as a value", node)
     if node.id in code.renamed or node.id in code.names:

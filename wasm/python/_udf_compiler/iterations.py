@@ -24,7 +24,8 @@ def over(code, node, *, unordered=False):
         return None
     matches = regexes.matches(code, node)
     if matches is not None:
-        return over_packed(code, *matches) if matches[0].t else None
+        found, name, item = matches
+        return over_packed(code, found, name, item) if found.t else None
     name = known_name(code, node.func) if isinstance(node, ast.Call) else None
     if name == "enumerate" and [keyword.arg for keyword in node.keywords] == ["start"] and len(node.args) == 1:
         return _enumerate(code, [*node.args, node.keywords[0].value])
@@ -93,13 +94,20 @@ def _over_constants(code, values):
     return _counted(code, ("i32.const", len(values)), lambda place: pick(code, values, place))
 
 
-def over_packed(code, v, name):
-    """Begin a walk over items of 8 bytes that a kernel made, of a type."""
+def over_packed(code, v, name, make=lambda item: item):
+    """Begin a walk over items of 8 bytes that a kernel made.
+
+    Args:
+        code: The function.
+        v: The items, like a text.
+        name: Their type.
+        make: Makes what the walk yields of an item.
+    """
     start, count = code.text(v)
 
     def item(place):
         address = code.tmp("i32", start, place, ("i32.const", 3), "i32.shl", "i32.add")
-        return Value(frozenset({name}), code.tmp("i64", address, ("i64.load", 0)))
+        return make(Value(frozenset({name}), code.tmp("i64", address, ("i64.load", 0))))
 
     return _counted(code, count, item)
 

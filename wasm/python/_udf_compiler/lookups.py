@@ -253,6 +253,8 @@ def _portable(value):
     kind = type(value)
     if kind in _BY_REPR:
         return (..., repr(value))
+    if kind is re.Pattern and _is_plain(value):
+        return (..., "re.compile", value.pattern, value.flags)
     if kind is dict:
         return {_portable(key): _portable(item) for key, item in value.items()}
     return kind([_portable(item) for item in value]) if kind in (tuple, list) else value

@@ -2,11 +2,14 @@
 
 import ast
 
-from _udf_compiler import narrowing
+from _udf_compiler import narrowing, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.iterations import over
 from _udf_compiler.statements import block, leave
 from _udf_compiler.targets import assigned_in, bind
+from _udf_compiler.unrolling import turns
+
+_PLAIN = (str, int, float, bool)
 
 
 def loop(code, walk, body, changed, otherwise=()):
@@ -46,6 +49,9 @@ def loop(code, walk, body, changed, otherwise=()):
 
 @translates(STATEMENTS, ast.For)
 def _for(code, node):
+    each = turns(code, node.iter, node.target, node.body)
+    if each is not None:
+        return _unrolled(code, node, each)
     walk = over(code, node.iter)
     if walk is None:
         return False
@@ -55,6 +61,32 @@ def _for(code, node):
             block(code, node.body)
 
     return loop(code, walk, body, assigned_in(node), node.orelse)
+
+
+def _unrolled(code, node, each):
+    """Translate each turn of a loop by itself."""
+    changed, outer = assigned_in(node), code.bound
+    code.flow.forget(changed)
+    plain = {name for name in each[0] if all(type(constants[name]) in _PLAIN for constants in each)}
+    for name in each[0].keys() - plain:
+        variables.unbind(code, name)
+    before = code.flow.copy()
+    with code.block() as after:
+        for constants in each:
+            code.flow = before.copy()
+            with code.block() as following:
+                code.loops.append((after, following, []))
+                for name in sorted(plain):  # for what comes behind the loop
+                    variables.assign(code, name, code.const(constants[name]))
+                code.bound = {**outer, **constants}
+                block(code, node.body)
+                code.bound = outer
+                code.loops.pop()
+        code.flow = before.copy()
+        if node.orelse:
+            block(code, node.orelse)
+    code.flow = before
+    return True
 
 
 @translates(STATEMENTS, ast.While)

@@ -90,6 +90,9 @@ def pattern_of(code, node):
     found = static(code, node)
     if found is not None:
         return _contents(found.value) if found.kind == "pattern" else None
+    if isinstance(node, ast.Subscript):
+        held = constant(code, node)
+        return _contents(held) if type(held) is re.Pattern else None
     if not isinstance(node, ast.Call):
         return None
     function = static(code, node.func)
@@ -105,11 +108,11 @@ def pattern_of(code, node):
 
 def _source(code, node, flags):
     """Return (source, flags) of a pattern that is passed to a function of re."""
-    found = static(code, node)
-    if found is not None and found.kind == "pattern":
+    found = pattern_of(code, node)
+    if found is not None:
         if flags is not None:
             code.unsupported("a compiled pattern with flags", node)
-        return _contents(found.value)
+        return found
     source = constant_text(code, node)
     number = 0 if flags is None else _flags(code, flags)
     if type(source) is not str or number is None:

@@ -33,14 +33,31 @@ def call(code, node):
 
 
 def matches(code, node):
-    """Return (list, type of its items) of a call of finditer; None if a node is something else."""
+    """Return what a loop goes over where it goes over matches.
+
+    Args:
+        code: The function.
+        node: What the loop is over.
+
+    Returns:
+        (list, type of its items, what makes an item of the loop of a match); None unless it is a call of finditer, or
+        of findall for a pattern with several groups.
+    """
     made = resolved(code, node) if isinstance(node, ast.Call) else None
-    if made is None or made.method != "finditer":
+    is_findall = made is not None and made.method == "findall" and made.pattern.groups > 1
+    if made is None or (made.method != "finditer" and not is_findall):
         return None
     subject = code.without_none(code.expr(made.nodes["string"]), TYPE_ERROR)
     if subject.only != "str":
-        return (code.unsupported("finditer of other than a str", node) if subject.t else NEVER), None
-    return all_matches(code, made, subject), f"match {made.number}"
+        return (code.unsupported(f"{made.method} of other than a str", node) if subject.t else NEVER), None, None
+    item = (lambda match: _texts_of_groups(code, match)) if is_findall else (lambda match: match)
+    return all_matches(code, made, subject), f"match {made.number}", item
+
+
+def _texts_of_groups(code, match):
+    """Return what findall makes of a match: a tuple of its groups, with empty texts for those that are missing."""
+    parts = [_group(code, match, code.const(number + 1), "") for number in range(_pattern_of(code, match).groups)]
+    return tuple_of(parts) if all(part.t for part in parts) else NEVER
 
 
 # ---- calls
@@ -201,7 +218,7 @@ def _if_set(code, v, number, start, make, missing):
     return code.branch(is_set, make, lambda: code.const(missing))
 
 
-def _group(code, v, which):
+def _group(code, v, which, missing=None):
     number = _number(code, v, which)
     if number is None:
         return NEVER
@@ -211,7 +228,7 @@ def _group(code, v, which):
         high = [base, start, "i32.add", "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
         return Value(STR, code.tmp("i64", *high, end, start, "i32.sub", "i64.extend_i32_u", "i64.or"))
 
-    return _if_set(code, v, number, start, text, None)
+    return _if_set(code, v, number, start, text, missing)
 
 
 def _position(part):

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import re
 
 from _udf_compiler.lookups import meaning
 
@@ -84,6 +85,9 @@ class Scope:
 
 def static(code, node):
     """Return what an expression means before any row, as a Static; None if it is computed."""
+    if isinstance(node, ast.Name) and node.id in code.bound and node.id not in code.renamed:
+        value = code.bound[node.id]
+        return Static("pattern" if type(value) is re.Pattern else "value", None, value, None)
     if isinstance(node, ast.Name) and node.id not in code.renamed and (node.id not in code.names):
         return code.scope.find(node.id)
     if isinstance(node, ast.Attribute):

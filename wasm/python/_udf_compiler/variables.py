@@ -55,6 +55,17 @@ def read(code, name):
     return Value(t, i, f, tag, lo, hi)
 
 
+def unbind(code, name):
+    """Make a variable one that isn't bound: the row bails where it is read."""
+    variable = _variable(code, name)
+    code.flow.assigned.discard(name)
+    code.flow.forget([name])
+    code.changed |= not variable.needs_flag
+    variable.needs_flag = True
+    _place(code, variable)
+    code.e(("i32.const", 0), ("local.set", variable.bound))
+
+
 def types_of(code, name):
     """Return the types that a variable may have at this point."""
     return code.flow.known.get(name, (_variable(code, name).t,))[0]

@@ -79,7 +79,7 @@ class RecentErrors:
         thread = threading.get_ident()
         with self._lock:
             self.number += 1
-            reported = _Reported(error.with_traceback(None), self.number, thread if _is_pythons(thread) else None)
+            reported = _Reported(error.with_traceback(None), self.number, thread if is_pythons(thread) else None)
             self._kept.append(reported)
             self._last[reported.thread] = reported
             if len(self._last) > _KEPT:  # of threads that have ended
@@ -193,7 +193,7 @@ def _is_duckdbs(exception: BaseException) -> bool:
     return any(base.__module__.partition(".")[0] in ("duckdb", "_duckdb") for base in type(exception).__mro__)
 
 
-def _is_pythons(thread: int) -> bool:
+def is_pythons(thread: int) -> bool:
     """Return whether Python started a thread. It makes a dummy of another one that asks for `current_thread`."""
     return any(
         known.ident == thread and not isinstance(known, threading._DummyThread) for known in threading.enumerate()

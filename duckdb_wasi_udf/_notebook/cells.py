@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from duckdb_wasi_udf._shared.column import Column
-from duckdb_wasi_udf._shared.entry import ambiguous, assigned, choose
+from duckdb_wasi_udf._shared.entry import ambiguous, assigned, choose, pasted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,11 @@ class Cell:
     tree: ast.Module
     function: str
 
+    @property
+    def entry(self) -> str | None:
+        """Name of the function in the text; None for a lambda, which has none."""
+        return None if self.function == _LAMBDA else self.function
+
 
 def read_cell(shell: InteractiveShell, text: str, name: str | None) -> Cell:
     """Return a cell that defines a function.
@@ -56,11 +61,14 @@ def read_cell(shell: InteractiveShell, text: str, name: str | None) -> Cell:
     try:
         tree = shell.compile.ast_parse(code, filename=shell.compile.cache(code, shell.execution_count, raw_code=text))
     except SyntaxError as error:
+        better = pasted(code, error)
         msg = f"line {error.lineno} of the cell: {type(error).__name__}: {error.msg}: {(error.text or '').strip()}"
-        raise UsageError(msg) from None
+        raise UsageError(msg if better is None else str(better.msg)) from None
     assert isinstance(tree, ast.Module)
     last = tree.body[-1] if tree.body else None
-    found = choose(tree, name) or assigned(tree, name)
+    found = choose(tree, name)
+    if found is None or (isinstance(found, str) and name is not None and found.casefold() != name.casefold()):
+        found = assigned(tree, name) or found
     if isinstance(found, tuple):
         msg = f"{str(ambiguous(found)).partition('; ')[0]}; write the name of the one that is meant after %%py_udf"
         raise UsageError(msg)

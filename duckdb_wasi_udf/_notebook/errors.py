@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import sys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 # What DuckDB raises after Ctrl-C; another error that comes later isn't the interrupt's.
-_INTERRUPTED = (duckdb.Error, WasiUdfError, RuntimeError, KeyboardInterrupt)
+_INTERRUPTED = (duckdb.Error, WasiUdfError, RuntimeError, KeyboardInterrupt, asyncio.CancelledError)
 _INTERRUPT_SECONDS = 5.0
 
 # The modules whose frames say nothing to a user: this package's, DuckDB's, and IPython's around a magic.

@@ -87,6 +87,7 @@ class WasiUdfMagics(Magics):
         shell, options = self._shell(), parse_argstring(self.py_udf, line)
         con = find_connection(shell.user_ns, options.con)
         sandbox = find_sandbox(shell.user_ns, con, options.sandbox)
+        entry = None
         if cell is None:
             function, own_name = self._defined(options)
             kind = options.kind or kind_of(function)
@@ -94,12 +95,12 @@ class WasiUdfMagics(Magics):
             read = read_cell(shell, cell, options.name)
             own_name = read.function
             if options.isolated:
-                function, kind = cell, options.kind or kind_of_text(read)
+                function, kind, entry = cell, options.kind or kind_of_text(read), read.entry
             else:
                 function = run_cell(shell, read)
                 kind = options.kind or kind_of(function)
         name = options.name or own_name
-        _register(sandbox, con, name, function, kind, options, own_name if options.isolated else None)
+        _register(sandbox, con, name, function, kind, options, entry)
         print(f"{name}{sandbox._registry.find(name).signature}")
 
     @magic_arguments()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from duckdb.func import ARROW, NATIVE, SPECIAL
 
 from duckdb_wasi_udf._errors import Cancelled, ClosedError
-from duckdb_wasi_udf._guests.recent_errors import CLOSED
+from duckdb_wasi_udf._guests.recent_errors import CLOSED, is_pythons
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._process.ticker import CTRL_C
@@ -128,6 +128,6 @@ class RegisteredCallback:
             try:
                 return domain.function(self._number)(context, *columns)
             except (KeyboardInterrupt, Cancelled):
-                if threading.current_thread() is threading.main_thread() and context.stopped_by in ("", CTRL_C):
+                if context.stopped_by in ("", CTRL_C) and is_pythons(threading.get_ident()):  # the one that plans
                     interrupt_calling_query()
                 raise

@@ -36,6 +36,17 @@ CELLS = {
         "SELECT double(4)",
         [(8,)],
     ),
+    "a callable object": (
+        (
+            "%%py_udf add5\nclass Adder:\n    def __init__(self, n): self.n = n\n"
+            "    def __call__(self, x: int) -> int: return x + self.n\nadd5 = Adder(5)"
+        ),
+        "SELECT add5(1)",
+        [(6,)],
+    ),
+    "an isolated lambda": ("%%py_udf --isolated inc --returns BIGINT\nlambda x: x + 1", "SELECT inc(1)", [(2,)]),
+    "a name in quotes": ("%%py_udf 'my func'\ndef f(x: int) -> int: return x", 'SELECT "my func"(1)', [(1,)]),
+    "an indented cell": ("%%py_udf\n    def f(x: int) -> int:\n        return x", "SELECT f(8)", [(8,)]),
     "a table": ("%%py_udf\ndef rows(n: int):\n    yield from range(n)", "FROM rows(2)", [(0,), (1,)]),
     "an annotated table": (
         (
@@ -119,6 +130,7 @@ WRONG = {
     "%%py_udf\ndef a(): pass\ndef b(): pass": "a, b; write the name of the one that is meant after %%py_udf",
     "%%py_udf\nlambda x: x": "a lambda has no name; write one after %%py_udf",
     "%%py_udf\nx = 1\ndef f(: pass": "line 3 of the cell: SyntaxError: ",
+    "%%py_udf --isolated\n```python\ndef f(x): return x\n```": "the code is inside Markdown fences (line 2",
     f"%%py_udf --nope{DEF}": "--nope",
     f"%%py_udf --kind window{DEF}": "window",
     f"%%py_udf --con gone{DEF}": "--con gone: there is no variable gone; variables with connections: con",

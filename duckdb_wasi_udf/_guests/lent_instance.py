@@ -134,8 +134,8 @@ class LentInstance:
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             instance._fail(failure, time.perf_counter() - call.seconds)
         finally:
+            instance._end()  # which says of which rows the output is
             instance._length = 0
-            instance._end()
             context.__exit__(None, None, None)
         if call.reason != Reason.RESULT:
             return None

@@ -266,6 +266,7 @@ class TrustDomain:
         domain.limits = limits
         domain.compiled = False
         domain.errors = RecentErrors()
+        domain.gate = None  # that of this domain is closed with it
         domain.output = Output(output)
         domain.counters = Counters()
         domain.instances = InstanceRegistry(limits)

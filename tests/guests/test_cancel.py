@@ -31,7 +31,7 @@ def once_running(sandbox, action):
 
     def act():
         while not any(call.clock is sandbox._domain.clock for call in ticker.calls()):
-            time.sleep(0.01)
+            time.sleep(0.001)  # calls of C's take microseconds
         time.sleep(0.05)
         action()
 

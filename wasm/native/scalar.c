@@ -108,9 +108,12 @@ static bool has_printed(const struct instance *instance, const uint8_t *memory, 
 
 /* Count the rows of compiled code; return whether Python has to decide anew: Compilation.count. */
 static bool count_compiled(struct pool *pool, const struct counts *counts, int64_t rows) {
-  if (!pool->is_compiled) return false;
   enum verdict verdict = NONE;
   lock(&pool->lock);
+  if (!pool->is_compiled) {
+    unlock(&pool->lock);
+    return false;
+  }
   pool->compiled_rows += counts->compiled;
   pool->bailed_rows += counts->bailed;
   if (counts->compiled == 0 && counts->bailed == 0) {

@@ -34,7 +34,7 @@ _ABSENT = (
 class _Absent:
     """Anything of a module that isn't there."""
 
-    def __init__(self, name):
+    def __init__(self, name, *_class):  # also what a class statement makes whose base it is
         self._name = name
 
     def __call__(self, *args, **kwargs):
@@ -52,6 +52,8 @@ class _Absent:
 
     def __mul__(self, other):
         return self
+
+    __rmul__ = __mul__
 
 
 _state = {"collecting": True}

@@ -3,6 +3,7 @@
 The text of this module is the function's source. `run_tests` is the function.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -79,6 +80,8 @@ def _provide_helpers():
         parent.tests = types.ModuleType(f"numpy.{folder}.tests")
         parent.tests.__path__ = [f"/packages/numpy_tests/{folder}"]
         sys.modules[parent.tests.__name__] = parent.tests
+    for name in ("_locales", "_natype"):
+        sys.modules[f"numpy._core.tests.{name}"] = importlib.import_module(f"numpy_tests._core.{name}")
 
 
 def _raise(name):

@@ -152,7 +152,7 @@ class Engine:
 
     def _compile(self, guest: Guest, code: Path) -> wasmtime.Module:
         """Compile the module, and put it into a file."""
-        if "numpy" in guest.manifest["versions"]:
+        if "numpy" in guest.manifest.get("versions", ()):
             logger.warning("compiling the guest with numpy for this machine, once, which takes some 10 seconds")
         started = time.perf_counter()
         try:

@@ -24,7 +24,6 @@ import weakref
 from os import environ
 from random import randint
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -294,10 +293,10 @@ for _ in range(100_000):
         (lock, "is a lock, which can't be shipped to the guest: .*lock"),
         ({"a": [{"b": lock}]}, r"is a dict, .* because of value\['a'\]\[0\]\['b'\], a lock: "),
         (Holds(lock), r"is a Holds, .* because of value\.held\['k'\]\[0\], a lock: "),
-        (np.array([1]), "is a ndarray, .*: the package numpy has compiled code, and the sandbox runs Python only"),
-        (np.float64(1), "is a float64, .*: the package numpy has compiled code"),
+        (pa.array([1]), "is a Int64Array, .*: the package pyarrow has compiled code, and the sandbox runs Python only"),
+        (pa.int64(), "is a DataType, .*: the package pyarrow has compiled code"),
         (pa.array([1]), "is a .*Array, .*: the package pyarrow has compiled code"),
-        (np, "is the module numpy, .*: the sandbox has the standard library and the packages of Sandbox"),
+        (pa, "is the module pyarrow, .*: the sandbox has the standard library and the packages of Sandbox"),
         (types.ModuleType("rules"), "is the module rules, .*: the sandbox has .*; import what you use of it by name"),
         (memoryview(b"x"), "is a memoryview, which can't be shipped"),
         (sys.stdout, "is a .*, which can't be shipped"),
@@ -348,8 +347,8 @@ def test_where_a_value_was_found_is_said():
     ("function", "message"),
     [
         (3, "this is a int, which can't be called; pass a function, or source text"),
-        (np.mean, "this is .*: the package numpy has compiled code"),
-        (pa.array, "this is .*, which can't be shipped to the guest: "),
+        (pa.show_versions, "this is .*: the package pyarrow has compiled code"),
+        (pa.show_versions, "this is .*, which can't be shipped to the guest: "),
         (RaisesWhenPickled().__reduce__, "this is a method, .*: not me"),
     ],
 )

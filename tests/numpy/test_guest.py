@@ -139,7 +139,12 @@ import numpy as np
 def f(x):
     g, r = np.random.default_rng(7), np.random.RandomState(7)
     return [*g.normal(size=9).tolist(), *g.integers(0, 10**12, 9).tolist(), *r.rand(9).tolist(),
-            *r.normal(size=9).tolist(), *r.randint(0, 100, 9).tolist(), *r.poisson(5, 9).tolist()]
+            *r.normal(size=9).tolist(), *r.randint(0, 100, 9).tolist(), *r.poisson(5, 9).tolist(),
+            *g.poisson(5, 9).tolist(), *g.binomial(10, 0.3, 9).tolist(), *g.zipf(2.0, 9).tolist(),
+            *g.hypergeometric(5, 6, 7, 9).tolist(), *g.multinomial(20, [0.5, 0.5], 2).ravel().tolist(),
+            *g.negative_binomial(5, 0.5, 9).tolist(), *g.geometric(0.3, 9).tolist(), *g.logseries(0.5, 9).tolist(),
+            *r.binomial(10, 0.3, 9).tolist(), *r.zipf(2.0, 9).tolist(), *r.multinomial(20, [0.5, 0.5]).tolist(),
+            *g.permutation(9).tolist(), *g.choice(9, 5).tolist(), *g.gamma(2, size=9).tolist()]
 """
     namespace = {}
     exec(code, namespace)

@@ -3,8 +3,10 @@
 The text of this module is the function's source. `run_tests` is the function.
 """
 
+import importlib.machinery
 import json
 import os
+import re
 import sys
 import types
 
@@ -34,7 +36,7 @@ _ABSENT = (
 class _Absent:
     """Anything of a module that isn't there."""
 
-    def __init__(self, name):
+    def __init__(self, name, *_class):  # also what a class statement makes whose base it is
         self._name = name
 
     def __call__(self, *args, **kwargs):
@@ -53,6 +55,8 @@ class _Absent:
     def __mul__(self, other):
         return self
 
+    __rmul__ = __mul__
+
 
 _state = {"collecting": True}
 
@@ -70,13 +74,21 @@ def _provide_absent():
             setattr(sys.modules[parent], last, module)
 
 
-def _provide_helpers():
-    """Let test modules import each other by the names that they have in numpy."""
-    for folder in ("_core", "lib", "linalg", "ma", "random"):
-        parent = sys.modules[f"numpy.{folder}"]
-        parent.tests = types.ModuleType(f"numpy.{folder}.tests")
-        parent.tests.__path__ = [f"/packages/numpy_tests/{folder}"]
-        sys.modules[parent.tests.__name__] = parent.tests
+class _Helpers:
+    """Finds test modules, which import each other, by the names that they have in numpy."""
+
+    def find_spec(self, name, path=None, target=None):
+        found = re.fullmatch(r"numpy\.(\w+)\.tests(\.\w+)?", name)
+        if found is None:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=found[2] is None)
+
+    def create_module(self, spec):
+        found = re.fullmatch(r"numpy\.(\w+)\.tests(\.\w+)?", spec.name)
+        return importlib.import_module(f"numpy_tests.{found[1]}{found[2] or ''}")
+
+    def exec_module(self, module):
+        pass
 
 
 def _raise(name):
@@ -114,7 +126,7 @@ class _Reporter:
 def run_tests(path: str, start: int) -> int:
     """Run a file's tests from the one with the number `start` on. Returns the status of pytest."""
     _provide_absent()
-    _provide_helpers()
+    sys.meta_path.insert(0, _Helpers())
     os.chdir = lambda path: None
     os.getcwd = lambda: "/packages"
     without = (

@@ -82,16 +82,17 @@ _COMPILER = """\
 out=
 shared=
 files=
+names=
 for a; do
   shift
   case "$last" in -o) out=$a ;; esac
   last=$a
   case "$a" in
     -shared) shared=1 ;;
+    *mtrand.cpython*.o) files="$files $a"; names="-include {headers}/legacy_names.h"; set -- "$@" "$a" ;;
     *.o | *.a) files="$files $a"; set -- "$@" "$a" ;;
     -fPIC | -ftrapping-math) ;;
     *unique.cpp | *_pocketfft_umath.cpp) set -- "$@" "$a" -fexceptions -fignore-exceptions ;;
-    *mtrand.cpython*.o) set -- "$@" "$a" -include {headers}/legacy_names.h ;;
     *) set -- "$@" "$a" ;;
   esac
 done
@@ -99,7 +100,7 @@ if [ -n "$shared" ] && [ -n "$files" ]; then
   printf '%s\\n' $files > "$out"
   exit 0
 fi
-exec {zig} {driver} -target {target} "$@" {flags}
+exec {zig} {driver} -target {target} "$@" $names {flags}
 """
 
 _CROSS = """\

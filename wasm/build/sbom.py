@@ -59,7 +59,10 @@ def sbom(config: Config, sources: dict[str, Source], python: Path, zig: Path, mo
     }
     for name, path in config.components["carried"].items():
         components.append(component(name, versions[name], licences[name], _tree_sha256(python / path)))
-    for name, path in config.components["toolchain"].items():
+    toolchain = config.components["toolchain"]
+    if "numpy" in sources:
+        toolchain = toolchain | config.components["toolchain_of_numpy"]
+    for name, path in toolchain.items():
         components.append(component(name, f"zig {config.ziglang}", licences[name], _tree_sha256(zig / path)))
     guest = Component(
         name="guest.wasm",

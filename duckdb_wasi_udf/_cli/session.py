@@ -102,6 +102,7 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
     limits, data_limits = parse_limits(options.settings)
     files = read_function_files(options.functions)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_warnings_as_notes(quiet=quiet))
         con = stack.enter_context(connect(options.db, read_only=options.read_only, new=options.new))
         sandbox = stack.enter_context(
             Sandbox(
@@ -113,7 +114,6 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
             )
         )
         session = Session(con, sandbox)
-        stack.enter_context(_warnings_as_notes(quiet=quiet))
         con.execute("SET python_enable_replacements = false")  # FROM names tables, not variables of this program
         sandbox.install(con)
         for file in files:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from duckdb_wasi_udf._cli import outline
 from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import failed_error, file_error, usage_error
-from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._errors import Cancelled, SignatureError
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._text import readable
 
@@ -180,6 +180,8 @@ def create_functions(
                 created.helpers.append((item, str(error).removeprefix(f"{item.name}: ")))
             else:
                 created.problems.append((item, error))
+        except (Cancelled, RuntimeError):  # Ctrl-C, and what DuckDB makes of it
+            raise
         except Exception as error:  # noqa: BLE001 - which is reported, for each function
             created.problems.append((item, error))
         else:

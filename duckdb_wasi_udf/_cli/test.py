@@ -78,6 +78,8 @@ def _run(con: duckdb.DuckDBPyConnection, file: FunctionFile) -> Iterator[dict[st
             (ran,) = con.execute(query, [file.source, file.path, number]).fetchall()[0]
         except duckdb.Error as error:
             failure = failure_of(error)
+            if failure.status == Status.INTERRUPTED:
+                raise
             message = failure.message.partition("\n")[0].removeprefix("run_block: ")
             ran = [{"line": block["line"], "code": "", "want": "", "got": message, "outcome": "error"}]
         for example in ran:

@@ -122,6 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     prepare_streams()
     given = sys.argv[1:] if arguments is None else arguments
+    # Two dashes and a space begin a comment of SQL, not an option.
+    given = [f" {argument}" if argument[:3] in ("-- ", "--\n", "--\r", "--\t") else argument for argument in given]
     command = _command_line()
     try:
         status = command.main(given, prog_name="duckdb-wasi-udf", standalone_mode=False)

@@ -98,7 +98,8 @@ def _prepare(session: Session, item: Item, path: str | None, input_format: str |
         with open_input(session, path, input_format) as found:
             arguments = matching_columns(item, found.columns, path)
             columns = ", ".join(map(quote_identifier, arguments)) or "1 AS bench_row"
-            found.limit(rows).project(columns).create("bench_rows")
+            taken = found.limit(rows).project(columns)
+            running.run(session, lambda: taken.create("bench_rows"))
     else:
         arguments, values = [], ["i AS bench_row"]
         for parameter in signature.parameters[: max(signature.required, item.required)]:
@@ -109,7 +110,8 @@ def _prepare(session: Session, item: Item, path: str | None, input_format: str |
                 raise usage_error(msg)
             arguments.append(parameter.name)
             values.append(f"{value} AS {quote_identifier(parameter.name)}")
-        con.execute(f"CREATE TABLE bench_rows AS SELECT {', '.join(values)} FROM range({rows}) t(i)")  # noqa: S608
+        made = f"SELECT {', '.join(values)} FROM range({rows}) t(i)"  # noqa: S608 - quoted names
+        running.run(session, lambda: con.sql(made).create("bench_rows"))
     if not arguments:
         msg = f"{item.name} has no parameters that a row could have values for"
         raise usage_error(msg)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-import duckdb
 import typer
 
 from duckdb_wasi_udf._cli import options
+from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import Status, failure_of
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.reporting import reported
@@ -17,6 +17,7 @@ from duckdb_wasi_udf._cli.terminal import output_console, print_json
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    import duckdb
     from rich.console import Console
 
     from duckdb_wasi_udf._cli.sources import FunctionFile
@@ -48,7 +49,7 @@ def check(
         checked = []
         for file in read_function_files(files):
             with (
-                duckdb.connect() as con,
+                connect(None) as con,
                 Sandbox(limits=limits, data_limits=data_limits, packages=package or ()) as sandbox,
             ):
                 checked.append(_check(con, sandbox, file))

@@ -35,7 +35,7 @@ def explain(
             if db is None:
                 file = read_function_file(what)
                 item = choose(file, function)
-                define(session, file, item)
+                define(session, file, item, ("scalar", "helper", "aggregate", "table"))
                 name = item.name
             text = session.sandbox.explain(name)
         if json:

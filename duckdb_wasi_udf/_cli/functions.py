@@ -49,15 +49,21 @@ def choose(file: FunctionFile, name: str | None, *, maps: bool = False) -> Item:
     raise usage_error(msg)
 
 
-def define(session: Session, file: FunctionFile, item: Item) -> None:
+def define(session: Session, file: FunctionFile, item: Item, kinds: tuple[str, ...] = ("scalar", "helper")) -> None:
     """Register one function of a file.
 
+    Args:
+        session: where.
+        file: the file.
+        item: the function.
+        kinds: those that the command works on.
+
     Raises:
-        CommandError: it is of a kind that isn't called for each row, or its types aren't SQL types.
+        CommandError: it is of another kind, or its types aren't SQL types.
         WasiUdfError: as for `Sandbox.create_function`, like `duckdb.Error`.
     """
     session.files |= {known.name.lower(): file.path for known in file.items}
-    if item.kind in ("aggregate", "table", "map"):
+    if item.kind not in kinds:
         msg = f"{file.at(item)}: {item.name} isn't called once a row: it is {_KINDS[item.kind]}"
         raise usage_error(msg)
     try:

@@ -12,7 +12,7 @@ import typer
 
 from duckdb_wasi_udf._cli import options, results
 from duckdb_wasi_udf._cli.failures import CommandError, Status, failure_of, report, usage_error
-from duckdb_wasi_udf._cli.reporting import reported
+from duckdb_wasi_udf._cli.reporting import keeping_interrupts, reported
 from duckdb_wasi_udf._cli.session import SessionOptions, open_session
 from duckdb_wasi_udf._cli.sources import read_function_files, read_text
 from duckdb_wasi_udf._cli.sql import MAX_ROWS, is_complete, run_statement, statements_of
@@ -105,9 +105,10 @@ class Loop:
         """
         began = time.perf_counter()
         try:
-            if text.strip().startswith("."):
-                return self._command(text.split())
-            self._statements(text)
+            with keeping_interrupts():
+                if text.strip().startswith("."):
+                    return self._command(text.split())
+                self._statements(text)
         except (CommandError, WasiUdfError, duckdb.Error, OSError, KeyboardInterrupt) as error:
             if isinstance(error, BrokenPipeError):
                 raise

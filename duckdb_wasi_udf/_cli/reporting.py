@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from duckdb_wasi_udf._errors import WasiUdfError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 
 @dataclass(slots=True)
@@ -37,7 +40,8 @@ def reported(*, as_json: bool) -> Iterator[Report]:
     """
     current = Report()
     try:
-        yield current
+        with keeping_interrupts():
+            yield current
     except BrokenPipeError:
         abandon_output()
         raise typer.Exit(Status.PIPE_CLOSED) from None
@@ -45,3 +49,28 @@ def reported(*, as_json: bool) -> Iterator[Report]:
         failure = failure_of(error, current.files)
         report(failure, as_json=as_json)
         raise typer.Exit(failure.status) from None
+
+
+@contextlib.contextmanager
+def keeping_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for any error after Ctrl-C was pressed: DuckDB makes a RuntimeError of it."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        if callable(before):
+            before(number, frame)
+
+    noting = callable(before) and threading.current_thread() is threading.main_thread()
+    if noting:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if noting:
+            signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import duckdb
 import typer
 
-from duckdb_wasi_udf._cli import options, results
+from duckdb_wasi_udf._cli import options, results, running
 from duckdb_wasi_udf._cli.failures import file_error, usage_error
 from duckdb_wasi_udf._cli.functions import choose, define, matching_columns
 from duckdb_wasi_udf._cli.reporting import reported
@@ -110,7 +110,7 @@ def open_input(session: Session, path: str, chosen: str | None) -> Iterator[duck
             raise file_error(msg)
         quoted = real.replace("'", "''")
         try:
-            rows = session.con.sql(f"FROM {reader}('{quoted}')")
+            rows = running.run(session, lambda: session.con.sql(f"FROM {reader}('{quoted}')"))
         except duckdb.Error as error:
             first = readable(str(error)).partition("\n")[0]
             msg = f"{path} can't be read as {reader.removeprefix('read_')}: {first.partition('Error: ')[2] or first}"

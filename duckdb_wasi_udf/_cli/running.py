@@ -141,7 +141,7 @@ def _progress_settings(session: Session, *, progress: bool) -> Iterator[bool]:
     if not progress or not is_terminal(sys.stderr):
         yield False
         return
-    session.con.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    session.con.execute("SET enable_progress_bar_print = false; SET enable_progress_bar = true")
     yield True
 
 

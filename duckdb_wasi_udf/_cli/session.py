@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
-from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of, file_error, usage_error
+from duckdb_wasi_udf._cli.connection import connect
+from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of, usage_error
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.sources import check_syntax, create_functions, read_function_files
 from duckdb_wasi_udf._cli.terminal import note, print_line
@@ -21,6 +18,8 @@ from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import duckdb
 
     from duckdb_wasi_udf._cli.outline import Item
     from duckdb_wasi_udf._cli.sources import FunctionFile
@@ -102,6 +101,7 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
     limits, data_limits = parse_limits(options.settings)
     files = read_function_files(options.functions)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_warnings_as_notes(quiet=quiet))
         con = stack.enter_context(connect(options.db, read_only=options.read_only, new=options.new))
         sandbox = stack.enter_context(
             Sandbox(
@@ -113,7 +113,6 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
             )
         )
         session = Session(con, sandbox)
-        stack.enter_context(_warnings_as_notes(quiet=quiet))
         con.execute("SET python_enable_replacements = false")  # FROM names tables, not variables of this program
         sandbox.install(con)
         for file in files:
@@ -121,62 +120,6 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
                 msg = f"{file.path} defines no function whose parameters and result are annotated with SQL types"
                 raise failed_error(msg)
         yield session
-
-
-@contextlib.contextmanager
-def connect(db: str | None, *, read_only: bool = False, new: bool | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database until the end of the context.
-
-    Args:
-        db: the file; None for one in memory.
-        read_only: nothing is written to it.
-        new: it is created if it isn't there; None if the command has no such option.
-
-    Raises:
-        CommandError: it isn't there, isn't a database, is in use, or can't be opened.
-    """
-    if db is None and (read_only or new):
-        msg = f"{'--read-only' if read_only else '--new'} is for a database file; name it with --db"
-        raise usage_error(msg)
-    is_path = db is not None and db != ":memory:" and not re.match(r"[A-Za-z][\w+.-]+:", db)
-    if db is not None and is_path:
-        _check_file(db, new=new)
-    try:
-        con = duckdb.connect(db or ":memory:", read_only=read_only)
-    except (duckdb.Error, ValueError) as error:
-        raise file_error(_opening_problem(str(db), str(error))) from error
-    try:
-        yield con
-    finally:
-        with contextlib.suppress(duckdb.Error):  # a query that couldn't be stopped
-            con.close()
-
-
-def _check_file(db: str, *, new: bool | None) -> None:
-    path = Path(db)
-    try:
-        if path.is_dir():
-            msg = f"{db} is a directory, not a database"
-            raise file_error(msg)
-        if not path.exists() and not new:
-            msg = f"there is no database {db}{'' if new is None else '; add --new to create it'}"
-            raise file_error(msg)
-        if not path.exists() and not path.absolute().parent.is_dir():
-            msg = f"there is no directory {path.absolute().parent} for the database {db}"
-            raise file_error(msg)
-    except (OSError, ValueError) as error:
-        msg = f"the database {db} can't be opened: {getattr(error, 'strerror', None) or error}"
-        raise file_error(msg) from error
-
-
-def _opening_problem(db: str, text: str) -> str:
-    """Return why a database can't be opened, of DuckDB's error."""
-    if "lock" in text.lower():
-        process = re.search(r"PID (\d+)", text)
-        by = f" (process {process[1]})" if process else ""
-        return f"the database {db} is in use by another program{by}; end it, or wait for it"
-    first = readable(text).partition("\n")[0]
-    return f"the database {db} can't be opened: {first.partition('Error: ')[2] or first}"
 
 
 class _Notes(logging.Handler):

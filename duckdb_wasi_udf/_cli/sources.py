@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from duckdb_wasi_udf._cli import outline
+from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import failed_error, file_error, usage_error
-from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._errors import Cancelled, SignatureError
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import duckdb
 
     from duckdb_wasi_udf._cli.outline import Item
 
@@ -129,7 +130,7 @@ def read_function_files(paths: Iterable[str]) -> list[FunctionFile]:
     texts = [(name, _from_line_one(read_text(name, "a file of Python functions"))) for name in named]
     if not texts:
         return []
-    with duckdb.connect() as con, Sandbox() as sandbox:
+    with connect(None) as con, Sandbox() as sandbox:
         # As text, because what belongs to this package is not shipped.
         sandbox.create_function(con, "outline", inspect.getsource(outline), entry="outline")
         files = []
@@ -179,6 +180,8 @@ def create_functions(
                 created.helpers.append((item, str(error).removeprefix(f"{item.name}: ")))
             else:
                 created.problems.append((item, error))
+        except (Cancelled, RuntimeError):  # Ctrl-C, and what DuckDB makes of it
+            raise
         except Exception as error:  # noqa: BLE001 - which is reported, for each function
             created.problems.append((item, error))
         else:

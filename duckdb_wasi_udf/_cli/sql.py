@@ -9,6 +9,7 @@ import duckdb
 import typer
 
 from duckdb_wasi_udf._cli import options, results, running
+from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import usage_error
 from duckdb_wasi_udf._cli.reporting import reported
 from duckdb_wasi_udf._cli.session import SessionOptions, open_session
@@ -128,7 +129,7 @@ def run_statement(session: Session, statement: duckdb.Statement, output: Output,
         for (count,) in relation.fetchall():
             note(f"{count:,} row(s)")
         return False
-    with duckdb.connect() as other:  # the statement has run, and its result has a place of its own
+    with connect(None) as other:  # the statement has run, and its result has a place of its own
         results.write(session, other.from_arrow(running.run(session, relation.to_arrow_table)), output)
     return True
 

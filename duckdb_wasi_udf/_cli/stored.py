@@ -9,9 +9,10 @@ import duckdb
 import typer
 
 from duckdb_wasi_udf._cli import options
+from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import CommandError, failed_error, failure_of, usage_error
 from duckdb_wasi_udf._cli.reporting import reported
-from duckdb_wasi_udf._cli.session import SessionOptions, connect, open_session
+from duckdb_wasi_udf._cli.session import SessionOptions, open_session
 from duckdb_wasi_udf._cli.sources import read_function_files
 from duckdb_wasi_udf._cli.terminal import note, print_json, print_line, print_table
 from duckdb_wasi_udf._sql import stored_functions

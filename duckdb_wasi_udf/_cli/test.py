@@ -9,6 +9,7 @@ import duckdb
 import typer
 
 from duckdb_wasi_udf._cli import examples, options
+from duckdb_wasi_udf._cli.connection import connect
 from duckdb_wasi_udf._cli.failures import Status, failure_of
 from duckdb_wasi_udf._cli.limits import parse_limits
 from duckdb_wasi_udf._cli.reporting import reported
@@ -39,7 +40,7 @@ def run_examples(
         results: list[dict[str, Any]] = []
         read = read_function_files(files)
         with (
-            duckdb.connect() as con,
+            connect(None) as con,
             Sandbox(limits=limits, data_limits=data_limits, packages=package or ()) as sandbox,
         ):
             for function in ("find_blocks", "run_block"):
@@ -77,6 +78,8 @@ def _run(con: duckdb.DuckDBPyConnection, file: FunctionFile) -> Iterator[dict[st
             (ran,) = con.execute(query, [file.source, file.path, number]).fetchall()[0]
         except duckdb.Error as error:
             failure = failure_of(error)
+            if failure.status == Status.INTERRUPTED:
+                raise
             message = failure.message.partition("\n")[0].removeprefix("run_block: ")
             ran = [{"line": block["line"], "code": "", "want": "", "got": message, "outcome": "error"}]
         for example in ran:

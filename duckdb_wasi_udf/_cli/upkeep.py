@@ -84,11 +84,12 @@ def cache_clear(*, json: options.Json = False) -> None:
 def guest_info(
     *,
     sbom: Annotated[bool, typer.Option("--sbom", help="Print the list of components, as CycloneDX JSON.")] = False,
+    numpy: Annotated[bool, typer.Option("--numpy", help="The guest that has numpy as well.")] = False,
     json: options.Json = False,
 ) -> None:
     """Print the versions in the guest, and the hashes of what it was built from."""
     with reported(as_json=json):
-        found = artifact.find()
+        found = artifact.find_numpy() if numpy else artifact.find()
         components = _components(found.module_path.with_name("guest.cdx.json"))
         if sbom:
             print_json(components)

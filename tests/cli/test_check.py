@@ -41,7 +41,7 @@ def test_functions_are_listed_with_their_signatures(cli, tmp_path):
     assert "re.Pattern" in helpers["typed"]
     compiled = {function["name"]: function["compiled"] for function in file["functions"]}
     assert "can be compiled" in compiled["f"]
-    assert compiled["dec"].startswith("interpreted, because")
+    assert compiled["later"].startswith("interpreted, because")
     text = cli("check", "good.py").out
     assert f"good.py:{GOOD.splitlines().index('def main() -> None: f(1)') + 1}: helper main: it returns nothing" in text
 
@@ -86,3 +86,13 @@ def test_several_files_are_checked_though_one_is_wrong(cli, tmp_path):
     assert "a.py:1: problem: SyntaxError" in done.out
     assert "b.py:1: scalar function g(x BIGINT) -> BIGINT" in done.out
     assert cli("check", "-", stdin="def g(x: int) -> int: return x\n").out.startswith("<stdin>:1: scalar function g(x")
+
+
+@pytest.mark.parametrize("name", ["f", "rows", "Total", "later", "helper"])
+def test_functions_of_every_kind_are_explained(cli, tmp_path, name):
+    (tmp_path / "good.py").write_text(GOOD)
+    done = cli("explain", "good.py", "--function", name, "--json")
+    assert done.status == 0, done.err
+    assert done.json()["name"] == name
+    expected = {"f": "can be compiled", "helper": "its parameters have no types"}.get(name, "interpreted, because")
+    assert expected in done.json()["explanation"]

@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 
+from duckdb_wasi_udf._cli import sources
 from tests.support.repository import ROOT
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -43,6 +44,33 @@ def test_a_signal_ends_a_query_and_leaves_no_half_file(tmp_path, number, status)
         _, error = process.communicate(timeout=60)
         assert (process.returncode, error) == (status, b"error: interrupted\n" if number == signal.SIGINT else b"")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_counts_whatever_duckdb_makes_of_it(cli, tmp_path, monkeypatch):
+    """DuckDB raises a RuntimeError on the main thread; a function's definition is stopped by its sandbox."""
+
+    def pressed(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100_000):  # until the handler has run
+            pass
+
+    def converting(*_, **__):
+        try:
+            pressed()
+        except KeyboardInterrupt:
+            raise RuntimeError("something of DuckDB's") from None
+
+    (tmp_path / "f.py").write_text("def f(x: int) -> int: return x\n")
+    before = signal.getsignal(signal.SIGINT)
+    for action in (pressed, converting):
+        monkeypatch.setattr(sources, "create", action)
+        for arguments in (["check", "f.py"], ["sql", "SELECT f(1)", "-f", "f.py"]):
+            done = cli(*arguments)
+            assert (done.status, done.out, done.err) == (130, "", "error: interrupted\n")
+    done = cli("repl", "--json", stdin=".read f.py\nSELECT 7 AS x;\n")
+    assert (done.status, done.json()) == (130, [{"x": 7}])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_console_script_is_the_module():

@@ -208,6 +208,11 @@ def test_sql_comes_from_a_file_or_stdin(cli, tmp_path):
     assert cli("sql", "-", "--json", stdin="SELECT 'é' AS a").json() == [{"a": "é"}]
 
 
+def test_sql_may_begin_with_a_comment(cli):
+    assert cli("sql", "-- the answer\nSELECT 42 AS a", "--json").json() == [{"a": 42}]
+    assert cli("sql", "-- only a comment").status == 2
+
+
 def test_a_database_is_read_and_written(cli):
     assert cli("sql", "CREATE TABLE t AS FROM range(3) r(a)", "--db", "shop.duckdb", "--new").status == 0
     assert cli("sql", "SELECT sum(a) AS s FROM t", "--db", "shop.duckdb", "--read-only", "--json").json() == [{"s": 3}]

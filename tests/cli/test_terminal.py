@@ -128,3 +128,10 @@ def test_files_without_rows_are_read(cli, tmp_path):
         con.execute(f"COPY (SELECT 1 AS n WHERE FALSE) TO '{tmp_path / 'in.parquet'}'")
     assert cli("run", "f.py", "in.parquet", "-o", "out.parquet").status == 0
     assert (tmp_path / "out.parquet").stat().st_size > 0
+
+
+def test_duckdbs_own_progress_is_never_in_the_output(cli):
+    """DuckDB would print it to stdout, whatever that is, once a query takes two seconds."""
+    query = "SELECT name, value FROM duckdb_settings() WHERE name LIKE 'enable_progress_bar%' ORDER BY name"
+    settings = {row["name"]: row["value"] for row in cli("sql", query, "--json").json()}
+    assert settings["enable_progress_bar"] == "false"

@@ -80,6 +80,13 @@ def test_the_guest_is_described(cli):
     assert cli("guest", "info", "--sbom").json()["bomFormat"] == "CycloneDX"
 
 
+def test_a_guest_that_is_not_there_is_named(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact, "NUMPY_DIRECTORY", tmp_path / "gone")
+    done = cli("guest", "info", "--numpy")
+    assert (done.status, done.out) == (3, "")
+    assert "there is no guest with numpy" in done.err
+
+
 def test_the_doctors_report_is_json_if_asked_for(cli, monkeypatch):
     monkeypatch.setattr(_doctor, "_CHECKS", {"good": lambda: True, "bad": lambda: False})
     done = cli("doctor", "--json")
@@ -168,7 +175,7 @@ def test_without_libraries_doctor_and_compile_work(bare, capsys, monkeypatch, tm
     seen = []
     monkeypatch.setattr(_doctor, "compile_guest", lambda **options: seen.append(options) or 0)
     assert bare("compile", "--fuel") == 0
-    assert seen == [{"fuel": True, "as_json": False}]
+    assert seen == [{"fuel": True, "numpy": False, "as_json": False}]
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def embed(
     check_positive(dimensions=dimensions, rows=rows, text_characters=text_characters, at_once=at_once)
     slots = threading.BoundedSemaphore(at_once)
 
-    def embed(text: pa.Array) -> pa.Array:
+    def embed(text: pa.Array | Sequence[str | None]) -> pa.Array:
         """Return the vector of a text."""
-        texts = text.to_pylist()
+        texts = list(text.to_pylist() if isinstance(text, pa.Array) else text)
         asked = list(dict.fromkeys(one for one in texts if one is not None))
         if asked and max(map(len, asked)) > text_characters:
             msg = f"a text has more than {text_characters:,} characters"

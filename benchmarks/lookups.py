@@ -102,7 +102,7 @@ def measure(*, quick: bool) -> str:
     """Measure; a Markdown section."""
     rows = 2_000 if quick else 10_000
     con = duckdb.connect()
-    con.execute("SET threads = 1")
+    con.execute("SET threads = 1; SET enable_progress_bar = false")
     con.execute(f"CREATE TABLE keys AS SELECT 'k' || lpad(i::VARCHAR, 6, '0') AS key FROM range({rows}) t(i)")
     lines = []
     with _service() as origin:

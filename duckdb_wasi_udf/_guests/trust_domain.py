@@ -151,7 +151,7 @@ class TrustDomain:
             coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self._engine: Engine | None = self._load_engine(guest)
-        self._numpy_engine: Engine | None = None
+        self._numpy_engines: list[Engine] = []  # none or one; those of `narrowed` have the same list
         self._loading_numpy = threading.Lock()
         self.clock = self._engine.clock
         self.gate = self._make_gate(outputs=output is not None)
@@ -240,10 +240,9 @@ class TrustDomain:
         if not self.uses_numpy(definition):
             return engine
         with self._loading_numpy:
-            numpy = self._numpy_engine
-            if numpy is None:
-                numpy = self._numpy_engine = self._load_engine(artifact.find_numpy(), beside=engine)
-        return numpy
+            if not self._numpy_engines:
+                self._numpy_engines.append(self._load_engine(artifact.find_numpy(), beside=engine))
+            return self._numpy_engines[0]
 
     @property
     def code(self) -> CodeStore | None:
@@ -350,7 +349,8 @@ class TrustDomain:
         self._closed = True
         if self.gate is not None and self.gate.usable:
             self.gate.block(Blocked.CLOSED, on=True)
-        self._engine = self._numpy_engine = None  # whoever keeps the sandbox doesn't keep the machine code
+        self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
+        self._numpy_engines = []
         self.instances.close()
         self.modules.close()
         for closable in self._held:

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._errors import ArtifactError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._functions.inspection import Inspection, inspect_source
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import VARIANT, Signature, resolve
@@ -245,7 +246,13 @@ class _Attempt:
             function.close()
 
     def keep(self, error: WasiUdfError) -> None:
-        """Keep what went wrong, with all that a repair needs."""
+        """Keep what went wrong, with all that a repair needs.
+
+        Raises:
+            ArtifactError: it is no fault of the code.
+        """
+        if isinstance(error, ArtifactError):
+            raise error
         sample = self.sample or Sample([], [], [])
         names = [sample.names[i] for i in self._arguments]
         columns = [sample.columns[i].to_pylist() for i in self._arguments]
@@ -257,7 +264,7 @@ class _Attempt:
             rows=list(zip(*columns, strict=True)),
             columns=dict(zip(sample.names, sample.types, strict=True)),
             imports=self.inspection.imports,
-            packages=sorted(self.domain.modules.names),
+            packages=[*(["numpy"] if artifact.NUMPY_DIRECTORY.exists() else []), *sorted(self.domain.modules.names)],
             host_functions=[] if grants is None else [granted.signature for granted in grants.functions],
             python_version=self.domain.python_version,
             output=self.output,

@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -167,6 +168,20 @@ def test_each_text_of_a_batch_is_encoded_once():
 
     wasi_udf.ColumnFunction(vector.embed(encode, rows=2))(["a", "b", "a", None, "c", "b"])
     assert asked == [["a", "b"], ["c"]]
+
+
+def test_a_small_model_of_a_package_finds_what_is_meant(con):
+    """The one that docs/guide/ready-made.md names."""
+    wordllama = pytest.importorskip("wordllama", reason="wordllama is not installed: pip install wordllama")
+    folder = Path(wordllama.__file__).parent
+    model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
+    call = wasi_udf.ColumnFunction(vector.embed(model.embed, 256))
+    texts = ["a glass of Chianti", "green tea", "the goalkeeper was injured"]
+    con.execute("CREATE TABLE texts (t VARCHAR, v FLOAT[256])")
+    con.executemany("INSERT INTO texts VALUES (?, ?)", list(zip(texts, call(texts).to_pylist(), strict=True)))
+    nearest = wasi_udf.ColumnFunction(vector.nearest(con, "FROM texts", "v", "t", neighbours=1))
+    found = nearest(call(["soccer player", "tea with milk", "red wine"])).to_pylist()
+    assert [one["t"] for (one,) in found] == [texts[2], texts[1], texts[0]]
 
 
 @pytest.mark.parametrize(

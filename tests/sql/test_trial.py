@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
+from duckdb_wasi_udf._engine.artifact import NUMPY_DIRECTORY
 
 ROWS = [
     (1, "ada lovelace", Decimal("99.90"), dt.date(2024, 2, 29), ["a", "b"]),
@@ -145,7 +146,7 @@ GOOD = {
         each(str.split, "name"),
     ),
     "optional import": (
-        "try:\n    import numpy as np\nexcept ImportError:\n    np = None\ndef f(net: float) -> float:\n"
+        "try:\n    import scipy as sp\nexcept ImportError:\n    sp = None\ndef f(net: float) -> float:\n"
         "    return net * 1.19",
         GROSS,
     ),
@@ -184,8 +185,8 @@ def test_a_candidate_that_works_gives_its_rows(sandbox, people, case):
 # What models write that doesn't work: what is said of it, its line, and its row.
 BAD = {
     "float times DECIMAL": ("def f(net):\n    return net * 1.19", "TypeError: unsupported operand", 2, 0),
-    "numpy": ("import numpy as np\ndef f(net): return np.sqrt(net)", "No module named 'numpy'", 1, None),
-    "numpy inside": ("def f(net):\n    import numpy as np\n    return np.sqrt(net)", "No module named 'numpy'", 2, 0),
+    "scipy": ("import scipy as sp\ndef f(net): return sp.sqrt(net)", "No module named 'scipy'", 1, None),
+    "scipy inside": ("def f(net):\n    import scipy as sp\n    return sp.sqrt(net)", "No module named 'scipy'", 2, 0),
     "requests": ("import requests\ndef f(name): return requests.get(name)", "No module named 'requests'", 1, None),
     "pandas": (
         "import pandas as pd\n\ndef transform(df: pd.DataFrame) -> pd.DataFrame:\n    return df",
@@ -260,16 +261,34 @@ def test_decimals_have_a_hint(sandbox, people):
 
 
 def test_all_missing_imports_are_named_at_once(sandbox, people):
-    source = "import numpy\nimport sqlite3\ndef f(net):\n    import pandas.core, json, os.path\n    return 1"
+    source = "import scipy\nimport sqlite3\ndef f(net):\n    import pandas.core, json, os.path\n    return 1"
     error = sandbox.try_function(source, people).error
-    assert list(error.missing_imports) == ["numpy", "sqlite3", "pandas.core"]
+    assert list(error.missing_imports) == ["scipy", "sqlite3", "pandas.core"]
     text = error.for_model()
     assert text.count("Can't be imported: ") == 3
     described = sandbox.describe(source)
-    assert described.imports == ("numpy", "sqlite3", "pandas.core", "json", "os.path")
+    assert described.imports == ("scipy", "sqlite3", "pandas.core", "json", "os.path")
     assert list(described.missing_imports) == list(error.missing_imports)
     assert (described.name, described.parameters) == ("f", (("net", "ANY", True),))
     assert described.error is not None
+
+
+@pytest.mark.skipif(not NUMPY_DIRECTORY.exists(), reason="the guest with numpy is not built: make guest-numpy")
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import numpy as np\ndef f(net: float) -> float:\n    return float(np.sqrt(abs(net)))",
+        "import numpy as np\ndef f(net: np.ndarray) -> np.ndarray:\n    return np.sqrt(np.abs(net.astype(float)))",
+    ],
+)
+def test_code_with_numpy_is_tried_where_numpy_is(sandbox, people, source):
+    trial = sandbox.try_function(source, people)
+    assert trial.error is None, trial.error
+    assert [row[-1] for row in trial.rows] == each(lambda net: math.sqrt(abs(net)), "net")
+    assert sandbox.describe(source).missing_imports == {}
+    error = sandbox.try_function("import numpy, scipy\ndef f(net): return 1", people).error
+    assert list(error.missing_imports) == ["scipy"]
+    assert ", numpy; there are no files" in error.for_model()
 
 
 def test_what_is_printed_is_in_the_trial_and_the_error(sandbox, people):

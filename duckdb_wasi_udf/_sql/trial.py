@@ -32,6 +32,8 @@ _HOST = HostQuota(calls=1_000, bytes=4 * MIB, seconds=10.0)
 
 _FENCED = re.compile(r"^[ \t]*(```+|~~~+)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _DEFINES = re.compile(r"^\s*(?:async\s+def|def|class)\s|\blambda\b", re.MULTILINE)
+# What is called of a class in place of a function.
+_METHODS = re.compile(r"^\s+def (?:step|process)\(", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,12 @@ class _Attempt:
         """
         function = self.load(context)
         try:
+            if self.inspection.kind == "class" and _METHODS.search(self.source):
+                msg = (
+                    f"{CODE_NAME}: {self.name} is a class for an aggregate or for map_batches, which can't be tried; "
+                    "write a function of a row's values"
+                )
+                raise SignatureError(msg)
             self._arguments = arguments_of(sample, function.guest_signature)
             columns = [sample.columns[i] for i in self._arguments]
             length = len(sample.columns[0]) if sample.columns else 0

@@ -214,6 +214,14 @@ BAD = {
     "wrong result": ("def f(name) -> int:\n    return name", "Error", None, 0),
     "two functions": ("def f(net): return 1\ndef g(net): return 2", "several functions", None, None),
     "raises while loaded": ("RATE = {}['x']\ndef f(net): return 1", "KeyError", 1, None),
+    "aggregate": (
+        "class Total:\n    sum = 0\n    def step(self, net):\n        self.sum += net\n    def finish(self):\n"
+        "        return self.sum",
+        "Total is a class for an aggregate",
+        None,
+        None,
+    ),
+    "a frame": ("def transform(df):\n    return df.dropna()", "the parameter 'df' has no column", None, None),
     "exit": ("def f(net):\n    raise SystemExit(1)", "SystemExit", 2, 0),
     "helper raises": (
         "def f(name):\n    return check(name)\n\ndef check(name):\n    raise ValueError('no ' + name)",
@@ -254,7 +262,8 @@ def test_arguments_are_named_as_the_columns(sandbox, people):
     assert error.arguments == {"name": "'bob'", "id": "2"}
 
 
-def test_decimals_have_a_hint(sandbox, people):
+def test_usual_mistakes_have_a_hint(sandbox, people):
+    assert "a parameter for each column" in sandbox.try_function("def f(df): return df", people).error.for_model()
     assert (
         "annotate the parameter with float" in sandbox.try_function("lambda net: 1.5 * net", people).error.for_model()
     )

@@ -13,6 +13,7 @@ from duckdb_wasi_udf._functions.inspection import Inspection, inspect_source
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import VARIANT, Signature, resolve
 from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.narrowed import narrowed
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import MIB, HostQuota, ResourceLimits
 from duckdb_wasi_udf._sql.repair import CODE_NAME, TrialError, trial_error
@@ -193,7 +194,7 @@ class _Attempt:
         self._entry = entry
         self._arguments: list[int] = []
         self._printed: list[str] = []
-        self.domain = domain.narrowed(limits or tight_limits(domain.limits), self._printed.append)
+        self.domain = narrowed(domain, limits or tight_limits(domain.limits), self._printed.append)
         self._function: ScalarFunction | None = None
 
     @property

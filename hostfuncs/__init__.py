@@ -3,7 +3,7 @@
 They are written on the public API alone; a sandbox has those it is given: `Sandbox(host_functions=[...])`.
 """
 
-from hostfuncs import http, llm, lookup, serialization
+from hostfuncs import http, llm, lookup, serialization, vector
 from hostfuncs._options import Options
 from hostfuncs.scaling import RateLimit, cached, concurrent, rate_limited, retried
 
@@ -18,4 +18,5 @@ __all__ = [
     "rate_limited",
     "retried",
     "serialization",
+    "vector",
 ]

@@ -70,6 +70,8 @@ def inspect_source(context: CallContext, domain: TrustDomain, source: str, entry
         WasiUdfError: a limit was reached, or the guest crashed.
     """
     imports = {"_inspect": "_udf_functions.inspection:inspect_source"}
+    if domain.uses_numpy(Definition.from_source(source, _LABEL)):
+        imports["_numpy"] = "numpy"  # so that the guest is the one that would run the code
     unit = Unit(source="_inspect", name="_udf_inspection", imports=imports)
     function = ScalarFunction(
         context,

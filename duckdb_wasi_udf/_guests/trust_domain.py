@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import os
 import threading
@@ -151,7 +150,7 @@ class TrustDomain:
             coarse_clock=None if clock_resolution_seconds is None else CoarseClock(clock_resolution_seconds),
         )
         self._engine: Engine | None = self._load_engine(guest)
-        self._numpy_engine: Engine | None = None
+        self._numpy_engines: list[Engine] = []  # none or one; `narrowed` has the same list
         self._loading_numpy = threading.Lock()
         self.clock = self._engine.clock
         self.gate = self._make_gate(outputs=output is not None)
@@ -240,40 +239,15 @@ class TrustDomain:
         if not self.uses_numpy(definition):
             return engine
         with self._loading_numpy:
-            numpy = self._numpy_engine
-            if numpy is None:
-                numpy = self._numpy_engine = self._load_engine(artifact.find_numpy(), beside=engine)
-        return numpy
+            if not self._numpy_engines:
+                self._numpy_engines.append(self._load_engine(artifact.find_numpy(), beside=engine))
+            return self._numpy_engines[0]
 
     @property
     def code(self) -> CodeStore | None:
         """The machine code of compiled functions; None if none is compiled."""
         engine = self._engine
         return engine.code if self.compiled and engine is not None else None
-
-    def narrowed(self, limits: ResourceLimits, output: object) -> TrustDomain:
-        """Return a domain for one call: the same guests, packages and host functions under other limits.
-
-        What it runs doesn't count for this domain's usage and errors. `cancel` of this one stops it.
-
-        Args:
-            limits: its limits; counting fuel can't be switched on or off, and no timeout may be longer than this
-                domain's.
-            output: takes what its guests print: see `Sandbox`.
-        """
-        self.check_open()
-        domain = copy.copy(self)
-        domain.limits = limits
-        domain.compiled = False
-        domain.errors = RecentErrors()
-        domain.gate = None  # that of this domain is closed with it
-        domain.output = Output(output)
-        domain.counters = Counters()
-        domain.instances = InstanceRegistry(limits)
-        domain._held = []
-        domain._functions = {}
-        domain._changing_queries = threading.Lock()
-        return domain
 
     def hold(self, closable: _Closable) -> None:
         """Have something closed when the sandbox is."""
@@ -351,7 +325,8 @@ class TrustDomain:
         self._closed = True
         if self.gate is not None and self.gate.usable:
             self.gate.block(Blocked.CLOSED, on=True)
-        self._engine = self._numpy_engine = None  # whoever keeps the sandbox doesn't keep the machine code
+        self._engine = None  # whoever keeps the sandbox doesn't keep the machine code
+        self._numpy_engines = []
         self.instances.close()
         self.modules.close()
         for closable in self._held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -187,6 +188,12 @@ class Grants:
         for function in functions:
             if not isinstance(function, HostFunction):
                 msg = f"host_functions are made with @host_function or HostFunction(...), got {function!r}"
+                raise SignatureError(msg)
+            if inspect.iscoroutinefunction(function.function):
+                msg = (
+                    f"the host function {function.name} is an async def, which a sandbox doesn't await; wrap it as in "
+                    "docs/guide/scaling-host-functions.md"
+                )
                 raise SignatureError(msg)
             if function.name in [granted.name for granted in self.functions]:
                 msg = f"two host functions are called {function.name}; give one another name="

@@ -23,7 +23,17 @@ _WHERE = re.compile(r"\n(?:in row \d+ of the batch|in line \d+ of the code|Trace
 # What an error advises the owner of the sandbox; a model can't follow it.
 _ADVICE = re.compile(r",? or raise ResourceLimits\.[\w.]+")
 
-_DECIMALS = re.compile(r"'(?:decimal\.)?Decimal' and 'float'|'float' and '(?:decimal\.)?Decimal'")
+# Mistakes that are made again and again, with what to do.
+_HINTS = (
+    (
+        re.compile(r"'(?:decimal\.)?Decimal' and 'float'|'float' and '(?:decimal\.)?Decimal'"),
+        "DECIMAL arrives as decimal.Decimal; annotate the parameter with float to get a float",
+    ),
+    (
+        re.compile(r"the parameter '.*' has no column"),
+        "the function is called for each row, with values; write a parameter for each column it uses, of its name",
+    ),
+)
 
 # Parts of the text, as much as a model needs: the whole stays below some 1,500 tokens.
 _MESSAGE_CHARACTERS = 2_000
@@ -81,8 +91,7 @@ class TrialError:
             shown = [f"{name} {sql_type}" for name, sql_type in list(self.columns.items())[:_SHOWN_COLUMNS]]
             more = len(self.columns) - len(shown)
             lines.append(f"Columns: {', '.join(shown)}{f' and {more} more' if more else ''}")
-        if _DECIMALS.search(self.what):
-            lines.append("Hint: DECIMAL arrives as decimal.Decimal; annotate the parameter with float to get a float")
+        lines += [f"Hint: {hint}" for pattern, hint in _HINTS if pattern.search(self.what)]
         for name, reason in self.missing_imports.items():
             lines.append(f"Can't be imported: {name}" + ("" if reason in self.what else f" ({reason})"))
         available = f"Can be imported: the standard library of Python {self.python_version}"

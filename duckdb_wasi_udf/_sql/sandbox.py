@@ -204,6 +204,7 @@ class Sandbox(FunctionCreation):
             ValueError: `limit` is no such number.
             SignatureError: `table` or `source` is something else.
             duckdb.Error: the relation can't be read.
+            ArtifactError: the code imports numpy, and the guest with numpy is missing or damaged.
             ClosedError: the sandbox was closed.
         """
         return try_source(self._domain, source, table, entry=entry, limit=limit, limits=limits)
@@ -222,6 +223,7 @@ class Sandbox(FunctionCreation):
 
         Raises:
             SignatureError: `source` is no text.
+            ArtifactError: as for `try_function`.
             ClosedError: the sandbox was closed.
         """
         return describe_source(self._domain, source, entry=entry)

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._engine import artifact
+from duckdb_wasi_udf._errors import ArtifactError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._functions.inspection import Inspection, inspect_source
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import VARIANT, Signature, resolve
 from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._guests.narrowed import narrowed
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
 from duckdb_wasi_udf._limits import MIB, HostQuota, ResourceLimits
 from duckdb_wasi_udf._sql.repair import CODE_NAME, TrialError, trial_error
@@ -31,6 +33,8 @@ _HOST = HostQuota(calls=1_000, bytes=4 * MIB, seconds=10.0)
 
 _FENCED = re.compile(r"^[ \t]*(```+|~~~+)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _DEFINES = re.compile(r"^\s*(?:async\s+def|def|class)\s|\blambda\b", re.MULTILINE)
+# What is called of a class in place of a function.
+_METHODS = re.compile(r"^\s+def (?:step|process)\(", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,7 @@ class _Attempt:
         self._entry = entry
         self._arguments: list[int] = []
         self._printed: list[str] = []
-        self.domain = domain.narrowed(limits or tight_limits(domain.limits), self._printed.append)
+        self.domain = narrowed(domain, limits or tight_limits(domain.limits), self._printed.append)
         self._function: ScalarFunction | None = None
 
     @property
@@ -232,6 +236,12 @@ class _Attempt:
         """
         function = self.load(context)
         try:
+            if self.inspection.kind == "class" and _METHODS.search(self.source):
+                msg = (
+                    f"{CODE_NAME}: {self.name} is a class for an aggregate or for map_batches, which can't be tried; "
+                    "write a function of a row's values"
+                )
+                raise SignatureError(msg)
             self._arguments = arguments_of(sample, function.guest_signature)
             columns = [sample.columns[i] for i in self._arguments]
             length = len(sample.columns[0]) if sample.columns else 0
@@ -245,7 +255,13 @@ class _Attempt:
             function.close()
 
     def keep(self, error: WasiUdfError) -> None:
-        """Keep what went wrong, with all that a repair needs."""
+        """Keep what went wrong, with all that a repair needs.
+
+        Raises:
+            ArtifactError: it is no fault of the code.
+        """
+        if isinstance(error, ArtifactError):
+            raise error
         sample = self.sample or Sample([], [], [])
         names = [sample.names[i] for i in self._arguments]
         columns = [sample.columns[i].to_pylist() for i in self._arguments]
@@ -257,7 +273,7 @@ class _Attempt:
             rows=list(zip(*columns, strict=True)),
             columns=dict(zip(sample.names, sample.types, strict=True)),
             imports=self.inspection.imports,
-            packages=sorted(self.domain.modules.names),
+            packages=[*(["numpy"] if artifact.NUMPY_DIRECTORY.exists() else []), *sorted(self.domain.modules.names)],
             host_functions=[] if grants is None else [granted.signature for granted in grants.functions],
             python_version=self.domain.python_version,
             output=self.output,

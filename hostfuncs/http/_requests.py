@@ -102,6 +102,19 @@ async def _fetch_all(rules: Rules, requests: Sequence[Request]) -> list[Answer |
     left = rules.batch_bytes
 
     async def work() -> None:
+        """Make requests by a client of its own: httpx's time for a request grows with the square of its connections."""
+        async with httpx.AsyncClient(
+            transport=RetryTransport(rules.origins.transport(), rules.retry),
+            cookies=no_cookies,
+            headers={"accept-encoding": "gzip, deflate", "user-agent": "duckdb-wasi-udf"},
+            timeout=rules.request_seconds,
+            follow_redirects=True,
+            max_redirects=rules.redirects,
+            trust_env=False,
+        ) as client:
+            await work_by(client)
+
+    async def work_by(client: httpx.AsyncClient) -> None:
         nonlocal left
         for i, url, method, body in todo:
             if url is None:
@@ -113,19 +126,10 @@ async def _fetch_all(rules: Rules, requests: Sequence[Request]) -> list[Answer |
             left -= len(answer.body or b"")
             answers[i] = answer
 
-    async with httpx.AsyncClient(
-        transport=RetryTransport(rules.origins.transport(), rules.retry),
-        cookies=no_cookies,
-        headers={"accept-encoding": "gzip, deflate", "user-agent": "duckdb-wasi-udf"},
-        timeout=rules.request_seconds,
-        follow_redirects=True,
-        max_redirects=rules.redirects,
-        trust_env=False,
-    ) as client:
-        with anyio.move_on_after(rules.batch_seconds):
-            async with anyio.create_task_group() as group:
-                for _ in range(rules.concurrency):
-                    group.start_soon(work)
+    with anyio.move_on_after(rules.batch_seconds):
+        async with anyio.create_task_group() as group:
+            for _ in range(min(rules.concurrency, len(requests))):
+                group.start_soon(work)
     late = Answer(error=f"the batch took more than {rules.batch_seconds:g} s")
     return [
         late if answer is None and url is not None else answer

@@ -1,4 +1,4 @@
-"""How many tokens may be spent, and were."""
+"""The number of tokens that may be spent, and were."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-# How often a wait looks whether it is still wanted: 32 threads that wait take 1 % of a core so.
+# How often a wait looks whether it is still wanted. Of futures less often: many threads wait for them at once.
 POLL_SECONDS = 0.02
+_FUTURE_POLL_SECONDS = 0.1
 
 
 class AbandonedError(Exception):
@@ -45,16 +46,17 @@ def pause(seconds: float) -> None:
     check_wanted()
 
 
-def wait_for(try_wait: Callable[[float], bool]) -> None:
+def wait_for(try_wait: Callable[[float], bool], poll_seconds: float = POLL_SECONDS) -> None:
     """Wait until something has happened.
 
     Args:
         try_wait: waits for it for at most some seconds, and returns whether it has happened.
+        poll_seconds: that number of seconds.
 
     Raises:
         AbandonedError: nobody waits for the host function any more.
     """
-    while not try_wait(POLL_SECONDS):
+    while not try_wait(poll_seconds):
         check_wanted()
 
 
@@ -68,5 +70,5 @@ def result_of(future: concurrent.futures.Future[_Result]) -> _Result:
         AbandonedError: nobody waits for the host function any more.
         BaseException: the future's own.
     """
-    wait_for(lambda seconds: bool(concurrent.futures.wait([future], seconds).done))
+    wait_for(lambda seconds: bool(concurrent.futures.wait([future], seconds).done), _FUTURE_POLL_SECONDS)
     return future.result()

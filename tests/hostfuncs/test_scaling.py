@@ -686,6 +686,11 @@ def test_column_functions_check_what_they_are_called_with(service):
     assert "rate" in repr(call)
 
 
+def test_an_async_def_alone_cant_be_granted(service):
+    with pytest.raises(wasi_udf.SignatureError, match="rate is an async def"):
+        wasi_udf.Sandbox(host_functions=[service.coroutine])
+
+
 def test_nothing_is_abandoned_outside_of_host_functions():
     assert wasi_udf.host_call_abandoned() is False
 

@@ -37,7 +37,6 @@ def narrowed(domain: TrustDomain, limits: ResourceLimits, output: object) -> Tru
     one.output = Output(output)
     one.counters = Counters()
     one.instances = InstanceRegistry(limits)
-    one.gate = None  # that of the other is closed with it
     one._held = []
     one._functions = {}
     one._changing_queries = threading.Lock()

@@ -143,11 +143,16 @@ def interrupt_calling_query() -> None:
     """Interrupt the query that this thread runs a function for.
 
     DuckDB calls a function with constant arguments while it plans, and if that fails, calls it again when it runs the
-    query. Ctrl-C arrives once.
+    query. Ctrl-C arrives once. DuckDB's Python client doesn't know of calls of the native library, so all queries are
+    interrupted then.
     """
+    is_native = threading.get_ident() in state.native_connections
     known = list(state.database_keys)
     for con in itertools.chain(known, gc.get_objects(), [duckdb.default_connection()]):  # the collector takes longer
-        if type(con) is duckdb.DuckDBPyConnection and _refusal(con) == _callback_refusal() is not None:
+        refusal = _refusal(con) if type(con) is duckdb.DuckDBPyConnection else None
+        if is_native and refusal is not None:  # which of those that are busy it is can't be seen
+            con.interrupt()
+        elif refusal is not None and refusal == _callback_refusal():
             con.interrupt()
             return
 

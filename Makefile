@@ -39,7 +39,7 @@ guest-debug: setup
 	$(RUN) -m wasm debug
 
 # CPython's own tests in the guest, against tests/cpython/expected.toml; MODULES="test_json test_re" runs some of them.
-guest-test: setup guest guest-numpy
+guest-test: setup guest
 	$(RUN) -m tests.cpython $(MODULES)
 
 # numpy's own tests in the guest, against tests/numpy_suite/expected.toml; FILES names some of them.
@@ -49,8 +49,9 @@ guest-test-numpy: guest-numpy
 demo: guest
 	$(RUN) sql/run_example.py flights
 
-test: setup guest
+test: setup guest guest-numpy
 	$(RUN) -m pytest --numprocesses auto
+	DUCKDB_WASI_UDF_NATIVE=1 $(RUN) -m pytest tests/native tests/guests/test_cancel.py
 
 # The functions in Ray, Spark and Dask, and in clients of DuckDB. These are large, so they have an environment of their own.
 test-engines: setup guest

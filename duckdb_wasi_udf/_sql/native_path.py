@@ -66,11 +66,10 @@ def _load() -> NativeLibrary:
         Unavailable: it isn't to be used, or can't be.
     """
     wanted = os.environ.get("DUCKDB_WASI_UDF_NATIVE")
-    if wanted == "0":
-        msg = "DUCKDB_WASI_UDF_NATIVE=0"
-        raise Unavailable(msg)
-    if wanted != "1" and file_name() not in TRIED:
-        msg = f"{file_name()} was compiled, but nobody has tried it; DUCKDB_WASI_UDF_NATIVE=1 uses it"
+    if wanted != "1":
+        msg = "it is new and off by default; DUCKDB_WASI_UDF_NATIVE=1 switches it on"
+        if file_name() not in TRIED:
+            msg += f", though nobody has tried {file_name()} yet"
         raise Unavailable(msg)
     if duckdb.__version__ not in TESTED:
         msg = f"DuckDB {duckdb.__version__} was not tested"

@@ -52,7 +52,7 @@ def test_functions_are_listed_with_their_signatures(cli, tmp_path):
         ("x = 1\ndef f(x: int) -> int return x\n", 2, "SyntaxError"),
         ("def f(x: flaot) -> float: return x\n", 1, "'flaot'"),
         ("\n\ndef f(x: int) -> Nope: return x\n", 3, "'Nope'"),
-        ("import numpy\ndef f(x: int) -> int: return x\n", 2, "numpy"),
+        ("import pandas\ndef f(x: int) -> int: return x\n", 2, "pandas"),
         ("def f(x: int) -> int: return x\nraise ValueError('é')\n", 1, "ValueError: é"),
         ("def f(x): return x\n", 1, "no function"),
         ("", 1, "no function"),

@@ -45,7 +45,7 @@ MEANT = {
     ),
     "an assigned lambda": "gross = lambda x: round(x * 1.19, 2)",
     "a definition in a branch": (
-        "try:\n    import numpy\n    def gross(x): return numpy.round(x)\n"
+        "try:\n    import pandas\n    def gross(x): return pandas.round(x)\n"
         "except ImportError:\n    def gross(x): return round(x * 1.19, 2)"
     ),
     "defined twice": f"def gross(x): return x\n{GROSS}",

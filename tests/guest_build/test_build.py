@@ -102,7 +102,7 @@ def test_a_damaged_artifact_in_the_cache_is_made_again(tmp_path, monkeypatch):
     made = tmp_path / "guest" / "artifact-1"
 
     class Build:
-        def __init__(self, workspace, *, debug=False):
+        def __init__(self, workspace, *, debug=False, numpy=False):
             pass
 
         def artifact(self):

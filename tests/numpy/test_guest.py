@@ -43,9 +43,9 @@ def test_the_text_decides(source, uses):
 
 def test_functions_without_numpy_do_not_load_its_guest(con, sandbox):
     assert con.execute("SELECT py_udf($1, 1)", [HAS_NUMPY]).fetchone() == (False,)
-    assert sandbox._domain._numpy_engine is None
+    assert sandbox._domain._numpy_engines == []
     assert con.execute("SELECT py_udf($1, 1)", [f"import numpy\n{HAS_NUMPY}"]).fetchone() == (True,)
-    assert sandbox._domain._numpy_engine is not None
+    assert len(sandbox._domain._numpy_engines) == 1
     assert con.execute("SELECT py_udf($1, 2)", [HAS_NUMPY]).fetchone() == (False,)
 
 

@@ -25,6 +25,7 @@ MADE = ("duckdb_wasi_udf/_artifact", "tests/test_x.py")
 FILE = re.compile(r"(?<![\w/.*<$\-])((?:\w+/)*_*[A-Za-z]\w*\.(?:py|c|h|cc|md|toml))(?![\w/(])")
 THEIRS = {
     "Lib/importlib/_bootstrap_external.py",
+    "Modules/_decimal/_decimal.c",
     "arrow/array/array_nested.cc",
     "bltinmodule.c",
     "frozen.c",

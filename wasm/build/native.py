@@ -7,6 +7,7 @@ import importlib.util
 import platform
 import shutil
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 from wasm.build import steps
@@ -81,8 +82,9 @@ def is_cached(names: Iterable[str] = TARGETS) -> bool:
 
 
 def requirements() -> list[str]:
-    """Return the package that compiles the library."""
-    return [f"ziglang=={load().ziglang}"]
+    """Return the packages that compile the library, and show how far that is."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [needed for needed in project["optional-dependencies"]["guest"] if needed.startswith(("rich", "ziglang"))]
 
 
 def _directory(name: str) -> Path:

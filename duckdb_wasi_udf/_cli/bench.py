@@ -72,7 +72,7 @@ def bench(
         explanation = ""
         count = 0
         for compiled in (False, True):
-            opened = SessionOptions(packages=package or (), settings=settings or (), compiled=compiled)
+            opened = SessionOptions(packages=package, settings=settings, compiled=compiled)
             with open_session(opened) as session:
                 report.files = session.files
                 define(session, file, item)

@@ -28,7 +28,7 @@ def explain(
         if db is not None and function is not None:
             msg = "--function is for a file; with --db the first argument is the name of the function"
             raise usage_error(msg)
-        opened = SessionOptions(db=db, read_only=db is not None, packages=package or ())
+        opened = SessionOptions(db=db, read_only=db is not None, packages=package)
         with open_session(opened) as session:
             report.files = session.files
             name = what

@@ -62,9 +62,9 @@ def repl(
             db=db,
             read_only=read_only,
             new=new,
-            functions=functions or (),
-            packages=package or (),
-            settings=settings or (),
+            functions=functions,
+            packages=package,
+            settings=settings,
         )
         with open_session(opened) as session:
             at_terminal = is_terminal(sys.stdin) and is_terminal(sys.stdout)

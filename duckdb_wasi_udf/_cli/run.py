@@ -74,7 +74,7 @@ def run(
         chosen = results.choose_output(output, results.with_json(format, as_json=json), max_rows)
         file = read_function_file(function_file)
         item = choose(file, function, maps=True)
-        opened = SessionOptions(packages=package or (), settings=settings or ())
+        opened = SessionOptions(packages=package, settings=settings)
         with open_session(opened) as session, open_input(session, input, input_format) as rows:
             report.files = session.files
             session.files |= {known.name.lower(): file.path for known in file.items} | {"map_batches": file.path}

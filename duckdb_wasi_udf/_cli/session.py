@@ -72,7 +72,7 @@ class SessionOptions:
         db: the database file; None for one in memory.
         read_only: nothing is written to it.
         new: it is created if it isn't there; None if the command has no such option.
-        functions: files and directories of functions.
+        functions: files and directories of functions; None, like that of the next two, if the option wasn't given.
         packages: what functions can import: see `Sandbox`.
         settings: limits, as the option `--set` has them.
         compiled: long-running functions are compiled.
@@ -81,9 +81,9 @@ class SessionOptions:
     db: str | None = None
     read_only: bool = False
     new: bool | None = None
-    functions: Sequence[str] = ()
-    packages: Sequence[str] = ()
-    settings: Sequence[str] = ()
+    functions: Sequence[str] | None = None
+    packages: Sequence[str] | None = None
+    settings: Sequence[str] | None = None
     compiled: bool = True
 
 
@@ -98,8 +98,8 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
     Raises:
         CommandError: the database can't be opened, a limit isn't one, or a function can't be registered.
     """
-    limits, data_limits = parse_limits(options.settings)
-    files = read_function_files(options.functions)
+    limits, data_limits = parse_limits(options.settings or ())
+    files = read_function_files(options.functions or ())
     with contextlib.ExitStack() as stack:
         stack.enter_context(_warnings_as_notes(quiet=quiet))
         con = stack.enter_context(connect(options.db, read_only=options.read_only, new=options.new))
@@ -107,7 +107,7 @@ def open_session(options: SessionOptions, *, quiet: bool = False) -> Iterator[Se
             Sandbox(
                 limits=limits,
                 data_limits=data_limits,
-                packages=options.packages,
+                packages=options.packages or (),
                 compiled=options.compiled,
                 output=lambda text: print_line(text, sys.stderr),
             )

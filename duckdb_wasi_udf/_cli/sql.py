@@ -55,9 +55,9 @@ def sql(
             db=db,
             read_only=read_only,
             new=new,
-            functions=functions or (),
-            packages=package or (),
-            settings=settings or (),
+            functions=functions,
+            packages=package,
+            settings=settings,
         )
         with open_session(opened) as session:
             report.files = session.files

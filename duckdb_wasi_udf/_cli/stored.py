@@ -77,7 +77,7 @@ def create(
     with reported(as_json=json) as report:
         read = read_function_files(files)
         # In memory first: what is wrong with a function shows before the database is touched.
-        with open_session(SessionOptions(settings=settings or ())) as trial:
+        with open_session(SessionOptions(settings=settings)) as trial:
             report.files = trial.files
             defined = [(file, item) for file in read for item in trial.add(file)]
         chosen = [(file, item) for file, item in defined if function is None or item.name in function]
@@ -89,9 +89,9 @@ def create(
         if not chosen:
             msg = f"{', '.join(files)}: no function's parameters and result are annotated with SQL types"
             raise failed_error(msg)
-        with open_session(SessionOptions(settings=settings or ())) as trial:
+        with open_session(SessionOptions(settings=settings)) as trial:
             _create_all(trial, chosen)
-        with open_session(SessionOptions(db=db, new=new, settings=settings or ())) as session:
+        with open_session(SessionOptions(db=db, new=new, settings=settings)) as session:
             before = {str(row["name"]).lower() for row in _stored(session.con)}
             taken = [item.name for _, item in chosen if item.name.lower() in before]
             if taken and not replace:

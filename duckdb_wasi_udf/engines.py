@@ -163,7 +163,7 @@ def map_files(
             new = set(function.schema.names)
             kept = [field for field in files.schema if field.name not in new]
             schema = pa.schema([*kept, *function.schema])
-            function(files.schema.empty_table())  # are its columns there, and of its types?
+            function(files.schema.empty_table())  # are its columns there?
         except (OSError, pa.ArrowInvalid, ValueError) as error:
             msg = f"{name}: the files can't be read as one table: {error}"
             raise SignatureError(msg) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 from dataclasses import replace
@@ -126,13 +127,11 @@ class BatchFunction:
 
     def _define(self) -> _Running:
         """Return the function in a sandbox of this process."""
-        domain_use = _domains.use(self._settings.digest, self._settings.open)
-        domain = domain_use.__enter__()
-        try:
-            return _Running(domain, domain_use, self._definition, self._return_type(), sees_null=self._sees_null)
-        except BaseException:
-            domain_use.__exit__(None, None, None)
-            raise
+        with contextlib.ExitStack() as stack:
+            domain = stack.enter_context(_domains.use(self._settings.digest, self._settings.open))
+            running = _Running(domain, self._definition, self._return_type(), sees_null=self._sees_null)
+            running.use = stack.pop_all()
+            return running
 
     def _return_type(self) -> str | None:
         if self._columns is None:
@@ -197,12 +196,12 @@ class BatchFunction:
                 with IncomingCall(running.domain) as context:
                     context.first_row = start
                     pieces.append(running.function.run(context, columns, rows))
-        one = self._columns is None or len(self._columns) == 1
+        if not pieces:
+            return self.schema.empty_table()
+        one = len(self.schema) == 1
         wanted = self.schema.field(0).type if one else pa.struct(list(self.schema))
         whole = pa.chunked_array([piece.cast(wanted) for piece in pieces], wanted)
-        if one:
-            return pa.table([whole], schema=self.schema)
-        return pa.table(pa.chunked_array(whole).flatten() if length else _empty(self.schema), schema=self.schema)
+        return pa.table([whole] if one else whole.flatten(), schema=self.schema)
 
     def _lazily(self, frame: Any) -> Any:
         """Return a LazyFrame that calls the function when it is collected."""
@@ -215,13 +214,17 @@ class BatchFunction:
 
 
 class _Running:
-    """A function in a sandbox of this process, for as long as it is called."""
+    """A function in a sandbox of this process, for as long as it is called.
+
+    Attributes:
+        use: Keeps the sandbox open until it is closed.
+    """
 
     def __init__(
-        self, domain: TrustDomain, use: Any, definition: Definition, return_type: str | None, *, sees_null: bool
+        self, domain: TrustDomain, definition: Definition, return_type: str | None, *, sees_null: bool
     ) -> None:
         self.domain = domain
-        self._use = use
+        self.use = contextlib.ExitStack()
         self.name = definition.label
 
         def signature(instance: Any) -> Signature:
@@ -237,7 +240,7 @@ class _Running:
     def close(self) -> None:
         """Close its instances; the sandbox stays for others."""
         self.function.close()
-        self._use.__exit__(None, None, None)
+        self.use.close()
 
 
 _functions: Kept[_Running] = Kept(_Running.close)
@@ -349,7 +352,3 @@ def _unpickled(
         )
         raise SignatureError(msg)
     return BatchFunction(settings, definition, columns, sees_null=sees_null)
-
-
-def _empty(schema: pa.Schema) -> list[pa.Array]:
-    return [pa.array([], field.type) for field in schema]

@@ -82,7 +82,7 @@ class ErrorDisplay:
         if handler is not None and isinstance(error, exceptions):
             return handler(kind, error, traceback, tb_offset=tb_offset)
         ours = error_of(error) if isinstance(error, duckdb.Error | WasiUdfError) else None
-        if self._was_interrupted():
+        if self._was_interrupted(error):
             seconds = time.monotonic() - self._cell_began
             line = f"Interrupted: the query was stopped after {seconds:.1f} s. The connection can be used further."
             self._show(error, traceback, [line])
@@ -92,8 +92,9 @@ class ErrorDisplay:
             self._show_short(error, ours, traceback)
         return None
 
-    def _was_interrupted(self) -> bool:
-        at = state.ticker.interrupted_at
+    def _was_interrupted(self, error: BaseException) -> bool:
+        """Return whether an error is a query's that was stopped; other code has its KeyboardInterrupt."""
+        at = state.ticker.interrupted_at(during_calls=isinstance(error, KeyboardInterrupt | asyncio.CancelledError))
         return at >= self._cell_began and time.monotonic() - at < _INTERRUPT_SECONDS
 
     def _show_short(self, error: BaseException, ours: WasiUdfError, traceback: TracebackType | None) -> None:

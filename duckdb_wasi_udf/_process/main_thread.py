@@ -7,6 +7,7 @@ import ctypes
 import gc
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 _CLEAR = ctypes.cast(ctypes.pythonapi.PySet_Clear, ctypes.c_void_p).value
 _add_pending_call = ctypes.pythonapi.Py_AddPendingCall
 _add_pending_call.argtypes = (ctypes.c_void_p, ctypes.py_object)
+_keep_for_ever = ctypes.pythonapi.Py_IncRef
+_keep_for_ever.argtypes = (ctypes.py_object,)
+
+# How often other threads look while the main thread runs Python: one look takes some microseconds.
+_BETWEEN_LOOKS_SECONDS = 0.001
 
 
 class MainThread:
@@ -26,28 +32,44 @@ class MainThread:
     (https://docs.python.org/3/c-api/init.html#c.Py_AddPendingCall). So while such a call is pending and the main thread
     is at the same instruction of the same frame, it has run no Python: it is inside the C code that it was in before,
     DuckDB's say, even if a signal handler written in C was run from there.
+
+    Attributes:
+        ident: The thread's identifier, as of `threading.get_ident`.
     """
 
     def __init__(self) -> None:
+        self.ident = threading.main_thread().ident
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
         self._marker: set[int] = set()
+        _keep_for_ever(self._marker)  # a pending call has its address but no reference to it
         self._position: tuple[int, int] | None = None
-
-    @property
-    def ident(self) -> int | None:
-        """The thread's identifier, as of `threading.get_ident`."""
-        return threading.main_thread().ident
+        self._stays = 0
 
     def look(self) -> None:
-        """Remember where the main thread is."""
-        self._position = self._current_position()
-        if not self._marker:
-            self._marker.add(1)
-            if _add_pending_call(_CLEAR, self._marker):  # too many are pending
-                self._marker.clear()
+        """Note where the main thread is."""
+        with self._lock:
+            self._looked_at = time.monotonic()
+            has_moved = not self._marker
+            if has_moved:
+                self._marker.add(1)
+                if _add_pending_call(_CLEAR, self._marker):  # too many are pending
+                    self._marker.clear()
+            position = self._current_position()
+            if has_moved or position != self._position:
+                self._position = position
+                self._stays += 1
 
-    def is_where_it_was(self) -> bool:
-        """Return whether the main thread has been inside one call since the last look."""
-        return bool(self._marker) and self._position is not None and self._current_position() == self._position
+    def look_if_it_has_moved(self) -> None:
+        """Look, if the main thread has run Python since the last look and that was a while ago."""
+        if not self._marker and time.monotonic() - self._looked_at > _BETWEEN_LOOKS_SECONDS:
+            self.look()
+
+    def stay(self) -> int | None:
+        """Return which call the main thread has been inside since a look, as a number; None if it has run Python."""
+        with self._lock:
+            stays = self._marker and self._position is not None and self._current_position() == self._position
+            return self._stays if stays else None
 
     def _current_position(self) -> tuple[int, int] | None:
         with _without_gc():

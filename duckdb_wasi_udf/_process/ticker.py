@@ -27,6 +27,12 @@ _IDLE_TICKS = 100
 # seconds, because a machine with much to do needs longer for both.
 _GRACE_TICKS = 7
 
+# How long after the last call into a guest a Ctrl-C still is the query's.
+_BETWEEN_CALLS_SECONDS = 0.1
+
+# How long somebody waits for the thread to have noticed a Ctrl-C.
+_NOTICING_SECONDS = 2.0
+
 # How long calls of the interrupted query are refused at most.
 _REFUSING_SECONDS = 2.0
 
@@ -60,23 +66,25 @@ class Ticker:
 
     Attributes:
         interrupts: Reports Ctrl-C.
-        interrupted_at: When Ctrl-C last arrived while calls were under way or just ended, on `time.monotonic`.
         thread: The thread, or None while nothing runs.
         native: The native library, whose calls are ticked too; None if it isn't used.
     """
 
     def __init__(self) -> None:
         self.interrupts = InterruptWatch()
-        self.interrupted_at = float("-inf")
+        self._interrupts = (float("-inf"), float("-inf"))  # the last one, and the last one while calls ran
         self._lock = threading.Lock()
         # Weak, because a signal handler may raise before a call is removed.
         self._calls: dict[int, weakref.ref[Call]] = {}
+        self._entered = 0
+        self._calls_seen = (0, 0)  # by Python and by the native library, when the thread last looked
+        self._active_at = float("-inf")
         self._main_thread = MainThread()
         self._interrupt: _Interrupt | None = None
         self.thread: threading.Thread | None = None
         self.native: NativeLibrary | None = None
         self._native_clocks: tuple[weakref.ref[_Clock], ...] = ()  # replaced as a whole: it is read without the lock
-        self._native_calls_seen = 0
+        self._looks = 0  # for Ctrl-C; each sees what arrived before it began
 
     def tick_native(self, native: NativeLibrary, clock: _Clock) -> None:
         """Tick a clock for the calls that the native library makes, too."""
@@ -91,6 +99,7 @@ class Ticker:
         """Tick the clock of a call while it runs."""
         with self._lock:
             self._calls[id(call)] = weakref.ref(call)
+            self._entered += 1
             if self.thread is None:
                 self.interrupts.arrived()  # long ago, and no business of this call
                 thread = threading.Thread(target=self._run, name="duckdb-wasi-udf-epoch", daemon=True)
@@ -98,6 +107,8 @@ class Ticker:
                 self.thread = thread
                 if self.native is not None:
                     self.native.start_ticking()
+        if call.thread != self._main_thread.ident:
+            self._main_thread.look_if_it_has_moved()  # a Ctrl-C may come before the next tick
         interrupt = self._interrupt
         if interrupt is not None and interrupt.refuses(call):
             call.stopped_by = CTRL_C
@@ -131,6 +142,19 @@ class Ticker:
         """True if a call into a guest is under way or ended less than a second ago."""
         return self.thread is not None
 
+    def interrupted_at(self, *, during_calls: bool) -> float:
+        """Return when Ctrl-C last arrived while this thread ran, on `time.monotonic`.
+
+        One that is there already counts: its handler may have raised before the thread has noticed it.
+
+        Args:
+            during_calls: whether only one counts that came while calls were under way or had just ended.
+        """
+        thread, enough, until = self.thread, self._looks + 2, time.monotonic() + _NOTICING_SECONDS
+        while thread is not None and self.thread is thread and self._looks < enough and time.monotonic() < until:
+            time.sleep(TICK_SECONDS / 4)
+        return self._interrupts[during_calls]
+
     def after_fork(self) -> None:
         """Start anew in a child process, where the thread doesn't exist and the lock may be held by nobody."""
         self.interrupts.after_fork()
@@ -148,7 +172,7 @@ class Ticker:
             self._wait()
             calls = self.calls()
             with self._lock:
-                idle = 0 if self._calls or self._interrupt or self._native_is_active() else idle + 1
+                idle = 0 if self._is_active() or self._interrupt else idle + 1
                 if idle >= _IDLE_TICKS and (self.native is None or self.native.stop_ticking()):
                     self.thread = None
                     return
@@ -166,17 +190,24 @@ class Ticker:
         until = time.monotonic() + TICK_SECONDS
         while (left := until - time.monotonic()) > 0:
             if self.interrupts.wait(left):
-                self.interrupted_at = time.monotonic()
+                self._is_active()
+                now = time.monotonic()
+                during_calls = now - self._active_at < _BETWEEN_CALLS_SECONDS
+                self._interrupts = (now, now if during_calls else self._interrupts[True])
                 if self._interrupt is None:
                     self._set_careful(1)
                 self._interrupt = _Interrupt(self._main_thread)
+        self._looks += 1
 
-    def _native_is_active(self) -> bool:
-        """Return whether the native library has made a call since the last tick."""
-        if self.native is None:
-            return False
-        before, self._native_calls_seen = self._native_calls_seen, self.native.calls()
-        return before != self._native_calls_seen or self.native.running() > 0
+    def _is_active(self) -> bool:
+        """Return whether a call is under way or was begun since this was last asked, and remember when."""
+        native = self.native
+        calls = (self._entered, 0 if native is None else native.calls())
+        active = calls != self._calls_seen or bool(self._calls) or (native is not None and native.running() > 0)
+        self._calls_seen = calls
+        if active:
+            self._active_at = time.monotonic()
+        return active
 
     def _set_careful(self, by: int) -> None:
         """Have all calls come in through Python while there is an interrupt."""
@@ -196,7 +227,7 @@ class _Interrupt:
     def __init__(self, main_thread: MainThread) -> None:
         self._main_thread = main_thread
         self._arrived_at = time.monotonic()
-        self._main_was_inside = main_thread.is_where_it_was()
+        self._stay = main_thread.stay()
         self._ticks = 0
         self._stopping = False
 
@@ -227,5 +258,6 @@ class _Interrupt:
         return call.thread != self._main_thread.ident and self._main_is_inside()
 
     def _main_is_inside(self) -> bool:
-        self._main_was_inside = self._main_was_inside and self._main_thread.is_where_it_was()
-        return self._main_was_inside
+        if self._stay is not None and self._main_thread.stay() != self._stay:
+            self._stay = None
+        return self._stay is not None

@@ -67,16 +67,21 @@ STOPPED = {
     "a table": "FROM py_table('def f():\n    while True: pass\n    yield 1')",
     "several threads": "SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM t, range(1_000_000)",
 }
+BEGIN = """
+import signal, threading, time
+from duckdb_wasi_udf._process import state
+box = wasi_udf.install(con)
+"""
 STOP = """
 began = []
 def stop():
+    while not {1}: time.sleep(0.001)
     began.append(time.monotonic())
     if hasattr(signal, 'pthread_kill'):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     else:
         signal.raise_signal(signal.SIGINT)
-timer = threading.Timer(0.2, stop)
-timer.start()
+threading.Thread(target=stop).start()
 try:
     {0}
 finally:
@@ -85,12 +90,15 @@ finally:
 
 
 def test_the_stop_button_stops_the_query_and_nothing_else(kernel):
-    kernel.run("import signal, threading, time\nbox = wasi_udf.install(con)", "None")
+    kernel.run(
+        BEGIN,
+        "None",
+    )
     kernel.run("con.execute('SET threads = 2; CREATE TABLE t AS SELECT i FROM range(300_000) r(i)')", "None")
     seconds = []
     for query in STOPPED.values():
         for run in (f"con.execute({query!r}).fetchall()", f"display(con.sql({query!r}))"):
-            outputs = kernel.run(STOP.format(run))
+            outputs = kernel.run(STOP.format(run, "state.ticker.running"))
             assert re.fullmatch(
                 r"Interrupted: the query was stopped after \d+\.\d s\. The connection can be used further\.",
                 outputs.error or "".join(outputs.printed),
@@ -102,5 +110,10 @@ def test_the_stop_button_stops_the_query_and_nothing_else(kernel):
 
 
 def test_an_interrupt_that_is_not_a_querys_is_as_ever(kernel):
-    kernel.run("import signal, threading, time\nbox = wasi_udf.install(con)", "None")
-    assert "KeyboardInterrupt" in kernel.run(STOP.format("threading.Event().wait(20)")).error
+    kernel.run(
+        BEGIN,
+        "None",
+    )
+    waits = "time.monotonic() > started + 0.3"
+    code = "started = time.monotonic()\n" + STOP.format("threading.Event().wait(20)", waits)
+    assert "KeyboardInterrupt" in kernel.run(code).error

@@ -19,7 +19,7 @@ def look():
     main = MainThread()
     for _ in range(100):
         main.look()
-        main.is_where_it_was()
+        main.stay()
     done.set()
 
 looking = threading.Thread(target=look, daemon=True)
@@ -43,3 +43,31 @@ def test_looking_while_garbage_is_collected_and_threads_end():
         [sys.executable, "-c", LOOKING_WHILE_THREADS_END], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.stdout == "True\n", done.stderr
+
+
+FORGOTTEN = """
+import threading
+from duckdb_wasi_udf._process.main_thread import MainThread
+
+def look_and_forget():
+    for _ in range(20):
+        MainThread().look()
+
+def fill(found):
+    for _ in range(2000):
+        found.append({1, 2, 3})
+
+for _ in range(50):
+    looking = threading.Thread(target=look_and_forget)
+    looking.start()
+    looking.join()
+    sets = []
+    fill(sets)
+    assert sets.count({1, 2, 3}) == 2000
+print("done")
+"""
+
+
+def test_who_has_looked_may_be_forgotten():
+    done = subprocess.run([sys.executable, "-c", FORGOTTEN], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "done\n", done.stderr

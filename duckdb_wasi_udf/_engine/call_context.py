@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -53,7 +53,7 @@ class CallContext:
         self.first_row = 0
 
     def __enter__(self) -> Self:
-        self.entered_at = time.monotonic()
+        self.entered_at = SteadyClock.now()
         self.thread = threading.get_ident()
         state.ticker.enter(self)
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
@@ -43,7 +44,7 @@ class Deadline:
         clock = self._clock
         with clock.changing:
             self._left = seconds
-            self._since = time.perf_counter()
+            self._since = SteadyClock.precise()
             clock.deadlines[self] = context
             self._raw.set_epoch_deadline(clock.ticks(seconds))
 
@@ -56,7 +57,7 @@ class Deadline:
         """
         with self._clock.changing:
             self._left = seconds
-            self._since = time.perf_counter()
+            self._since = SteadyClock.precise()
             self._clock.deadlines[self] = context
 
     def end(self) -> None:
@@ -67,7 +68,7 @@ class Deadline:
 
     def pause(self) -> None:
         """Stop the guest's time, because the host begins to work."""
-        now = time.perf_counter()
+        now = SteadyClock.precise()
         self._left -= now - self._since
         self._since = now
 
@@ -83,7 +84,7 @@ class Deadline:
         """
         clock = self._clock
         with clock.changing:
-            now = time.perf_counter()
+            now = SteadyClock.precise()
             self.host_seconds += now - self._since
             self._since = now
             self._raw.set_epoch_deadline(clock.ticks(self._left) if self._left > 0 else 0)
@@ -99,5 +100,5 @@ class Deadline:
         Args:
             ticks: the number of epochs.
         """
-        left = self._left - (time.perf_counter() - self._since)
+        left = self._left - (SteadyClock.precise() - self._since)
         self._raw.set_epoch_deadline(ticks + self._clock.ticks(max(left, 0.0)))

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import logging
 import platform
-import time
 from typing import TYPE_CHECKING
 
 import wasmtime
@@ -19,6 +18,7 @@ from duckdb_wasi_udf._engine.epoch_clock import Clock
 from duckdb_wasi_udf._engine.raw_instance import define_imports, set_stack_sizes
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._process import cache_files, state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,14 +154,14 @@ class Engine:
         """Compile the module, and put it into a file."""
         if "numpy" in guest.manifest.get("versions", ()):
             logger.warning("compiling the guest with numpy for this machine, once, which takes some 10 seconds")
-        started = time.perf_counter()
+        started = SteadyClock.precise()
         try:
             module = wasmtime.Module(self._engine, guest.read())
         except wasmtime.WasmtimeError as error:
             msg = f"wasmtime {_wasmtime_version()} can't compile the guest: {error}"
             raise ArtifactError(msg) from error
         self.compiled_now = True
-        self.compile_seconds = time.perf_counter() - started
+        self.compile_seconds = SteadyClock.precise() - started
         serialized = bytes(module.serialize())
         noted = {"sha256": hashlib.sha256(serialized).hexdigest(), "compile_seconds": self.compile_seconds}
         cache_files.replace(code, serialized)

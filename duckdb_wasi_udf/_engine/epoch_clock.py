@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-import time
 from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 from duckdb_wasi_udf._process.ticker import TICK_SECONDS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class NativeCall:
         self.clock = clock
         self._gate = gate
         self._running = running
-        self.entered_at = time.monotonic() - running.age
+        self.entered_at = SteadyClock.now() - running.age
         self.thread = int(running.thread)
 
     @property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from typing import TYPE_CHECKING, Protocol
+
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class ScanRunner:
             WasiUdfError: as `GuestInstance.call`.
         """
         with self._lock:
-            began = time.monotonic()
+            began = SteadyClock.now()
             context.budget_seconds = self._budget.begin(began)
             rows = None
             guest_seconds, memory_bytes = 0.0, 0
@@ -81,7 +82,7 @@ class ScanRunner:
                 guest_seconds, memory_bytes = instance.guest_seconds - before, instance.memory_bytes
             finally:
                 context.budget_seconds = math.inf  # it was this function's
-                self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
+                self._budget.end(began, SteadyClock.now(), rows, guest_seconds, memory_bytes)
         if self._abandoned:
             self.abandon()
         return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +23,7 @@ from duckdb_wasi_udf._guests.progress import Progress, read_progress
 from duckdb_wasi_udf._guests.translation import Translation, read_translation
 from duckdb_wasi_udf._host_functions.imports import HostCalls
 from duckdb_wasi_udf._host_functions.reentry import check_no_reentry
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -309,13 +309,13 @@ class GuestInstance:
         return text
 
     def _call(self, export: str, *arguments: int, results: int = 1) -> int:
-        began = time.perf_counter()
+        began = SteadyClock.precise()
         try:
             return self._raw.call_export(export, *arguments, results=results)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
             self._fail(error, began)
         finally:
-            self._seconds_inside += time.perf_counter() - began
+            self._seconds_inside += SteadyClock.precise() - began
 
     def _fail(self, error: wasmtime.Trap | wasmtime.WasmtimeError, began: float) -> NoReturn:
         """Raise what a call that began at `began`, on `time.perf_counter`, has failed with."""
@@ -331,7 +331,7 @@ class GuestInstance:
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
             if self._context.stopped_by:
                 return self._failures.cancelled(self._context.stopped_by)
-            seconds = time.perf_counter() - began
+            seconds = SteadyClock.precise() - began
             return self._printed(self._failures.out_of_time(self._progress(), seconds, budgeted=self._budgeted))
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
             return self._printed(self._failures.out_of_fuel(self._progress()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import LimitExceeded
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class InstanceRegistry:
             LimitExceeded: all were busy for `timeout_seconds`.
         """
         limits = self._limits
-        give_up = time.monotonic() + limits.timeout_seconds
+        give_up = SteadyClock.now() + limits.timeout_seconds
         with self._changed:
             while limit := self._full():
                 if not self._evict() and not self._wait(give_up):
@@ -157,7 +157,7 @@ class InstanceRegistry:
             self.gate.wait(1)
         try:
             # One that was released to the native library before it knew of this wait is idle, and notifies nobody.
-            return self._evict() or self._changed.wait(give_up - time.monotonic())
+            return self._evict() or self._changed.wait(give_up - SteadyClock.now())
         finally:
             self.waiting -= 1
             if self.gate is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from typing import TYPE_CHECKING
 
 import wasmtime
@@ -12,6 +11,7 @@ from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._native.layouts import Call, InstanceStruct, Reason
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,7 +132,7 @@ class LentInstance:
             instance._raw.returned(trap, error)
             instance._expect_ok(call.status)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
-            instance._fail(failure, time.perf_counter() - call.seconds)
+            instance._fail(failure, SteadyClock.precise() - call.seconds)
         finally:
             instance._end()  # which says of which rows the output is
             instance._length = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import GuestError
 from duckdb_wasi_udf._guests.lent_instance import LentInstance
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ class Pool:
 
     def run(self, context: CallContext, columns: Sequence[pa.Array], length: int) -> tuple[pa.Array, int]:
         """Run one batch on an idle instance, or on a new one: see `GuestInstance.call`."""
-        began = time.monotonic()
+        began = SteadyClock.now()
         context.budget_seconds = self._budget.begin(began)
         rows = None
         guest_seconds, memory_bytes = 0.0, 0
@@ -105,7 +105,7 @@ class Pool:
                 self._release(instance, sound=sound)
         finally:
             context.budget_seconds = math.inf  # it was this function's; a batch may run several
-            self._budget.end(began, time.monotonic(), rows, guest_seconds, memory_bytes)
+            self._budget.end(began, SteadyClock.now(), rows, guest_seconds, memory_bytes)
         return result
 
     def finish(self, lent: Lent, call: Call) -> pa.Array | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 import weakref
 from collections import Counter, deque
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from duckdb_wasi_udf._errors import ClosedError, LimitExceeded, WasiUdfError
 from duckdb_wasi_udf._native.layouts import Blocked
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class _Reported:
         self.text = str(error)
         self.number = number
         self.thread = thread  # None: one of DuckDB's
-        self.at = time.monotonic()
+        self.at = SteadyClock.now()
         self.seen = False  # somebody has it, so the query has ended
         self._exception: weakref.ref[BaseException] | None = None
 

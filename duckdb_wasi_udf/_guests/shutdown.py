@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 from typing import Protocol
 
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 from duckdb_wasi_udf._process.ticker import TICK_SECONDS
 
 # How long the end of the process waits for queries to fail at most, and for how long nothing may have come from DuckDB
@@ -52,13 +52,13 @@ def _wait_for_quiet(domains: list[Closable]) -> None:
     ticker = state.ticker
     others = set(threading.enumerate()) - {threading.main_thread(), ticker.thread}
     quiet_seconds = _QUIET_SECONDS if others else _QUIET_SECONDS_ALONE
-    last = now = time.monotonic()
+    last = now = SteadyClock.now()
     give_up = now + _LEAVE_SECONDS
     while now - last < quiet_seconds and now < give_up:
         if ticker.running:
             last = now
             for domain in domains:
                 domain.cancel()
-        time.sleep(TICK_SECONDS)
+        SteadyClock.sleep(TICK_SECONDS)
         last = max([last, *(domain.refused_at for domain in domains)])
-        now = time.monotonic()
+        now = SteadyClock.now()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +27,7 @@ from duckdb_wasi_udf._native.gate import NativeGate
 from duckdb_wasi_udf._native.layouts import Blocked
 from duckdb_wasi_udf._packages.collect import Packages, collect
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 from duckdb_wasi_udf._telemetry.metrics import start_metrics
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class TrustDomain:
     def check_open(self) -> None:
         """Raise `ClosedError` after `close`, and in a child process that was forked."""
         if self._closed:
-            self.refused_at = time.monotonic()
+            self.refused_at = SteadyClock.now()
             raise ClosedError(CLOSED)
         if self._process != os.getpid():
             msg = (
@@ -372,7 +372,7 @@ class IncomingCall(CallContext):
     ) -> None:
         super().__exit__(kind, error, traceback)
         for query in self.queries:
-            query.count(self.rows, time.monotonic() - self.entered_at, error)
+            query.count(self.rows, SteadyClock.now() - self.entered_at, error)
         errors = self._domain.errors
         if isinstance(error, WasiUdfError):
             errors.report(error)

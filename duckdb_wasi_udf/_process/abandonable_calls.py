@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 from duckdb_wasi_udf._process.worker import Worker
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class AbandonableCalls:
                 raise AbandonedError(msg)
         worker = _Abandonable(function, self)
         worker.start()
-        give_up = time.monotonic() + timeout_seconds
+        give_up = SteadyClock.now() + timeout_seconds
         is_stopped = False
         try:
-            while not worker.done.wait(min(_POLL_SECONDS, max(give_up - time.monotonic(), 0))):
+            while not worker.done.wait(min(_POLL_SECONDS, max(give_up - SteadyClock.now(), 0))):
                 is_stopped = stopped()
-                if is_stopped or time.monotonic() >= give_up:
+                if is_stopped or SteadyClock.now() >= give_up:
                     break
         finally:  # a Ctrl-C, too
             self._leave(worker)

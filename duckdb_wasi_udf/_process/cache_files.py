@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duckdb_wasi_udf._errors import ArtifactError
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if sys.platform == "win32":
     import msvcrt
@@ -172,9 +173,9 @@ def exclusive(path: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(path.parent, error) from error
     try:
-        give_up = time.monotonic() + wait_seconds
-        while not _locked(descriptor) and time.monotonic() < give_up:
-            time.sleep(_LOCK_POLL_SECONDS)
+        give_up = SteadyClock.now() + wait_seconds
+        while not _locked(descriptor) and SteadyClock.now() < give_up:
+            SteadyClock.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)  # and with it the lock

@@ -11,7 +11,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
+
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 
 class InterruptWatch:
@@ -67,7 +68,7 @@ class InterruptWatch:
                 return False
             except OSError:  # closed at this moment
                 pass
-        time.sleep(seconds)
+        SteadyClock.sleep(seconds)
         return False
 
     def close(self) -> None:

@@ -7,8 +7,9 @@ import ctypes
 import gc
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
+
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class MainThread:
     def look(self) -> None:
         """Note where the main thread is."""
         with self._lock:
-            self._looked_at = time.monotonic()
+            self._looked_at = SteadyClock.now()
             has_moved = not self._marker
             if has_moved:
                 self._marker.add(1)
@@ -62,7 +63,7 @@ class MainThread:
 
     def look_if_it_has_moved(self) -> None:
         """Look, if the main thread has run Python since the last look and that was a while ago."""
-        if not self._marker and time.monotonic() - self._looked_at > _BETWEEN_LOOKS_SECONDS:
+        if not self._marker and SteadyClock.now() - self._looked_at > _BETWEEN_LOOKS_SECONDS:
             self.look()
 
     def stay(self) -> int | None:

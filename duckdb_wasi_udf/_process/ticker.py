@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf._process.interrupts import InterruptWatch
 from duckdb_wasi_udf._process.main_thread import MainThread
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,9 +150,9 @@ class Ticker:
         Args:
             during_calls: whether only one counts that came while calls were under way or had just ended.
         """
-        thread, enough, until = self.thread, self._looks + 2, time.monotonic() + _NOTICING_SECONDS
-        while thread is not None and self.thread is thread and self._looks < enough and time.monotonic() < until:
-            time.sleep(TICK_SECONDS / 4)
+        thread, enough, until = self.thread, self._looks + 2, SteadyClock.now() + _NOTICING_SECONDS
+        while thread is not None and self.thread is thread and self._looks < enough and SteadyClock.now() < until:
+            SteadyClock.sleep(TICK_SECONDS / 4)
         return self._interrupts[during_calls]
 
     def after_fork(self) -> None:
@@ -176,7 +176,7 @@ class Ticker:
                 if idle >= _IDLE_TICKS and (self.native is None or self.native.stop_ticking()):
                     self.thread = None
                     return
-            now = time.monotonic()
+            now = SteadyClock.now()
             for clock in {call.clock for call in calls}:
                 clock.tick(now)
             if self._interrupt is not None and self._interrupt.is_over(calls, now):
@@ -187,16 +187,14 @@ class Ticker:
 
     def _wait(self) -> None:
         """Wait for the next tick. A Ctrl-C is noticed the moment it arrives."""
-        until = time.monotonic() + TICK_SECONDS
-        while (left := until - time.monotonic()) > 0:
-            if self.interrupts.wait(left):
-                self._is_active()
-                now = time.monotonic()
-                during_calls = now - self._active_at < _BETWEEN_CALLS_SECONDS
-                self._interrupts = (now, now if during_calls else self._interrupts[True])
-                if self._interrupt is None:
-                    self._set_careful(1)
-                self._interrupt = _Interrupt(self._main_thread)
+        if self.interrupts.wait(TICK_SECONDS):
+            self._is_active()
+            now = SteadyClock.now()
+            during_calls = now - self._active_at < _BETWEEN_CALLS_SECONDS
+            self._interrupts = (now, now if during_calls else self._interrupts[True])
+            if self._interrupt is None:
+                self._set_careful(1)
+            self._interrupt = _Interrupt(self._main_thread)
         self._looks += 1
 
     def _is_active(self) -> bool:
@@ -206,7 +204,7 @@ class Ticker:
         active = calls != self._calls_seen or bool(self._calls) or (native is not None and native.running() > 0)
         self._calls_seen = calls
         if active:
-            self._active_at = time.monotonic()
+            self._active_at = SteadyClock.now()
         return active
 
     def _set_careful(self, by: int) -> None:
@@ -226,7 +224,7 @@ class _Interrupt:
 
     def __init__(self, main_thread: MainThread) -> None:
         self._main_thread = main_thread
-        self._arrived_at = time.monotonic()
+        self._arrived_at = SteadyClock.now()
         self._stay = main_thread.stay()
         self._ticks = 0
         self._stopping = False

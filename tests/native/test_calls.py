@@ -39,16 +39,7 @@ FAILURES = {
 }
 
 
-LATE = "ran on for two minutes in one of some twenty runs of the tests: cause unknown"
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        pytest.param(what, marks=[pytest.mark.skip(reason=LATE)] if what == "an endless loop" else [])
-        for what in FAILURES
-    ],
-)
+@pytest.mark.parametrize("what", FAILURES)
 def test_a_failing_row_has_the_same_error(what):
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
     with both(limits=limits) as paths:

@@ -7,6 +7,7 @@ import time
 import duckdb
 import pytest
 
+import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf._process import state
 
 
@@ -57,3 +58,39 @@ def test_who_asks_while_nothing_runs_does_not_wait():
     while state.ticker.thread is not None:
         threading.Event().wait(0.01)
     assert state.ticker.interrupted_at(during_calls=False) < time.monotonic()
+
+
+ENDLESS = "def f(x: int) -> int:\n    if x == 90_000:\n        while True: pass\n    return x"
+
+
+@pytest.fixture
+def endless(con):
+    """Runs a function that doesn't end, of which earlier batches have ended; on the native path if that is used."""
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.3)
+    with wasi_udf.Sandbox(limits=limits) as sandbox:
+        sandbox.create_function(con, "f", ENDLESS)
+        con.execute("SELECT sum(f(i)) FROM range(50_000) r(i)")
+
+        def run():
+            with pytest.raises(duckdb.Error):
+                con.execute("SELECT sum(f(i)) FROM range(100_000) r(i)").fetchall()
+            assert isinstance(sandbox.last_error, wasi_udf.LimitExceeded)
+
+        yield run
+
+
+def test_a_guest_is_stopped_while_tests_have_the_time_stand_still(endless, monkeypatch):
+    """As tests of code with times of its own do: freezegun replaces all these."""
+    for clock in ("monotonic", "perf_counter", "time"):
+        monkeypatch.setattr(time, clock, lambda: 1e6)
+    endless()
+
+
+def test_a_guest_is_stopped_after_the_time_was_put_forward_and_back(endless, monkeypatch):
+    ticks = state.ticker._looks
+    with monkeypatch.context() as patch:
+        for clock in ("monotonic", "perf_counter", "time"):
+            patch.setattr(time, clock, lambda: 1e12)
+        while state.ticker.thread is not None and state.ticker._looks < ticks + 3:
+            threading.Event().wait(0.001)
+    endless()

@@ -51,7 +51,7 @@ demo: guest
 
 test: setup guest guest-numpy
 	$(RUN) -m pytest --numprocesses auto
-	DUCKDB_WASI_UDF_NATIVE=1 $(RUN) -m pytest tests/native tests/guests/test_cancel.py
+	DUCKDB_WASI_UDF_NATIVE=0 $(RUN) -m pytest --numprocesses auto tests/sql tests/guests/test_cancel.py
 
 # The functions in Ray, Spark and Dask, and in clients of DuckDB. These are large, so they have an environment of their own.
 test-engines: setup guest

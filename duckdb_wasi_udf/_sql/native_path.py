@@ -38,7 +38,7 @@ logger = logging.getLogger("duckdb_wasi_udf.native")
 # The versions of DuckDB with which the tests pass on the native path.
 TESTED = ("2.0.0", "2.0.1")
 
-# The platforms on which they were run.
+# The platforms on which they were run; on others it is off by default.
 TRIED = ("x86_64-linux.so",)
 
 _MOST_ARGUMENTS = 32
@@ -66,10 +66,11 @@ def _load() -> NativeLibrary:
         Unavailable: it isn't to be used, or can't be.
     """
     wanted = os.environ.get("DUCKDB_WASI_UDF_NATIVE")
-    if wanted != "1":
-        msg = "it is new and off by default; DUCKDB_WASI_UDF_NATIVE=1 switches it on"
-        if file_name() not in TRIED:
-            msg += f", though nobody has tried {file_name()} yet"
+    if wanted == "0":
+        msg = "DUCKDB_WASI_UDF_NATIVE=0 switches it off"
+        raise Unavailable(msg)
+    if file_name() not in TRIED and wanted != "1":
+        msg = f"nobody has tried {file_name()} yet; DUCKDB_WASI_UDF_NATIVE=1 uses it all the same"
         raise Unavailable(msg)
     if duckdb.__version__ not in TESTED:
         msg = f"DuckDB {duckdb.__version__} was not tested"

@@ -8,4 +8,4 @@ def usable():
     """Without the library there is one path only."""
     status = native_path.status()
     if not status.startswith("used"):
-        pytest.skip(f"batches through DuckDB's C API: {status}; make test runs these tests with it")
+        pytest.skip(f"batches through DuckDB's C API: {status}")

@@ -31,7 +31,7 @@ def test_a_ctrl_c_is_known_as_soon_as_its_handler_has_run(sandbox, con, ignored)
         con.execute("SELECT py_udf('lambda x: x', 1)").fetchall()  # keeps the thread
 
 
-def test_a_ctrl_c_is_a_querys_while_calls_run_and_shortly_afterwards(sandbox, con, ignored):
+def test_a_ctrl_c_is_a_querys_while_calls_run_and_soon_after(sandbox, con, ignored):
     asked = []
 
     def interrupt_and_ask():
@@ -79,14 +79,14 @@ def endless(con):
         yield run
 
 
-def test_a_guest_is_stopped_while_tests_have_the_time_stand_still(endless, monkeypatch):
+def test_a_guest_is_stopped_while_the_time_stands_still(endless, monkeypatch):
     """As tests of code with times of its own do: freezegun replaces all these."""
     for clock in ("monotonic", "perf_counter", "time"):
         monkeypatch.setattr(time, clock, lambda: 1e6)
     endless()
 
 
-def test_a_guest_is_stopped_after_the_time_was_put_forward_and_back(endless, monkeypatch):
+def test_a_guest_is_stopped_after_the_time_was_put_back(endless, monkeypatch):
     ticks = state.ticker._looks
     with monkeypatch.context() as patch:
         for clock in ("monotonic", "perf_counter", "time"):

@@ -326,9 +326,7 @@ def test_undeclared_results_of_several_types(con, forced):
         sandbox.create_function(con, "f", source, ["BIGINT"])
         found = con.execute("SELECT f(x) FROM (VALUES (1), (4611686018427387904), (2)) t(x)").fetchall()
         assert found == [(2,), (9223372036854775808,), (4,)]
-        assert (
-            "several types" in sandbox.explain("f") or "float" in sandbox.explain("f") or "str" in sandbox.explain("f")
-        )
+        assert state(con) == (True, None, 2, 1)
 
 
 def test_explain_names_line_and_construct(con):

@@ -271,11 +271,13 @@ static enum udf_status run_compiled(int64_t length, int64_t *failed_rows) {
     if (status != UDF_OK) return status;
     row = stop;
     /* The row's code may have changed what the compiled code was made of, and its result the type of the column. */
-    if (row < length && (builder->type.kind != kind || !guards_hold(compiled->guards))) {
+    bool other = compiled->result != SQL_NULL && builder->type.kind != kind;
+    if (row < length && (other || !guards_hold(compiled->guards))) {
       return interpret(row, length, failed_rows);
     }
   }
-  if (!builder->declared && builder->null_count == length) builder->type.kind = SQL_NULL; /* as nothing was inferred */
+  bool inferred = !builder->declared && compiled->result != SQL_NULL;
+  if (inferred && builder->null_count == length) builder->type.kind = SQL_NULL; /* as nothing was inferred */
   return UDF_OK;
 }
 

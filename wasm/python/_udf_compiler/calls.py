@@ -13,6 +13,7 @@ from _udf_compiler import (
     lists,
     reductions,
     regexes,
+    structs,
     tables,
     texts,
     translation_tables,
@@ -326,7 +327,8 @@ def _method_of(code, v, name, arguments, keywords):
     if name == "most_common" and kind == "dict" and [a.only for a in arguments] in ([], ["int"]):
         return reductions.most_common(code, v, *(arguments or [None]))
     if kind is not None or v.items is not None:
-        made = None if kind is None else (lists if kind == "list" else tables).call(code, v, name, arguments)
+        methods = {"list": lists, "struct": structs}.get(kind, tables)
+        made = None if kind is None else methods.call(code, v, name, arguments)
         return code.unsupported(f"{kind or 'tuple'}.{name}") if made is None else made
     if v.only == "float" and name == "is_integer" and not arguments:
         whole = [v.f, v.f, "f64.floor", "f64.eq", v.f, v.f, "f64.sub", ("f64.const", 0.0), "f64.eq", "i32.and"]

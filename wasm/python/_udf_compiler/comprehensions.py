@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import arithmetic, lists, tables, variables
+from _udf_compiler import arithmetic, lists, structs, tables, variables
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.iterations import is_view, over, over_value
 from _udf_compiler.loops import loop
@@ -245,7 +245,8 @@ def _mapping(code, node):
         return None
     if isinstance(node, ast.Name):
         v = code.expr(node)
-        return v if kind_of(v.only) == "dict" else None
+        v = structs.as_dict(code, v) if structs.is_struct(v.only) else v
+        return v if kind_of(v.only) == "dict" or not v.t else None
     return code.unsupported("a dict or Counter of this", node)
 
 

@@ -12,6 +12,7 @@ from _udf_compiler import (
     formatting,
     lists,
     narrowing,
+    structs,
     tables,
     variables,
 )
@@ -223,7 +224,7 @@ def _in(code, item, node):
 
 
 def _in_container(code, kind, item, container):
-    return (lists if kind == "list" else tables).contains(code, container, item)
+    return {"list": lists, "struct": structs}.get(kind, tables).contains(code, container, item)
 
 
 def _in_display(code, item, options):

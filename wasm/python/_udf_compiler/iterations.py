@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import calling, lists, regexes, tables, texts
+from _udf_compiler import calling, lists, regexes, structs, tables, texts
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.integers import operate
@@ -33,8 +33,12 @@ def over(code, node, *, unordered=False):
         return _CALLS[name](code, node.args)
     if is_view(node) and static(code, node.func) is None:
         v = code.expr(node.func.value)
+        if structs.is_struct(v.only):
+            v = structs.as_dict(code, v)
         if kind_of(v.only) == "dict":
             return tables.over(code, v, node.func.attr)
+        if not v.t:
+            return None
         code.unsupported(f"a loop over {node.func.attr}()")
         return None
     return over_value(code, code.expr(node), unordered=unordered)
@@ -49,6 +53,10 @@ def over_value(code, v, *, unordered=False):
         v = lists.of_values(code, v.items, "items")
     if v.only == "str":
         return _over_text(code, v)
+    if structs.is_struct(v.only):
+        v = structs.as_dict(code, v)
+        if not v.t:
+            return None
     kind = kind_of(v.only)
     if kind == "list":
         return _over_list(code, v)

@@ -5,7 +5,7 @@ import ast
 from _udf_compiler import arithmetic, calling, comprehensions, lists, tables, variables
 from _udf_compiler.comparison import compare
 from _udf_compiler.comprehensions import append, each
-from _udf_compiler.errors import VALUE_ERROR
+from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.iterations import over_value
 from _udf_compiler.loops import loop
 from _udf_compiler.shapes import kind_of
@@ -33,6 +33,7 @@ def _sum(code, name, node, start=None):
     code.e(("i32.const", int(is_real)), ("local.set", found))
 
     def add(item):
+        item = code.without_none(item, TYPE_ERROR)
         if not item.t:
             return
         if item.t <= {"int", "bool", "decimal"}:

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import containers, integers, lists, regexes, tables, texts
+from _udf_compiler import containers, integers, lists, regexes, structs, tables, texts
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.shapes import kind_of
@@ -40,6 +40,8 @@ def item_of(code, v, i):
         return code.dispatch(v, lambda m: regexes.item(code, m, i))
     if kind_of(v.only) == "dict":
         return tables.item(code, v, i)
+    if kind_of(v.only) == "struct":
+        return structs.item(code, v, i)
     if i.only == "bool":
         i = Value(INT, i.i, lo=i.lo, hi=i.hi)
     if i.only != "int":

@@ -179,3 +179,28 @@ del $v[$str0] ~~ $v.clear() ~~ for c in $str0: $v[c] = $v.get(c, 0) + 1""",
     "words": "$v.add($str) ~~ $v.discard($str0) ~~ $v.remove($str0) ~~ $v |= $words ~~ $v.update($strs)",
 }
 CHANGES = _templates(CHANGES)
+
+# Results that nest, and loops over patterns and formats: the first line is the loop.
+NESTED = {
+    "pair": "($int, $str) ~~ ($int, $str if $bool else None) ~~ (len($strs), $str0)",
+    "struct": """{'a': $int, 'b': $str} ~~ {'b': $str, 'a': $int if $bool else None} ~~ {'b': $str} ~~ ($int, $str)
+{'a': $int, 'c': $str}""",
+    "rows": """[($int, $str), ($int, $str)] ~~ [(k, c) for k, c in enumerate($strs)] ~~ list(zip($ints, $strs)) ~~ []
+[{'a': k, 'b': c} for c, k in $counts.items()] ~~ [{'a': $int, 'b': $str}]""",
+    "any": """[$int, $float] ~~ [$date, None] ~~ [$decimal, $decimal] ~~ [$ints, $ints] ~~ ($strs, $ints) ~~ $words
+[$bool, None, $bool] ~~ {'x': $ints, 'y': {'z': $str}} ~~ ($int, ($str, $float)) ~~ [[w] for w in $strs]
+$int ~~ $str ~~ $float ~~ [{'n': k} for k in $ints] ~~ [timedelta(days=$int0)] ~~ $decimal ~~ {k: $str0 for k in $ints}
+[($int, $date), ($int, $date)] ~~ [None, $str] ~~ [$int, $str] ~~ {'a': $float, 'b': None}""",
+}
+NESTED = _templates(NESTED)
+UNROLLED = [
+    r"""for $k in (r'[a-z]+', r'\d+', r'[^a]$'):
+    $v = ''
+    if m := re.search($k, $str): $v = m.group()""",
+    r"""for $k in ['%Y-%m-%d', '%d.%m.%y']:
+    $v = ''
+    try: $v = str(datetime.strptime($str, $k).date())
+    except ValueError: pass""",
+    r"""for $k in (r'\s+', ','):
+    $v = re.sub($k, '', $str)""",
+]

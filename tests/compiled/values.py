@@ -101,6 +101,12 @@ RESULTS = {
     "TIMESTAMP": pa.timestamp("us"),
     "DECIMAL": pa.decimal128(18, 3),
     "WIDE": pa.decimal128(38, 12),
+    "INTS": pa.list_(pa.int64()),
+    "FLOATS": pa.list_(pa.float64()),
+    "STRS": pa.list_(pa.string()),
+    "COUNTS": pa.map_(pa.string(), pa.int64()),
+    "ROW": pa.struct([("a", pa.int64()), ("b", pa.string())]),
+    "ROWS": pa.list_(pa.struct([("a", pa.int64()), ("b", pa.string())])),
     None: None,
 }
 _STORED_AS = {pa.date32(): pa.int32(), pa.timestamp("us"): pa.int64()}

@@ -11,6 +11,7 @@ from _udf_compiler import (
     decimals,
     formatting,
     lists,
+    merging,
     narrowing,
     structs,
     tables,
@@ -82,6 +83,9 @@ def _bin_op(code, node):
     if op == "Add" and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Add) and not code.handlers:
         return _sum(code, node)
     left = code.expr(node.left)
+    if op == "BitOr" and kind_of(left.only) == "dict":
+        right = code.expr(node.right)
+        return merging.joined(code, left, right) if right.t else NEVER
     return arithmetic.binary(code, op, left, code.expr(node.right)) if left.t else NEVER
 
 
@@ -269,7 +273,7 @@ def _set(code, node):
 @translates(EXPRESSIONS, ast.Dict)
 def _dict(code, node):
     if None in node.keys:
-        return code.unsupported("** in a dict", node)
+        return merging.display(code, node)
     items = [(code.expr(key), code.expr(value)) for key, value in zip(node.keys, node.values, strict=True)]
     if not all(key.t and value.t for key, value in items):
         return NEVER

@@ -197,6 +197,12 @@ def extend_by(code, v, other):
     code.bail_if(*operands, ("call", "k_list_extend"), "i32.eqz")
 
 
+def splice(code, v, start, stop, given, other):
+    """Do v[start:stop] = other of operands; the bits of `given` say which of them there are."""
+    operands = CONTEXT, address(code, v), start, stop, ("i32.const", given), address(code, other)
+    code.bail_if(*operands, ("call", "k_list_splice"), "i32.eqz")
+
+
 def repeated(code, v, n):
     """Return v * n."""
     check_size(code, n)

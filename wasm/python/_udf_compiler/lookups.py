@@ -36,6 +36,7 @@ _BUILTINS = [
     "dict",
     "divmod",
     "enumerate",
+    "filter",
     "float",
     "format",
     "frozenset",

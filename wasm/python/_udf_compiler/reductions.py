@@ -9,6 +9,7 @@ from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.iterations import over_value
 from _udf_compiler.loops import loop
 from _udf_compiler.shapes import kind_of
+from _udf_compiler.unordered import SUM, TRUTH
 from _udf_compiler.values import NEVER
 
 
@@ -48,7 +49,7 @@ def _sum(code, name, node, start=None):
         if len(kinds) > 1:
             code.unsupported("sum of ints and floats", node)
 
-    if not each(code, node, {total}, add):
+    if not each(code, node, {total}, add, unordered=SUM if start.only in ("int", "bool") else False):
         return NEVER
     if "float" not in kinds:
         return variables.read(code, total)
@@ -80,7 +81,7 @@ def _any(code, name, node):
         with code.block("if", c, *(["i32.eqz"] if name == "all" else [])):
             code.e(("i32.const", int(name == "any")), ("local.set", result), ("br", code.loops[-1][0]))
 
-    return code.boolean(("local.get", result)) if each(code, node, (), test) else NEVER
+    return code.boolean(("local.get", result)) if each(code, node, (), test, unordered=TRUTH) else NEVER
 
 
 def extreme(code, name, node, default=None, key=None):

@@ -169,5 +169,26 @@ def _stepped(code, v, part, step):
     return code.dispatch(v, cut)
 
 
+def replace_slice(code, v, part, value):
+    """Do v[a:b] = value of a list, or del v[a:b] for None. Returns whether control goes on."""
+    if kind_of(v.only) != "list" or part.step is not None:
+        code.unsupported("a change of this slice")
+    bounds = _bounds(code, part)
+    if bounds is None:
+        return False
+    zero = ("i64.const", 0)
+    if value is None:
+        other = lists.sliced(code, v, zero, zero, ("i64.const", 1), 3)
+    elif kind_of(value.only) == "list":
+        other = value
+    else:
+        code.unsupported("a slice that other than a list is assigned to")
+    t = code.program.shapes.joined(v.t | other.t)
+    start, stop = (b.i if b.only == "int" else zero for b, _ in bounds)
+    given = sum(bit for bit, (b, _) in zip((1, 2), bounds, strict=True) if b.only == "int")
+    lists.splice(code, Value(t, v.i), start, stop, given, Value(t, other.i))
+    return True
+
+
 def _no_slice(code, v):
     return code.error(TYPE_ERROR) if v.only in ("none", "int", "float", "bool") else code.unsupported("a slice of it")

@@ -199,11 +199,6 @@ static void shorten(struct ArrowBitmap *bitmap, int64_t length) {
   (void)code;
 }
 
-void builder_forget_type(struct builder *builder) {
-  builder->type.kind = SQL_NULL;
-  shorten(&builder->bits, 0);
-}
-
 static int start(struct builder *builder, int64_t rows) {
   builder->length = 0;
   builder->null_count = 0;

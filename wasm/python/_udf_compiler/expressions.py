@@ -24,6 +24,7 @@ from _udf_compiler.statics import NO_CONSTANT, constant, static
 from _udf_compiler.values import INT, NEVER, NONE, NUMBERS, Value, tuple_of
 
 _OF_ISOCALENDAR = ("year", "week", "weekday")
+_MOST_CONSTANTS = 32
 _CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
@@ -86,7 +87,18 @@ def _bin_op(code, node):
     if op == "BitOr" and kind_of(left.only) == "dict":
         right = code.expr(node.right)
         return merging.joined(code, left, right) if right.t else NEVER
-    return arithmetic.binary(code, op, left, code.expr(node.right)) if left.t else NEVER
+    return arithmetic.binary(code, op, left, _operand(code, node.right, left)) if left.t else NEVER
+
+
+def _operand(code, node, left):
+    """Return the right operand of an operator: a constant set if the left one is a set."""
+    values = constant(code, node) if kind_of(left.only) == "set" else NO_CONSTANT
+    if type(values) not in (set, frozenset) or len(values) > _MOST_CONSTANTS:
+        return code.expr(node)
+    made = tables.new(code, "operand", "set")
+    for value in sorted(values, key=repr):
+        tables.add(code, made, code.const(value))
+    return made
 
 
 def _sum(code, node):

@@ -34,7 +34,8 @@ def _is_container(code, name):
 
 def check_item(code, item, unordered):
     """Refuse items of which the first or the last matters among equals, or whose sum depends on the order."""
-    if unordered != TRUTH and item.t and not (item.items is None and len(item.t) == 1 and item.t <= {*tables.EXACT, "bool"}):
+    plain = item.items is None and len(item.t) == 1 and item.t <= {*tables.EXACT, "bool"}
+    if unordered != TRUTH and item.t and not plain:
         code.unsupported(f"a loop over a set that makes {item.only or 'values of several types'}")
 
 

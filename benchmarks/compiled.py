@@ -186,7 +186,7 @@ def _first(con: duckdb.DuckDBPyConnection, source: str, rows: int, rounds: int, 
         for kind in ("compiled", "interpreted") if number % 2 else ("interpreted", "compiled"):
             with wasi_udf.Sandbox(compiled=kind == "compiled").install(con) as sandbox:
                 text = source if is_kept else f"{source}\n# {time.time_ns()}"
-                sandbox.create_function(con, "f", text)
+                sandbox.create_function(con, "f", text, replace=True)
                 call = f"SELECT count(f({_FIRST[source]})) FROM (FROM t LIMIT"
                 if is_kept and number == 0:
                     con.execute(f"{call} 200_000)").fetchall()  # compiles, and keeps the code

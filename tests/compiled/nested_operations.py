@@ -39,6 +39,7 @@ return Counter(a).most_common(2)
 return dict(sorted({c: a.count(c) for c in a}.items(), key=lambda p: -p[1])[:2])
 STRS return sorted(set(a.lower()))
 STRS return list(filter(None, a.split(' '))) + [w for w in filter(lambda w: len(w) > 1, a.split(','))]
+VARCHAR return next((w for w in a.split() if len(w) > 1), 'none') + next(filter(str.isupper, a), '-')
 VARCHAR return ''.join(filter(lambda c: c.isalnum(), a)) + ''.join(c for c in filter(lambda c: c > 'b', a))
 return any(w in a for w in BAD), all(w in a for w in BAD), sum(w in a for w in BAD), [w for w in sorted(BAD) if w in a]
 COUNTS d = {'a': 1}; d.update({'b': len(a)}, c=3); e = d | {'a': 5}; e |= MORE; return {**e, 'z': 1, **d}
@@ -46,6 +47,8 @@ return dict(MORE, a=len(a)), dict(a=a)
 return {'text': a, 'words': a.split(), 'n': len(a)}""",
     "f": """
 FLOATS return [a, -a, 1]
+DOUBLE return sum([a, 1, 0.1, 2, a])
+return sum([3, a, True]), sum([a, 7], 0.5)
 return [a, None]
 return {'a': a}""",
     "mf": "\n".join(f"BOOLEAN return a {op} b" for op in ("<", "<=", ">", ">=", "==", "!=")),
@@ -89,7 +92,7 @@ return a""",
 BOOLEAN return a in b
 INTS return [k + a for k in b] if a < 100 else None""",
 }
-_RESULTS = ("INTS", "FLOATS", "STRS", "COUNTS", "ROW", "ROWS", "BIGINT", "BOOLEAN", "VARCHAR")
+_RESULTS = ("INTS", "FLOATS", "STRS", "COUNTS", "ROW", "ROWS", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR")
 
 
 def nested_operations():

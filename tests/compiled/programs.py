@@ -3,7 +3,7 @@
 import random
 import re
 
-from tests.compiled.templates import CHANGES, CONTAINERS, EXPRESSIONS, HEAD, NESTED, UNROLLED
+from tests.compiled.templates import CHANGES, CONTAINERS, EXPRESSIONS, HEAD, MORE, MORE_CHANGES, NESTED, UNROLLED
 from tests.compiled.values import DAYS, DECIMALS, FLOATS, INTS, MICROS, TEXTS
 
 _CHOICE = re.compile(r"\{\{(.*?)\}\}")
@@ -122,7 +122,8 @@ class Program:
             return "DATETIME"
         if depth <= 0 or r.random() < 0.15:
             return r.choice(names) if names and (t == "datetime" or r.random() < 0.8) else self._constant(t)
-        return self._filled(r.choice(EXPRESSIONS[t]), depth, variables)
+        templates = EXPRESSIONS[t] + MORE.get(t, []) * 2 if self._nests else EXPRESSIONS[t]
+        return self._filled(r.choice(templates), depth, variables)
 
     def _filled(self, template, depth, variables):
         r = self.random
@@ -184,7 +185,8 @@ class Program:
             variables.append((name, t))
             return [f"{name} = {made}"]
         name, t = r.choice(held)
-        change = r.choice(CHANGES[t]).replace("$v", name)
+        changes = CHANGES[t] + MORE_CHANGES.get(t, []) if self._nests else CHANGES[t]
+        change = r.choice(changes).replace("$v", name)
         return [self._filled(change, 2, variables)]
 
     def _return(self, depth, variables, wanted, loop):

@@ -193,7 +193,22 @@ def _counter(code, node, keywords):
     )
 
 
+def _next(code, node, keywords):
+    made = node.args and not keywords and len(node.args) <= 2 and _is_fresh(code, node.args[0])
+    if not made:
+        return code.unsupported("next of an iterator that is kept", node)
+    default = _early(code, node.args[1]) if len(node.args) == 2 else None
+    return NEVER if default is not None and not default.t else reductions.first(code, node.args[0], default)
+
+
+def _is_fresh(code, node):
+    """Return whether a node makes an iterator that nothing else refers to."""
+    name = known_name(code, node.func) if isinstance(node, ast.Call) else None
+    return isinstance(node, ast.GeneratorExp) or name in ("filter", "map", "zip", "enumerate", "reversed")
+
+
 _CONTAINERS = {
+    "next": _next,
     "min": _extreme("min"),
     "max": _extreme("max"),
     "sorted": _sorted,

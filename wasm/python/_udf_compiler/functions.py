@@ -33,6 +33,7 @@ class Program:
         notes: Errors of what is left to the interpreter, by line.
         shapes: What containers hold.
         patterns: Regular expressions, as (number, pattern), by source and flags.
+        mixed_sums: The variables of sums whose items are ints and floats.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
@@ -43,6 +44,7 @@ class Program:
         self.patterns = {}
         self.synthetic = {}
         self.numbers = {}
+        self.mixed_sums = set()
         self.shapes = Shapes()
         self._made = 0
 

@@ -48,6 +48,7 @@ _BUILTINS = [
     "map",
     "max",
     "min",
+    "next",
     "oct",
     "ord",
     "pow",

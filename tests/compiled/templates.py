@@ -199,12 +199,13 @@ MORE = {
 next((k for k in $ints if k > $int0), $int) ~~ sum(1 for _ in filter(None, $strs)) ~~ helper(*($int, $int0))
 helper(**{'a': $int, 'b': $int0}) ~~ len($words - WORDS)""",
     "float": """sum([$float, $int0, $float]) ~~ sum(RATES.get(w, 0) for w in $strs)
-next(filter(None, [$float, $float]), 1.5)sum([$int0, $float], {{0.5;1}})""",
+next(filter(None, [$float, $float]), 1.5) ~~ sum([$int0, $float], {{0.5;1}})""",
     "bool": """any(w in $str for w in {{WORDS;$words}}) ~~ all(len(w) > $int0 for w in $words)
 ($decimal {{<;>=;==}} $float) ~~ isinstance($ints, {{list;(dict, tuple)}})""",
     "ints": """list(filter({{None;lambda k: k > 2}}, $ints)) ~~ sorted(k % 5 for k in set($ints))""",
     "strs": """[w for w in filter({{None;str.isalpha}}, $strs)] ~~ sorted(w.lower() for w in $words)""",
-    "counts": """($counts | $counts) ~~ {**$counts, $str0: $int0} ~~ {'z': $int0, **$counts} ~~ dict($counts, q=$int0)""",
+    "counts": """($counts | $counts) ~~ {**$counts, $str0: $int0}
+{'z': $int0, **$counts} ~~ dict($counts, q=$int0)""",
 }
 MORE = _templates(MORE)
 MORE_CHANGES = {

@@ -1,9 +1,13 @@
-"""Row functions as people write them: compiled, interpreted, as DuckDB's own, and as plain SQL, in turns."""
+"""Row functions as people write them: compiled, interpreted, as DuckDB's own, and as plain SQL, in turns.
+
+`python -m benchmarks.compiled` measures the first rows of a function alone.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -146,3 +150,52 @@ def check(con: duckdb.DuckDBPyConnection, calls: dict[str, str]) -> None:
         for other in others:
             same = math.isclose(first, other, rel_tol=1e-12) if isinstance(first, float) else first == other
             assert same, (calls, first, other)
+
+
+# Functions of which the first rows are measured, and what they are called with.
+_FIRST = {
+    "def f(i: int) -> int:\n    return i * 3 - 1 if i % 2 else i // 2": "i",
+    "def f(name: str) -> str:\n    return '-'.join(name.strip().lower().split())": "name",
+    "VAT = {'DE': 0.19}\ndef f(x: float, s: str) -> float:\n    return round(x * (1 + VAT.get(s, 0.2)), 2)": "x, code",
+}
+
+
+def measure_first_rows(rounds: int) -> str:
+    """Measure the first query of a function in a sandbox that has instances, against `compiled=False`; a table.
+
+    Args:
+        rounds: how often each is measured, in turns. The table has the medians.
+    """
+    con = duckdb.connect()
+    con.execute("SET threads = 1")
+    columns = ", ".join(f"CAST({value} AS {kind}) AS {name}" for name, (kind, value) in COLUMNS.items())
+    con.execute(f"CREATE TABLE t AS SELECT {columns} FROM range(200_000) r(i)")
+    lines = []
+    for is_kept in (False, True):
+        for rows in (1_000, 2_048, 10_240):
+            ratios = [ratio for source in _FIRST for ratio in _first(con, source, rows, rounds, is_kept=is_kept)]
+            lines.append(["kept" if is_kept else "new", f"{rows:,}", f"{statistics.median(ratios):.2f}"])
+    return table(["function", "rows", "time against `compiled=False`"], lines)
+
+
+def _first(con: duckdb.DuckDBPyConnection, source: str, rows: int, rounds: int, *, is_kept: bool) -> list[float]:
+    """Return ratios of the time of a function's first query, one for each round."""
+    ratios = []
+    for number in range(rounds + 1):
+        times = {}
+        for kind in ("compiled", "interpreted") if number % 2 else ("interpreted", "compiled"):
+            with wasi_udf.Sandbox(compiled=kind == "compiled").install(con) as sandbox:
+                text = source if is_kept else f"{source}\n# {time.time_ns()}"
+                sandbox.create_function(con, "f", text, replace=True)
+                call = f"SELECT count(f({_FIRST[source]})) FROM (FROM t LIMIT"
+                if is_kept and number == 0:
+                    con.execute(f"{call} 200_000)").fetchall()  # compiles, and keeps the code
+                before = time.perf_counter()
+                con.execute(f"{call} {rows})").fetchall()
+                times[kind] = time.perf_counter() - before
+        ratios.append(times["compiled"] / times["interpreted"])
+    return ratios[1:]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(measure_first_rows(int(sys.argv[1]) if len(sys.argv) > 1 else 15))

@@ -30,9 +30,8 @@ logger = logging.getLogger("duckdb_wasi_udf.functions")
 _SECONDS_BEFORE = 0.005
 _ROWS_BEFORE = 16_384
 
-# Looking for kept code takes 0.1 ms, so the first batch of a function does without. Attaching it takes 0.3 ms, in which
-# the interpreter runs about half a batch.
-_ROWS_BEFORE_LOOKING = 2_048
+# Looking for kept code takes 0.1 ms and attaching it 0.3 ms, in which the interpreter runs about half a batch. So
+# functions do without for as many rows.
 _ROWS_WORTH_ATTACHING = 1_024
 
 # A row that compiled code leaves to the interpreter costs half as much again as there. Compiled code is dropped when
@@ -118,11 +117,12 @@ class Compilation:
         """What became of it so far."""
         return Compiled(self._code is not None, self.why_not, self.rows, self.bailed)
 
-    def instance(self, context: CallContext) -> GuestInstance | None:
+    def instance(self, context: CallContext, length: int) -> GuestInstance | None:
         """Compile the function if it is time to.
 
         Args:
             context: the call that needs it. Its time counts on the function's budget.
+            length: the rows of the batch to come.
 
         Returns:
             A fresh, busy instance if one was needed: code is made by a guest that has seen no data. Else None.
@@ -130,7 +130,7 @@ class Compilation:
         if self._decided:
             return None
         if self._key is None:
-            few = self._rows < _ROWS_BEFORE_LOOKING and self._seconds < _SECONDS_BEFORE
+            few = self._rows + length <= _ROWS_WORTH_ATTACHING and self._seconds < _SECONDS_BEFORE
             if few and not self._at_once:
                 return None
             self._find()

@@ -78,7 +78,7 @@ class Pool:
         guest_seconds, memory_bytes = 0.0, 0
         try:
             compilation = self.compilation
-            fresh = None if compilation is None else compilation.instance(context)
+            fresh = None if compilation is None else compilation.instance(context, length)
             instance = (
                 fresh
                 or self._instances.take(self._idle)

@@ -70,6 +70,7 @@ _TO_CONTAINER: dict[str, Types] = {
     "k_list_of": (_I, _I, _I),
     "k_list_slice": (_I, _L, _L, _L, _I),
     "k_list_repeat": (_I, _L),
+    "k_argument": (_I, _I, _I),
 }
 
 # The types of the parameters and of the results, by name.
@@ -109,7 +110,10 @@ KERNELS |= {
     "k_ord": (_TEXT, (_L,)),
     "k_dict": ((*_CONTEXT, _I, *_TEXT), (_I,)),
     "k_out": ((*_CONTEXT, _I, *_TEXT), (_I,)),
+    "k_out_value": ((*_CONTEXT, _L, _F, _I, _I), (_I,)),
+    "k_out_null": (_CONTEXT, (_I,)),
     "k_decimal_compare": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_decimal_compare_float": ((*_CONTEXT, _I, _F), (_I,)),
     "k_decimal_int": ((*_CONTEXT, _I, _I), (_L,)),
     "k_decimal_float": ((*_CONTEXT, _I), (_F,)),
     "k_decimal_out": ((*_CONTEXT, _I, _I), (_I,)),
@@ -118,6 +122,7 @@ KERNELS |= {
     "k_list_close": ((_I, _I), (_I,)),
     "k_list_reverse": ((_I,), (_I,)),
     "k_list_extend": ((*_CONTEXT, _I, _I), (_I,)),
+    "k_list_splice": ((*_CONTEXT, _I, _L, _L, _I, _I), (_I,)),
     "k_list_find": ((*_CONTEXT, _I, _I, _I), (_L,)),
     "k_list_equal": ((_I, _I), (_I,)),
     "k_list_sort": ((*_CONTEXT, _I, _I, _I), (_I,)),

@@ -3,6 +3,7 @@
 import itertools
 
 from tests.compiled.container_operations import container_operations
+from tests.compiled.nested_operations import nested_operations
 
 _COMPARED = [*itertools.product("ifb", repeat=2), *[(t, t) for t in "sdt"]]
 
@@ -19,6 +20,7 @@ def operations():
     yield from _dates()
     yield from _decimals()
     yield from container_operations()
+    yield from nested_operations()
     yield from _statements()
 
 

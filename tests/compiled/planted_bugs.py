@@ -1,9 +1,9 @@
 """Bugs for the guest's compiler: code that changes it, in an instance of its own."""
 
 _MODULES = (
-    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, errors, flow, "
-    "integers, iterations, lists, narrowing, patterns, reductions, regex_program, regex_sets, regexes, rows, "
-    "statements, tables, texts, values"
+    "arithmetic, builtin_calls, calls, code, comparison, comprehensions, containers, dates, decimals, "
+    "described, errors, flow, integers, iterations, lists, narrowing, patterns, reductions, regex_program, "
+    "regex_sets, regexes, rows, shapes, statements, tables, texts, values"
 )
 IMPORTS = f"import ast\nfrom _udf_compiler import {_MODULES}\n"
 
@@ -40,8 +40,10 @@ BUGS = {
         "    return builtin_calls.float_to_int(code, x)\nbuiltin_calls._FUNCTIONS['round'] = up"
     ),
     "sums of floats lose digits": (
-        "def add(code, x, real, rest):\n"
-        "    code.e(('local.get', real), x, 'f64.add', ('local.set', real))\nreductions._add_exactly = add"
+        "from _udf_compiler import sums\n"
+        "def add(self, x):\n"
+        "    self._code.e(('local.get', self._real), x, 'f64.add', ('local.set', self._real))\n"
+        "sums.Sum._add_exactly = add"
     ),
     "nan equals itself": (
         "numbers = comparison._numbers\n"
@@ -80,9 +82,37 @@ BUGS = {
     ),
     "finally is forgotten by return": "statements.leave = lambda code, count: True",
     "weeks begin on Sunday": "dates._FIRST_ORDINAL = 719164",
+    "None in a list is lost": (
+        "field = described._Words.field\n"
+        "def plain(self, at, offset, t, number):\n"
+        "    known = [values.TAGS[name] for name in t if name != 'none']\n"
+        "    field(self, at, offset, t, known[0] if at and known else number)\ndescribed._Words.field = plain"
+    ),
+    "fields of a dict are in the order of their names": (
+        "at = shapes.Shapes.at\n"
+        "shapes.Shapes.at = lambda self, place, kind, names=(): at(self, place, kind, tuple(sorted(names)))"
+    ),
+    "filter lets all through": (
+        "from _udf_compiler import filtering\n"
+        "filtering.calling = type('C', (), {'apply': lambda code, function, items: code.const(True)})"
+    ),
     "or gives a bool": (
         "from _udf_compiler import expressions\nexpressions._known_truth = lambda v, truth: v\n"
         "chain = code.EXPRESSIONS[ast.BoolOp]\n"
         "code.EXPRESSIONS[ast.BoolOp] = lambda c, node: c.boolean_of(chain(c, node))"
+    ),
+}
+
+# Bugs of the compiler of regular expressions.
+REGEX_BUGS = {
+    "lazy repetitions are greedy": "regex_program._LATER = regex_program._NEXT",
+    "repetitions give nothing back": (
+        "loop = regex_program._Builder._loop\n"
+        "regex_program._Builder._loop = lambda self, body, flags, follow, kind, emit: (\n"
+        "    loop(self, body, flags, 0, kind, emit))"
+    ),
+    "alternatives are tried from the last on": (
+        "branch = regex_program._Builder._branch\n"
+        "regex_program._Builder._branch = lambda self, alternatives, *rest: branch(self, alternatives[::-1], *rest)"
     ),
 }

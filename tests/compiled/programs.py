@@ -3,7 +3,7 @@
 import random
 import re
 
-from tests.compiled.templates import CHANGES, CONTAINERS, EXPRESSIONS, HEAD
+from tests.compiled.templates import CHANGES, CONTAINERS, EXPRESSIONS, HEAD, MORE, MORE_CHANGES, NESTED, UNROLLED
 from tests.compiled.values import DAYS, DECIMALS, FLOATS, INTS, MICROS, TEXTS
 
 _CHOICE = re.compile(r"\{\{(.*?)\}\}")
@@ -19,6 +19,10 @@ _RESULTS = {
 _RESULTS |= {"date": ["DATE", "TIMESTAMP"], "decimal": ["WIDE", "DECIMAL", "DOUBLE"]}
 _POOLS = {"int": INTS, "float": FLOATS, "str": TEXTS, "bool": [True, False], "date": DAYS, "datetime": MICROS}
 _POOLS |= {"decimal": DECIMALS}
+_ITEMS = {"ints": "int", "strs": "str"}
+_NESTED_RESULTS = {"ints": ["INTS", "FLOATS", None], "strs": ["STRS", None], "counts": ["COUNTS", None]}
+_NESTED_RESULTS |= {"pair": ["ROW", None], "struct": ["ROW", None], "rows": ["ROWS", None], "any": [None]}
+_NESTED_SQL = {"ints": ["INTS"], "strs": ["STRS"], "struct": ["ROW"]}
 _SHORT = ["a", "@", ",", " ", "b", "-", "x", "DE", "e", "1"]
 _DECIMALS = ["1.1", "-7", "1E-20", "12345678901234567890123456.5", "0E+5", "3.14159"]
 _ERRORS = [
@@ -33,7 +37,7 @@ _ERRORS = [
 
 
 class Program:
-    """One program.
+    """One program. Those of every third seed have arguments and results that nest, and loops that are unrolled.
 
     Attributes:
         source: its text.
@@ -46,13 +50,21 @@ class Program:
     def __init__(self, seed):
         self.random = r = random.Random(seed)
         self._names = 0
+        self._nests = seed % 3 == 0
         kinds = ["int", "int", "float", "str", "str", "bool", "date", "datetime", "decimal"]
+        kinds += ["ints", "strs", "struct"] * self._nests
         self.parameters = [(f"p{i}", r.choice(kinds)) for i in range(r.randrange(1, 4))]
-        self.types = [r.choice(_SQL[t]) for _, t in self.parameters]
+        self.types = [r.choice((_SQL | _NESTED_SQL)[t]) for _, t in self.parameters]
         self.sees_null = [r.random() < 0.25 for _ in self.parameters]
-        wanted = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"])
-        self.result = r.choice(_RESULTS[wanted]) if r.random() < 0.9 else None
-        variables = list(self.parameters)
+        if self._nests:
+            wanted = r.choice([*_NESTED_RESULTS, "int", "str"])
+            self.result = r.choice((_RESULTS | _NESTED_RESULTS)[wanted])
+        else:
+            wanted = r.choice(["int", "int", "float", "str", "bool", "date", "decimal"])
+            self.result = r.choice(_RESULTS[wanted]) if r.random() < 0.9 else None
+        variables = [(name, t) for name, t in self.parameters if t != "struct"]
+        for name, _ in [parameter for parameter in self.parameters if parameter[1] == "struct"]:
+            variables += [(f"{name}['a']", "int"), (f"{name}['b']", "str")]
         body = [] if r.random() < 0.4 else self._block(2, variables, wanted, 1, loop=False)
         body.append(f"    return {self._expression(wanted, 3, variables)}")
         names = ", ".join(name for name, _ in self.parameters)
@@ -69,6 +81,12 @@ class Program:
         r = self.random
         if r.random() < 0.08:
             return None
+        if t in _ITEMS:
+            return [
+                self._value(_ITEMS[t], "BIGINT") if r.random() < 0.5 else r.choice(_POOLS[_ITEMS[t]]) for _ in "abc"
+            ]
+        if t == "struct":
+            return {"a": self._value("int", "BIGINT"), "b": self._value("str", "VARCHAR")}
         value = r.choice(_POOLS[t])
         if t in ("int", "date", "datetime") and r.random() < 0.3:
             value = r.randrange(-30, 30)
@@ -87,6 +105,8 @@ class Program:
             return repr(r.choice(TEXTS if r.random() < 0.6 else _SHORT))
         if t == "bool":
             return r.choice(["True", "False"])
+        if t in NESTED and t not in CONTAINERS:
+            return self._filled(r.choice(NESTED[t]), 0, [])
         if t in CONTAINERS:
             return r.choice(CONTAINERS[t])
         if t == "decimal":
@@ -95,12 +115,15 @@ class Program:
 
     def _expression(self, t, depth, variables):
         r = self.random
+        if t in NESTED and t not in CONTAINERS:
+            return self._filled(r.choice(NESTED[t]), min(depth, 2), variables)
         names = [name for name, kind in variables if kind == t]
         if t == "datetime" and not names:
             return "DATETIME"
         if depth <= 0 or r.random() < 0.15:
             return r.choice(names) if names and (t == "datetime" or r.random() < 0.8) else self._constant(t)
-        return self._filled(r.choice(EXPRESSIONS[t]), depth, variables)
+        templates = EXPRESSIONS[t] + MORE.get(t, []) * 2 if self._nests else EXPRESSIONS[t]
+        return self._filled(r.choice(templates), depth, variables)
 
     def _filled(self, template, depth, variables):
         r = self.random
@@ -131,6 +154,7 @@ class Program:
         kinds = ["assign"] * 8 + ["change"] * 5 + ["return"] * 2 + ["guard", "raise", "pass"] + ["leave"] * loop * 2
         if depth > 0:
             kinds += ["if"] * 4 + ["for"] * 3 + ["pairs", "match", "while", "while"] + ["try"] * 2
+            kinds += (["unrolled"] * 3 + ["finally"] * 3) * self._nests
         return getattr(self, f"_{r.choice(kinds)}")(depth, variables, wanted, loop)
 
     def _inner(self, depth, variables, wanted, loop):
@@ -161,7 +185,8 @@ class Program:
             variables.append((name, t))
             return [f"{name} = {made}"]
         name, t = r.choice(held)
-        change = r.choice(CHANGES[t]).replace("$v", name)
+        changes = CHANGES[t] + MORE_CHANGES.get(t, []) if self._nests else CHANGES[t]
+        change = r.choice(changes).replace("$v", name)
         return [self._filled(change, 2, variables)]
 
     def _return(self, depth, variables, wanted, loop):
@@ -225,6 +250,20 @@ class Program:
         )
         inner = [*variables, (first, kinds[0]), (second, kinds[1])]
         return [f"for {first}, {second} in {over}:", *self._inner(depth, inner, wanted, loop=True)]
+
+    def _unrolled(self, depth, variables, wanted, loop):
+        """A loop over patterns or formats, which is translated turn by turn."""
+        r, name, found = self.random, self._new("k"), self._new("v")
+        head, *body = r.choice(UNROLLED).replace("$k", name).replace("$v", found).splitlines()
+        inner = self._inner(depth, [*variables, (found, "str")], wanted, loop=True)
+        lines = [head, *[self._filled(line, 1, variables) for line in body]]
+        return [*lines, f"    if {found}:", *["    " + line for line in inner]]
+
+    def _finally(self, depth, variables, wanted, loop):
+        lines = ["try:", *self._inner(depth, variables, wanted, loop)]
+        if self.random.random() < 0.5:
+            lines += [f"except {self.random.choice(_ERRORS)}:", *self._inner(depth, variables, wanted, loop)]
+        return [*lines, "finally:", *self._inner(depth, variables, wanted, loop)]
 
     def _match(self, depth, variables, wanted, loop):
         r = self.random

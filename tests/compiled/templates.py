@@ -179,3 +179,50 @@ del $v[$str0] ~~ $v.clear() ~~ for c in $str0: $v[c] = $v.get(c, 0) + 1""",
     "words": "$v.add($str) ~~ $v.discard($str0) ~~ $v.remove($str0) ~~ $v |= $words ~~ $v.update($strs)",
 }
 CHANGES = _templates(CHANGES)
+
+# Results that nest, and loops over patterns and formats: the first line is the loop.
+NESTED = {
+    "pair": "($int, $str) ~~ ($int, $str if $bool else None) ~~ (len($strs), $str0)",
+    "struct": """{'a': $int, 'b': $str} ~~ {'b': $str, 'a': $int if $bool else None} ~~ {'b': $str} ~~ ($int, $str)
+{'a': $int, 'c': $str}""",
+    "rows": """[($int, $str), ($int, $str)] ~~ [(k, c) for k, c in enumerate($strs)] ~~ list(zip($ints, $strs)) ~~ []
+[{'a': k, 'b': c} for c, k in $counts.items()] ~~ [{'a': $int, 'b': $str}]""",
+    "any": """[$int, $float] ~~ [$date, None] ~~ [$decimal, $decimal] ~~ [$ints, $ints] ~~ ($strs, $ints) ~~ $words
+[$bool, None, $bool] ~~ {'x': $ints, 'y': {'z': $str}} ~~ ($int, ($str, $float)) ~~ [[w] for w in $strs]
+$int ~~ $str ~~ $float ~~ [{'n': k} for k in $ints] ~~ [timedelta(days=$int0)] ~~ $decimal ~~ {k: $str0 for k in $ints}
+[($int, $date), ($int, $date)] ~~ [None, $str] ~~ [$int, $str] ~~ {'a': $float, 'b': None}""",
+}
+NESTED = _templates(NESTED)
+# Expressions and changes of these programs alone.
+MORE = {
+    "int": """sum({$int0, 7}) ~~ sum(k {{%;*}} 3 for k in set($ints)) ~~ max((len(w) for w in $words), default=$int0)
+next((k for k in $ints if k > $int0), $int) ~~ sum(1 for _ in filter(None, $strs)) ~~ helper(*($int, $int0))
+helper(**{'a': $int, 'b': $int0}) ~~ len($words - WORDS)""",
+    "float": """sum([$float, $int0, $float]) ~~ sum(RATES.get(w, 0) for w in $strs)
+next(filter(None, [$float, $float]), 1.5) ~~ sum([$int0, $float], {{0.5;1}})""",
+    "bool": """any(w in $str for w in {{WORDS;$words}}) ~~ all(len(w) > $int0 for w in $words)
+($decimal {{<;>=;==}} $float) ~~ isinstance($ints, {{list;(dict, tuple)}})""",
+    "ints": """list(filter({{None;lambda k: k > 2}}, $ints)) ~~ sorted(k % 5 for k in set($ints))""",
+    "strs": """[w for w in filter({{None;str.isalpha}}, $strs)] ~~ sorted(w.lower() for w in $words)""",
+    "counts": """($counts | $counts) ~~ {**$counts, $str0: $int0}
+{'z': $int0, **$counts} ~~ dict($counts, q=$int0)""",
+}
+MORE = _templates(MORE)
+MORE_CHANGES = {
+    "ints": """$v[{{;1;$int0}}:{{;-1;3}}] = $ints ~~ del $v[{{;1;-2}}:{{;2;-1}}]
+$v.sort(key=lambda k: k % 3, reverse=$bool0)""",
+    "strs": "$v[{{;1}}:{{;2}}] = $strs ~~ del $v[:1]",
+    "counts": "$v.update($counts) ~~ $v |= $counts ~~ $v.update({$str0: $int0}, q=$int0)",
+}
+MORE_CHANGES = _templates(MORE_CHANGES)
+UNROLLED = [
+    r"""for $k in (r'[a-z]+', r'\d+', r'[^a]$'):
+    $v = ''
+    if m := re.search($k, $str): $v = m.group()""",
+    r"""for $k in ['%Y-%m-%d', '%d.%m.%y']:
+    $v = ''
+    try: $v = str(datetime.strptime($str, $k).date())
+    except ValueError: pass""",
+    r"""for $k in (r'\s+', ','):
+    $v = re.sub($k, '', $str)""",
+]

@@ -62,7 +62,7 @@ def test_code_that_was_kept_is_used_at_once(con, request):
             other.execute(f"SELECT sum(f(x)) FROM range({100_000 if first else 10_000}) r(x)").fetchall()
             assert state(other)[0]
             if not first:
-                assert state(other)[2] == 10_000 - 2_048
+                assert state(other)[2] == 10_000
 
 
 def test_few_rows_are_interpreted_without_a_look_at_kept_code(con, request, monkeypatch):
@@ -71,7 +71,7 @@ def test_few_rows_are_interpreted_without_a_look_at_kept_code(con, request, monk
     with Sandbox().install(con) as sandbox:
         monkeypatch.setattr(sandbox._domain._engine.code, "find", looked.append)
         sandbox.create_function(con, "f", source)
-        con.execute("SELECT sum(f(x)) FROM range(2_048) r(x)").fetchall()
+        con.execute("SELECT sum(f(x)) FROM range(1_024) r(x)").fetchall()
         assert not looked
         con.execute("SELECT sum(f(x)) FROM range(1) r(x)").fetchall()
         assert len(looked) == 1
@@ -326,9 +326,7 @@ def test_undeclared_results_of_several_types(con, forced):
         sandbox.create_function(con, "f", source, ["BIGINT"])
         found = con.execute("SELECT f(x) FROM (VALUES (1), (4611686018427387904), (2)) t(x)").fetchall()
         assert found == [(2,), (9223372036854775808,), (4,)]
-        assert (
-            "several types" in sandbox.explain("f") or "float" in sandbox.explain("f") or "str" in sandbox.explain("f")
-        )
+        assert state(con) == (True, None, 2, 1)
 
 
 def test_explain_names_line_and_construct(con):

@@ -3,9 +3,10 @@
 import pytest
 
 from duckdb_wasi_udf import LimitExceeded
+from tests.compiled import test_regexes
 from tests.compiled.comparing import Comparison
 from tests.compiled.operations import operations
-from tests.compiled.planted_bugs import BUGS, IMPORTS
+from tests.compiled.planted_bugs import BUGS, IMPORTS, REGEX_BUGS
 from tests.compiled.test_operations import arguments
 from tests.compiled.test_programs import PARTS, PROGRAMS, check
 from tests.compiled.values import RESULTS
@@ -49,6 +50,15 @@ FOUND = {
     "finally is forgotten by return": "def f(a):\n try:\n  return a\n finally:",
     "weeks begin on Sunday": "lambda a: a.isocalendar().week",
     "or gives a bool": "lambda a, b: a or b",
+    "None in a list is lost": "return [a, None, a // 3]",
+    "fields of a dict are in the order of their names": "return a.get('b', '-')",
+    "filter lets all through": "return ''.join(filter(",
+}
+# The numbers of random patterns.
+FOUND_BY_PATTERN = {
+    "lazy repetitions are greedy": 4,
+    "repetitions give nothing back": 45,
+    "alternatives are tried from the last on": 15,
 }
 
 
@@ -75,6 +85,15 @@ def finds(comparison, where):
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found(name):
     assert finds(Comparison(f"{IMPORTS}{BUGS[name]}\n", timeout_seconds=2.0), FOUND[name])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", REGEX_BUGS)
+def test_a_planted_bug_of_regular_expressions_is_found(name):
+    case = test_regexes.random_case(FOUND_BY_PATTERN[name])
+    with pytest.raises(AssertionError):
+        test_regexes.check(Comparison(f"{IMPORTS}{REGEX_BUGS[name]}\n"), *case)
+    test_regexes.check(Comparison(IMPORTS), *case)
 
 
 def test_without_a_bug_nothing_is_found():

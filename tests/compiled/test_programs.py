@@ -41,7 +41,7 @@ def check(comparison, seed):
 def test_random_programs(part):
     comparison = Comparison()
     outcomes = collections.Counter(check(comparison, seed)[0] for seed in range(part * PROGRAMS, (part + 1) * PROGRAMS))
-    assert outcomes["same"] > PROGRAMS * 0.8, outcomes
+    assert outcomes["same"] > PROGRAMS * 0.7, outcomes
 
 
 def main(seed, seconds):

@@ -92,6 +92,16 @@ ARROW = {
     "t": (pa.timestamp("us"), MICROS),
     "m": (pa.decimal128(18, 3), DECIMALS),
 }
+_ROW = pa.struct([("b", pa.string()), ("a", pa.int64())])
+_ROWS = [{"b": "x", "a": 3}, {"b": "ß", "a": None}, {"b": None, "a": -(2**63)}, {"b": "", "a": 0}]
+# Those that nest: a NULL inside a list is left to the interpreter.
+ARROW |= {
+    "I": (pa.list_(pa.int64()), [[], [3, 1, 2], [-7], [2**63 - 1, 1], [5, None, 5], list(range(40))]),
+    "S": (pa.list_(pa.string()), [[], ["a", "b", "a"], ["", "ß", "x" * 40], ["a", None], ["日本"]]),
+    "R": (_ROW, _ROWS),
+    "L": (pa.list_(_ROW), [[], _ROWS[:1], [_ROWS[0], _ROWS[3]], _ROWS, [None]]),
+    "M": (pa.map_(pa.string(), pa.int64()), [[], [("a", 1), ("b", 2)], [("z", -5)], [("a", None)]]),
+}
 RESULTS = {
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
@@ -101,6 +111,12 @@ RESULTS = {
     "TIMESTAMP": pa.timestamp("us"),
     "DECIMAL": pa.decimal128(18, 3),
     "WIDE": pa.decimal128(38, 12),
+    "INTS": pa.list_(pa.int64()),
+    "FLOATS": pa.list_(pa.float64()),
+    "STRS": pa.list_(pa.string()),
+    "COUNTS": pa.map_(pa.string(), pa.int64()),
+    "ROW": pa.struct([("a", pa.int64()), ("b", pa.string())]),
+    "ROWS": pa.list_(pa.struct([("a", pa.int64()), ("b", pa.string())])),
     None: None,
 }
 _STORED_AS = {pa.date32(): pa.int32(), pa.timestamp("us"): pa.int64()}

@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "codec/encode.h"
+#include "codec/infer.h"
 #include "compiled/guards.h"
 #include "failures.h"
 #include "host/awaiting.h"
@@ -265,17 +266,22 @@ static enum udf_status run_compiled(int64_t length, int64_t *failed_rows) {
     call_result.compiled_rows += reached - row;
     row = reached;
     if (row == length) break;
+    bool is_guess = !builder->declared && compiled->result != SQL_NULL && builder->null_count == builder->length;
+    if (is_guess) builder_forget_type(builder); /* the value that the row returns decides */
     bool goes_on = !bails_often(++call_result.bailed_rows, row);
     int64_t stop = goes_on ? row + 1 : length;
     enum udf_status status = interpret(row, stop, failed_rows);
     if (status != UDF_OK) return status;
     row = stop;
+    if (is_guess && builder->type.kind == SQL_NULL && infer_kind(builder, kind) < 0) return fail(NULL, NO_ROW);
     /* The row's code may have changed what the compiled code was made of, and its result the type of the column. */
-    if (row < length && (builder->type.kind != kind || !guards_hold(compiled->guards))) {
+    bool other = compiled->result != SQL_NULL && builder->type.kind != kind;
+    if (row < length && (other || !guards_hold(compiled->guards))) {
       return interpret(row, length, failed_rows);
     }
   }
-  if (!builder->declared && builder->null_count == length) builder->type.kind = SQL_NULL; /* as nothing was inferred */
+  bool inferred = !builder->declared && compiled->result != SQL_NULL;
+  if (inferred && builder->null_count == length) builder->type.kind = SQL_NULL; /* as nothing was inferred */
   return UDF_OK;
 }
 

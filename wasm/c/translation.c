@@ -25,14 +25,32 @@ int translation_prepare(void) {
 
 UDF_EXPORT(udf_translation) struct udf_translation *udf_translation(void) { return &translation; }
 
-/* Return the arguments' types as a tuple of (name in SQL, whether NULL arrives as None, unit of time, or scale). */
+/* Return a type as a tuple of (name in SQL, whether NULL arrives as None, detail): the unit of time, the scale, the
+ * type of a LIST's values, or (name, type) of each field of a STRUCT; the names of a MAP's are None. */
+static PyObject *described_type(const struct value_type *type, bool sees_null, bool is_argument) {
+  const char *name = type->as_byte && is_argument ? "other" : kind_facts(type->kind)->name;
+  if (type->kind == SQL_LIST) {
+    return Py_BuildValue("(siN)", name, (int)sees_null, described_type(&type->children[0], true, false));
+  }
+  if (type->kind != SQL_STRUCT && type->kind != SQL_MAP) {
+    return Py_BuildValue("(sii)", name, (int)sees_null, type->kind == SQL_DECIMAL ? (int)type->scale : (int)type->unit);
+  }
+  PyObject *fields = PyTuple_New(type->n_children);
+  for (int64_t i = 0; fields != NULL && i < type->n_children; i++) {
+    const struct value_type *child = &type->children[i];
+    PyObject *field =
+        Py_BuildValue("(ON)", child->name == NULL ? Py_None : child->name, described_type(child, true, false));
+    if (field == NULL) Py_CLEAR(fields);
+    if (field != NULL) PyTuple_SET_ITEM(fields, i, field);
+  }
+  return Py_BuildValue("(siN)", name, (int)sees_null, fields);
+}
+
+/* Return the types of the arguments. */
 static PyObject *argument_types(void) {
   PyObject *types = PyTuple_New(function.n_args);
   for (int64_t i = 0; types != NULL && i < function.n_args; i++) {
-    const struct value_type *type = &function.arguments.children[i];
-    const char *name = type->as_byte ? "other" : kind_facts(type->kind)->name;
-    int detail = type->kind == SQL_DECIMAL ? (int)type->scale : (int)type->unit;
-    PyObject *entry = Py_BuildValue("(sii)", name, (int)function.sees_null[i], detail);
+    PyObject *entry = described_type(&function.arguments.children[i], function.sees_null[i], true);
     if (entry == NULL) Py_CLEAR(types);
     if (entry != NULL) PyTuple_SET_ITEM(types, i, entry);
   }

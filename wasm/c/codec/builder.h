@@ -57,6 +57,12 @@ int builder_become_union(struct builder *builder);
 /* Make room for the batch once the type is inferred, with a placeholder for each NULL appended so far. */
 int builder_settle(struct builder *builder);
 
+/* Forget the type that was inferred, of a column that has only NULLs yet. */
+static inline void builder_forget_type(struct builder *builder) {
+  builder->type.kind = SQL_NULL;
+  builder->bits.size_bits = builder->bits.buffer.size_bytes = 0;
+}
+
 /* Make room for more rows. */
 int builder_grow(struct builder *builder);
 

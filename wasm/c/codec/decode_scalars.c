@@ -115,6 +115,15 @@ static PyObject *with_attributes(PyObject *object, PyObject *name1, PyObject *va
 }
 
 /* Make a duckdb_wasi_udf.Interval. Microseconds are enough: DuckDB has no nanoseconds here. */
+PyObject *decode_timedelta(int64_t microseconds) {
+  int64_t days = microseconds / MICROSECONDS_PER_DAY, rest = microseconds % MICROSECONDS_PER_DAY;
+  if (rest < 0) {
+    rest += MICROSECONDS_PER_DAY;
+    days--;
+  }
+  return PyDelta_FromDSU((int)days, (int)(rest / MICROSECONDS_PER_SECOND), (int)(rest % MICROSECONDS_PER_SECOND));
+}
+
 PyObject *decode_interval(const void *at) {
   struct {
     int32_t months, days;

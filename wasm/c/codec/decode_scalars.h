@@ -19,6 +19,9 @@ PyObject *decode_time_zone(int32_t offset_seconds);
 /* The time since 1970-01-01. */
 PyObject *decode_timestamp(int64_t value, enum ArrowTimeUnit unit, bool with_time_zone);
 
+/* A time span in microseconds. */
+PyObject *decode_timedelta(int64_t microseconds);
+
 /* Arrow's interval of months, days and nanoseconds: 16 bytes of any alignment. */
 PyObject *decode_interval(const void *at);
 

@@ -263,9 +263,12 @@ static int append_union(struct builder *builder, PyObject *value) {
   return 0;
 }
 
+static bool as_it_is; /* no code of Python's may run */
+
 /* Write a value at the builder's next row, for which there is room. */
 static int append_value(struct builder *builder, PyObject *value) {
   int status;
+  if (as_it_is && (builder->type.kind == SQL_UUID || builder->type.kind == SQL_JSON)) return wrong_type(builder, value);
   switch (builder->type.kind) {
     case SQL_BIGINT:
       status = append_integer(builder, value);
@@ -373,11 +376,18 @@ int builder_append(struct builder *builder, PyObject *value) {
   if (builder_next_row(builder) < 0) return -1;
   if (!builder->declared && infer(builder, value) < 0) return -1;
   int status = append_value(builder, value);
-  if (status < 0 && builder->declared && was_mismatch(builder)) status = append_coerced(builder, value);
+  if (status < 0 && builder->declared && !as_it_is && was_mismatch(builder)) status = append_coerced(builder, value);
   if (status < 0) {
     builder_undo_row(builder);
     return -1;
   }
   builder_close_row(builder, true);
   return 0;
+}
+
+int builder_append_as_it_is(struct builder *builder, PyObject *value) {
+  as_it_is = true;
+  int status = builder_append(builder, value);
+  as_it_is = false;
+  return status;
 }

@@ -131,7 +131,7 @@ int append_double(struct builder *builder, PyObject *value) {
   return 0;
 }
 
-static int append_bytes(struct builder *builder, const void *bytes, Py_ssize_t size) {
+int append_bytes(struct builder *builder, const void *bytes, Py_ssize_t size) {
   if (builder->data.size_bytes + size > INT32_MAX) {
     PyErr_Format(PyExc_OverflowError, "the %s values returned for one batch exceed 2 GiB",
                  kind_facts(builder->type.kind)->name);

@@ -18,6 +18,9 @@ int append_bit(struct builder *builder, PyObject *value);
 int append_uuid(struct builder *builder, PyObject *value);
 int append_json(struct builder *builder, PyObject *value);
 
+/* Write the bytes of a text or a blob likewise. */
+int append_bytes(struct builder *builder, const void *bytes, Py_ssize_t size);
+
 /* Return whether a number is in the range of the narrow type that was declared; any number if `narrow` is another type
  * or SQL_NULL. */
 bool integer_fits(enum sql_kind narrow, int64_t integer);

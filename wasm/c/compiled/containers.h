@@ -51,4 +51,8 @@ int field_order(struct field a, struct field b, bool only_equality);
 /* Compare slots field by field, as tuples are. */
 int slot_order(const uint32_t *described, const uint8_t *a, const uint8_t *b, bool only_equality);
 
+/* Return a new list with room for some items. NULL where there is no room. */
+struct container *list_with_room(struct compiled_context *context, uint32_t stride, const uint32_t *described,
+                                 uint64_t capacity);
+
 #endif

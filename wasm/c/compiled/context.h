@@ -53,7 +53,9 @@ struct compiled_context {
   uint32_t signals;                 /* 48: of decimals, as libmpdec has them, since they were last passed on */
   int32_t precision, scale;         /* 52 56: of a DECIMAL that is built */
   uint32_t extends;                 /* 60: digits beyond the scale extend it, which is for the interpreter */
-  struct compiled_column columns[]; /* 64, 16 bytes each */
+  void *builder;                    /* 64: of the results, for kernels that append them */
+  const void *arguments;            /* 68: the columns, for kernels that read values that nest */
+  struct compiled_column columns[]; /* 72, 16 bytes each */
 };
 
 #endif

@@ -80,6 +80,49 @@ double KERNEL(k_decimal_float)(struct compiled_context *context, const struct de
   return _Py_dg_strtod(text, NULL);
 }
 
+/* Compare the absolute values of a decimal and a float that are nearly the same: -1, 0 or 1, 2 where that takes more
+ * than 128 bits. */
+static int compare_exactly(const struct decimal *a, double b) {
+  digits_t digits = digits_of(a), other;
+  int power, exponent = a->exponent;
+  uint64_t mantissa = (uint64_t)ldexp(frexp(fabs(b), &power), 53);
+  power -= 53; /* digits * 10**exponent against mantissa * 2**power */
+  for (; exponent > 0; exponent--) {
+    if (digits >> 124 != 0) return 2;
+    digits *= 10;
+  }
+  if (exponent < -27) return 2;
+  for (; (mantissa & 1) == 0; mantissa >>= 1) power++;
+  other = mantissa;
+  for (int i = 0; i < -exponent; i++) other *= 5; /* below 2**116 */
+  int shift = exponent - power;                   /* digits * 2**shift against `other` */
+  for (; shift > 0; shift--) {
+    if (digits >> 120 != 0) return 1;
+    digits *= 2;
+  }
+  for (; shift < 0; shift++) {
+    if (other >> 127 != 0) return 2;
+    other *= 2;
+  }
+  return (digits > other) - (digits < other);
+}
+
+/* Compare with a float: -1, 0 or 1. Both are exact, as for the class Decimal. */
+int32_t KERNEL(k_decimal_compare_float)(struct compiled_context *context, const struct decimal *a, double b) {
+  context->signals |= MPD_Not_implemented; /* what CPython's FloatOperation is */
+  double nearest = k_decimal_float(context, a);
+  if (b != b || context->error != 0) {
+    context->error = KERNEL_BAIL;
+    return 0;
+  }
+  if (nearest != b) return nearest < b ? -1 : 1; /* rounding keeps the order */
+  if (digits_of(a) == 0) return 0;
+  bool outside = b == 0 || isinf(b); /* of what a float can be beside zero */
+  int order = b == 0 ? 1 : outside ? -1 : compare_exactly(a, b);
+  if (order == 2) context->error = KERNEL_BAIL;
+  return a->negative ? -order : order;
+}
+
 /* str(d) */
 uint64_t KERNEL(k_decimal_text)(struct compiled_context *context, const struct decimal *a) {
   if (a->high == 0 && a->exponent <= 0 && a->exponent >= -6) {

@@ -14,8 +14,8 @@ static uint8_t *room(struct compiled_context *context, uint64_t n) {
   return at;
 }
 
-static struct container *new_list(struct compiled_context *context, uint32_t stride, const uint32_t *described,
-                                  uint64_t capacity) {
+struct container *list_with_room(struct compiled_context *context, uint32_t stride, const uint32_t *described,
+                                 uint64_t capacity) {
   struct container *list = (struct container *)room(context, sizeof *list);
   uint8_t *data = list == NULL || capacity > MOST_ITEMS ? NULL : room(context, capacity * stride);
   if (data == NULL) return NULL;
@@ -30,12 +30,12 @@ static inline uint64_t result(const struct container *list) {
 /* Return a new list, or an empty table, with room for some items. */
 uint64_t KERNEL(k_list_new)(struct compiled_context *context, uint32_t stride, const uint32_t *described,
                             uint32_t capacity) {
-  return result(new_list(context, stride, described, capacity));
+  return result(list_with_room(context, stride, described, capacity));
 }
 
 /* Return a list of items of 8 bytes that are there already. */
 uint64_t KERNEL(k_list_of)(struct compiled_context *context, uint8_t *data, uint32_t count, const uint32_t *described) {
-  struct container *list = new_list(context, 8, described, 0);
+  struct container *list = list_with_room(context, 8, described, 0);
   if (list == NULL) return KERNEL_BAIL;
   list->data = data;
   list->count = list->capacity = count;
@@ -98,7 +98,7 @@ uint64_t KERNEL(k_list_slice)(struct compiled_context *context, const struct con
   }
   if (step > 0 && start < stop) count = (stop - start - 1) / step + 1;
   if (step < 0 && stop < start) count = (start - stop - 1) / -step + 1;
-  struct container *made = new_list(context, list->stride, list->described, (uint64_t)count);
+  struct container *made = list_with_room(context, list->stride, list->described, (uint64_t)count);
   if (made == NULL) return KERNEL_BAIL;
   uint32_t stride = list->stride;
   for (int64_t i = 0; i < count; i++) {
@@ -123,6 +123,27 @@ int32_t KERNEL(k_list_reverse)(struct container *list) {
   return 1;
 }
 
+/* list[start:stop] = another list, which may be the same one; the bits of `given` say which bounds there are. */
+int32_t KERNEL(k_list_splice)(struct compiled_context *context, struct container *list, int64_t start, int64_t stop,
+                              int32_t given, const struct container *other) {
+  int64_t length = list->count;
+  if (start < 0) start = start < -length ? 0 : start + length;
+  if (stop < 0) stop = stop < -length ? 0 : stop + length;
+  if (!(given & 1)) start = 0;
+  if (!(given & 2) || stop > length) stop = length;
+  if (start > length) start = length;
+  if (stop < start) stop = start;
+  uint64_t more = other->count, count = (uint64_t)(length - (stop - start)) + more, stride = list->stride;
+  uint8_t *data = count > MOST_ITEMS ? NULL : room(context, count * stride);
+  if (data == NULL) return 0;
+  memcpy(data, list->data, (size_t)start * stride);
+  memcpy(data + (size_t)start * stride, other->data, (size_t)(more * stride));
+  memcpy(data + ((size_t)start + more) * stride, list->data + (size_t)stop * stride, (size_t)(length - stop) * stride);
+  list->data = data;
+  list->count = list->capacity = (uint32_t)count;
+  return 1;
+}
+
 /* Append the items of another list, which may be the same one. */
 int32_t KERNEL(k_list_extend)(struct compiled_context *context, struct container *list, const struct container *more) {
   uint32_t count = more->count;
@@ -136,7 +157,7 @@ int32_t KERNEL(k_list_extend)(struct compiled_context *context, struct container
 uint64_t KERNEL(k_list_repeat)(struct compiled_context *context, const struct container *list, int64_t n) {
   if (n < 0) n = 0;
   if (n > MOST_ITEMS) return KERNEL_BAIL;
-  struct container *made = new_list(context, list->stride, list->described, (uint64_t)n * list->count);
+  struct container *made = list_with_room(context, list->stride, list->described, (uint64_t)n * list->count);
   if (made == NULL) return KERNEL_BAIL;
   size_t size = (size_t)list->count * list->stride;
   for (int64_t i = 0; i < n; i++) memcpy(made->data + (size_t)i * size, list->data, size);
@@ -187,6 +208,15 @@ static bool merge(const struct container *keys, const uint32_t *from, uint32_t *
   return true;
 }
 
+/* Return whether there is a None among keys of which each is one value: it has no order, not even with itself. */
+static bool has_none(const struct container *keys) {
+  if (keys->described[0] != 1 || keys->described[1] != MIXED) return false;
+  for (uint32_t i = 0; i < keys->count; i++) {
+    if (field_of(keys->described, 0, keys->data + (size_t)i * keys->stride).type == NONE_TYPE) return true;
+  }
+  return false;
+}
+
 /* Sort a list by keys, of which there are as many; they may be the list itself. */
 int32_t KERNEL(k_list_sort)(struct compiled_context *context, struct container *list, const struct container *keys,
                             int32_t descending) {
@@ -194,7 +224,7 @@ int32_t KERNEL(k_list_sort)(struct compiled_context *context, struct container *
   if (n < 2) return 1;
   uint32_t *order = (uint32_t *)room(context, (uint64_t)n * 4), *other = (uint32_t *)room(context, (uint64_t)n * 4);
   uint8_t *sorted = room(context, (uint64_t)n * stride);
-  if (order == NULL || other == NULL || sorted == NULL || keys->count != n) return 0;
+  if (order == NULL || other == NULL || sorted == NULL || keys->count != n || has_none(keys)) return 0;
   for (uint32_t i = 0; i < n; i++) order[i] = i;
   for (uint32_t width = 1; width < n; width *= 2) {
     for (uint32_t left = 0; left < n; left += 2 * width) {

@@ -64,11 +64,12 @@ int compiled_start(struct compiled *compiled, int64_t length, int64_t n_columns,
     context->columns[i] =
         (struct compiled_column){columns[i].validity, columns[i].data, columns[i].offsets, (uint32_t)columns[i].first};
   }
-  return builder->declared ? 0 : infer_kind(builder, compiled->result);
+  context->arguments = columns;
+  return builder->declared || compiled->result == SQL_NULL ? 0 : infer_kind(builder, compiled->result);
 }
 
 /* Let the code write where the builder would. */
-static void point_at(struct compiled *compiled, const struct builder *builder) {
+static void point_at(struct compiled *compiled, struct builder *builder) {
   struct compiled_context *context = compiled->context;
   context->data = builder->type.kind == SQL_BOOLEAN ? context->valid + compiled->capacity : builder->data.data;
   context->offsets = (int32_t *)builder->offsets.data;
@@ -77,6 +78,7 @@ static void point_at(struct compiled *compiled, const struct builder *builder) {
   context->precision = builder->type.precision;
   context->scale = builder->type.scale;
   context->extends = !builder->declared;
+  context->builder = (void *)builder;
 }
 
 /* Return the first row of those that the code has written whose number is outside the range of the declared type, or
@@ -132,6 +134,7 @@ int64_t compiled_run(struct compiled *compiled, int64_t row, int64_t stop, struc
       PyErr_SetString(PyExc_SystemError, "compiled code stopped at a row that it was not called for");
       return -1;
     }
+    if (compiled->result == SQL_NULL) return reached;
     int64_t misfit = first_misfit(builder, context, row, reached);
     if (misfit < reached) {
       context->null_count = nulls_of(context, row, misfit);

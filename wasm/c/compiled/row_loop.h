@@ -10,7 +10,7 @@ struct compiled {
   int32_t (*run)(struct compiled_context *, int32_t row, int32_t stop);
   struct compiled_context *context;
   PyObject *guards;     /* what the code was made of */
-  enum sql_kind result; /* of results that no type is declared for */
+  enum sql_kind result; /* of results that no type is declared for; SQL_NULL: the code appends results by itself */
   int64_t capacity;     /* number of rows that `valid` and the values of a BOOLEAN have room for */
 };
 

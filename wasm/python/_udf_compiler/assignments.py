@@ -2,11 +2,11 @@
 
 import ast
 
-from _udf_compiler import arithmetic, comprehensions, lists, patterns, tables, variables
+from _udf_compiler import arithmetic, comprehensions, lists, merging, patterns, tables, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import known_name
-from _udf_compiler.subscripts import item_of
+from _udf_compiler.subscripts import item_of, replace_slice
 from _udf_compiler.targets import bind, set_item
 from _udf_compiler.translation_tables import table_of
 
@@ -68,6 +68,8 @@ def _change(code, node, v):
         if kind_of(other.only) == "set":
             tables.add_all(code, v, other)
             return True
+    if kind_of(v.only) == "dict" and isinstance(node.op, ast.BitOr):
+        return merging.update(code, v, node.value, {})
     code.unsupported("this change of a container", node)
     return False
 
@@ -94,10 +96,14 @@ def _change_item(code, node):
 @translates(STATEMENTS, ast.Delete)
 def _delete(code, node):
     for target in node.targets:
-        if not isinstance(target, ast.Subscript) or isinstance(target.slice, ast.Slice):
+        if not isinstance(target, ast.Subscript):
             code.unsupported("del of other than an item", node)
             return False
         v = code.expr(target.value)
+        if isinstance(target.slice, ast.Slice):
+            if not v.t or not replace_slice(code, v, target.slice, None):
+                return False
+            continue
         i = code.expr(target.slice) if v.t else v
         if not v.t or not i.t:
             return False

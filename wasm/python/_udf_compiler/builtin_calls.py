@@ -81,6 +81,8 @@ def _len(code, v=None, *more):
             return texts.length(code, m) if m.k is None else code.const(len(m.k))
         if kind_of(m.only) is None:
             return code.error(TYPE_ERROR)
+        if kind_of(m.only) == "struct":
+            return code.const(len(lists.shape_of(code, m).names))
         return lists.length(code, m) if kind_of(m.only) == "list" else tables.length(code, m)
 
     return code.dispatch(v, length)

@@ -11,15 +11,18 @@ from _udf_compiler import (
     formatting,
     functions,
     lists,
+    merging,
     reductions,
     regexes,
+    spreading,
+    structs,
     tables,
     texts,
     translation_tables,
 )
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import ATTRIBUTE_ERROR
-from _udf_compiler.narrowing import classes
+from _udf_compiler.narrowing import classes, plain
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import constant, known_name, static
 from _udf_compiler.values import DATE, NEVER, Value
@@ -42,7 +45,8 @@ _REDUCED = ("sum", "any", "all", "min", "max", "list", "set", "dict")
 @translates(EXPRESSIONS, ast.Call)
 def _call(code, node):
     if any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords):
-        return code.unsupported("* or ** in a call", node)
+        plain = spreading.spread(code, node)
+        return code.unsupported("* or ** in a call", node) if plain is None else code.expr(plain)
     made = regexes.call(code, node)
     if made is not None:
         return made
@@ -98,7 +102,7 @@ def _known(code, node, name):
         wanted = classes(code, node.args[1])
         if wanted is None:
             return code.unsupported("isinstance of these classes", node)
-        return code.dispatch(code.expr(node.args[0]), lambda member: code.const(member.only in wanted))
+        return code.dispatch(code.expr(node.args[0]), lambda member: code.const(plain(member.only) in wanted))
     if name == "len" and len(node.args) == 1:
         values = constant(code, node.args[0])
         if type(values) in (tuple, list, dict, set, frozenset):
@@ -160,6 +164,13 @@ def _empty(kind):
     return empty
 
 
+def _dict(code, node, keywords):
+    if len(node.args) > 1 or (node.args and not keywords):
+        return None
+    made = tables.new(code, "dict", "dict")
+    return made if merging.update(code, made, *(node.args or [None]), keywords) else NEVER
+
+
 def _from_keys(code, node, keywords):
     if keywords or not 1 <= len(node.args) <= 2:
         return code.unsupported("this call of dict.fromkeys", node)
@@ -182,13 +193,28 @@ def _counter(code, node, keywords):
     )
 
 
+def _next(code, node, keywords):
+    made = node.args and not keywords and len(node.args) <= 2 and _is_fresh(code, node.args[0])
+    if not made:
+        return code.unsupported("next of an iterator that is kept", node)
+    default = _early(code, node.args[1]) if len(node.args) == 2 else None
+    return NEVER if default is not None and not default.t else reductions.first(code, node.args[0], default)
+
+
+def _is_fresh(code, node):
+    """Return whether a node makes an iterator that nothing else refers to."""
+    name = known_name(code, node.func) if isinstance(node, ast.Call) else None
+    return isinstance(node, ast.GeneratorExp) or name in ("filter", "map", "zip", "enumerate", "reversed")
+
+
 _CONTAINERS = {
+    "next": _next,
     "min": _extreme("min"),
     "max": _extreme("max"),
     "sorted": _sorted,
     "list": _empty("list"),
     "set": _empty("set"),
-    "dict": _empty("dict"),
+    "dict": _dict,
     "dict.fromkeys": _from_keys,
     "collections.defaultdict": _defaultdict,
     "collections.Counter": _counter,
@@ -284,6 +310,8 @@ def _changed_by_nodes(code, node, name, v):
         going = comprehensions.extend(code, v, node.args[0])
     elif kind == "list" and name == "sort" and not node.args and set(keywords) <= {"key", "reverse"}:
         going = reductions.sort(code, v, _key(code, keywords), _descending(code, keywords))
+    elif kind == "dict" and name == "update" and len(node.args) <= 1 and None not in keywords:
+        going = merging.update(code, v, *(node.args or [None]), keywords)
     elif kind == "set" and name == "update" and len(node.args) == 1 and not keywords:
         going = comprehensions.update(code, v, node.args[0])
     if going is None:
@@ -304,7 +332,7 @@ def _joined_parts(code, node):
     if (
         found is not None
         and found.kind == "known"
-        and found.name in ("reversed", "map")
+        and found.name in ("reversed", "map", "filter")
         and len(node.args) == 2 - (found.name == "reversed")
     ):
         return reductions.reduction(code, "list", node)
@@ -326,7 +354,8 @@ def _method_of(code, v, name, arguments, keywords):
     if name == "most_common" and kind == "dict" and [a.only for a in arguments] in ([], ["int"]):
         return reductions.most_common(code, v, *(arguments or [None]))
     if kind is not None or v.items is not None:
-        made = None if kind is None else (lists if kind == "list" else tables).call(code, v, name, arguments)
+        methods = {"list": lists, "struct": structs}.get(kind, tables)
+        made = None if kind is None else methods.call(code, v, name, arguments)
         return code.unsupported(f"{kind or 'tuple'}.{name}") if made is None else made
     if v.only == "float" and name == "is_integer" and not arguments:
         whole = [v.f, v.f, "f64.floor", "f64.eq", v.f, v.f, "f64.sub", ("f64.const", 0.0), "f64.eq", "i32.and"]

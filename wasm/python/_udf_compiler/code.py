@@ -32,6 +32,7 @@ from _udf_compiler.values import (
 _FIRST_ORDINAL = 719163  # of 1970-01-01
 _FIRST = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - those without a time zone count from here
 _MICROSECOND = dt.timedelta(microseconds=1)
+_IS_NOT_ZERO = [("i64.const", 0), "i64.ne"]
 
 # What translates a node of the syntax tree, by its class. An expression's returns its Value, a statement's whether
 # control goes on behind it.
@@ -64,6 +65,7 @@ class Code(Emitter):
         local_constants: Variables that hold a constant collection: see statics.local_constants.
         top_level: The identities of the statements that are inside no other.
         place: What identifies the node that is translated, the same in each translation.
+        is_row: It is the function whose results are written.
         depth: The instructions of the depth of calls that a called function has.
     """
 
@@ -77,6 +79,7 @@ class Code(Emitter):
         self.local_constants = {}
         self.depth = []
         self.place = ()
+        self.is_row = False
 
     def start(self, first_local):
         """Begin a translation."""
@@ -370,23 +373,19 @@ class Code(Emitter):
         if name == "decimal":
             return decimals.truth(self, v)
         kind = kind_of(name)
+        if kind == "struct":
+            return bool(lists.shape_of(self, v).names)
         if kind is not None:
             count = ("i32.load", lists.COUNT if kind == "list" else lists.LIVE)
             return self.tmp("i32", lists.address(self, v), count, ("i32.const", 0), "i32.ne")
-        if name == "str":
-            return self.tmp("i32", v.i, "i32.wrap_i64", ("i32.const", 0), "i32.ne")
-        return self.tmp("i32", v.i, ("i64.const", 0), "i64.ne")
+        return self.tmp("i32", v.i, *(["i32.wrap_i64", ("i32.const", 0), "i32.ne"] if name == "str" else _IS_NOT_ZERO))
 
     def boolean_of(self, v):
         """Return a value's truth as a bool."""
         if not v.t:
             return NEVER
         c = self.truth(v)
-        return (
-            self.const(c)
-            if isinstance(c, bool)
-            else Value(BOOL, self.tmp("i64", c, "i64.extend_i32_u"), lo=0, hi=1, c=c)
-        )
+        return self.const(c) if isinstance(c, bool) else self.boolean(c)
 
     def condition(self, v):
         """Return a value's truth as an operand."""

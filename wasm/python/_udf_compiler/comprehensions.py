@@ -2,19 +2,20 @@
 
 import ast
 
-from _udf_compiler import arithmetic, lists, tables, variables
+from _udf_compiler import arithmetic, lists, merging, tables, variables
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.iterations import is_view, over, over_value
 from _udf_compiler.loops import loop
 from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import NO_CONSTANT, constant, known_name
+from _udf_compiler.unordered import SUM, any_order, check, check_item
 from _udf_compiler.unrolling import turns
 from _udf_compiler.values import NEVER, Value, tuple_of
 
 _GENERATORS = (ast.GeneratorExp, ast.ListComp)
 
 
-_NO_MAPPINGS = ("zip", "enumerate", "map", "sorted", "list", "reversed", "str", "range")
+_NO_MAPPINGS = ("filter", "zip", "enumerate", "map", "sorted", "list", "reversed", "str", "range")
 
 
 def _hidden(node, name):
@@ -29,7 +30,7 @@ def each(code, node, changed, action, *, unordered=False, as_comprehension=False
         node: The node.
         changed: The variables that `action` may change.
         action: What is done.
-        unordered: The order doesn't matter.
+        unordered: The order of a set doesn't matter; TRUTH or SUM if only that of its items does.
         as_comprehension: The node is a comprehension, and items are what it makes: of one of a dict, pairs.
 
     Returns:
@@ -48,16 +49,18 @@ def each(code, node, changed, action, *, unordered=False, as_comprehension=False
         return True
     if not isinstance(node, _GENERATORS) and not as_comprehension:
         walk = over(code, node, unordered=unordered)
+        if walk is not None and walk.is_set and unordered == SUM:
+            return loop(code, walk, lambda item: (check_item(code, item, unordered), action(item)), changed)
         return walk is not None and loop(code, walk, action, changed)
     outer = code.renamed
     try:
         with code.block() as out:
-            return _level(code, node, 0, changed, out, action)
+            return _level(code, node, 0, changed, out, action, unordered)
     finally:
         code.renamed = outer
 
 
-def _level(code, node, depth, changed, out, action):
+def _level(code, node, depth, changed, out, action, unordered):
     """Go over one `for` of a comprehension. `out` is the label behind all of it."""
     if depth == len(node.generators):
         inner, code.loops[-1] = code.loops[-1], (out, out, [])  # a break is one of all loops
@@ -70,13 +73,26 @@ def _level(code, node, depth, changed, out, action):
     made = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
     one_by_one = turns(code, generator.iter, generator.target, [*made, *generator.ifs])
     if one_by_one is not None:
-        return _unrolled(code, node, depth, changed, out, action, one_by_one)
-    walk = over(code, generator.iter)
+        return _unrolled(code, node, depth, changed, out, action, one_by_one, unordered)
+    walk = over(code, generator.iter, unordered=unordered and not isinstance(node, ast.DictComp))
     if walk is None:
         return False
     hidden, stored = _names(node, generator)
-    inside = lambda: _level(code, node, depth + 1, changed, out, action)  # noqa: E731
-    return loop(code, walk, _turn(code, node, depth, hidden, inside), {*changed, *stored})
+    inside = lambda: _level(code, node, depth + 1, changed, out, action, unordered)  # noqa: E731
+    if not walk.is_set:
+        return loop(code, walk, _turn(code, node, depth, hidden, inside), {*changed, *stored})
+    check(code, node)
+
+    def act(item):
+        check_item(code, item, unordered)
+        with code.block() as following:  # a break goes on with the next: another turn may raise
+            code.loops.append((following, following, []))
+            given(item)
+            code.loops.pop()
+
+    given, action = action, act
+    with any_order(code):
+        return loop(code, walk, _turn(code, node, depth, hidden, inside), {*changed, *stored})
 
 
 def _element(code, node):
@@ -87,7 +103,7 @@ def _element(code, node):
     return tuple_of([key, code.expr(node.value)]) if key.t else NEVER
 
 
-def _unrolled(code, node, depth, changed, out, action, one_by_one):
+def _unrolled(code, node, depth, changed, out, action, one_by_one, unordered):
     """Translate each turn of one `for` of a comprehension by itself."""
     _, stored = _names(node, node.generators[depth])
     outer, renamed = code.bound, code.renamed
@@ -99,7 +115,7 @@ def _unrolled(code, node, depth, changed, out, action, one_by_one):
         with code.block() as skip:
             for test in node.generators[depth].ifs:
                 code.e(code.condition(code.expr(test)), "i32.eqz", ("br_if", skip))
-            _level(code, node, depth + 1, changed, out, action)
+            _level(code, node, depth + 1, changed, out, action, unordered)
         code.flow.forget({*changed, *stored})
     code.bound, code.renamed = outer, renamed
     code.loops.pop()
@@ -230,10 +246,7 @@ def set_of(code, name, node, *, as_comprehension=False):
 
 
 def _mapping(code, node):
-    """Return the dict that a node is, as a constant or a value; None if it is something else.
-
-    What is computed is only computed here if it is a name's, or else by the caller.
-    """
+    """Return the dict that a node is, as a constant, or its value; None for what a loop has to go over as a node."""
     values = constant(code, node)
     if values is not NO_CONSTANT:
         return values if type(values) is dict else None
@@ -243,10 +256,7 @@ def _mapping(code, node):
         return None
     if isinstance(node, ast.Call) and known_name(code, node.func) in _NO_MAPPINGS:
         return None
-    if isinstance(node, ast.Name):
-        v = code.expr(node)
-        return v if kind_of(v.only) == "dict" else None
-    return code.unsupported("a dict or Counter of this", node)
+    return code.expr(node)
 
 
 def dict_of(code, name, node):
@@ -254,18 +264,11 @@ def dict_of(code, name, node):
     mapping = _mapping(code, node)
     if mapping is None:
         return _of_pairs(code, name, node)
-    if type(mapping) is dict:
-        return code.unsupported("dict() of a constant", node)
-    if not mapping.t:
-        return NEVER
     made = tables.new(code, name, "dict")
-
-    def add(item):
-        if item.t:
-            tables.set_item(code, made, *item.items)
-
-    loop(code, tables.over(code, mapping, "items"), add, ())
-    return made
+    if type(mapping) is dict:
+        merging.merge_constant(code, made, mapping)
+        return made
+    return made if mapping.t and merging.merge(code, made, mapping) else NEVER
 
 
 def _of_pairs(code, name, node, *, as_comprehension=False):
@@ -292,10 +295,9 @@ def from_keys(code, node, value):
 
 def counter(code, node):
     """Return Counter() of the items of a node."""
-    if not isinstance(node, ast.Call) or isinstance(node.func, ast.Name):
-        mapping = _mapping(code, node)
-        if mapping is not None:
-            return code.unsupported("a Counter of a dict", node)
+    v = _mapping(code, node)
+    if type(v) is dict or (v is not None and kind_of(v.only) in ("dict", "struct")):
+        return code.unsupported("a Counter of a dict", node)
     made = tables.new(code, "counter", "dict", tables.COUNTER)
 
     def count(item):
@@ -306,7 +308,10 @@ def counter(code, node):
         if before.t:
             tables.set_item(code, made, item, arithmetic.binary(code, "Add", before, code.const(1)))
 
-    return made if each(code, node, (), count) else NEVER
+    if v is None:
+        return made if each(code, node, (), count) else NEVER
+    walk = over_value(code, v)
+    return made if walk is not None and loop(code, walk, count, ()) else NEVER
 
 
 def collected(code, v):

@@ -33,6 +33,7 @@ _ERRORS = {
     "Pow": (INVALID_OPERATION,),
 }
 _EXACT = frozenset({"decimal", "int", "bool"})  # what Decimal mixes with
+_FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 _EXPONENT_AT = 16  # in struct decimal
 _MOST_PLACES = 2**20
 
@@ -77,11 +78,19 @@ def binary(code, op, a, b):
 def compare(code, kind, a, b):
     """Return a comparison of which one is a Decimal. `kind` is that of an instruction."""
     if "float" in (a.only, b.only):
-        return code.unsupported("a comparison of a Decimal with a float")
+        use(code)
+        if a.only == "float":
+            a, b, kind = b, a, _FLIPPED[kind]
+        order = code.kernel_number("k_decimal_compare_float", _place(code, a), b.f, kind="i32")
+        return _ordered(code, kind, order)
     if not {a.only, b.only} <= _EXACT:
         return code.const(kind == "ne") if kind in ("eq", "ne") else code.error(TYPE_ERROR)
     x, y = (_place(code, as_decimal(code, v)) for v in (a, b))
-    order = code.kernel_number("k_decimal_compare", x, y, kind="i32")
+    return _ordered(code, kind, code.kernel_number("k_decimal_compare", x, y, kind="i32"))
+
+
+def _ordered(code, kind, order):
+    """Return a comparison by what a kernel returned: -1, 0 or 1."""
     return code.boolean(order, ("i32.const", 0), f"i32.{kind}" + ("" if kind in ("eq", "ne") else "_s"))
 
 

@@ -11,7 +11,9 @@ from _udf_compiler import (
     decimals,
     formatting,
     lists,
+    merging,
     narrowing,
+    structs,
     tables,
     variables,
 )
@@ -22,6 +24,7 @@ from _udf_compiler.statics import NO_CONSTANT, constant, static
 from _udf_compiler.values import INT, NEVER, NONE, NUMBERS, Value, tuple_of
 
 _OF_ISOCALENDAR = ("year", "week", "weekday")
+_MOST_CONSTANTS = 32
 _CONVERSIONS = (-1, ord("s"), ord("r"))
 
 
@@ -81,7 +84,21 @@ def _bin_op(code, node):
     if op == "Add" and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Add) and not code.handlers:
         return _sum(code, node)
     left = code.expr(node.left)
-    return arithmetic.binary(code, op, left, code.expr(node.right)) if left.t else NEVER
+    if op == "BitOr" and kind_of(left.only) == "dict":
+        right = code.expr(node.right)
+        return merging.joined(code, left, right) if right.t else NEVER
+    return arithmetic.binary(code, op, left, _operand(code, node.right, left)) if left.t else NEVER
+
+
+def _operand(code, node, left):
+    """Return the right operand of an operator: a constant set if the left one is a set."""
+    values = constant(code, node) if kind_of(left.only) == "set" else NO_CONSTANT
+    if type(values) not in (set, frozenset) or len(values) > _MOST_CONSTANTS:
+        return code.expr(node)
+    made = tables.new(code, "operand", "set")
+    for value in sorted(values, key=repr):
+        tables.add(code, made, code.const(value))
+    return made
 
 
 def _sum(code, node):
@@ -223,7 +240,7 @@ def _in(code, item, node):
 
 
 def _in_container(code, kind, item, container):
-    return (lists if kind == "list" else tables).contains(code, container, item)
+    return {"list": lists, "struct": structs}.get(kind, tables).contains(code, container, item)
 
 
 def _in_display(code, item, options):
@@ -268,7 +285,7 @@ def _set(code, node):
 @translates(EXPRESSIONS, ast.Dict)
 def _dict(code, node):
     if None in node.keys:
-        return code.unsupported("** in a dict", node)
+        return merging.display(code, node)
     items = [(code.expr(key), code.expr(value)) for key, value in zip(node.keys, node.values, strict=True)]
     if not all(key.t and value.t for key, value in items):
         return NEVER

@@ -10,7 +10,7 @@ from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import RAISED, NotCompiledError
 from _udf_compiler.shapes import Shapes, kind_of
-from _udf_compiler.statements import block, give
+from _udf_compiler.statements import block, give, give_node
 from _udf_compiler.statics import Scope, local_constants
 from _udf_compiler.syntax import Sources
 from _udf_compiler.targets import local_names
@@ -33,6 +33,7 @@ class Program:
         notes: Errors of what is left to the interpreter, by line.
         shapes: What containers hold.
         patterns: Regular expressions, as (number, pattern), by source and flags.
+        mixed_sums: The variables of sums whose items are ints and floats.
         synthetic: Nodes that stand for others, by what they stand for: the same ones in each translation.
     """
 
@@ -43,6 +44,7 @@ class Program:
         self.patterns = {}
         self.synthetic = {}
         self.numbers = {}
+        self.mixed_sums = set()
         self.shapes = Shapes()
         self._made = 0
 
@@ -126,7 +128,7 @@ def translate_body(code, node):
     """Translate a function's statements, or a lambda's expression."""
     if isinstance(node, ast.Lambda):
         code.line = node.lineno
-        give(code, code.expr(node.body))
+        give_node(code, node.body)
     elif block(code, node.body):
         give(code, code.const(None))
 
@@ -177,7 +179,8 @@ class Helper:
         values = []
         for number, t in enumerate(map(code.program.shapes.joined, self._arguments)):
             i, f, tag = (("local.get", 2 + 3 * number + part) for part in range(3))
-            values.append(Value(t, i if t - FLOAT else None, f if t & FLOAT else None, tag if len(t) > 1 else None))
+            v = Value(t, i if t - FLOAT else None, f if t & FLOAT else None, tag if len(t) > 1 else None)
+            values.append(_unboxed(code, v) if kind_of(v.only) == "record" else v)
         positional = len(values) - len(self._names)
         keywords = zip(self._names, values[positional:], strict=True)
         bind_parameters(code, self._node, values[:positional], keywords)
@@ -202,8 +205,9 @@ def call(code, found, arguments, keywords):
     """Return what another function of the source returns."""
     function = found.value
     names, values = tuple(keywords), [*arguments, *keywords.values()]
-    if any(v.items is not None for v in values):
-        return code.unsupported(f"a tuple as an argument of {function.__name__}")
+    values = [v if v.items is None else _boxed(code, number, v) for number, v in enumerate(values)]
+    if not all(v.t for v in values):
+        return NEVER
     number = code.program.numbers.setdefault(id(function), found.number)
     key = number, tuple(code.program.shapes.joined(v.t) for v in values), names
     helpers = code.program.helpers
@@ -238,9 +242,24 @@ def call(code, found, arguments, keywords):
     if record is not None:
         if len(t) > 1:
             return code.unsupported(f"{function.__name__}, which returns a tuple sometimes")
-        shape = code.program.shapes.of(record)
-        return shapes.load(code, lists.address(code, Value(t, place)), shape.keys, shape.key_fields())
+        return _unboxed(code, Value(t, place))
     return Value(t, place, real, ("local.get", tag) if len(t) > 1 else None)
+
+
+def _boxed(code, number, v):
+    """Return a tuple as an argument."""
+    shape = code.program.shapes.at((id(code), *code.place, "argument", number, len(v.items)), "record")
+    code.program.shapes.take(code, shape.keys, v)
+    if shape.keys.fields is None and v.items:
+        code.bail()
+        return NEVER
+    return shapes.record(code, shape, v)
+
+
+def _unboxed(code, v):
+    """Return the tuple that is a record."""
+    shape = code.program.shapes.of(v.only)
+    return shapes.load(code, lists.address(code, v), shape.keys, shape.key_fields())
 
 
 def _pass_on(code, status):

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import calling, lists, regexes, tables, texts
+from _udf_compiler import calling, filtering, lists, regexes, structs, tables, texts
 from _udf_compiler.containers import pick
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.integers import operate
@@ -20,8 +20,12 @@ def over(code, node, *, unordered=False):
     if values is not NO_CONSTANT and type(values) in (tuple, list, dict):
         return _over_constants(code, list(values))
     if type(values) in (set, frozenset):
-        code.unsupported("a loop over a set")
-        return None
+        if not unordered:
+            code.unsupported("a loop over a set")
+            return None
+        walk = _over_constants(code, sorted(values, key=repr))
+        walk.is_set = True
+        return walk
     matches = regexes.matches(code, node)
     if matches is not None:
         found, name, item = matches
@@ -33,8 +37,12 @@ def over(code, node, *, unordered=False):
         return _CALLS[name](code, node.args)
     if is_view(node) and static(code, node.func) is None:
         v = code.expr(node.func.value)
+        if structs.is_struct(v.only):
+            v = structs.as_dict(code, v)
         if kind_of(v.only) == "dict":
             return tables.over(code, v, node.func.attr)
+        if not v.t:
+            return None
         code.unsupported(f"a loop over {node.func.attr}()")
         return None
     return over_value(code, code.expr(node), unordered=unordered)
@@ -49,6 +57,10 @@ def over_value(code, v, *, unordered=False):
         v = lists.of_values(code, v.items, "items")
     if v.only == "str":
         return _over_text(code, v)
+    if structs.is_struct(v.only):
+        v = structs.as_dict(code, v)
+        if not v.t:
+            return None
     kind = kind_of(v.only)
     if kind == "list":
         return _over_list(code, v)
@@ -57,7 +69,7 @@ def over_value(code, v, *, unordered=False):
     if v.only in ("int", "float", "bool"):
         code.raise_(TYPE_ERROR)
         return None
-    code.unsupported(f"a loop over a {v.only or 'value of several types'}")
+    code.unsupported(f"a loop over a {kind_of(v.only) or v.only or 'value of several types'}")
     return None
 
 
@@ -294,4 +306,12 @@ def _reversed(code, arguments):
     return None
 
 
-_CALLS = {"range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed, "map": _map}
+def _filter(code, arguments):
+    if len(arguments) != 2:
+        code.unsupported("filter here")
+        return None
+    inner = over(code, arguments[1])
+    return None if inner is None else filtering.over_filter(code, arguments[0], inner)
+
+
+_CALLS = {"filter": _filter, "range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed, "map": _map}

@@ -1,7 +1,6 @@
 """Lists that a function makes and changes: they live in the arena, as wasm/c/compiled/containers.h has them."""
 
 from _udf_compiler import shapes
-from _udf_compiler.context import ARENA_AT
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.errors import INDEX_ERROR, VALUE_ERROR
 from _udf_compiler.integers import check_size
@@ -135,10 +134,7 @@ def append(code, v, value):
 
 def scratch(code, shape, value):
     """Write a value into a slot of its own, with room for all of one; return its address."""
-    code.uses_arena = True
-    at = code.tmp("i32", CONTEXT, ("i32.load", ARENA_AT))
-    code.bail_if(at, ("i32.const", shape.stride), "i32.add", CONTEXT, ("i32.load", 4), "i32.gt_u")
-    code.e(CONTEXT, at, ("i32.const", shape.stride), "i32.add", ("i32.store", ARENA_AT))
+    at = shapes.room(code, shape.stride)
     shapes.store(code, at, shape.key_fields(), value)
     return at
 
@@ -151,7 +147,13 @@ def can_equal(shape, value):
     items = [value] if value.items is None else value.items
     if len(items) != len(fields):
         return False
-    return all(item.t & t or (item.t & NUMBERS and t & NUMBERS) for item, t in zip(items, fields, strict=True))
+    return all(_can_be(item, t) for item, t in zip(items, fields, strict=True))
+
+
+def _can_be(item, t):
+    if item.items is not None:
+        return any(shapes.kind_of(name) == "record" for name in t)
+    return item.t & t or (item.t & NUMBERS and t & NUMBERS)
 
 
 def find(code, v, value, *, counted=False):
@@ -195,6 +197,12 @@ def extend_by(code, v, other):
     code.bail_if(*operands, ("call", "k_list_extend"), "i32.eqz")
 
 
+def splice(code, v, start, stop, given, other):
+    """Do v[start:stop] = other of operands; the bits of `given` say which of them there are."""
+    operands = CONTEXT, address(code, v), start, stop, ("i32.const", given), address(code, other)
+    code.bail_if(*operands, ("call", "k_list_splice"), "i32.eqz")
+
+
 def repeated(code, v, n):
     """Return v * n."""
     check_size(code, n)
@@ -220,7 +228,7 @@ def sort(code, v, keys, descending):
     """Sort a list by a list of keys, which may be the list itself. `descending` is an operand."""
     shape = shape_of(code, keys)
     fields = shape.keys.fields or []
-    if not shape.keys.is_tuple and any("none" in t for t in fields):
+    if not shape.keys.is_tuple and any(t == {"none"} for t in fields):
         code.unsupported("sorting values that may be None")
     operands = CONTEXT, address(code, v), address(code, keys), descending
     code.bail_if(*operands, ("call", "k_list_sort"), "i32.eqz")

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import variables
+from _udf_compiler import shapes, variables
 from _udf_compiler.statics import known_name
 from _udf_compiler.values import BOOL, DATE, DATETIME, DECIMAL, FLOAT, NONE, STR, TIMEDELTA, types
 
@@ -15,6 +15,10 @@ _CLASSES = {
     "datetime.datetime": DATETIME,
     "datetime.timedelta": TIMEDELTA,
     "decimal.Decimal": DECIMAL,
+    "list": types("list"),
+    "set": types("set"),
+    "dict": types("dict", "struct"),
+    "tuple": types("tuple"),
 }
 
 
@@ -31,6 +35,11 @@ def classes(code, node):
         parts = [classes(code, element) for element in node.elts]
         return None if None in parts else frozenset().union(*parts)
     return _CLASSES.get(known_name(code, node))
+
+
+def plain(name):
+    """Return a type without what it holds: "list" of "list 3"."""
+    return "tuple" if name.startswith("tuple of ") else shapes.kind_of(name) or name
 
 
 def _variable(code, node):
@@ -57,7 +66,7 @@ def _facts(code, test, outcome):
             if name is None or t is None:
                 return {}
             current = variables.types_of(code, name)
-            return {name: current & t if outcome else current - t}
+            return {name: frozenset([one for one in current if (plain(one) in t) == outcome])}
         case ast.NamedExpr(target=target) if outcome:
             return _facts(code, target, outcome)
         case ast.Name() if outcome and _variable(code, test):

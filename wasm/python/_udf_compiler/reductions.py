@@ -2,13 +2,15 @@
 
 import ast
 
-from _udf_compiler import arithmetic, calling, comprehensions, lists, tables, variables
+from _udf_compiler import calling, comprehensions, lists, tables, variables
 from _udf_compiler.comparison import compare
 from _udf_compiler.comprehensions import append, each
-from _udf_compiler.errors import VALUE_ERROR
+from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.iterations import over_value
 from _udf_compiler.loops import loop
 from _udf_compiler.shapes import kind_of
+from _udf_compiler.sums import Sum
+from _udf_compiler.unordered import SUM, TRUTH
 from _udf_compiler.values import NEVER
 
 
@@ -22,50 +24,17 @@ def reduction(code, name, node, start=None):
 
 
 def _sum(code, name, node, start=None):
-    total, start = _hidden(node, "total"), code.const(0) if start is None else start
+    start = code.const(0) if start is None else start
     if start.only not in ("int", "bool", "float", "decimal"):
         return code.unsupported("sum from this value", node) if start.t else NEVER
-    is_real = start.only == "float"
-    variables.assign(code, total, code.const(0) if is_real else start)
-    real, rest, found = code.local("f64"), code.local("f64"), code.local("i32")
-    kinds = {"float"} if is_real else {"int"} if start.only == "decimal" or start.k != 0 else set()
-    code.e(start.f if is_real else ("f64.const", 0.0), ("local.set", real), ("f64.const", 0.0), ("local.set", rest))
-    code.e(("i32.const", int(is_real)), ("local.set", found))
+    total = Sum(code, node, start)
 
     def add(item):
-        if not item.t:
-            return
-        if item.t <= {"int", "bool", "decimal"}:
-            kinds.add("int")
-            variables.assign(code, total, arithmetic.binary(code, "Add", variables.read(code, total), item))
-        elif item.only == "float":
-            kinds.add("float")
-            _add_exactly(code, item.f, real, rest)
-            code.e(("i32.const", 1), ("local.set", found))
-        else:
-            code.unsupported("sum of these values", node)
-        if len(kinds) > 1:
-            code.unsupported("sum of ints and floats", node)
+        code.dispatch(code.without_none(item, TYPE_ERROR), total.add)
 
-    if not each(code, node, {total}, add):
+    if not each(code, node, {total.name}, add, unordered=SUM if start.only in ("int", "bool") else False):
         return NEVER
-    if "float" not in kinds:
-        return variables.read(code, total)
-    f, c = ("local.get", real), ("local.get", rest)
-    useful = [c, ("f64.const", 0.0), "f64.ne", c, c, "f64.sub", ("f64.const", 0.0), "f64.eq", "i32.and"]
-    return code.branch(
-        ("local.get", found), lambda: code.real(f, c, "f64.add", f, *useful, "select"), lambda: code.const(0)
-    )
-
-
-def _add_exactly(code, x, real, rest):
-    """Add to a sum as CPython does since 3.12: with what is lost by rounding, after Neumaier (bltinmodule.c)."""
-    f, c = ("local.get", real), ("local.get", rest)
-    t = code.tmp("f64", f, x, "f64.add")
-    larger = [f, t, "f64.sub", x, "f64.add"]
-    smaller = [x, t, "f64.sub", f, "f64.add"]
-    lost = [*larger, *smaller, f, "f64.abs", x, "f64.abs", "f64.ge", "select"]
-    code.e(c, *lost, "f64.add", ("local.set", rest), t, ("local.set", real))
+    return total.result()
 
 
 def _any(code, name, node):
@@ -79,7 +48,28 @@ def _any(code, name, node):
         with code.block("if", c, *(["i32.eqz"] if name == "all" else [])):
             code.e(("i32.const", int(name == "any")), ("local.set", result), ("br", code.loops[-1][0]))
 
-    return code.boolean(("local.get", result)) if each(code, node, (), test) else NEVER
+    return code.boolean(("local.get", result)) if each(code, node, (), test, unordered=TRUTH) else NEVER
+
+
+def first(code, node, default):
+    """Return next() of an iterator that is made for it. `default` is a value; None to leave a row without one.
+
+    The items behind the first are not looked at.
+    """
+    hidden, found = _hidden(node, "first"), code.local("i32")
+    code.e(("i32.const", 0), ("local.set", found))
+
+    def take(item):
+        if item.t:
+            variables.assign(code, hidden, item)
+            code.e(("i32.const", 1), ("local.set", found), ("br", code.loops[-1][0]))
+
+    if not each(code, node, {hidden}, take):
+        return NEVER
+    if default is None:  # it raises StopIteration
+        code.bail_if(("local.get", found), "i32.eqz")
+        return variables.read(code, hidden)
+    return code.branch(("local.get", found), lambda: variables.read(code, hidden), lambda: default)
 
 
 def extreme(code, name, node, default=None, key=None):

@@ -1,6 +1,6 @@
 """The loop over the rows of a batch: arguments from Arrow columns, and results to where the builder has room."""
 
-from _udf_compiler import decimals, functions
+from _udf_compiler import decimals, functions, tables
 from _udf_compiler.context import (
     ARENA_AT,
     ARENA_START,
@@ -8,23 +8,20 @@ from _udf_compiler.context import (
     COLUMN_FIELDS,
     COLUMNS,
     DATA,
-    DATA_AT,
-    NULL_COUNT,
-    OFFSETS,
     REASON,
     REASON_BAIL,
-    REASON_ROOM,
-    VALID,
 )
+from _udf_compiler.described import describe
 from _udf_compiler.emitter import CONTEXT
 from _udf_compiler.encoder import Function
 from _udf_compiler.errors import NotCompiledError
-from _udf_compiler.shapes import kind_of
-from _udf_compiler.values import DAY_US, DECIMAL, FLOAT, MAX_DAY, MAX_US, MIN_DAY, MIN_US, NONE, TAGS, Value, types
+from _udf_compiler.results import Results
+from _udf_compiler.values import MAX_DAY, MAX_US, MIN_DAY, MIN_US, NONE, TAGS, Value, types
 from _udf_compiler.variables import reset_flags
 
 _ROW, _STOP = 1, 2  # parameters
 _MICROSECONDS = 2  # nanoarrow's number of the unit
+_NESTED = ("LIST", "STRUCT", "MAP")
 _CALENDAR = {"date": (MIN_DAY, MAX_DAY), "datetime": (MIN_US, MAX_US)}
 
 # Integers: the instruction that loads one, and the exponent of its size.
@@ -47,28 +44,6 @@ _ARGUMENTS = dict.fromkeys(_INTEGERS, "int") | {
     "TIMESTAMP": "datetime",
     "DECIMAL": "decimal",
 }
-# Result types: which Python types they take. What else is returned is for the interpreter.
-_RESULTS = {
-    "BOOLEAN": types("bool"),
-    "BIGINT": types("int", "bool"),
-    "UBIGINT": types("int", "bool"),
-    "HUGEINT": types("int", "bool"),
-    "DOUBLE": types("int", "bool", "float", "decimal"),
-    "DECIMAL": types("int", "decimal"),
-    "VARCHAR": types("str"),
-    "DATE": types("date"),
-    "TIMESTAMP": types("date", "datetime"),
-}
-# Of results without a declared type.
-_INFERRED = {
-    "bool": "BOOLEAN",
-    "int": "BIGINT",
-    "float": "DOUBLE",
-    "str": "VARCHAR",
-    "date": "DATE",
-    "datetime": "TIMESTAMP",
-    "decimal": "DECIMAL",
-}
 
 
 class RowLoop:
@@ -77,7 +52,7 @@ class RowLoop:
     Attributes:
         code: The function under construction, with the function's body inside the loop.
         function: Its instructions, once it is translated.
-        result: The SQL type of the results.
+        results: Writes the results.
     """
 
     def __init__(self, program, arguments, declared):
@@ -85,18 +60,40 @@ class RowLoop:
 
         Args:
             program: The program.
-            arguments: (SQL type, whether NULL arrives as None, unit of time or scale) of each argument.
+            arguments: (SQL type, whether NULL arrives as None, detail) of each argument. The detail is the unit of time
+                or the scale; of a LIST the type of its items; of a STRUCT and a MAP (name, type) of each field.
             declared: The result type; None to go by what the function returns.
         """
         self.code, self._node = program.new_code(0)
+        self.code.is_row = True
         self.function = None
-        self.result = declared
-        self._declared, self._arguments = declared, arguments
-        for name, _, unit in arguments:
-            if name not in _ARGUMENTS or (name == "TIMESTAMP" and unit != _MICROSECONDS):
-                raise NotCompiledError(f"an argument of the type {name if name != 'NULL' else 'NULL alone'}")
-        if declared is not None and declared not in _RESULTS:
-            raise NotCompiledError(f"a result of the type {declared}")
+        self._arguments = arguments
+        self._types = [self._types_of((number,), *argument) for number, argument in enumerate(arguments)]
+        self.results = Results(self.code, declared)
+
+    def _types_of(self, place, name, _, detail):
+        """Return the types of an argument's values, as a set."""
+        shapes = self.code.program.shapes
+        if name == "LIST":
+            shape = shapes.at(("argument", *place), "list")
+            shapes.hold(shape.keys, [self._types_of((*place, 0), *detail)])
+        elif name == "STRUCT":
+            shape = shapes.at(("argument", *place), "struct", tuple([field for field, _ in detail]))
+            fields = [self._types_of((*place, number), *inner) for number, (_, inner) in enumerate(detail)]
+            shapes.hold(shape.keys, [NONE | t for t in fields])
+        elif name == "MAP":
+            shape = shapes.at(("argument", *place), "dict")
+            for number, part in enumerate((shape.keys, shape.values)):
+                shapes.hold(part, [self._types_of((*place, number), *detail[number][1])])
+            shape.defaults.add(tables.PLAIN)
+        else:
+            if name not in _ARGUMENTS or (name == "TIMESTAMP" and detail != _MICROSECONDS):
+                inside = " inside another" if len(place) > 1 else ""
+                raise NotCompiledError(f"an argument of the type {name if name != 'NULL' else 'NULL alone'}{inside}")
+            if name == "DECIMAL":
+                decimals.use(self.code)
+            return types(_ARGUMENTS[name])
+        return types(shape.name)
 
     def translate(self):
         """Translate it once more. Returns whether more types were found."""
@@ -115,16 +112,17 @@ class RowLoop:
         loaded = self._load(columns, null)
         code.e(("block", code.exit_label), ("block", code.bail_label))
         values = [
-            self._checked(name, detail, *pair) for (name, _, detail), pair in zip(self._arguments, loaded, strict=True)
+            self._checked(number, name, detail, *pair)
+            for number, ((name, _, detail), pair) in enumerate(zip(self._arguments, loaded, strict=True))
         ]
         functions.bind_parameters(code, self._node, values)
         functions.translate_body(code, self._node)
         code.finish()
         with code.block("if", ("local.get", code.status)):
-            self._leave(REASON_BAIL, end)
-        self._write_result(data, null, end)
+            code.e(CONTEXT, ("i32.const", REASON_BAIL), ("i32.store", REASON), ("br", end))
+        self.results.write(data, null, end)
         code.e(("br", going), "end")
-        self._write_null(data)
+        self.results.write_null(data, end)
         code.e("end", row, ("i32.const", 1), "i32.add", ("local.set", _ROW), ("br", top), "end", "end", row)
         empty = [CONTEXT, arena, ("i32.store", ARENA_AT)] if code.uses_arena else []
         code.ops[start_of_row:start_of_row] = [*empty, *reset_flags(code)]
@@ -154,19 +152,18 @@ class RowLoop:
                     code.e(valid, "i32.eqz", ("br_if", null))
             found.append((at, valid))
         loaded = []
-        for (name, sees_null, _), (_, data, offsets, _), (at, valid) in zip(
-            self._arguments, columns, found, strict=True
+        for (name, sees_null, _), t, (_, data, offsets, _), (at, valid) in zip(
+            self._arguments, self._types, columns, found, strict=True
         ):
-            v = self._loaded(name, data, offsets, at)
+            v = self._loaded(name, self.code.program.shapes.joined(t), data, offsets, at)
             if sees_null:
-                t = next(iter(v.t))
-                tag = code.tmp("i32", ("i32.const", TAGS[t]), ("i32.const", 0), valid, "select")
+                tag = code.tmp("i32", ("i32.const", TAGS[next(iter(v.t))]), ("i32.const", 0), valid, "select")
                 v = Value(v.t | NONE, v.i or ("i64.const", 0), v.f, tag, v.lo, v.hi)
             loaded.append((v, valid))
         return loaded
 
-    def _loaded(self, name, data, offsets, at):
-        code, kind = self.code, _ARGUMENTS[name]
+    def _loaded(self, name, t, data, offsets, at):
+        code = self.code
 
         def place(exponent):
             return [data, at, ("i32.const", exponent), "i32.shl", "i32.add"]
@@ -190,13 +187,17 @@ class RowLoop:
             high = [data, start, "i32.add", "i64.extend_i32_u", ("i64.const", 32), "i64.shl"]
             length = [offset, ("i32.load", 4), start, "i32.sub", "i64.extend_i32_u", "i64.or"]
             return Value(types("str"), code.tmp("i64", *high, *length))
+        if name in _NESTED:  # it is read when it may bail
+            return Value(t, ("i64.const", 0))
         if name == "DECIMAL":  # the place of it, until it may bail
-            return Value(types(kind), code.tmp("i64", *place(4), "i64.extend_i32_u"))
+            return Value(t, code.tmp("i64", *place(4), "i64.extend_i32_u"))
         load = [*place(2), ("i64.load32_s", 0)] if name == "DATE" else [*place(3), ("i64.load", 0)]
-        return Value(types(kind), code.tmp("i64", *load))
+        return Value(t, code.tmp("i64", *load))
 
-    def _checked(self, name, scale, v, valid):
+    def _checked(self, number, name, scale, v, valid):
         """Return an argument that Python's type can hold; the interpreter raises for others."""
+        if name in _NESTED:
+            return self._nested(number, v, valid)
         low, high = _CALENDAR.get(_ARGUMENTS[name], (None, None))
         if name == "UBIGINT":
             low, high = 0, 2**63 - 1
@@ -210,140 +211,10 @@ class RowLoop:
             return Value(v.t, made.i, None, v.tag)
         return v
 
-    # ---- results
-
-    def _leave(self, reason, end):
-        self.code.e(CONTEXT, ("i32.const", reason), ("i32.store", REASON), ("br", end))
-
-    def _settle_result(self):
-        """Decide the result type where none is declared."""
-        returned = self.code.result - NONE
-        if self._declared is not None or not returned:
-            return
-        if len(returned) > 1 or not returned <= set(_INFERRED):
-            names = " and ".join(sorted((kind_of(name) or name).replace("record", "tuple") for name in returned))
-            raise NotCompiledError(f"results of the types {names} without a declared result type")
-        self.result = _INFERRED[next(iter(returned))]
-
-    def _write_result(self, data, null, end):
-        made = [kind_of(name) for name in self.code.result if kind_of(name) is not None]
-        if made and self.code.result <= NONE | {name for name in self.code.result if kind_of(name) is not None}:
-            raise NotCompiledError(f"a {made[0].replace('record', 'tuple')} as a result")
-        self._settle_result()
-        code, t = self.code, self.code.result
-        if t >= NONE:
-            code.e(
-                *(() if t == NONE else (("local.get", code.out_tag), "i32.eqz")), ("br" if t == NONE else "br_if", null)
-            )
-        if self.result is None:
-            return
-        for name in sorted(t - _RESULTS[self.result] - NONE):  # the interpreter has an error for it
-            with code.block("if", ("local.get", code.out_tag), ("i32.const", TAGS[name]), "i32.eq"):
-                self._leave(REASON_BAIL, end)
-        _WRITERS[self.result](self, data, end)
-
-    def _place(self, data, exponent):
-        return [data, ("local.get", _ROW), ("i32.const", exponent), "i32.shl", "i32.add"]
-
-    def _write_integer(self, data, end):
-        code = self.code
-        if self.result == "UBIGINT":
-            with code.block("if", ("local.get", code.out_i), ("i64.const", 0), "i64.lt_s"):
-                self._leave(REASON_BAIL, end)
-        code.e(*self._place(data, 3), ("local.get", code.out_i), ("i64.store", 0))
-
-    def _write_hugeint(self, data, end):
-        code = self.code
-        code.e(*self._place(data, 4), ("local.get", code.out_i), ("i64.store", 0))
-        sign = [("local.get", code.out_i), ("i64.const", 63), "i64.shr_s"]
-        code.e(*self._place(data, 4), *sign, ("i64.store", 8))
-
-    def _write_decimal(self, data, end):
-        code, t = self.code, self.code.result
-        i = ("local.get", code.out_i)
-        if "int" in t:
-            decimals.use(code)
-            made = [CONTEXT, i, i, ("i64.const", 63), "i64.shr_s", ("i32.const", 0), ("call", "k_decimal_make")]
-            is_int = [("i32.const", 1)] if t & types("int", "decimal") == types("int") else _is(code, "int")
-            code.uses_arena = True
-            with code.block("if", *is_int):
-                code.e(*made, ("local.set", code.out_i))
-        at = code.tmp("i32", i, ("i64.const", 32), "i64.shr_u", "i32.wrap_i64")
-        with code.block("if", at, "i32.eqz"):
-            self._leave(REASON_BAIL, end)
-        with code.block("if", CONTEXT, at, *self._place(data, 4), ("call", "k_decimal_out"), "i32.eqz"):
-            self._leave(REASON_BAIL, end)
-
-    def _write_double(self, data, end):
-        code, t = self.code, self.code.result
-        if "decimal" in t:
-            at = [("local.get", code.out_i), ("i64.const", 32), "i64.shr_u", "i32.wrap_i64"]
-            with code.block("if", *(_is(code, "decimal") if len(t - NONE) > 1 else [("i32.const", 1)])):
-                f = code.tmp("f64", CONTEXT, *at, ("call", "k_decimal_float"))
-                with code.block("if", f, f, "f64.sub", ("f64.const", 0.0), "f64.ne"):  # it doesn't fit
-                    self._leave(REASON_BAIL, end)
-                code.e(f, ("local.set", code.out_f), ("i32.const", TAGS["float"]), ("local.set", code.out_tag))
-            t = (t - DECIMAL) | FLOAT
-        converted = [("local.get", code.out_i), "f64.convert_i64_s", ("local.set", code.out_f)]
-        if t & {"int", "bool"} and t & FLOAT:
-            with code.block("if", ("local.get", code.out_tag), ("i32.const", TAGS["float"]), "i32.ne"):
-                code.e(*converted)
-        elif not t & FLOAT:
-            code.e(*converted)
-        code.e(*self._place(data, 3), ("local.get", code.out_f), ("f64.store", 0))
-
-    def _write_timestamp(self, data, end):
-        code, t = self.code, self.code.result
-        if "date" in t:  # midnight
-            midnight = [("local.get", code.out_i), ("i64.const", DAY_US), "i64.mul", ("local.set", code.out_i)]
-            with code.block("if", ("local.get", code.out_tag), ("i32.const", TAGS["date"]), "i32.eq"):
-                code.e(*midnight)
-        code.e(*self._place(data, 3), ("local.get", code.out_i), ("i64.store", 0))
-
-    def _write_date(self, data, end):
-        self.code.e(*self._place(data, 2), ("local.get", self.code.out_i), "i32.wrap_i64", ("i32.store", 0))
-
-    def _write_boolean(self, data, end):
-        row = ("local.get", _ROW)
-        self.code.e(data, row, "i32.add", ("local.get", self.code.out_i), "i32.wrap_i64", ("i32.store8", 0))
-
-    def _write_text(self, data, end):
-        code = self.code
-        text = code.text(Value(types("str"), ("local.get", code.out_i)))
-        with code.block("if", CONTEXT, ("local.get", _ROW), *text, ("call", "k_out"), "i32.eqz"):
-            self._leave(REASON_ROOM, end)
-
-    def _write_null(self, data):
-        """Emit what makes a row NULL, with zeros for its value."""
-        code, row = self.code, ("local.get", _ROW)
-        code.e(CONTEXT, ("i32.load", VALID), row, "i32.add", ("i32.const", 0), ("i32.store8", 0))
-        code.e(CONTEXT, CONTEXT, ("i32.load", NULL_COUNT), ("i32.const", 1), "i32.add", ("i32.store", NULL_COUNT))
-        if self.result == "VARCHAR":
-            offset = [CONTEXT, ("i32.load", OFFSETS), row, ("i32.const", 2), "i32.shl", "i32.add"]
-            code.e(*offset, CONTEXT, ("i32.load", DATA_AT), ("i32.store", 4))
-        elif self.result == "BOOLEAN":
-            code.e(data, row, "i32.add", ("i32.const", 0), ("i32.store8", 0))
-        elif self.result == "DATE":
-            code.e(*self._place(data, 2), ("i32.const", 0), ("i32.store", 0))
-        elif self.result is not None:
-            wide = self.result in ("HUGEINT", "DECIMAL")
-            for offset in (0, 8)[: 1 + wide]:
-                code.e(*self._place(data, 3 + wide), ("i64.const", 0), ("i64.store", offset))
-
-
-def _is(code, name):
-    """Return the condition that the result is of a type."""
-    return [("local.get", code.out_tag), ("i32.const", TAGS[name]), "i32.eq"]
-
-
-_WRITERS = {
-    "BOOLEAN": RowLoop._write_boolean,
-    "BIGINT": RowLoop._write_integer,
-    "UBIGINT": RowLoop._write_integer,
-    "HUGEINT": RowLoop._write_hugeint,
-    "DOUBLE": RowLoop._write_double,
-    "VARCHAR": RowLoop._write_text,
-    "DECIMAL": RowLoop._write_decimal,
-    "DATE": RowLoop._write_date,
-    "TIMESTAMP": RowLoop._write_timestamp,
-}
+    def _nested(self, number, v, valid):
+        """Return an argument that nests. The row bails where it doesn't fit: NULL inside a list, for example."""
+        code, made = self.code, self.code.local("i64")
+        with code.block("if", valid):
+            operands = ("i32.const", number), ("local.get", _ROW), *describe(code, v.t)
+            code.e(code.kernel_text("k_argument", *operands).i, ("local.set", made))
+        return Value(v.t, ("local.get", made), None, v.tag)

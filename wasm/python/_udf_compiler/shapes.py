@@ -4,15 +4,18 @@ Each place of the source that makes a container has a shape. Where containers of
 result or a container, their shapes become one. A type is the name of a shape: "list 3", "dict 5".
 """
 
+from _udf_compiler.context import ARENA_AT, ARENA_END
+from _udf_compiler.emitter import CONTEXT
+from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.values import BOOL, FLOAT, MAX, MIN, TAGS, Value, tuple_of
 
-_KINDS = ("list", "set", "dict", "record")
-_MIXED = 255  # the type of a field that says its type itself: wasm/c/compiled/containers.h
+_KINDS = ("list", "set", "dict", "record", "struct")
+MIXED = 255  # the type of a field that says its type itself: wasm/c/compiled/containers.h
 _HEAD = 8  # bytes of a slot of a table before its fields
 
 
 def kind_of(name):
-    """Return "list", "set", "dict" or "record" for the name of a container's type, else None."""
+    """Return "list", "set", "dict", "record" or "struct" for the name of a container's type, else None."""
     if name is None:
         return None
     kind, _, number = name.partition(" ")
@@ -44,18 +47,19 @@ class Part:
 
 
 class Shape:
-    """What the containers of some places hold. A list, a set and a record have `keys` alone.
+    """What the containers of some places hold. All but dicts have `keys` alone.
 
     Attributes:
-        kind: "list", "set", "dict", or "record" for a tuple that is returned.
+        kind: "list", "set", "dict", "record" for a tuple that is returned, or "struct" for a dict whose keys are known.
+        names: The keys of a struct.
         keys: The items, or the keys.
         values: The values of a dict.
         defaults: What its dicts do about a key that isn't there: "plain", a name that a defaultdict calls, or that of
             Counter. There should be one.
     """
 
-    def __init__(self, kind, number):
-        self.kind, self.number = kind, number
+    def __init__(self, kind, number, names=()):
+        self.kind, self.number, self.names = kind, number, names
         self.keys, self.values = Part(), Part()
         self.defaults = set()
         self.merged = None
@@ -91,7 +95,7 @@ class Shape:
     def described(self):
         """Return the fields that are compared, as C has them: their number, then the type and offset of each."""
         found = self.key_fields()
-        words = [(TAGS[next(iter(t))] if len(t) == 1 else _MIXED, offset) for offset, t in found]
+        words = [(TAGS[next(iter(t))] if len(t) == 1 else MIXED, offset) for offset, t in found]
         return [len(found), *[number for pair in words for number in pair]]
 
 
@@ -106,11 +110,11 @@ class Shapes:
         self._places, self._all = {}, []
         self.changed = False
 
-    def at(self, place, kind):
+    def at(self, place, kind, names=()):
         """Return the shape of what is made at a place, the same in each translation."""
-        key = place, kind
+        key = place, kind, names
         if key not in self._places:
-            self._places[key] = Shape(kind, len(self._all))
+            self._places[key] = Shape(kind, len(self._all), names)
             self._all.append(self._places[key])
         return self._found(self._places[key])
 
@@ -143,6 +147,8 @@ class Shapes:
         a, b = self._found(a), self._found(b)
         if a is b:
             return a
+        if a.names != b.names:
+            raise NotCompiledError("dicts with different keys in one place")
         if b.number < a.number:
             a, b = b, a
         b.merged = a
@@ -153,18 +159,28 @@ class Shapes:
                 self._take(mine, other.fields, is_tuple=other.is_tuple)
         return a
 
+    def hold(self, part, fields):
+        """Let a part hold values of some types: one value, or the fields of a struct."""
+        self._take(part, fields, is_tuple=False)
+
     def take(self, code, part, v):
         """Let a part hold a value, too."""
         if not v.t:
             return
-        fields = [v.t] if v.items is None else [item.t for item in v.items]
+        fields = [self._inside(code, number, item) for number, item in enumerate(v.items or ())]
+        fields = [v.t] if v.items is None else fields
         if not all(fields):  # nothing is known of it yet
-            return
-        if any(item.items is not None for item in v.items or ()):
-            code.unsupported("a tuple inside a tuple in a container")
             return
         if not self._take(part, fields, is_tuple=v.items is not None):
             code.unsupported("a container of values of several types, some of which are tuples")
+
+    def _inside(self, code, number, item):
+        """Return the types of a tuple's item. One that is a tuple itself is kept as a record."""
+        if item.items is None:
+            return item.t
+        shape = self.at((id(code), *code.place, "inside", number, len(item.items)), "record")
+        self.take(code, shape.keys, item)
+        return frozenset({shape.name})
 
     def _take(self, part, fields, *, is_tuple):
         if part.fields is None:
@@ -181,10 +197,29 @@ class Shapes:
         return True
 
 
+def room(code, stride):
+    """Return the address of bytes of the arena."""
+    code.uses_arena = True
+    at = code.tmp("i32", CONTEXT, ("i32.load", ARENA_AT))
+    code.bail_if(at, ("i32.const", stride), "i32.add", CONTEXT, ("i32.load", ARENA_END), "i32.gt_u")
+    code.e(CONTEXT, at, ("i32.const", stride), "i32.add", ("i32.store", ARENA_AT))
+    return at
+
+
+def record(code, shape, v):
+    """Return a tuple as a value in the arena, of a shape that holds it."""
+    at = room(code, shape.stride)
+    store(code, at, shape.key_fields(), v)
+    return Value(frozenset({shape.name}), code.tmp("i64", at, "i64.extend_i32_u", ("i64.const", 32), "i64.shl"))
+
+
 def store(code, at, fields, v):
     """Write a value, which the part holds, at an address."""
     items = [v] if v.items is None else v.items
-    for (offset, t), item in zip(fields, items, strict=False):
+    for (offset, t), part in zip(fields, items, strict=False):
+        item = part
+        if v.items is not None and item.items is not None:
+            item = record(code, code.program.shapes.of(next(name for name in t if kind_of(name) == "record")), item)
         if len(t) > 1:
             tag = item.tag if item.tag is not None else ("i32.const", TAGS[item.only])
             code.e(at, tag, ("i32.store", offset + 8))
@@ -202,11 +237,17 @@ def load(code, at, part, fields):
     if part.fields is None:
         code.bail()
         return Value(frozenset())
-    items = [_field(code, at, offset, t) for offset, t in fields]
+    items = [load_field(code, at, offset, t) for offset, t in fields]
     return tuple_of(items) if part.is_tuple else items[0]
 
 
-def _field(code, at, offset, t):
+def load_field(code, at, offset, t):
+    """Return the value of one field."""
+    if any(kind_of(name) == "record" for name in t):
+        if len(t) > 1:
+            return code.unsupported("a tuple in a container that is something else too")
+        shape = code.program.shapes.of(next(iter(t)))
+        return load(code, code.tmp("i32", at, ("i32.load", offset + 4)), shape.keys, shape.key_fields())
     i = code.tmp("i64", at, ("i64.load", offset)) if t - FLOAT else None
     f = code.tmp("f64", at, ("f64.load", offset)) if t & FLOAT else None
     tag = code.tmp("i32", at, ("i32.load", offset + 8)) if len(t) > 1 else None

@@ -2,13 +2,14 @@
 
 import ast
 
-from _udf_compiler import lists, narrowing, variables
+from _udf_compiler import narrowing, shapes, variables
 from _udf_compiler.code import STATEMENTS, translates
 from _udf_compiler.errors import CATCHABLE, RAISED, kinds_caught
 from _udf_compiler.nodes import place_of
+from _udf_compiler.shapes import kind_of
 from _udf_compiler.statics import known_name
 from _udf_compiler.targets import assigned_in
-from _udf_compiler.values import TAGS, Value
+from _udf_compiler.values import NEVER, TAGS, tuple_of
 
 _KIND_OF = {raised.__name__: kind for kind, raised in RAISED.items()}
 _CLASS_OF = {raised.__name__: raised for raised in CATCHABLE}
@@ -46,10 +47,40 @@ def attempt(code, statements):
 
 @translates(STATEMENTS, ast.Return)
 def _return(code, node):
-    v = code.const(None) if node.value is None else code.expr(node.value)
+    if isinstance(node.value, ast.IfExp) and not code.finals:
+        return _if(code, _as_statement(code, node.value))
+    v = code.const(None) if node.value is None else _result(code, node.value)
     if v.t and leave(code, 0):
         give(code, v)
     return False
+
+
+def _as_statement(code, node):
+    """Return `return x if c else y` as an if of two returns: what they return may be of different kinds."""
+    if id(node) not in code.program.synthetic:
+        returns = [ast.copy_location(ast.Return(part), part) for part in (node.body, node.orelse)]
+        code.program.synthetic[id(node)] = ast.copy_location(ast.If(node.test, [returns[0]], [returns[1]]), node)
+    return code.program.synthetic[id(node)]
+
+
+def give_node(code, node):
+    """Return the value of a lambda's expression."""
+    _return(code, ast.copy_location(ast.Return(node), node))
+
+
+def _result(code, node):
+    """Return the value of what is returned. A dict display of the row's function is a struct, if all are the same."""
+    names = tuple([key.value for key in node.keys if isinstance(key, ast.Constant)]) if type(node) is ast.Dict else ()
+    plain = names and len({*names}) == len(node.keys) and all(type(name) is str for name in names)
+    others = [code.program.shapes.of(name).names for name in code.result if kind_of(name) == "struct"]
+    if not plain or not code.is_row or any(other != names for other in others):
+        return code.expr(node)
+    items = [code.expr(value) for value in node.values]
+    if not all(item.t for item in items):
+        return NEVER
+    shape = code.program.shapes.at((id(code), *place_of(node)), "struct", names)
+    code.program.shapes.take(code, shape.keys, tuple_of(items))
+    return shapes.record(code, shape, tuple_of(items))
 
 
 def give(code, v):
@@ -76,8 +107,7 @@ def _record(code, v):
     """Return a tuple as a value in the arena."""
     shape = code.program.shapes.at((id(code), "result"), "record")
     code.program.shapes.take(code, shape.keys, v)
-    at = lists.scratch(code, shape, v)
-    return Value(frozenset({shape.name}), code.tmp("i64", at, "i64.extend_i32_u", ("i64.const", 32), "i64.shl"))
+    return shapes.record(code, shape, v)
 
 
 @translates(STATEMENTS, ast.Expr)

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import containers, integers, lists, regexes, tables, texts
+from _udf_compiler import containers, integers, lists, regexes, structs, tables, texts
 from _udf_compiler.code import EXPRESSIONS, translates
 from _udf_compiler.errors import TYPE_ERROR, VALUE_ERROR
 from _udf_compiler.shapes import kind_of
@@ -40,6 +40,8 @@ def item_of(code, v, i):
         return code.dispatch(v, lambda m: regexes.item(code, m, i))
     if kind_of(v.only) == "dict":
         return tables.item(code, v, i)
+    if kind_of(v.only) == "struct":
+        return structs.item(code, v, i)
     if i.only == "bool":
         i = Value(INT, i.i, lo=i.lo, hi=i.hi)
     if i.only != "int":
@@ -165,6 +167,27 @@ def _stepped(code, v, part, step):
         return lists.sliced(code, m, start, stop, step.i, given)
 
     return code.dispatch(v, cut)
+
+
+def replace_slice(code, v, part, value):
+    """Do v[a:b] = value of a list, or del v[a:b] for None. Returns whether control goes on."""
+    if kind_of(v.only) != "list" or part.step is not None:
+        code.unsupported("a change of this slice")
+    bounds = _bounds(code, part)
+    if bounds is None:
+        return False
+    zero = ("i64.const", 0)
+    if value is None:
+        other = lists.sliced(code, v, zero, zero, ("i64.const", 1), 3)
+    elif kind_of(value.only) == "list":
+        other = value
+    else:
+        code.unsupported("a slice that other than a list is assigned to")
+    t = code.program.shapes.joined(v.t | other.t)
+    start, stop = (b.i if b.only == "int" else zero for b, _ in bounds)
+    given = sum(bit for bit, (b, _) in zip((1, 2), bounds, strict=True) if b.only == "int")
+    lists.splice(code, Value(t, v.i), start, stop, given, Value(t, other.i))
+    return True
 
 
 def _no_slice(code, v):

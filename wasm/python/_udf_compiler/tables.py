@@ -8,7 +8,7 @@ from _udf_compiler.values import NEVER, tuple_of
 
 _INDEX_SIZE = 20  # of struct container
 _ALIVE = 4  # of a slot
-_EXACT = ("int", "str", "date", "datetime", "timedelta", "none")  # types of which equal values are the same
+EXACT = ("int", "str", "date", "datetime", "timedelta", "none")  # types of which equal values are the same
 
 
 def is_table(name):
@@ -165,7 +165,9 @@ def over(code, v, what="keys"):
 
     code.e(("i32.const", 0), ("local.set", place))
     skip()
-    return Iteration([("local.get", place), count, "i32.lt_u"], loaded, advance)
+    walk = Iteration([("local.get", place), count, "i32.lt_u"], loaded, advance)
+    walk.is_set = shape.kind == "set"
+    return walk
 
 
 # ---- operators of sets
@@ -174,7 +176,7 @@ def over(code, v, what="keys"):
 def is_exact(code, *sets):
     """Return whether equal items of sets are the same values."""
     parts = [shape_of(code, v).keys for v in sets]
-    return all(len(t) == 1 and t <= set(_EXACT) for part in parts for t in part.fields or ())
+    return all(len(t) == 1 and t <= set(EXACT) for part in parts for t in part.fields or ())
 
 
 def subset(code, a, b):

@@ -2,7 +2,7 @@
 
 import ast
 
-from _udf_compiler import lists, tables, variables
+from _udf_compiler import lists, subscripts, tables, variables
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.shapes import kind_of
 
@@ -18,6 +18,9 @@ def bind(code, target, value):
         v = code.expr(target.value)
         i = code.expr(target.slice) if v.t else v
         return bool(i.t) and set_item(code, v, i, value)
+    if isinstance(target, ast.Subscript):
+        v = code.expr(target.value)
+        return bool(v.t) and subscripts.replace_slice(code, v, target.slice, value)
     if not isinstance(target, (ast.Tuple, ast.List)):
         code.unsupported("an assignment to other than variables and items", target)
         return False

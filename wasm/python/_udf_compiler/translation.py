@@ -112,7 +112,7 @@ def _translate(function, arguments, declared):
     else:
         raise NotCompiledError("variables whose types depend on each other in too many ways")
     left = sorted(program.notes.values(), key=lambda error: error.line or 0)
-    if rows.result is None or not rows.code.result:
+    if rows.results.kind is None or not rows.code.result:
         raise left[0] if left else NotCompiledError("it returns nothing")
     helpers = {helper.label: helper.function for helper in program.helpers.values() if helper.function}
     functions = {"run": rows.function} | helpers
@@ -123,6 +123,6 @@ def _translate(function, arguments, declared):
         raise NotCompiledError("so much code in functions that call themselves")
     guards = tuple(program.lookups.guards)
     constants = bytes(program.constants)
-    recipe = marshal.dumps((program.lookups.log, constants, rows.result), _MARSHAL_VERSION)
+    recipe = marshal.dumps((program.lookups.log, constants, rows.results.kind), _MARSHAL_VERSION)
     notes = [[error.line, error.construct[:_MOST_CHARACTERS]] for error in left[:_MOST_NOTES]]
-    return _described(compiled=True, left=notes), module, recipe, constants, guards, rows.result
+    return _described(compiled=True, left=notes), module, recipe, constants, guards, rows.results.kind

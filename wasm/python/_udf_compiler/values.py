@@ -29,6 +29,7 @@ TAGS = _Tags(
         "dict": 10,
         "decimal": 11,
         "record": 12,
+        "struct": 13,
     }
 )
 # Matches of regular expressions, by the number of the pattern in the program.

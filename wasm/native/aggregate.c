@@ -8,6 +8,8 @@
 #include "columns.h"
 
 static const char *const OUT_OF_MEMORY = "out of memory";
+static const char *const RELEASED =
+    "rows of an aggregate function were released before their query had ended; run the query itself, not EXECUTE";
 
 /* ---- Python ------------------------------------------------------------------------------------------------------ */
 
@@ -47,6 +49,7 @@ bool aggregate_ask(struct aggregate_call *call) {
 static bool may_hold(void *info, const struct aggregate *function, struct group *largest) {
   uint64_t now;
   bool is_much = held_much(&now);
+  if (is_much) collector_advance(function->collector);
   if (!is_much && largest == NULL) return true;
   struct aggregate_call call = {
       .reason = CHECK, .function = function->number, .held_bytes = is_much ? now : 0, .info = info};
@@ -62,9 +65,15 @@ static bool is_unchecked(const struct group *group) { return group->least_bytes 
 
 static uint64_t state_size(void *info) { return (void)info, sizeof(struct state); }
 
-static void init(void *info, void *state) { (void)info, ((struct state *)state)->group = NULL; }
+static void init(void *info, void *state) { (void)info, *(struct state *)state = (struct state){0}; }
 
-static void update(void *info, void *input, void **states) {
+/* Have a state without a group have one; what is wrong, or NULL. */
+static const char *no_group(struct state *state, struct collector *collector) {
+  if (state->group != NULL) return RELEASED;
+  return group_make(state, collector) ? NULL : OUT_OF_MEMORY;
+}
+
+static void update_groups(void *info, void *input, void **states) {
   const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   uint64_t rows = D.duckdb_data_chunk_get_size(input);
   const union string *codes = NULL;
@@ -84,8 +93,13 @@ static void update(void *info, void *input, void **states) {
   for (uint32_t row = 0; row < rows && wrong == NULL; row++) {
     if (codes != NULL && !is_valid(validity, row)) continue; /* NULL instead of a function: so is its result */
     struct group *group = group_of(states[row]);
-    if (group == NULL || !group_add(group, batch, row, 1)) {
-      wrong = OUT_OF_MEMORY;
+    if (group == NULL) {
+      wrong = no_group(states[row], function->collector);
+      group = group_of(states[row]);
+    }
+    if (wrong == NULL && !group_add(group, batch, row, 1)) wrong = OUT_OF_MEMORY;
+    if (wrong != NULL) {
+      break;
     } else if (codes != NULL) {
       uint32_t bytes = codes[row].short_one.length;
       const char *text = bytes <= MOST_INLINED ? codes[row].short_one.bytes : codes[row].long_one.pointer;
@@ -104,15 +118,25 @@ static void update(void *info, void *input, void **states) {
 }
 
 /* Add the rows of groups to others. The former stay as they are: DuckDB's windows use both further. */
-static void combine(void *info, void **sources, void **targets, uint64_t n) {
+static void combine_groups(void *info, void **sources, void **targets, uint64_t n) {
+  const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   struct group *largest = NULL;
   const char *wrong = NULL;
   for (uint64_t i = 0; i < n && wrong == NULL; i++) {
-    const struct group *source = ((struct state *)sources[i])->group;
-    if (source == NULL) continue;
+    const struct state *state = sources[i];
+    if (state->group == NULL) continue;
+    const struct group *source = group_of(sources[i]);
     struct group *target = group_of(targets[i]);
+    if (target == NULL) {
+      wrong = source == NULL ? RELEASED : no_group(targets[i], function->collector);
+      target = group_of(targets[i]);
+    }
+    if (wrong != NULL || source == NULL) {
+      wrong = wrong == NULL ? RELEASED : wrong;
+      break;
+    }
     struct code *last = source->code;
-    if (target == NULL || !group_append(target, source)) {
+    if (!group_append(target, source)) {
       wrong = OUT_OF_MEMORY;
     } else if (source->code != NULL) {
       wrong = group_take_code(target, source->code->text, source->code->bytes, &last);
@@ -125,7 +149,19 @@ static void combine(void *info, void **sources, void **targets, uint64_t n) {
     D.duckdb_aggregate_function_set_error(info, wrong);
     return;
   }
-  may_hold(info, D.duckdb_aggregate_function_get_extra_info(info), largest);
+  may_hold(info, function, largest);
+}
+
+static void update(void *info, void *input, void **states) {
+  callback_enter();
+  update_groups(info, input, states);
+  callback_leave();
+}
+
+static void combine(void *info, void **sources, void **targets, uint64_t n) {
+  callback_enter();
+  combine_groups(info, sources, targets, n);
+  callback_leave();
 }
 
 /* ---- registering ------------------------------------------------------------------------------------------------- */
@@ -135,6 +171,7 @@ static void aggregate_free(void *extra) {
   for (int32_t i = 0; i < function->n_columns && function->types != NULL; i++) {
     if (function->types[i] != NULL) D.duckdb_destroy_logical_type(&function->types[i]);
   }
+  collector_release(function->collector);
   free(function->types);
   free(function->result);
   free(function);
@@ -149,8 +186,8 @@ static void *type_of(void *connection, const char *expression) {
   return type;
 }
 
-static void *overload(void *database, const struct aggregate_definition *definition, int32_t n, void **types,
-                      void *result) {
+static void *overload(struct collector *collector, void *database, const struct aggregate_definition *definition,
+                      int32_t n, void **types, void *result) {
   struct aggregate *function = calloc(1, sizeof *function);
   void *made = D.duckdb_create_aggregate_function(), *any = D.duckdb_create_logical_type(ANY);
   void *text = D.duckdb_create_logical_type(VARCHAR);
@@ -159,6 +196,8 @@ static void *overload(void *database, const struct aggregate_definition *definit
   function->is_inline = definition->is_inline;
   function->n_columns = n;
   function->types = types;
+  function->collector = collector;
+  collector_hold(collector);
   function->result = strdup(definition->result);
   function->native = definition->native;
   D.duckdb_aggregate_function_set_name(made, definition->name);
@@ -179,7 +218,8 @@ bool aggregate_register(void *connection, void *database, const struct aggregate
   int32_t least = definition->n_types < 0 ? 1 : definition->n_types;
   int32_t most = definition->n_types < 0 ? MOST_COLUMNS : definition->n_types;
   void **types = NULL, *result = type_of(connection, definition->result_query);
-  bool known = result != NULL;
+  struct collector *collector = collector_new(database, connection);
+  bool known = result != NULL && collector != NULL;
   if (definition->n_types >= 0) {
     types = calloc((size_t)most + 1, sizeof *types);
     for (int32_t i = 0; i < most && known; i++) {
@@ -189,7 +229,7 @@ bool aggregate_register(void *connection, void *database, const struct aggregate
   }
   void *set = D.duckdb_create_aggregate_function_set(definition->name);
   for (int32_t n = least; n <= most && known; n++) { /* version 1 of the API has no variable number of parameters */
-    void *made = overload(database, definition, n, types, result);
+    void *made = overload(collector, database, definition, n, types, result);
     known = D.duckdb_add_aggregate_function_to_set(set, made) == 0;
     D.duckdb_destroy_aggregate_function(&made); /* the set has a copy */
     types = NULL;                               /* the function's now */
@@ -201,5 +241,6 @@ bool aggregate_register(void *connection, void *database, const struct aggregate
   }
   free(types);
   if (result != NULL) D.duckdb_destroy_logical_type(&result);
+  if (collector != NULL) collector_release(collector);
   return done;
 }

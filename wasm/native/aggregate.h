@@ -3,6 +3,7 @@
 #define NATIVE_AGGREGATE_H
 
 #include "calls.h"
+#include "epochs.h"
 #include "groups.h"
 
 #define MOST_COLUMNS 16
@@ -21,7 +22,8 @@ struct aggregate {
   int64_t number;
   void *database; /* DatabaseInstance: it is open during a query */
   int32_t is_inline, n_columns;
-  void **types; /* of the columns; NULL: any */
+  struct collector *collector; /* of its states */
+  void **types;                /* of the columns; NULL: any */
   char *result;
   struct type native;
 };

@@ -235,13 +235,13 @@ static bool run(const struct part *part, bool is_plain) {
   return done;
 }
 
-/* What DuckDB calls for the results of groups. */
-void aggregate_finalize(void *info, void **states, void *result, uint64_t n, uint64_t offset) {
+/* Put the results of groups into a vector; false if something failed. */
+static bool finalize(void *info, void **states, void *result, uint64_t n, uint64_t offset) {
   const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   struct part *parts = calloc(2, sizeof *parts), *part = &parts[0], *nulls = &parts[1];
   if (parts == NULL) {
     D.duckdb_aggregate_function_set_error(info, "out of memory");
-    return;
+    return false;
   }
   for (int j = 0; j < 2; j++) {
     parts[j].info = info;
@@ -253,7 +253,14 @@ void aggregate_finalize(void *info, void **states, void *result, uint64_t n, uin
     uint64_t rows = 0, bytes = 0, begin = i;
     part->n = nulls->n = 0;
     for (; i < n && part->n < MOST_ROWS && nulls->n < MOST_ROWS; i++) {
-      struct group *group = ((struct state *)states[i])->group;
+      struct group *group = group_of(states[i]);
+      if (group == NULL && ((struct state *)states[i])->group != NULL) {
+        fail(part,
+             "rows of an aggregate function were released before their query had ended; run the query itself, not "
+             "EXECUTE");
+        done = false;
+        break;
+      }
       if (function->is_inline && (group == NULL || group->code == NULL)) { /* what is to be run isn't known */
         nulls->places[nulls->n++] = offset + i;
         continue;
@@ -265,7 +272,16 @@ void aggregate_finalize(void *info, void **states, void *result, uint64_t n, uin
       bytes += group == NULL ? 0 : group->bytes;
     }
     if (nulls->n > 0) cast_results(nulls, NULL, NULL);
-    done = part->n == 0 || run(part, begin == 0 && offset == 0 && part->n == i);
+    done = done && (part->n == 0 || run(part, begin == 0 && offset == 0 && part->n == i));
   }
   free(parts);
+  return done;
+}
+
+/* What DuckDB calls for the results of groups. */
+void aggregate_finalize(void *info, void **states, void *result, uint64_t n, uint64_t offset) {
+  callback_enter();
+  bool done = finalize(info, states, result, n, offset);
+  callback_leave();
+  if (!done) groups_free(states, n); /* DuckDB forgets them then */
 }

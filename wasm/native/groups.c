@@ -14,7 +14,7 @@
 #define MOST_LEVELS 8
 
 /* What the groups of all aggregates of the process hold, and at which of that Python is asked next. */
-static _Atomic(uint64_t) held, held_check;
+static _Atomic(uint64_t) held, held_check = CHECK_BYTES;
 
 EXPORT uint64_t native_aggregate_held(void) { return atomic_load(&held); }
 
@@ -157,14 +157,6 @@ failed:
 
 /* ---- groups ------------------------------------------------------------------------------------------------------ */
 
-struct group *group_of(struct state *state) {
-  if (state->group == NULL) {
-    state->group = calloc(1, sizeof *state->group);
-    if (state->group != NULL) hold(sizeof *state->group);
-  }
-  return state->group;
-}
-
 static void code_release(struct code *code) {
   if (code != NULL && atomic_fetch_sub(&code->references, 1) == 1) {
     let_go(code->bytes);
@@ -237,16 +229,19 @@ const char *group_take_code(struct group *group, const char *text, uint32_t byte
   return NULL;
 }
 
-/* What DuckDB calls when it has the results, or wants none any more. */
-void groups_free(void **states, uint64_t n) {
-  for (uint64_t i = 0; i < n; i++) {
-    struct group *group = ((struct state *)states[i])->group;
-    if (group == NULL) continue;
-    ((struct state *)states[i])->group = NULL;
-    for (uint32_t span = 0; span < group->n_spans; span++) kept_release(group->spans[span].batch);
-    code_release(group->code);
-    let_go(sizeof *group + group->room * sizeof *group->spans);
-    free(group->spans);
-    free(group);
-  }
+/* Count a group that begins without rows. */
+void group_start(struct group *group) {
+  (void)group;
+  hold(sizeof *group);
+}
+
+/* Release the rows of a group. */
+void group_clear(struct group *group) {
+  for (uint32_t span = 0; span < group->n_spans; span++) kept_release(group->spans[span].batch);
+  code_release(group->code);
+  let_go(sizeof *group + group->room * sizeof *group->spans);
+  free(group->spans);
+  group->spans = NULL;
+  group->code = NULL;
+  group->rows = group->bytes = group->least_bytes = group->checked = group->n_spans = group->room = 0;
 }

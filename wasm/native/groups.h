@@ -33,7 +33,12 @@ struct code {
   char text[];
 };
 
+struct collector;
+
 struct group {
+  _Atomic(uint64_t) number; /* changes when it is released: see epochs.c */
+  struct group *next, **at; /* in the list of its epoch */
+  struct collector *collector;
   struct code *code;             /* NULL: it had none yet */
   uint64_t rows, bytes;          /* bytes: about */
   uint64_t least_bytes, checked; /* of its columns in Arrow; up to which Python has been asked */
@@ -44,6 +49,7 @@ struct group {
 /* What DuckDB has of a group, and moves as it likes. */
 struct state {
   struct group *group; /* NULL: no rows */
+  uint64_t number;     /* that it had then */
 };
 
 /* Python is asked whether more may be held each time that so much has come. */
@@ -56,10 +62,10 @@ static inline bool is_valid(const uint64_t *validity, uint64_t row) {
 bool held_much(uint64_t *now);
 struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows);
 void kept_release(struct kept *);
-struct group *group_of(struct state *);
+void group_start(struct group *);
+void group_clear(struct group *);
 bool group_add(struct group *, struct kept *, uint32_t row, uint32_t n);
 bool group_append(struct group *, const struct group *other);
 const char *group_take_code(struct group *, const char *text, uint32_t bytes, struct code **last);
-void groups_free(void **states, uint64_t n);
 
 #endif

@@ -240,7 +240,8 @@ def test_random_groups_are_those_of_python(con, table):
 
 def test_100_000_groups_are_summed(con):
     con.execute("SET threads = 2")
-    query = "SELECT count(*), bool_and(ours = theirs) FROM (SELECT {} ours, sum(i) theirs FROM range(300000) t(i) GROUP BY i % 100000)"
+    query = "SELECT {} AS ours, sum(i) AS theirs FROM range(300000) t(i) GROUP BY i % 100000"
+    query = f"SELECT count(*), bool_and(ours = theirs) FROM ({query})"
     assert rows(con, query.format("total(i)")) == [(100000, True)]
 
 
@@ -354,11 +355,9 @@ def test_an_interrupted_query_holds_nothing(con):
         )
         thread = threading.Thread(target=interrupt)
         thread.start()
+        windows = "SELECT entering(i) OVER (ORDER BY i ROWS 99 PRECEDING) AS v FROM range(3000000) t(i)"
         with pytest.raises(duckdb.InterruptException):
-            rows(
-                con,
-                "SELECT sum(v::BIGINT) FROM (SELECT entering(i) OVER (ORDER BY i ROWS 99 PRECEDING) v FROM range(3000000) t(i))",
-            )
+            rows(con, f"SELECT sum(v::BIGINT) FROM ({windows})")
         thread.join()
     assert state.native.aggregate_held() < LITTLE
     assert rows(con, "SELECT total(i) FROM range(4) t(i)") == [(6,)]
@@ -376,7 +375,8 @@ def test_many_cursors_run_it_at_once(con):
             with con.cursor() as cursor:
                 for _ in range(4):
                     groups = chosen.randrange(1, 4000)
-                    query = f"SELECT bool_and(a = b) FROM (SELECT py_aggregate('sum', i)::BIGINT a, total(i) b FROM range(9000) t(i) GROUP BY i % {groups})"
+                    query = "SELECT py_aggregate('sum', i)::BIGINT AS a, total(i) AS b FROM range(9000) t(i)"
+                    query = f"SELECT bool_and(a = b) FROM ({query} GROUP BY i % {groups})"
                     assert rows(cursor, query) == [(True,)]
         except BaseException as error:
             failures.append(error)

@@ -93,7 +93,7 @@ def measure(*, quick: bool) -> str:
         which = "compiled where it can be" if compiled else "interpreted"
         parts.append(f"Geometric mean of native / DuckDB's own, {which}, {threads} thread(s): {mean:.2f}")
     parts.append(_beside_a_busy_thread(8 * rows, repetitions))
-    parts.append(_aggregates(8 * rows, repetitions))
+    parts.append(_aggregates(2 * rows, repetitions))
     used = (next(_others(), 0.0) - before) / (time.monotonic() - began)
     parts.append(f"Other processes used {used:.2f} cores meanwhile; {native_path.status()}.\n")
     return "\n".join(parts)

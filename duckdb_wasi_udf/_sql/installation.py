@@ -89,7 +89,6 @@ class Installation:
                 domain.hold(inline)
                 self._functions.append((name, inline, None, return_type or VARIANT, False))
             self._aggregate = InlineAggregate(domain, AGGREGATE, None, types_through(streams.cursor))
-            domain.hold(self._aggregate)
             inline_table = InlineTable(domain, "py_table", streams)
             domain.hold(inline_table)
             inline_map = InlineMap(registry.map_functions, "py_map_batches", streams)
@@ -127,6 +126,7 @@ class Installation:
             except NotPossibleError as reason:
                 self._explain(str(reason))
                 return lambda: None
+            self._domain.hold(self._aggregate)
             target = callback_of(self._domain, self._aggregate)
             database.at_end(target.release)
 

@@ -55,15 +55,16 @@ static void bury(void) {
     dead_groups = NULL;
   }
   unlock(&groups_lock);
-  while (dead != NULL) {
-    struct group *group = dead;
-    dead = group->next;
+  if (dead == NULL) return;
+  struct group *last = dead;
+  for (struct group *group = dead; group != NULL; group = group->next) {
     group_clear(group);
-    lock(&groups_lock);
-    group->next = free_groups;
-    free_groups = group;
-    unlock(&groups_lock);
+    last = group;
   }
+  lock(&groups_lock);
+  last->next = free_groups;
+  free_groups = dead;
+  unlock(&groups_lock);
 }
 
 void callback_leave(void) {
@@ -105,31 +106,47 @@ bool group_make(struct state *state, struct collector *collector) {
   return true;
 }
 
+/* Groups that nobody finds any more. */
+struct dead {
+  struct group *first, *last;
+};
+
 /* Have nobody find a group any more. Its collector's lock is held. */
-static void kill_group(struct group *group) {
+static void kill_group(struct group *group, struct dead *dead) {
   atomic_fetch_add(&group->number, 1);
   *group->at = group->next;
   if (group->next != NULL) group->next->at = group->at;
+  group->next = dead->first;
+  dead->first = group;
+  if (dead->last == NULL) dead->last = group;
+}
+
+/* Have groups freed when no call runs. */
+static void give_up(const struct dead *dead) {
+  if (dead->first == NULL) return;
   lock(&groups_lock);
-  group->next = dead_groups;
-  dead_groups = group;
+  dead->last->next = dead_groups;
+  dead_groups = dead->first;
   unlock(&groups_lock);
 }
 
 /* What DuckDB calls when it has the results, or wants none any more. */
 void groups_free(void **states, uint64_t n) {
+  struct dead dead = {0};
+  struct collector *collector = NULL; /* that is locked: it is the same for all, but for states that are released */
   callback_enter();
   for (uint64_t i = 0; i < n; i++) {
     struct state *state = states[i];
-    struct group *group = group_of(state);
-    if (group != NULL) {
-      struct collector *collector = group->collector;
+    if (group_of(state) != NULL && state->group->collector != collector) {
+      if (collector != NULL) unlock(&collector->lock);
+      collector = state->group->collector;
       lock(&collector->lock);
-      if (is_current(state)) kill_group(group);
-      unlock(&collector->lock);
     }
+    if (group_of(state) != NULL) kill_group(state->group, &dead);
     state->group = NULL;
   }
+  if (collector != NULL) unlock(&collector->lock);
+  give_up(&dead);
   callback_leave();
 }
 
@@ -153,6 +170,7 @@ static struct epoch *epoch_new(struct collector *collector) {
 static void epoch_free(void *extra) {
   struct epoch *epoch = extra;
   struct collector *collector = epoch->collector;
+  struct dead dead = {0};
   lock(&collector->lock);
   struct epoch *heir = NULL;
   if (epoch == collector->replaced) { /* at once: the query that replaces it has no transaction */
@@ -165,7 +183,7 @@ static void epoch_free(void *extra) {
   while (epoch->groups != NULL) {
     struct group *group = epoch->groups;
     if (heir == NULL) {
-      kill_group(group);
+      kill_group(group, &dead);
     } else {
       epoch->groups = group->next;
       if (group->next != NULL) group->next->at = &epoch->groups;
@@ -173,6 +191,7 @@ static void epoch_free(void *extra) {
     }
   }
   unlock(&collector->lock);
+  give_up(&dead);
   free(epoch);
   collector_release(collector);
   bury();

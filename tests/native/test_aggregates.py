@@ -333,7 +333,8 @@ def test_what_is_stopped_holds_nothing():
                 with pytest.raises(duckdb.Error) as caught:
                     rows(con, "SELECT py_aggregate($1, i) FROM range(10000) t(i) GROUP BY i % 3", [loop])
             stopper.join()
-            assert isinstance(error_of(caught.value), Cancelled)
+            # Which of the two it is depends on where the query was: see `Query.cancel`.
+            assert isinstance(caught.value, duckdb.InterruptException) or isinstance(error_of(caught.value), Cancelled)
             assert state.native.aggregate_held() < LITTLE
         assert rows(con, "SELECT py_aggregate('len', i) FROM range(10) t(i)") == [(10,)]
 

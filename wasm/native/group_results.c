@@ -51,7 +51,7 @@ static void fail(const struct part *part, const char *message) {
 static void *column_type(const struct part *part, int32_t column) {
   for (uint64_t i = 0; i < part->n; i++) {
     if (part->groups[i] == NULL) continue;
-    return D.duckdb_vector_get_column_type(part->groups[i]->spans[0].batch->columns[column]);
+    return D.duckdb_vector_get_column_type(part->groups[i]->spans[0].batch->columns[column].vector);
   }
   return D.duckdb_create_logical_type(SQLNULL); /* no rows: nobody knows */
 }
@@ -69,13 +69,18 @@ static void put_lists(const struct part *part, int32_t column, void *vector, voi
   }
   D.duckdb_list_vector_reserve(vector, total);
   void *values = D.duckdb_list_vector_get_child(vector);
+  uint8_t *to = D.duckdb_vector_get_data(values);
   uint64_t at = 0;
   for (uint64_t i = 0; i < part->n; i++) {
     const struct group *group = part->groups[i];
     for (uint32_t j = 0; group != NULL && j < group->n_spans; j++) {
       const struct span *span = &group->spans[j];
-      D.duckdb_vector_copy_sel(span->batch->columns[column], values, selected, (uint64_t)span->row + span->n, span->row,
-                               at);
+      const struct kept_column *kept = &span->batch->columns[column];
+      if (kept->data != NULL) {
+        memcpy(to + at * kept->width, kept->data + (uint64_t)span->row * kept->width, (uint64_t)span->n * kept->width);
+      } else {
+        D.duckdb_vector_copy_sel(kept->vector, values, selected, (uint64_t)span->row + span->n, span->row, at);
+      }
       at += span->n;
     }
   }

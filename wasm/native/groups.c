@@ -116,7 +116,7 @@ static uint64_t vector_bytes(void *vector, uint64_t rows, int levels) {
 void kept_release(struct kept *batch) {
   if (atomic_fetch_sub(&batch->references, 1) != 1) return;
   for (int32_t i = 0; i < batch->n_columns; i++) {
-    if (batch->columns[i] != NULL) D.duckdb_destroy_vector(&batch->columns[i]);
+    if (batch->columns[i].vector != NULL) D.duckdb_destroy_vector(&batch->columns[i].vector);
   }
   let_go(batch->bytes);
   free(batch);
@@ -136,12 +136,18 @@ struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows) {
   for (int32_t i = 0; i < n; i++) {
     void *from = D.duckdb_data_chunk_get_vector(input, (uint64_t)(first + i));
     void *type = D.duckdb_vector_get_column_type(from);
-    batch->least_bytes += fixed_bytes(D.duckdb_get_type_id(type));
-    batch->columns[i] = D.duckdb_create_vector(type, rows);
+    struct kept_column *column = &batch->columns[i];
+    int32_t id = D.duckdb_get_type_id(type);
+    batch->least_bytes += fixed_bytes(id);
+    column->vector = D.duckdb_create_vector(type, rows);
     D.duckdb_destroy_logical_type(&type);
-    if (batch->columns[i] == NULL) goto failed;
-    D.duckdb_vector_copy_sel(from, batch->columns[i], all, rows, 0, 0);
-    batch->bytes += vector_bytes(batch->columns[i], rows, MOST_LEVELS);
+    if (column->vector == NULL) goto failed;
+    D.duckdb_vector_copy_sel(from, column->vector, all, rows, 0, 0);
+    column->width = id == VARCHAR || id == BLOB ? sizeof(union string) : fixed_bytes(id);
+    if (column->width > 0 && D.duckdb_vector_get_validity(column->vector) == NULL) {
+      column->data = D.duckdb_vector_get_data(column->vector);
+    }
+    batch->bytes += vector_bytes(column->vector, rows, MOST_LEVELS);
   }
   hold(batch->bytes);
   D.duckdb_destroy_selection_vector(all);
@@ -149,7 +155,7 @@ struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows) {
 failed:
   if (all != NULL) D.duckdb_destroy_selection_vector(all);
   for (int32_t i = 0; batch != NULL && i < batch->n_columns; i++) {
-    if (batch->columns[i] != NULL) D.duckdb_destroy_vector(&batch->columns[i]);
+    if (batch->columns[i].vector != NULL) D.duckdb_destroy_vector(&batch->columns[i].vector);
   }
   free(batch);
   return NULL;

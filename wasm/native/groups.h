@@ -11,13 +11,20 @@
 /* The rows of a vector of DuckDB's: STANDARD_VECTOR_SIZE. */
 #define MOST_ROWS 2048
 
+/* A column of a batch. `data` is NULL if some are NULL or nested: DuckDB copies those. */
+struct kept_column {
+  void *vector; /* duckdb_vector */
+  const uint8_t *data;
+  uint32_t width; /* of a value; of a text its string_t, which points to what the vector holds */
+};
+
 /* Rows that DuckDB has brought at once: a copy, which does not change any more. */
 struct kept {
   atomic_llong references; /* of spans */
   uint64_t bytes;
   int32_t n_columns;
   uint32_t rows, least_bytes; /* least_bytes: of a row in Arrow, as far as its type says it */
-  void *columns[];            /* duckdb_vector */
+  struct kept_column columns[];
 };
 
 /* Rows of a group that follow each other. */

@@ -93,6 +93,7 @@ def measure(*, quick: bool) -> str:
         which = "compiled where it can be" if compiled else "interpreted"
         parts.append(f"Geometric mean of native / DuckDB's own, {which}, {threads} thread(s): {mean:.2f}")
     parts.append(_beside_a_busy_thread(8 * rows, repetitions))
+    parts.append(_aggregates(2 * rows, repetitions))
     used = (next(_others(), 0.0) - before) / (time.monotonic() - began)
     parts.append(f"Other processes used {used:.2f} cores meanwhile; {native_path.status()}.\n")
     return "\n".join(parts)
@@ -122,6 +123,28 @@ def _beside_a_busy_thread(rows: int, repetitions: int) -> str:
         for way, alone, beside in zip(WAYS, quiet, loud, strict=True)
     ]
     return "\n" + table(["`x + 1`, one thread", "alone", "beside a busy thread", "ratio"], lines)
+
+
+def _aggregates(rows: int, repetitions: int) -> str:
+    """Measure a sum of groups as an aggregate function of DuckDB's own, over lists, and as SQL's, turn by turn."""
+    con, sandbox = duckdb.connect(), wasi_udf.Sandbox()
+    code = "def f(xs: list[int]) -> int: return sum(xs)"
+    sandbox.create_aggregate_function(con, "ours", code, lists=False)
+    sandbox.create_aggregate_function(con, "over_lists", code)
+    con.execute(f"CREATE TABLE t AS SELECT i AS x, hash(i) AS h FROM range({rows}) r(i)")
+    forms = {"f(x)": "ours(x)", "f(list(x))": "over_lists(list(x))", "SQL's sum": "sum(x)"}
+    lines = []
+    for groups in (1, 1000, rows // 10):
+        times: dict[str, list[float]] = {form: [] for form in forms}
+        for _ in range(repetitions):
+            for form, call in forms.items():
+                began = time.perf_counter()
+                con.execute(f"SELECT count(v) FROM (SELECT {call} AS v FROM t GROUP BY h % {groups})").fetchall()
+                times[form].append((time.perf_counter() - began) / rows * 1e9)
+        lines.append([f"{groups:,}", *[f"{min(found):,.1f}" for found in times.values()]])
+    sandbox.close()
+    con.close()
+    return "\n" + table(["sum of a column, ns a row; groups", *forms], lines)
 
 
 if __name__ == "__main__":

@@ -181,5 +181,52 @@ class InstanceStruct(ctypes.Structure):
     )
 
 
+class AggregateReason(IntEnum):
+    """What Python is to do for an aggregate function."""
+
+    CHECK = 0
+    GROUPS = 1
+
+
+class AggregateDefinition(ctypes.Structure):
+    """An aggregate function to be registered: `struct aggregate_definition` of wasm/native/aggregate.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("result", ctypes.c_char_p),
+        ("result_query", ctypes.c_char_p),
+        ("type_queries", ctypes.POINTER(ctypes.c_char_p)),
+        ("number", ctypes.c_int64),
+        ("n_types", ctypes.c_int32),
+        ("is_inline", ctypes.c_int32),
+        ("native", NativeType),
+    )
+
+
+class AggregateCall(ctypes.Structure):
+    """What C asks for an aggregate function: `struct aggregate_call`."""
+
+    _fields_ = (
+        ("reason", ctypes.c_int32),
+        ("failed", ctypes.c_int32),
+        ("is_done", ctypes.c_int32),
+        ("is_put", ctypes.c_int32),
+        ("function", ctypes.c_int64),
+        ("rows", ctypes.c_int64),
+        ("held_bytes", ctypes.c_uint64),
+        ("group_bytes", ctypes.c_uint64),
+        ("array", ctypes.c_size_t),
+        ("schema", ctypes.c_size_t),
+        ("out_array", ctypes.c_size_t),
+        ("out_schema", ctypes.c_size_t),
+        ("native", ctypes.c_size_t),
+        ("info", ctypes.c_size_t),
+        ("output", ctypes.c_size_t),
+    )
+
+
 # In the order of `native_layout` in wasm/native/library.c.
-STRUCTS = (NativeType, Argument, Call, Running, GateStruct, BudgetStruct, PoolStruct, InstanceStruct)
+STRUCTS = (
+    *(NativeType, Argument, Call, Running, GateStruct, BudgetStruct, PoolStruct, InstanceStruct),
+    *(AggregateDefinition, AggregateCall),
+)

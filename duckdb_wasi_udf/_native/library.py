@@ -8,7 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duckdb_wasi_udf._native.layouts import STRUCTS, Call, NativeType, Running
+from duckdb_wasi_udf._native.layouts import (
+    STRUCTS,
+    AggregateCall,
+    AggregateDefinition,
+    Call,
+    NativeType,
+    Running,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,12 +90,17 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
         _INT,
     ),
     "native_registered": (_INT,),
+    "native_expect_aggregate": (None, ctypes.c_uint64, ctypes.POINTER(AggregateDefinition)),
+    "native_aggregate_set_python": (None, Callback),
+    "native_aggregate_set_error": (None, ctypes.POINTER(AggregateCall), ctypes.c_char_p),
+    "native_aggregate_put": (_INT, ctypes.POINTER(AggregateCall), _POINTER, _POINTER, _POINTER),
+    "native_aggregate_held": (ctypes.c_uint64,),
     "native_register_extension": (_INT,),
     "native_function_name": (ctypes.c_char_p,),
 }
 
 # Those that open databases or free what DuckDB may be waiting for.
-_LONG_PROTOTYPES: dict[str, tuple[Any, ...]] = {"native_self_test": (_INT,)}
+_LONG_PROTOTYPES: dict[str, tuple[Any, ...]] = {"native_self_test": (_INT,), "native_aggregate_start": (_INT,)}
 
 
 class Unavailable(Exception):  # noqa: N818 - a reason, which no user sees as an error

@@ -334,7 +334,8 @@ class Catalog:
         """Return the names of the functions of the database, in lower case; None when they can't be read any more."""
         with contextlib.suppress(SignatureError), self._changing() as cursor:
             query = "SELECT lower(function_name) FROM duckdb_functions() WHERE schema_name = 'main'"
-            found = cursor.execute(f"{query} AND function_type = 'scalar'")  # a table function's macro may be left
+            # A macro of a table function may be left.
+            found = cursor.execute(f"{query} AND function_type IN ('scalar', 'aggregate')")
             return {name for (name,) in found.fetchall()}
         return None
 

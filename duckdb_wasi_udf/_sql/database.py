@@ -63,6 +63,7 @@ class Database:
         default: The sandbox that `install(con)` has made for it.
         installation: These functions, an `installation.Installation`; None before `install`.
         macro_schemas: Databases and schemas that have the macros of the `py_*` table functions.
+        aggregates: The aggregate functions that DuckDB has got from C, by name in lower case: `AggregateCallback`s.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class Database:
         self.default: Any = None
         self.installation: Any = None
         self.macro_schemas: set[Schema] = set()
+        self.aggregates: dict[str, Any] = {}
         self._endings: list[Callable[[], None]] = []
         weakref.finalize(self, _end, self._endings).atexit = False
         self._replaced: deque[object] = deque(maxlen=REPLACED_KEPT)

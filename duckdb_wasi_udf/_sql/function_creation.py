@@ -93,12 +93,15 @@ class FunctionCreation:
         return_type: Any = None,
         *,
         entry: str | None = None,
+        lists: bool = True,
         replace: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """Register an aggregate function that runs in the sandbox.
 
-        Queries call it with the lists that DuckDB's `list` makes of groups, `name(list(x), list(y))`, because DuckDB
-        takes aggregates from C only: DISTINCT, ORDER BY, FILTER and OVER belong inside, to `list`.
+        By default queries call it with the lists that DuckDB's `list` makes of groups, `name(list(x), list(y))`:
+        DISTINCT, ORDER BY, FILTER and OVER belong inside, to `list`. With `lists=False` it is an aggregate function of
+        DuckDB's own, and queries write `name(x, y) FILTER (...)`. That needs the native path. DuckDB keeps such a
+        function until the database is closed, with the types that it was registered with.
 
         Args:
             con: the connection to register with; every connection of the database sees the function.
@@ -110,18 +113,20 @@ class FunctionCreation:
             return_type: the SQL type of the result; None to go by the annotation of the function or of `finish`, and
                 without one to infer the type and return VARIANT.
             entry: as for `create_function`.
-            replace: likewise.
+            lists: queries call it with lists; False for an aggregate function of DuckDB's own.
+            replace: as for `create_function`.
 
         Returns:
             The connection.
 
         Raises:
+            SignatureError: as for `create_function`; or `lists=False` isn't possible here, and the message says why.
             WasiUdfError: as for `create_function`, like `duckdb.Error`.
         """
         connection = connection_of(con)
         with CreatingCall(self._domain) as context:
             creation = self._registry.create_aggregate(
-                context, connection, name, function, parameters, return_type, entry=entry
+                context, connection, name, function, parameters, return_type, entry=entry, lists=lists
             )
             self._registry.enter(connection, self, name, function, creation, replace=replace)
         return con

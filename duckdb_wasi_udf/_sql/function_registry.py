@@ -17,10 +17,11 @@ from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
 from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes
 from duckdb_wasi_udf._sql.native_path import replace_by_native
 from duckdb_wasi_udf._sql.native_values import check_type, native_value
 from duckdb_wasi_udf._sql.origins import origin_of
-from duckdb_wasi_udf._sql.registration import register
+from duckdb_wasi_udf._sql.registration import callback_of, register
 from duckdb_wasi_udf._sql.table_functions import NamedTable
 from duckdb_wasi_udf._sql.types import row_type, type_name, type_names, types_of, types_through
 
@@ -103,18 +104,24 @@ class FunctionRegistry:
         return_type: Any = None,
         *,
         entry: str | None = None,
+        lists: bool = True,
     ) -> Creation:
         """Create an aggregate function: see `Sandbox.create_aggregate_function`."""
         check_name(name)
         values = type_names(con, name, parameters)
-        lists = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
+        types = None if values is None else ["BIGINT", *(f"{value}[]" for value in values)]
         return_name = None if return_type is None else type_name(con, name, return_type)
 
         def signature(instance: GuestInstance) -> Signature:
-            return resolve(name, instance.description, types_of(con), parameters=lists, return_type=return_name)
+            return resolve(name, instance.description, types_of(con), parameters=types, return_type=return_name)
 
         definition = self._ship(function, name, entry=entry)
-        return self._creation(name, GroupFunction(context, self.domain, definition, signature))
+        function_over_lists = GroupFunction(context, self.domain, definition, signature)
+        creation = self._creation(name, function_over_lists)
+        if lists:
+            return creation
+        make = functools.partial(callback_of, self.domain, function_over_lists)
+        return creation._replace(aggregate=(AggregateTypes.of(function_over_lists.signature), make))
 
     def create_table(
         self,

@@ -20,8 +20,9 @@ from duckdb_wasi_udf._sql.database import open_database
 from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours, qualified
 from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
+from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes, NotPossibleError, aggregate_callback
 from duckdb_wasi_udf._sql.native_path import replace_inline_by_native
-from duckdb_wasi_udf._sql.registration import register
+from duckdb_wasi_udf._sql.registration import callback_of, ignoring_context, register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
 from duckdb_wasi_udf._sql.types import types_through
@@ -46,6 +47,9 @@ INLINE_FUNCTIONS: dict[str, str | None] = {
     "py_udf_timestamp": "TIMESTAMP",
     "py_udf_varchar": "VARCHAR",
 }
+
+# The aggregate function of DuckDB's own, whose first argument is code.
+AGGREGATE = "py_aggregate"
 
 
 @functools.cache
@@ -75,6 +79,7 @@ class Installation:
         self.macros = Catalog.macros()
         # By name of a macro, arguments and the columns that it returns for them if it leads to our function.
         self.tests = {name: ("", columns) for name, columns in Catalog.columns().items()}
+        self._aggregate: InlineAggregate | None = None
         # Name, function, types of the parameters, type of the result, and whether equal calls are made anew.
         self._functions: list[tuple[str, Callable[..., Any], list[str] | None, str, bool]] = []
         if allow_inline:
@@ -83,6 +88,7 @@ class Installation:
                 inline = kind(domain, name, return_type, types_through(streams.cursor))
                 domain.hold(inline)
                 self._functions.append((name, inline, None, return_type or VARIANT, False))
+            self._aggregate = InlineAggregate(domain, AGGREGATE, None, types_through(streams.cursor))
             inline_table = InlineTable(domain, "py_table", streams)
             domain.hold(inline_table)
             inline_map = InlineMap(registry.map_functions, "py_map_batches", streams)
@@ -93,6 +99,7 @@ class Installation:
             self.macros |= {"py_table": inline_table.macro, "py_map_batches": inline_map.macro}
         self._functions += [(*function, True) for function in self.catalog.sql_functions()]
         self.names = [name for name, *_ in self._functions]
+        self.reserved = {*self.names, AGGREGATE}
         self._positions: dict[str, int] = {}
 
     def register(self, con: duckdb.DuckDBPyConnection, database: Database) -> None:
@@ -102,6 +109,42 @@ class Installation:
             callback = register(self._domain, con, name, function, types, _type(result), side_effects=side_effects)
             self._positions[name] = callback.position
             database.at_end(callback.release)
+
+    def enter_aggregate(self, con: duckdb.DuckDBPyConnection, database: Database) -> Callable[[], None]:
+        """Register the inline aggregate function, or a function that says why it can't be registered.
+
+        Returns:
+            What has it run by this installation.
+        """
+        types = AggregateTypes(None, VARIANT, inline=True)
+        if self._aggregate is None:
+            known = database.aggregates.get(AGGREGATE)
+            target = None
+        else:
+            try:
+                known = aggregate_callback(database, con, AGGREGATE, types)
+            except NotPossibleError as reason:
+                self._explain(str(reason))
+                return lambda: None
+            self._domain.hold(self._aggregate)
+            target = callback_of(self._domain, self._aggregate)
+            database.at_end(target.release)
+
+        def lead_here() -> None:
+            if known is not None:
+                known.target = target
+
+        return lead_here
+
+    def _explain(self, reason: str) -> None:
+        """Have a scalar function say why there is no aggregate function."""
+        msg = f"{AGGREGATE}: {reason}; so there is no {AGGREGATE}(code, x) here: write py_agg(code, list(x))"
+
+        def refuse(*_columns: Any) -> Any:
+            raise SignatureError(msg)
+
+        self._functions.append((AGGREGATE, ignoring_context(refuse), None, VARIANT, False))
+        self.names.append(AGGREGATE)
 
     def replace_by_native(self, con: duckdb.DuckDBPyConnection) -> None:
         """Replace the inline functions with a type by some of the native library, if that can be done."""
@@ -153,10 +196,13 @@ def install_functions(
             )
             raise SignatureError(msg)
         new = Installation(registry, database, owner, allow_inline=allow_inline, allow_create=allow_create)
+        with con.cursor() as cursor:  # installing is no part of a transaction of the user's
+            lead_here = new.enter_aggregate(cursor, database)
         stored = _put(database, con, new)
+        lead_here()
         if database.installation is not None:
             database.installation.catalog.leave(database)
-        with con.cursor() as cursor:  # installing is no part of a transaction of the user's
+        with con.cursor() as cursor:
             new.replace_by_native(cursor)
         database.installed, database.installation = owner, new
         if before is not None:

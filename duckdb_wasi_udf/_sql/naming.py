@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 from duckdb.func import ARROW
 
+from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.connections import one_transaction
 from duckdb_wasi_udf._sql.macros import Schema, current_schema, drop_macro
+from duckdb_wasi_udf._sql.native_aggregates import NotPossibleError, aggregate_callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.database import Database, NamedFunction
+    from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes
+    from duckdb_wasi_udf._sql.registration import RegisteredCallback
 
 
 class Creation(NamedTuple):
@@ -29,12 +33,15 @@ class Creation(NamedTuple):
         create_macro: Creates the macro of a table function; None for other kinds.
         replace: Once it is registered, replaces what DuckDB has by a function of the native library, if that can be
             done; None for functions that aren't scalar.
+        aggregate: Of an aggregate function of DuckDB's own, its types, and what makes what DuckDB calls. Such a
+            function isn't registered otherwise.
     """
 
     function: RegisteredFunction
     register: Callable[[duckdb.DuckDBPyConnection], Callable[[], None]]
     create_macro: Callable[[duckdb.DuckDBPyConnection, Schema], None] | None = None
     replace: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+    aggregate: tuple[AggregateTypes, Callable[[], RegisteredCallback]] | None = None
 
 
 def enter(
@@ -93,20 +100,30 @@ def name_function(
         same = before is not None and named.origin is not None and before.origin == named.origin
         replace = before is not None and (replace or same)
         exists = before is not None and _exists(con, name)
-        installed = database.installation is not None and key in database.installation.names
+        installed = database.installation is not None and key in database.installation.reserved
+        if creation.aggregate is not None and before is not None and key in database.aggregates:
+            exists = True
         if installed or (exists and not replace):
             # DuckDB itself refuses this only sometimes: from another connection it adds an overload.
             hint = "choose another name" if installed else "pass replace=True to replace it"
             msg = f"Catalog Error: there is a function {name} of a sandbox in this database already; {hint}"
             raise duckdb.CatalogException(msg)
-        if not exists:
+        if creation.aggregate is not None:
+            _enter_aggregate(database, con, name, creation, exists=exists)
+        elif key in database.aggregates:
+            msg = (
+                f"Catalog Error: there is an aggregate function {name} in this database, which DuckDB keeps until it "
+                "is closed; choose another name"
+            )
+            raise duckdb.CatalogException(msg)
+        elif not exists:
             try:
                 enter(database, con, name, creation)
             except duckdb.NotImplementedException:  # it does exist, as yet for this connection only
                 if not replace:
                     raise
                 exists = True
-        if exists and before is not None:
+        if creation.aggregate is None and exists and before is not None:
             _replace(database, con, name, before.function, creation)
         database.functions[key] = named
         if before is not None:
@@ -114,6 +131,28 @@ def name_function(
             database.let_go(before.owner)
         if creation.replace is not None:
             creation.replace(con)
+
+
+def _enter_aggregate(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, creation: Creation, *, exists: bool
+) -> None:
+    """Have an aggregate function of DuckDB's lead to a function.
+
+    Raises:
+        SignatureError: there can be none of the name here.
+    """
+    assert creation.aggregate is not None
+    types, make = creation.aggregate
+    try:
+        callback = aggregate_callback(database, con, name, types, is_taken=exists)
+    except NotPossibleError as reason:
+        msg = (
+            f"{name}: {reason}; so there can be no aggregate function {name}(x) here: choose another name, or leave "
+            f"out lists=False and write {name}(list(x))"
+        )
+        raise SignatureError(msg) from reason
+    callback.target = make()
+    database.at_end(callback.target.release)
 
 
 def _replace(

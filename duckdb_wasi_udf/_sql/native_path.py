@@ -44,7 +44,10 @@ TRIED = ("x86_64-linux.so",)
 _MOST_ARGUMENTS = 32
 
 # What DuckDB's Python client puts in front of what a function raised, and what follows is alike.
-_PREFIX = "Python exception occurred while executing the UDF"
+PREFIX = "Python exception occurred while executing the UDF"
+
+# Instead of the library's number of a connection, for calls that C can't say it of.
+UNKNOWN_CONNECTION = -1
 
 
 def start() -> None:
@@ -84,8 +87,8 @@ def _load() -> NativeLibrary:
     library = NativeLibrary(duckdb_address, function_address)
     library.set_value_layout(*value_layout())
     callback = Callback(_answer)
-    closed = f"{_PREFIX}: ClosedError: {CLOSED}".encode()
-    interrupted = f"{_PREFIX}: KeyboardInterrupt: ".encode()
+    closed = f"{PREFIX}: ClosedError: {CLOSED}".encode()
+    interrupted = f"{PREFIX}: KeyboardInterrupt: ".encode()
     state.native_callbacks += [callback, closed, interrupted]
     library.set_python(callback, closed, interrupted)
     failed = library.register_extension()
@@ -98,7 +101,7 @@ def _load() -> NativeLibrary:
 def status() -> str:
     """Return in words whether batches go through DuckDB's C API, and why."""
     if state.native is not None:
-        _self_test(state.native)
+        self_test(state.native)
     return state.native_status
 
 
@@ -155,14 +158,14 @@ def _register(
             logger.debug("%s: registered in a transaction; batches go through Python", ", ".join(functions))
             return
         with state.native_registering, con.cursor() as cursor:
-            if not _self_test(native):
+            if not self_test(native):
                 return
             token = secrets.randbits(63) | 1
             names = (ctypes.c_char_p * len(functions))(*[name.encode() for name in functions])
             addresses = (ctypes.c_size_t * len(functions))(*functions.values())
             native.expect(token, names, addresses, len(functions), side_effects)
             try:
-                done = cursor.execute(f"SELECT {_helper(native)}({token}::UBIGINT)").fetchall()[0][0]
+                done = cursor.execute(f"SELECT {helper(native)}({token}::UBIGINT)").fetchall()[0][0]
             finally:
                 kept = bool(native.registered())
             if not (kept and done):
@@ -185,16 +188,17 @@ def connection_key(con: duckdb.DuckDBPyConnection) -> int | None:
     if native is None:
         return None
     try:
-        return int(con.sql(f"SELECT {_helper(native)}(0::UBIGINT)").fetchall()[0][0])
+        return int(con.sql(f"SELECT {helper(native)}(0::UBIGINT)").fetchall()[0][0])
     except duckdb.Error:
         return None
 
 
-def _helper(native: NativeLibrary) -> str:
+def helper(native: NativeLibrary) -> str:
+    """Return the name of the SQL function through which Python reaches the library."""
     return str(native.function_name().decode())
 
 
-def _self_test(native: NativeLibrary) -> bool:
+def self_test(native: NativeLibrary) -> bool:
     """Find out once whether connections can be made; if not, the library isn't used any more."""
     if state.native_status == "used":
         failed = native.self_test()
@@ -232,7 +236,7 @@ def _answer(address: int) -> int:
             _finish(call)
     except BaseException as error:  # noqa: BLE001 - becomes DuckDB's error
         call.failed = 1
-        text = f"{_PREFIX}: {type(error).__name__}: {error}"
+        text = f"{PREFIX}: {type(error).__name__}: {error}"
         native = state.native
         if native is not None:
             native.set_error(call, text.encode(errors="backslashreplace"))

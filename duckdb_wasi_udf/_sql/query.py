@@ -13,7 +13,7 @@ import duckdb
 
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._process import state
-from duckdb_wasi_udf._sql.native_path import connection_key
+from duckdb_wasi_udf._sql.native_path import UNKNOWN_CONNECTION, connection_key
 from duckdb_wasi_udf._telemetry.spans import QuerySpan
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class Query:
         called_by = state.native_connections.get(threading.get_ident())
         if called_by is not None:  # DuckDB's Python client doesn't know of the call
             known = dict(zip(self._open, self._keys, strict=False))
-            return any(key == called_by if key is not None else _refusal(con) is not None for con, key in known.items())
+            return any(
+                _refusal(con) is not None if key is None or called_by == UNKNOWN_CONNECTION else key == called_by
+                for con, key in known.items()
+            )
         return any(_refusal(con) == _callback_refusal() for con in self._open)
 
     @contextlib.contextmanager

@@ -60,7 +60,7 @@ def register(
         def run(context: CallContext) -> Any:
             return make(function(context))
 
-    callback = RegisteredCallback(domain, run, _visible(None if parameters is None else len(parameters)))
+    callback = callback_of(domain, run, None if parameters is None else len(parameters))
     with state.native_registering:
         callback.position = len(state.registered_functions)
         state.registered_functions.append(callback)
@@ -69,6 +69,17 @@ def register(
         name, callback, parameters, return_type, type=kind, null_handling=SPECIAL, side_effects=side_effects
     )
     return callback
+
+
+def callback_of(domain: TrustDomain, function: Callable[..., Any], parameters: int | None = None) -> RegisteredCallback:
+    """Return a function as DuckDB may call it, without handing it over.
+
+    Args:
+        domain: what the function belongs to.
+        function: takes the context of the call, and the columns.
+        parameters: the number of its parameters; None for any.
+    """
+    return RegisteredCallback(domain, function, _visible(parameters))
 
 
 @functools.cache
@@ -109,6 +120,12 @@ class RegisteredCallback:
         """The function that it leads to; None once the sandbox is closed."""
         domain = self._domain()
         return None if domain is None or domain.closed else domain.function(self._number)
+
+    @property
+    def domain(self) -> TrustDomain | None:
+        """What the function belongs to; None once the sandbox is closed."""
+        domain = self._domain()
+        return None if domain is None or domain.closed else domain
 
     def release(self) -> None:
         """Have the domain forget the function."""

@@ -39,8 +39,17 @@ enum type_id {
   TIMESTAMP_S = 20,
   TIMESTAMP_MS = 21,
   TIMESTAMP_NS = 22,
+  LIST = 24,
+  STRUCT = 25,
+  MAP = 26,
+  UNION = 28,
+  BIT = 29,
   TIMESTAMP_TZ = 31,
+  ARRAY = 33,
   ANY = 34,
+  BIGNUM = 35,
+  SQLNULL = 36,
+  VARIANT = 41,
 };
 
 /* duckdb_string_t */
@@ -73,60 +82,113 @@ struct extension_access {
   const void *(*get_api)(void *info, const char *);
 };
 
+/* duckdb_result, which is passed by value too */
+struct result {
+  uint64_t columns, rows, changed;
+  void *names;
+  char *error;
+  void *internal;
+};
+
 typedef void (*scalar_function)(void *info, void *input, void *output);
 
-#define DUCKDB_FUNCTIONS(X)                                                                                      \
-  X(int32_t, duckdb_register_static_extension, (int32_t (*describe)(struct extension_descriptor *)))             \
-  X(int32_t, duckdb_open, (const char *path, void **database))                                                   \
-  X(void, duckdb_close, (void **database))                                                                       \
-  X(int32_t, duckdb_connect, (void *database, void **connection))                                                \
-  X(void, duckdb_disconnect, (void **connection))                                                                \
-  X(void *, duckdb_create_logical_type, (int32_t id))                                                            \
-  X(void *, duckdb_create_decimal_type, (uint8_t width, uint8_t scale))                                          \
-  X(void, duckdb_destroy_logical_type, (void **type))                                                            \
-  X(void, duckdb_logical_type_set_alias, (void *type, const char *alias))                                        \
-  X(int32_t, duckdb_get_type_id, (void *type))                                                                   \
-  X(uint8_t, duckdb_decimal_width, (void *type))                                                                 \
-  X(uint8_t, duckdb_decimal_scale, (void *type))                                                                 \
-  X(void *, duckdb_create_scalar_function, (void))                                                               \
-  X(void, duckdb_destroy_scalar_function, (void **function))                                                     \
-  X(void, duckdb_scalar_function_set_name, (void *function, const char *name))                                   \
-  X(void, duckdb_scalar_function_add_parameter, (void *function, void *type))                                    \
-  X(void, duckdb_scalar_function_set_return_type, (void *function, void *type))                                  \
-  X(void, duckdb_scalar_function_set_special_handling, (void *function))                                         \
-  X(void, duckdb_scalar_function_set_volatile, (void *function))                                                 \
-  X(void, duckdb_scalar_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *)))         \
-  X(void, duckdb_scalar_function_set_function, (void *function, scalar_function run))                            \
-  X(void, duckdb_scalar_function_set_init, (void *function, void (*init)(void *info)))                           \
-  X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                          \
-  X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))             \
-  X(void *, duckdb_scalar_function_get_state, (void *info))                                                      \
-  X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                          \
-  X(void, duckdb_destroy_client_context, (void **context))                                                       \
-  X(void, duckdb_scalar_function_set_varargs, (void *function, void *type))                                      \
-  X(void *, duckdb_scalar_function_init_get_extra_info, (void *info))                                            \
-  X(void *, duckdb_vector_get_column_type, (void *vector))                                                       \
-  X(char *, duckdb_logical_type_get_alias, (void *type))                                                         \
-  X(void *, duckdb_client_context_get_config_option, (void *context, const char *name, int32_t *scope))          \
-  X(char *, duckdb_get_varchar, (void *value))                                                                   \
-  X(void, duckdb_destroy_value, (void **value))                                                                  \
-  X(void, duckdb_free, (void *memory))                                                                           \
-  X(int32_t, duckdb_query, (void *connection, const char *query, void *result))                                  \
-  X(void, duckdb_connection_get_arrow_options, (void *connection, void **options))                               \
-  X(void, duckdb_destroy_arrow_options, (void **options))                                                        \
-  X(void *, duckdb_to_arrow_schema, (void *options, void **types, const char **names, uint64_t n, void *schema)) \
-  X(void *, duckdb_data_chunk_to_arrow, (void *options, void *chunk, void *array))                               \
-  X(void, duckdb_destroy_error_data, (void **error))                                                             \
-  X(int32_t, duckdb_register_scalar_function, (void *connection, void *function))                                \
-  X(void *, duckdb_scalar_function_get_extra_info, (void *info))                                                 \
-  X(void, duckdb_scalar_function_set_error, (void *info, const char *message))                                   \
-  X(uint64_t, duckdb_data_chunk_get_size, (void *chunk))                                                         \
-  X(uint64_t, duckdb_data_chunk_get_column_count, (void *chunk))                                                 \
-  X(void *, duckdb_data_chunk_get_vector, (void *chunk, uint64_t column))                                        \
-  X(void *, duckdb_vector_get_data, (void *vector))                                                              \
-  X(uint64_t *, duckdb_vector_get_validity, (void *vector))                                                      \
-  X(void, duckdb_vector_ensure_validity_writable, (void *vector))                                                \
-  X(void, duckdb_unsafe_vector_assign_string_element_len, (void *vector, uint64_t row, const char *, uint64_t))
+#define DUCKDB_FUNCTIONS(X)                                                                                           \
+  X(int32_t, duckdb_register_static_extension, (int32_t (*describe)(struct extension_descriptor *)))                  \
+  X(int32_t, duckdb_open, (const char *path, void **database))                                                        \
+  X(void, duckdb_close, (void **database))                                                                            \
+  X(int32_t, duckdb_connect, (void *database, void **connection))                                                     \
+  X(void, duckdb_disconnect, (void **connection))                                                                     \
+  X(void *, duckdb_create_logical_type, (int32_t id))                                                                 \
+  X(void *, duckdb_create_decimal_type, (uint8_t width, uint8_t scale))                                               \
+  X(void, duckdb_destroy_logical_type, (void **type))                                                                 \
+  X(void, duckdb_logical_type_set_alias, (void *type, const char *alias))                                             \
+  X(int32_t, duckdb_get_type_id, (void *type))                                                                        \
+  X(uint8_t, duckdb_decimal_width, (void *type))                                                                      \
+  X(uint8_t, duckdb_decimal_scale, (void *type))                                                                      \
+  X(void *, duckdb_create_scalar_function, (void))                                                                    \
+  X(void, duckdb_destroy_scalar_function, (void **function))                                                          \
+  X(void, duckdb_scalar_function_set_name, (void *function, const char *name))                                        \
+  X(void, duckdb_scalar_function_add_parameter, (void *function, void *type))                                         \
+  X(void, duckdb_scalar_function_set_return_type, (void *function, void *type))                                       \
+  X(void, duckdb_scalar_function_set_special_handling, (void *function))                                              \
+  X(void, duckdb_scalar_function_set_volatile, (void *function))                                                      \
+  X(void, duckdb_scalar_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *)))              \
+  X(void, duckdb_scalar_function_set_function, (void *function, scalar_function run))                                 \
+  X(void, duckdb_scalar_function_set_init, (void *function, void (*init)(void *info)))                                \
+  X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                               \
+  X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))                  \
+  X(void *, duckdb_scalar_function_get_state, (void *info))                                                           \
+  X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                               \
+  X(void, duckdb_destroy_client_context, (void **context))                                                            \
+  X(void, duckdb_scalar_function_set_varargs, (void *function, void *type))                                           \
+  X(void *, duckdb_scalar_function_init_get_extra_info, (void *info))                                                 \
+  X(void *, duckdb_vector_get_column_type, (void *vector))                                                            \
+  X(char *, duckdb_logical_type_get_alias, (void *type))                                                              \
+  X(void *, duckdb_client_context_get_config_option, (void *context, const char *name, int32_t *scope))               \
+  X(char *, duckdb_get_varchar, (void *value))                                                                        \
+  X(void, duckdb_destroy_value, (void **value))                                                                       \
+  X(void, duckdb_free, (void *memory))                                                                                \
+  X(int32_t, duckdb_query, (void *connection, const char *query, void *result))                                       \
+  X(void, duckdb_connection_get_arrow_options, (void *connection, void **options))                                    \
+  X(void, duckdb_destroy_arrow_options, (void **options))                                                             \
+  X(void *, duckdb_to_arrow_schema, (void *options, void **types, const char **names, uint64_t n, void *schema))      \
+  X(void *, duckdb_data_chunk_to_arrow, (void *options, void *chunk, void *array))                                    \
+  X(void, duckdb_destroy_error_data, (void **error))                                                                  \
+  X(int32_t, duckdb_register_scalar_function, (void *connection, void *function))                                     \
+  X(void *, duckdb_scalar_function_get_extra_info, (void *info))                                                      \
+  X(void, duckdb_scalar_function_set_error, (void *info, const char *message))                                        \
+  X(uint64_t, duckdb_data_chunk_get_size, (void *chunk))                                                              \
+  X(uint64_t, duckdb_data_chunk_get_column_count, (void *chunk))                                                      \
+  X(void *, duckdb_data_chunk_get_vector, (void *chunk, uint64_t column))                                             \
+  X(void *, duckdb_vector_get_data, (void *vector))                                                                   \
+  X(uint64_t *, duckdb_vector_get_validity, (void *vector))                                                           \
+  X(void, duckdb_vector_ensure_validity_writable, (void *vector))                                                     \
+  X(void, duckdb_unsafe_vector_assign_string_element_len, (void *vector, uint64_t row, const char *, uint64_t))       \
+  X(void *, duckdb_create_aggregate_function, (void))                                                                 \
+  X(void, duckdb_destroy_aggregate_function, (void **function))                                                       \
+  X(void, duckdb_aggregate_function_set_name, (void *function, const char *name))                                     \
+  X(void, duckdb_aggregate_function_add_parameter, (void *function, void *type))                                      \
+  X(void, duckdb_aggregate_function_set_return_type, (void *function, void *type))                                    \
+  X(void, duckdb_aggregate_function_set_functions,                                                                    \
+    (void *function, uint64_t (*size)(void *), void (*init)(void *, void *), void (*update)(void *, void *, void **), \
+     void (*combine)(void *, void **, void **, uint64_t),                                                             \
+     void (*finalize)(void *, void **, void *, uint64_t, uint64_t)))                                                  \
+  X(void, duckdb_aggregate_function_set_destructor, (void *function, void (*destroy)(void **, uint64_t)))             \
+  X(void, duckdb_aggregate_function_set_special_handling, (void *function))                                           \
+  X(void, duckdb_aggregate_function_set_extra_info, (void *function, void *extra, void (*destroy)(void *)))           \
+  X(void *, duckdb_aggregate_function_get_extra_info, (void *info))                                                   \
+  X(void, duckdb_aggregate_function_set_error, (void *info, const char *message))                                     \
+  X(void *, duckdb_create_aggregate_function_set, (const char *name))                                                 \
+  X(void, duckdb_destroy_aggregate_function_set, (void **set))                                                        \
+  X(int32_t, duckdb_add_aggregate_function_to_set, (void *set, void *function))                                       \
+  X(int32_t, duckdb_register_aggregate_function_set, (void *connection, void *set))                                   \
+  X(void *, duckdb_create_vector, (void *type, uint64_t capacity))                                                    \
+  X(void, duckdb_destroy_vector, (void **vector))                                                                     \
+  X(void *, duckdb_create_selection_vector, (uint64_t size))                                                          \
+  X(void, duckdb_destroy_selection_vector, (void *selection))                                                         \
+  X(uint32_t *, duckdb_selection_vector_get_data_ptr, (void *selection))                                              \
+  X(void, duckdb_vector_copy_sel,                                                                                     \
+    (void *from, void *to, void *selection, uint64_t n, uint64_t offset, uint64_t to_offset))                         \
+  X(void *, duckdb_create_list_type, (void *type))                                                                    \
+  X(void *, duckdb_create_data_chunk, (void **types, uint64_t n))                                                     \
+  X(void, duckdb_destroy_data_chunk, (void **chunk))                                                                  \
+  X(void, duckdb_data_chunk_set_size, (void *chunk, uint64_t size))                                                   \
+  X(void *, duckdb_list_vector_get_child, (void *vector))                                                             \
+  X(uint64_t, duckdb_list_vector_get_size, (void *vector))                                                            \
+  X(int32_t, duckdb_list_vector_reserve, (void *vector, uint64_t capacity))                                           \
+  X(int32_t, duckdb_list_vector_set_size, (void *vector, uint64_t size))                                              \
+  X(void *, duckdb_struct_vector_get_child, (void *vector, uint64_t child))                                           \
+  X(void *, duckdb_array_vector_get_child, (void *vector))                                                            \
+  X(uint64_t, duckdb_array_type_array_size, (void *type))                                                             \
+  X(uint64_t, duckdb_struct_type_child_count, (void *type))                                                           \
+  X(uint64_t, duckdb_union_type_member_count, (void *type))                                                           \
+  X(void, duckdb_validity_set_row_invalid, (uint64_t *validity, uint64_t row))                                        \
+  X(int32_t, duckdb_arrow_array_scan, (void *connection, const char *name, void *schema, void *array, void **stream)) \
+  X(void, duckdb_destroy_arrow_stream, (void **stream))                                                               \
+  X(void *, duckdb_fetch_chunk, (struct result result))                                                               \
+  X(void, duckdb_destroy_result, (struct result * result))                                                            \
+  X(const char *, duckdb_result_error, (struct result * result))                                                      \
+  X(void *, duckdb_column_logical_type, (struct result * result, uint64_t column))
 
 #define WASMTIME_FUNCTIONS(X)                                                                                         \
   X(void *, wasmtime_func_call_async,                                                                                 \

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aggregate.h"
 #include "api.h"
 #include "calls.h"
 #include "function.h"
@@ -30,6 +31,7 @@ static struct {
   const char *const *names;
   struct function *const *functions;
   int32_t n, is_volatile, done;
+  const struct aggregate_definition *aggregate; /* NULL: scalar functions */
 } pending;
 
 /* The names end in this address, so that they are no other copy's: DuckDB opens no database if two extensions have one
@@ -46,6 +48,8 @@ EXPORT const uint32_t native_layout[] = {
     sizeof(struct budget),
     offsetof(struct pool, compiled_rows),
     sizeof(struct instance),
+    sizeof(struct aggregate_definition),
+    sizeof(struct aggregate_call),
 };
 
 /* ---- connections
@@ -100,7 +104,7 @@ static void execute_register(void *info, void *input, void *output) {
   if (!atomic_compare_exchange_strong(&pending.token, &token, 0)) return;
   if (connect_to(database, &connection) != 0) return;
   pending.done = 1; /* DuckDB frees the function, whether it keeps it or not */
-  results[0] = 1;
+  results[0] = pending.aggregate == NULL || aggregate_register(connection, database, pending.aggregate);
   for (int32_t i = 0; i < pending.n; i++) {
     results[0] &= function_register(connection, database, pending.names[i], pending.functions[i], pending.is_volatile);
   }
@@ -115,6 +119,15 @@ EXPORT void native_expect(uint64_t token, const char *const *names, struct funct
   pending.n = n;
   pending.is_volatile = is_volatile;
   pending.done = 0;
+  pending.aggregate = NULL;
+  atomic_store(&pending.token, token);
+}
+
+/* Likewise an aggregate function. */
+EXPORT void native_expect_aggregate(uint64_t token, const struct aggregate_definition *definition) {
+  native_expect(token, NULL, NULL, 0, 0);
+  atomic_store(&pending.token, 0);
+  pending.aggregate = definition;
   atomic_store(&pending.token, token);
 }
 

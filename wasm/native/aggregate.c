@@ -1,0 +1,246 @@
+/* Aggregate functions: what DuckDB calls for the rows of groups, and how they are registered. */
+#include "aggregate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "columns.h"
+
+static const char *const OUT_OF_MEMORY = "out of memory";
+static const char *const RELEASED =
+    "rows of an aggregate function were released before their query had ended; run the query itself, not EXECUTE";
+
+/* ---- Python ------------------------------------------------------------------------------------------------------ */
+
+static int32_t (*python)(struct aggregate_call *);
+
+EXPORT void native_aggregate_set_python(int32_t (*function)(struct aggregate_call *)) { python = function; }
+
+EXPORT void native_aggregate_set_error(struct aggregate_call *call, const char *message) {
+  D.duckdb_aggregate_function_set_error(call->info, message);
+}
+
+/* For Python: put results into DuckDB's vector; 0 if one isn't of the type. */
+EXPORT int32_t native_aggregate_put(struct aggregate_call *call, const uint8_t *validity, const void *data,
+                                    const int32_t *offsets) {
+  struct values values = {validity, data, offsets};
+  if (call->output == NULL) return 0;
+  call->is_put = values_put(call->native, (uint64_t)call->rows, &values, call->output);
+  return call->is_put;
+}
+
+/* Have Python do something; false if that failed, and DuckDB knows why. */
+bool aggregate_ask(struct aggregate_call *call) {
+  if (atomic_load(&process.leaving)) {
+    D.duckdb_aggregate_function_set_error(call->info, process.closed);
+    return false;
+  }
+  call->is_done = 0;
+  python(call);
+  if (!call->is_done) { /* the handler of a signal has raised before Python began */
+    D.duckdb_aggregate_function_set_error(call->info, process.interrupted);
+    return false;
+  }
+  return !call->failed;
+}
+
+/* Ask whether the groups of a function may hold what they do; false if not. */
+static bool may_hold(void *info, const struct aggregate *function, struct group *largest) {
+  uint64_t now;
+  bool is_much = held_much(&now);
+  if (is_much) collector_advance(function->collector);
+  if (!is_much && largest == NULL) return true;
+  struct aggregate_call call = {
+      .reason = CHECK, .function = function->number, .held_bytes = is_much ? now : 0, .info = info};
+  if (largest != NULL) {
+    call.group_bytes = largest->checked = largest->least_bytes;
+  }
+  return aggregate_ask(&call);
+}
+
+static bool is_unchecked(const struct group *group) { return group->least_bytes - group->checked > CHECK_BYTES; }
+
+/* ---- what DuckDB calls ------------------------------------------------------------------------------------------- */
+
+static uint64_t state_size(void *info) { return (void)info, sizeof(struct state); }
+
+static void init(void *info, void *state) { (void)info, *(struct state *)state = (struct state){0}; }
+
+/* Have a state without a group have one; what is wrong, or NULL. */
+static const char *no_group(struct state *state, struct collector *collector) {
+  if (state->group != NULL) return RELEASED;
+  return group_make(state, collector) ? NULL : OUT_OF_MEMORY;
+}
+
+static void update_groups(void *info, void *input, void **states) {
+  const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  uint64_t rows = D.duckdb_data_chunk_get_size(input);
+  const union string *codes = NULL;
+  const uint64_t *validity = NULL;
+  struct group *largest = NULL;
+  struct code *code = NULL;
+  const char *wrong = NULL;
+  if (rows == 0) return;
+  struct kept *batch =
+      rows > MOST_ROWS ? NULL : kept_new(input, function->is_inline, function->n_columns, (uint32_t)rows);
+  if (batch == NULL) wrong = OUT_OF_MEMORY;
+  if (function->is_inline) {
+    void *vector = D.duckdb_data_chunk_get_vector(input, 0);
+    codes = D.duckdb_vector_get_data(vector);
+    validity = D.duckdb_vector_get_validity(vector);
+  }
+  for (uint32_t row = 0; row < rows && wrong == NULL; row++) {
+    if (codes != NULL && !is_valid(validity, row)) continue; /* NULL instead of a function: so is its result */
+    struct group *group = group_of(states[row]);
+    if (group == NULL) {
+      wrong = no_group(states[row], function->collector);
+      group = group_of(states[row]);
+    }
+    if (wrong == NULL && !group_add(group, batch, row, 1)) wrong = OUT_OF_MEMORY;
+    if (wrong != NULL) {
+      break;
+    } else if (codes != NULL) {
+      uint32_t bytes = codes[row].short_one.length;
+      const char *text = bytes <= MOST_INLINED ? codes[row].short_one.bytes : codes[row].long_one.pointer;
+      wrong = group_take_code(group, text, bytes, &code);
+    }
+    if (wrong == NULL && is_unchecked(group) && (largest == NULL || group->least_bytes > largest->least_bytes)) {
+      largest = group;
+    }
+  }
+  if (batch != NULL) kept_release(batch);
+  if (wrong != NULL) {
+    D.duckdb_aggregate_function_set_error(info, wrong);
+    return;
+  }
+  may_hold(info, function, largest);
+}
+
+/* Add the rows of groups to others. The former stay as they are: DuckDB's windows use both further. */
+static void combine_groups(void *info, void **sources, void **targets, uint64_t n) {
+  const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  struct group *largest = NULL;
+  const char *wrong = NULL;
+  for (uint64_t i = 0; i < n && wrong == NULL; i++) {
+    const struct state *state = sources[i];
+    if (state->group == NULL) continue;
+    const struct group *source = group_of(sources[i]);
+    struct group *target = group_of(targets[i]);
+    if (target == NULL) {
+      wrong = source == NULL ? RELEASED : no_group(targets[i], function->collector);
+      target = group_of(targets[i]);
+    }
+    if (wrong != NULL || source == NULL) {
+      wrong = wrong == NULL ? RELEASED : wrong;
+      break;
+    }
+    struct code *last = source->code;
+    if (!group_append(target, source)) {
+      wrong = OUT_OF_MEMORY;
+    } else if (source->code != NULL) {
+      wrong = group_take_code(target, source->code->text, source->code->bytes, &last);
+    }
+    if (wrong == NULL && is_unchecked(target) && (largest == NULL || target->least_bytes > largest->least_bytes)) {
+      largest = target;
+    }
+  }
+  if (wrong != NULL) {
+    D.duckdb_aggregate_function_set_error(info, wrong);
+    return;
+  }
+  may_hold(info, function, largest);
+}
+
+static void update(void *info, void *input, void **states) {
+  callback_enter();
+  update_groups(info, input, states);
+  callback_leave();
+}
+
+static void combine(void *info, void **sources, void **targets, uint64_t n) {
+  callback_enter();
+  combine_groups(info, sources, targets, n);
+  callback_leave();
+}
+
+/* ---- registering ------------------------------------------------------------------------------------------------- */
+
+static void aggregate_free(void *extra) {
+  struct aggregate *function = extra;
+  for (int32_t i = 0; i < function->n_columns && function->types != NULL; i++) {
+    if (function->types[i] != NULL) D.duckdb_destroy_logical_type(&function->types[i]);
+  }
+  collector_release(function->collector);
+  free(function->types);
+  free(function->result);
+  free(function);
+}
+
+/* Return the type of a SQL expression, to be destroyed; NULL if DuckDB knows no such type. */
+static void *type_of(void *connection, const char *expression) {
+  struct result result;
+  void *type = NULL;
+  if (D.duckdb_query(connection, expression, &result) == 0) type = D.duckdb_column_logical_type(&result, 0);
+  D.duckdb_destroy_result(&result);
+  return type;
+}
+
+static void *overload(struct collector *collector, void *database, const struct aggregate_definition *definition,
+                      int32_t n, void **types, void *result) {
+  struct aggregate *function = calloc(1, sizeof *function);
+  void *made = D.duckdb_create_aggregate_function(), *any = D.duckdb_create_logical_type(ANY);
+  void *text = D.duckdb_create_logical_type(VARCHAR);
+  function->number = definition->number;
+  function->database = database;
+  function->is_inline = definition->is_inline;
+  function->n_columns = n;
+  function->types = types;
+  function->collector = collector;
+  collector_hold(collector);
+  function->result = strdup(definition->result);
+  function->native = definition->native;
+  D.duckdb_aggregate_function_set_name(made, definition->name);
+  if (definition->is_inline) D.duckdb_aggregate_function_add_parameter(made, text);
+  for (int32_t i = 0; i < n; i++) D.duckdb_aggregate_function_add_parameter(made, types == NULL ? any : types[i]);
+  D.duckdb_aggregate_function_set_return_type(made, result);
+  D.duckdb_aggregate_function_set_functions(made, state_size, init, update, combine, aggregate_finalize);
+  D.duckdb_aggregate_function_set_destructor(made, groups_free);
+  D.duckdb_aggregate_function_set_special_handling(made);
+  D.duckdb_aggregate_function_set_extra_info(made, function, aggregate_free);
+  D.duckdb_destroy_logical_type(&any);
+  D.duckdb_destroy_logical_type(&text);
+  return made;
+}
+
+/* Register a function through a connection; false if DuckDB refuses. */
+bool aggregate_register(void *connection, void *database, const struct aggregate_definition *definition) {
+  int32_t least = definition->n_types < 0 ? 1 : definition->n_types;
+  int32_t most = definition->n_types < 0 ? MOST_COLUMNS : definition->n_types;
+  void **types = NULL, *result = type_of(connection, definition->result_query);
+  struct collector *collector = collector_new(database, connection);
+  bool known = result != NULL && collector != NULL;
+  if (definition->n_types >= 0) {
+    types = calloc((size_t)most + 1, sizeof *types);
+    for (int32_t i = 0; i < most && known; i++) {
+      types[i] = type_of(connection, definition->type_queries[i]);
+      known = types[i] != NULL;
+    }
+  }
+  void *set = D.duckdb_create_aggregate_function_set(definition->name);
+  for (int32_t n = least; n <= most && known; n++) { /* version 1 of the API has no variable number of parameters */
+    void *made = overload(collector, database, definition, n, types, result);
+    known = D.duckdb_add_aggregate_function_to_set(set, made) == 0;
+    D.duckdb_destroy_aggregate_function(&made); /* the set has a copy */
+    types = NULL;                               /* the function's now */
+  }
+  bool done = known && D.duckdb_register_aggregate_function_set(connection, set) == 0;
+  D.duckdb_destroy_aggregate_function_set(&set);
+  for (int32_t i = 0; types != NULL && i < most; i++) {
+    if (types[i] != NULL) D.duckdb_destroy_logical_type(&types[i]);
+  }
+  free(types);
+  if (result != NULL) D.duckdb_destroy_logical_type(&result);
+  if (collector != NULL) collector_release(collector);
+  return done;
+}

@@ -17,23 +17,26 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
 from duckdb_wasi_udf._sql.database import NamedFunction
 from duckdb_wasi_udf._sql.macros import is_ours
-from duckdb_wasi_udf._sql.naming import enter, remove
+from duckdb_wasi_udf._sql.naming import enter, enter_native, remove
+from duckdb_wasi_udf._sql.native_tables import fits, lead
 from duckdb_wasi_udf._sql.registration import ignoring_context
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
     from duckdb_wasi_udf._sql.naming import Creation
+    from duckdb_wasi_udf._sql.native_tables import NativeTable
     from duckdb_wasi_udf._sql.streams import Streams
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
@@ -89,6 +92,23 @@ def _sql_type(columns: dict[str, str]) -> str:
 
 def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
     return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
+
+
+class _Listing:
+    """A pass over what is listed: see `Scan`."""
+
+    def __init__(self, rows: Callable[[], pa.Array]) -> None:
+        self._list: Callable[[], pa.Array] | None = rows
+
+    def next(self, context: CallContext) -> pa.Array | None:  # noqa: ARG002 - no guest runs
+        """Return all rows at once; None after that."""
+        if self._list is None:
+            return None
+        rows, self._list = self._list().flatten(), None
+        return rows if len(rows) else None
+
+    def close(self) -> None:
+        """End the pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +167,7 @@ class Catalog:
         for key, function in self._created.items():
             self._registry.functions.pop(key, None)
             database.functions.pop(key, None)
+            lead(database, {key: None})
             function.retire()
         self._created.clear()
 
@@ -232,6 +253,20 @@ class Catalog:
     def _list_host_calls(self) -> pa.Array:
         return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
 
+    def streams(self) -> dict[str, Callable[..., ArrowStream]]:
+        """Return what binds the tables of what is listed, for the native library."""
+        domain = self._registry.domain
+
+        def stream_of(name: str, columns: dict[str, str], rows: Callable[[], pa.Array]) -> ArrowStream:
+            row_type = pa.struct([(column, _ARROW[kind]) for column, kind in columns.items()])
+            declared = _sql_type(columns).removesuffix("[]")
+            return ArrowStream(domain, name, declared, row_type, name, lambda: _Listing(rows))
+
+        return {
+            "py_functions": lambda *_: stream_of("py_functions", _LISTING, self._list),
+            "py_host_calls": lambda *_: stream_of("py_host_calls", _HOST_CALLS, self._list_host_calls),
+        }
+
     # ---- creating and dropping -----------------------------------------------------------------------------------
 
     def _create(
@@ -254,21 +289,24 @@ class Catalog:
             with self._streams.cursor() as con:
                 creation = create(context, con, name, source, **given)
             function = creation.function
+            database = self._database()
+            assert database is not None  # it runs the query that wants this
+            with self._streams.cursor() as con:
+                native = creation.table is not None and fits(database, con, {name: creation.table.forms})
             with registry.entering(name, creation), self._changing() as cursor:
                 if before is not None:
                     remove(cursor, name, before)
                 else:
-                    _check_free(cursor, name)
-                database = self._database()
-                assert database is not None  # it runs the query that wants this
-                enter(database, cursor, name, creation)
+                    _check_free(cursor, name, database.native_tables)
+                enter(database, cursor, name, creation, native=native)
                 if persist:
                     row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
                     stored_functions.write(cursor, row)
                 elif not stored:
                     stored_functions.delete(cursor, name)
-            if creation.replace is not None:
-                with self._streams.cursor() as con:
+            with self._streams.cursor() as con:
+                enter_native(database, con, name, creation, native=native)
+                if creation.replace is not None:
                     creation.replace(con)
             self._created[key] = function
             self._keep(key, function)
@@ -318,6 +356,7 @@ class Catalog:
                 database = self._database()
                 if database is not None:
                     database.functions.pop(key, None)
+                    lead(database, {name: None})
                 function.retire()
         return name
 
@@ -366,11 +405,12 @@ class Catalog:
 # ---- DuckDB ------------------------------------------------------------------------------------------------------
 
 
-def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+def _check_free(cursor: duckdb.DuckDBPyConnection, name: str, native_tables: Mapping[str, NativeTable]) -> None:
     """Refuse a name that is taken. DuckDB would take the function for one more overload; macros of ours may be left."""
     found = cursor.execute(
         "SELECT function_type, macro_definition FROM duckdb_functions() WHERE lower(function_name) = lower(?)", [name]
     )
-    if not all(kind == "table_macro" and is_ours(definition) for kind, definition in found.fetchall()):
+    ours = {"table"} if name.lower() in native_tables else set()  # DuckDB drops none
+    if not all(kind in ours or (kind == "table_macro" and is_ours(text)) for kind, text in found.fetchall()):
         msg = f"py_create_function: {name} is the name of a function that was not created with py_create_function"
         raise SignatureError(msg)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.macros import Schema
+    from duckdb_wasi_udf._sql.native_tables import NativeTable
 
 _VIEW = "database"
 
@@ -62,6 +63,7 @@ class Database:
         installed: The sandbox whose `py_*` functions it has; None before `install`.
         default: The sandbox that `install(con)` has made for it.
         installation: These functions, an `installation.Installation`; None before `install`.
+        native_tables: The table functions that DuckDB has through the native library, by name in lower case.
         macro_schemas: Databases and schemas that have the macros of the `py_*` table functions.
     """
 
@@ -72,6 +74,7 @@ class Database:
         self.installed: Any = None
         self.default: Any = None
         self.installation: Any = None
+        self.native_tables: dict[str, NativeTable] = {}
         self.macro_schemas: set[Schema] = set()
         self._endings: list[Callable[[], None]] = []
         weakref.finalize(self, _end, self._endings).atexit = False

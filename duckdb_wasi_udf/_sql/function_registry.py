@@ -16,11 +16,11 @@ from duckdb_wasi_udf._functions.table import define_table
 from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
-from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.naming import Creation, TableCreation, name_function
 from duckdb_wasi_udf._sql.native_path import replace_by_native
 from duckdb_wasi_udf._sql.native_values import check_type, native_value
 from duckdb_wasi_udf._sql.origins import origin_of
-from duckdb_wasi_udf._sql.registration import register
+from duckdb_wasi_udf._sql.registration import callback_of, register
 from duckdb_wasi_udf._sql.table_functions import NamedTable
 from duckdb_wasi_udf._sql.types import row_type, type_name, type_names, types_of, types_through
 
@@ -141,7 +141,13 @@ class FunctionRegistry:
         def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
             return register(self.domain, con, name, table, None, "VARCHAR").release
 
-        return Creation(table.function, register_table, table.create_macro)
+        def callback() -> tuple[RegisteredCallback, Callable[[], None]]:
+            made = callback_of(self.domain, table.bind)
+            return made, made.release
+
+        return Creation(
+            table.function, register_table, table.create_macro, table=TableCreation(table.forms, callback)
+        )
 
     def map_batches(
         self,

@@ -71,6 +71,14 @@ def register(
     return callback
 
 
+def callback_of(domain: TrustDomain, function: Callable[..., Any]) -> RegisteredCallback:
+    """Return what the native library calls of a table function, instead of a function that DuckDB has.
+
+    Its `release` is to be called when the database is gone.
+    """
+    return RegisteredCallback(domain, function, _visible(None))
+
+
 @functools.cache
 def _visible(parameters: int | None) -> inspect.Signature:
     """Return what DuckDB sees of a function: it counts the parameters, and evaluates annotations. None is for any."""

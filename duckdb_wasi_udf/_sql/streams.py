@@ -64,7 +64,15 @@ def casts(stream: ArrowStream) -> str:
     """Return the select list that gives the columns of a stream the declared types; without any it leaves them."""
     if stream.declared == VARIANT:
         return "*"
+    names = [quote_identifier(name) for name in stream.schema.names]
+    types = column_types(stream)
+    return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
+
+
+def column_types(stream: ArrowStream) -> list[str | None]:
+    """Return the declared SQL types of the columns of a stream; None for what DuckDB makes of their Arrow types."""
+    if stream.declared == VARIANT:
+        return [None] * len(stream.schema)
     sql_type = parsed_type(stream.declared)
     types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
-    names = [quote_identifier(name) for name in stream.schema.names]
-    return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
+    return [str(column) for column in types]

@@ -36,7 +36,9 @@ class ArrowStream:
         declared: str,
         row_type: pa.DataType,
         column: str,
-        scan: Callable[[], Scan],
+        scan: Callable[[Sequence[str] | None], Scan],
+        *,
+        cardinality: int | None = None,
     ) -> None:
         """Name the columns.
 
@@ -46,14 +48,15 @@ class ArrowStream:
             declared: the SQL type of its rows; VARIANT if nobody declared one.
             row_type: the type its rows have to fit.
             column: the name of the column when rows aren't STRUCTs.
-            scan: begins a scan.
+            scan: begins a scan, of the columns of these names; None for all.
+            cardinality: the number of rows that the code expects.
 
         Raises:
             SignatureError: two columns have the same name.
         """
         self._domain = domain
         self.declared = declared
-        self.cardinality: int | None = None
+        self.cardinality = cardinality
         self._scan = scan
         row_type = result_type(row_type) or row_type
         if _has_columns(row_type):
@@ -89,7 +92,9 @@ class ArrowStream:
         Args:
             wanted: the positions of the columns that the query needs; None for all.
         """
-        return Batches(self._domain, self._scan(), self.schema, wanted, self._explained)
+        needed = range(len(self.schema)) if wanted is None else sorted(set(wanted))
+        names = [self.schema.names[i] for i in needed] if len(needed) < len(self.schema) else None
+        return Batches(self._domain, self._scan(names), self.schema, wanted, self._explained)
 
     def _explained(self, error: WasiUdfError) -> WasiUdfError:
         """Return the error, with what it takes to see why a row doesn't fit columns that nobody declared."""

@@ -80,7 +80,7 @@ def arguments_of(signature: Signature, given: pa.RecordBatch) -> Sequence[pa.Arr
     columns = [constant(signature.label, column) for column in given.columns]
     known = [parameter.name.lower() for parameter in signature.parameters]
     names = [name.lower() for name in given.schema.names]
-    in_order = all(not name or i < len(known) and name == known[i] for i, name in enumerate(names))
+    in_order = all(not name or (i < len(known) and name == known[i]) for i, name in enumerate(names))
     return columns if in_order else arguments_by_name(signature, one_struct(dict(zip(names, columns, strict=True))))
 
 

@@ -260,7 +260,7 @@ class Catalog:
         def stream_of(name: str, columns: dict[str, str], rows: Callable[[], pa.Array]) -> ArrowStream:
             row_type = pa.struct([(column, _ARROW[kind]) for column, kind in columns.items()])
             declared = _sql_type(columns).removesuffix("[]")
-            return ArrowStream(domain, name, declared, row_type, name, lambda: _Listing(rows))
+            return ArrowStream(domain, name, declared, row_type, name, lambda _: _Listing(rows))
 
         return {
             "py_functions": lambda *_: stream_of("py_functions", _LISTING, self._list),

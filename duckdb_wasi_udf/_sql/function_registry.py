@@ -145,9 +145,7 @@ class FunctionRegistry:
             made = callback_of(self.domain, table.bind)
             return made, made.release
 
-        return Creation(
-            table.function, register_table, table.create_macro, table=TableCreation(table.forms, callback)
-        )
+        return Creation(table.function, register_table, table.create_macro, table=TableCreation(table.forms, callback))
 
     def map_batches(
         self,

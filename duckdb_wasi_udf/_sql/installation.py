@@ -239,9 +239,7 @@ def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, 
     return stored
 
 
-def _put_without_macros(
-    database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema
-) -> bool:
+def _put_without_macros(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
     """Register functions, and drop macros of the same names that a file has kept.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 import weakref
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._sql.native_tables import Forms
     from duckdb_wasi_udf._sql.streams import Streams
 
-    _Argument = pa.ChunkedArray | pa.Array
+    _Argument: TypeAlias = pa.ChunkedArray | pa.Array
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -7,7 +7,6 @@ with other parameters than the first of its name gets a macro: macros come first
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,6 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._native.layouts import ParameterKind, TableForm, TableParameter
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
-from duckdb_wasi_udf._sql.connections import in_transaction
 from duckdb_wasi_udf._sql.macros import is_ours
 from duckdb_wasi_udf._sql.native_path import can_register, register_natively
 

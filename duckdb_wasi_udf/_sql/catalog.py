@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
-from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
 from duckdb_wasi_udf._sql.database import NamedFunction
+from duckdb_wasi_udf._sql.listings import HOST_CALLS, LISTING, in_one_value, sql_type, stream_of
 from duckdb_wasi_udf._sql.macros import is_ours
 from duckdb_wasi_udf._sql.naming import enter, enter_native, remove
 from duckdb_wasi_udf._sql.native_tables import fits, lead
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
@@ -40,75 +41,6 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._sql.streams import Streams
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
-
-_LISTING = {
-    "name": "VARCHAR",
-    "kind": "VARCHAR",
-    "signature": "VARCHAR",
-    "language": "VARCHAR",
-    "source_hash": "VARCHAR",
-    "created_by": "VARCHAR",
-    "persisted": "BOOLEAN",
-    "problem": "VARCHAR",
-    "calls": "BIGINT",
-    "rows": "BIGINT",
-    "native_rows": "BIGINT",
-    "errors": "BIGINT",
-    "failed_rows": "BIGINT",
-    "guest_seconds": "DOUBLE",
-    "host_seconds": "DOUBLE",
-    "peak_memory_bytes": "BIGINT",
-    "instances": "BIGINT",
-    "compiled": "BOOLEAN",
-    "interpreted_because": "VARCHAR",
-    "compiled_rows": "BIGINT",
-    "bailed_rows": "BIGINT",
-}
-# The fields of `HostCallRecord`.
-_HOST_CALLS = {
-    "called_at": "TIMESTAMP",
-    "host_function": "VARCHAR",
-    "called_by": "VARCHAR",
-    "rows": "BIGINT",
-    "bytes_in": "BIGINT",
-    "bytes_out": "BIGINT",
-    "seconds": "DOUBLE",
-    "outcome": "VARCHAR",
-    "detail": "VARCHAR",
-}
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BOOLEAN": pa.bool_(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
-
-
-def _sql_type(columns: dict[str, str]) -> str:
-    """Return the SQL type of a table with these columns, in one value."""
-    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in columns.items())})[]"
-
-
-def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
-    return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
-
-
-class _Listing:
-    """A pass over what is listed: see `Scan`."""
-
-    def __init__(self, rows: Callable[[], pa.Array]) -> None:
-        self._list: Callable[[], pa.Array] | None = rows
-
-    def next(self, context: CallContext) -> pa.Array | None:  # noqa: ARG002 - no guest runs
-        """Return all rows at once; None after that."""
-        if self._list is None:
-            return None
-        rows, self._list = self._list().flatten(), None
-        return rows if len(rows) else None
-
-    def close(self) -> None:
-        """End the pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +111,15 @@ class Catalog:
     @classmethod
     def columns(cls) -> dict[str, list[str]]:
         """Return the columns of these tables."""
-        return dict(zip(cls.LISTS, (list(_LISTING), list(_HOST_CALLS)), strict=True))
+        return dict(zip(cls.LISTS, (list(LISTING), list(HOST_CALLS)), strict=True))
 
     def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
         """Return name, function, parameters and return type of each SQL function that queries may use."""
         if self._allow_create:
             yield "py_create_function", self._create_rows, None, "VARCHAR"
             yield "py_drop_function", ignoring_context(self._drop_rows), ["VARCHAR"], "VARCHAR"
-        yield "py_functions", ignoring_context(self._list), [], _sql_type(_LISTING)
-        yield "py_host_calls", ignoring_context(self._list_host_calls), [], _sql_type(_HOST_CALLS)
+        yield "py_functions", ignoring_context(self._list), [], sql_type(LISTING)
+        yield "py_host_calls", ignoring_context(self._list_host_calls), [], sql_type(HOST_CALLS)
 
     # ---- what SQL calls ------------------------------------------------------------------------------------------
 
@@ -216,8 +148,8 @@ class Catalog:
         ]
         for lost in self._lost:
             known = {"created_by": "sql", "persisted": True, "instances": 0}
-            rows.append(dict.fromkeys(_LISTING) | known | asdict(lost))
-        return _in_one_value(_LISTING, rows)
+            rows.append(dict.fromkeys(LISTING) | known | asdict(lost))
+        return in_one_value(LISTING, rows)
 
     def _functions(self) -> dict[str, RegisteredFunction]:
         """Return the named functions of the database, of whichever sandbox."""
@@ -251,20 +183,14 @@ class Catalog:
         }
 
     def _list_host_calls(self) -> pa.Array:
-        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
+        return in_one_value(HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
 
     def streams(self) -> dict[str, Callable[..., ArrowStream]]:
         """Return what binds the tables of what is listed, for the native library."""
         domain = self._registry.domain
-
-        def stream_of(name: str, columns: dict[str, str], rows: Callable[[], pa.Array]) -> ArrowStream:
-            row_type = pa.struct([(column, _ARROW[kind]) for column, kind in columns.items()])
-            declared = _sql_type(columns).removesuffix("[]")
-            return ArrowStream(domain, name, declared, row_type, name, lambda _: _Listing(rows))
-
         return {
-            "py_functions": lambda *_: stream_of("py_functions", _LISTING, self._list),
-            "py_host_calls": lambda *_: stream_of("py_host_calls", _HOST_CALLS, self._list_host_calls),
+            "py_functions": lambda *_: stream_of(domain, "py_functions", LISTING, self._list),
+            "py_host_calls": lambda *_: stream_of(domain, "py_host_calls", HOST_CALLS, self._list_host_calls),
         }
 
     # ---- creating and dropping -----------------------------------------------------------------------------------

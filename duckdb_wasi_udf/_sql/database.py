@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.macros import Schema
-    from duckdb_wasi_udf._sql.native_tables import NativeTable
 
 _VIEW = "database"
 
@@ -63,7 +62,7 @@ class Database:
         installed: The sandbox whose `py_*` functions it has; None before `install`.
         default: The sandbox that `install(con)` has made for it.
         installation: These functions, an `installation.Installation`; None before `install`.
-        native_tables: The table functions that DuckDB has through the native library, by name in lower case.
+        native_tables: The `native_tables.NativeTable`s that DuckDB has, by name in lower case.
         macro_schemas: Databases and schemas that have the macros of the `py_*` table functions.
     """
 
@@ -74,7 +73,7 @@ class Database:
         self.installed: Any = None
         self.default: Any = None
         self.installation: Any = None
-        self.native_tables: dict[str, NativeTable] = {}
+        self.native_tables: dict[str, Any] = {}
         self.macro_schemas: set[Schema] = set()
         self._endings: list[Callable[[], None]] = []
         weakref.finalize(self, _end, self._endings).atexit = False

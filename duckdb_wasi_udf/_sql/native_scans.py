@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._native.layouts import TableCall, TableReason
 from duckdb_wasi_udf._process import state
-from duckdb_wasi_udf._sql.streams import column_types
+from duckdb_wasi_udf._sql.types import column_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,9 +85,9 @@ def _bind(call: TableCall) -> None:
     schema = stream.schema
     schema._export_to_c(call.schema)
     names = (ctypes.c_char_p * len(schema))(*[name.encode() for name in schema.names])
-    types = (ctypes.c_char_p * len(schema))(
-        *[None if sql_type is None else sql_type.encode() for sql_type in column_types(stream)]
-    )
+    # Those that nobody has declared are NULL: DuckDB makes them of the Arrow types.
+    declared = [] if stream.declared == VARIANT else [name.encode() for name in column_types(stream.declared)]
+    types = (ctypes.c_char_p * len(schema))(*declared)
     native = state.native
     assert native is not None
     if native.table_columns(call, names, types, len(schema)):

@@ -11,7 +11,7 @@ from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.database import open_database
-from duckdb_wasi_udf._sql.types import parsed_type
+from duckdb_wasi_udf._sql.types import column_types
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,14 +65,5 @@ def casts(stream: ArrowStream) -> str:
     if stream.declared == VARIANT:
         return "*"
     names = [quote_identifier(name) for name in stream.schema.names]
-    types = column_types(stream)
+    types = column_types(stream.declared)
     return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))
-
-
-def column_types(stream: ArrowStream) -> list[str | None]:
-    """Return the declared SQL types of the columns of a stream; None for what DuckDB makes of their Arrow types."""
-    if stream.declared == VARIANT:
-        return [None] * len(stream.schema)
-    sql_type = parsed_type(stream.declared)
-    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
-    return [str(column) for column in types]

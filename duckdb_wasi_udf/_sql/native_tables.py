@@ -79,16 +79,16 @@ class NativeTable:
 
 def has_scalar(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Return whether there is a scalar function: `duckdb_functions()` takes 20 ms to say so, binding a call 0.3."""
-    try:
-        con.sql(f"SELECT {quote_identifier(name)}()")  # which is bound, and never run
-    except duckdb.CatalogException:
-        return False
-    except duckdb.BinderException:  # the arguments don't fit, or only the macro of a table function is left
-        query = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower($1) AND function_type = 'scalar'"
-        return bool(con.execute(query, [name]).fetchall())
-    except duckdb.Error:  # it was called with nothing, and says so
+    for arguments in ("NULL", ""):  # one that takes any wants one at least
+        try:
+            con.sql(f"SELECT {quote_identifier(name)}({arguments})")  # which is bound, and never run
+        except duckdb.CatalogException:
+            return False
+        except duckdb.BinderException:  # the arguments don't fit, or only the table function or its macro is left
+            continue
         return True
-    return True
+    query = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower($1) AND function_type = 'scalar'"
+    return bool(con.execute(query, [name]).fetchall())
 
 
 def fits(database: Database, con: duckdb.DuckDBPyConnection, forms: Mapping[str, Forms]) -> bool:

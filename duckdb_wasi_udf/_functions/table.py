@@ -40,6 +40,7 @@ def define_table(
     declared: str | Definition | None,
     types: SqlTypeOf,
     types_later: SqlTypeOf,
+    cardinality: Definition | int | None = None,
 ) -> TableFunction:
     """Return a table function.
 
@@ -51,19 +52,22 @@ def define_table(
             function `schema` beside it or by its annotation.
         types: looks SQL types up, now.
         types_later: looks them up when queries are bound.
+        cardinality: the number of rows to expect, or a function that returns it for each call; None to go by a function
+            `cardinality` beside it.
 
     Raises:
         GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
         SignatureError: its annotations don't fit.
     """
     by_call = declared if isinstance(declared, Definition) else None
-    counts = False
+    counting = cardinality
 
     def signature(instance: GuestInstance) -> Signature:
-        nonlocal by_call, counts
+        nonlocal by_call, counting
         if declared is None and instance.description.get("schema") and definition.is_text:
             by_call = beside(definition, "schema")
-        counts = bool(instance.description.get("cardinality")) and definition.is_text
+        if counting is None and instance.description.get("cardinality") and definition.is_text:
+            counting = beside(definition, "cardinality")
         return_type = VARIANT if by_call is not None else declared
         assert not isinstance(return_type, Definition)
         return resolve(definition.label, instance.description, types, return_type=return_type)
@@ -72,9 +76,10 @@ def define_table(
     try:
         if by_call is not None:
             function.call_schema = CallSchema(context, domain, by_call, types_later)
-        if counts:
-            found = beside(definition, "cardinality")
-            function.call_cardinality = CallCardinality(context, domain, found, types_later)
+        if isinstance(counting, Definition):
+            function.call_cardinality = CallCardinality(context, domain, counting, types_later)
+        else:
+            function.cardinality = counting
     except BaseException:
         function.close()
         raise
@@ -94,6 +99,7 @@ class TableFunction:
         compiled: never.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
         call_cardinality: says how many rows to expect of each call; None without such a function.
+        cardinality: the number of rows to expect of any call; None if nobody says.
     """
 
     kind = "table"
@@ -136,6 +142,7 @@ class TableFunction:
         self.source_hash = definition.source_hash
         self.call_schema: CallSchema | None = None
         self.call_cardinality: CallCardinality | None = None
+        self.cardinality: int | None = None
         self._reuse = domain.isolation == "function"
         self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
         self.budget = Budget(definition.label, domain.limits.budget_seconds)
@@ -168,7 +175,8 @@ class TableFunction:
                 row_type = inferred_row_type(self._label, scan.next(context))
             finally:
                 scan.close()
-        cardinality = None if self.call_cardinality is None else self.call_cardinality(context, arguments)
+        call = self.call_cardinality
+        cardinality = self.cardinality if call is None else call(context, arguments)
         return ArrowStream(
             self.domain,
             self._label,

@@ -316,6 +316,15 @@ def test_the_code_says_how_many_rows_to_expect():
             text = f"def cardinality(): return {wrong}\ndef f() -> list[int]: return [1]"
             with pytest.raises(duckdb.Error, match="the number of rows is an int from 0 on, or None"):
                 path.con.execute("FROM py_table($1)", [text])
+        path.create("fixed", "def f() -> list[int]: return [1]", cardinality=654321)
+        path.create("shipped", UP_TO, cardinality=lambda n: n * 7)
+        for query, rows in (("FROM fixed()", "654,321"), ("FROM shipped(100000)", "700,000")):
+            ((_, plan),) = path.con.execute(f"EXPLAIN {query}").fetchall()
+            assert rows in plan or rows.replace(",", "") in plan
+            assert path.con.execute(f"SELECT count(*) > 0 FROM ({query})").fetchall() == [(True,)]
+        for wrong in (-1, True, "many", 2**63, 1.5):
+            with pytest.raises(wasi_udf.SignatureError, match="cardinality is a number of rows or a function"):
+                path.create("wrong", UP_TO, cardinality=wrong)
         text = "def cardinality(): return None\ndef f() -> list[int]: return [1]"
         assert path.con.execute("FROM py_table($1)", [text]).fetchall() == [(1,)]
 

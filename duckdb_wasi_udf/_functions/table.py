@@ -98,7 +98,7 @@ class TableFunction:
         inline: it is the code of a query.
         compiled: never.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
-        call_cardinality: says how many rows to expect of each call; None without such a function.
+        call_cardinality: says the number of rows to expect of each call; None without such a function.
         cardinality: the number of rows to expect of any call; None if nobody says.
     """
 

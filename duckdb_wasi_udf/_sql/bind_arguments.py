@@ -84,30 +84,30 @@ def arguments_of(signature: Signature, given: pa.RecordBatch) -> Sequence[pa.Arr
     return columns if in_order else arguments_by_name(signature, one_struct(dict(zip(names, columns, strict=True))))
 
 
-def inline_arguments(
-    name: str, given: pa.RecordBatch, parameters: Sequence[str]
-) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
-    """Return the arguments of an inline function: those of its own parameters, and what is passed by other names.
+# The parameters of `py_table`.
+_INLINE = ("code", "args", "schema")
+
+
+def inline_arguments(name: str, given: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+    """Return the arguments of `py_table`: those of its own parameters, and what is passed by other names.
 
     Args:
         name: its name.
         given: the arguments, in columns of one row; those that were passed by position have no name.
-        parameters: its parameters, of which the first is always passed.
 
     Raises:
         SignatureError: there are too many, or one is passed twice.
     """
     own: dict[str, pa.Array] = {}
     others: dict[str, pa.Array] = {}
-    free = list(parameters)
+    free = list(_INLINE)
     for label, column in zip(given.schema.names, given.columns, strict=True):
         key = label.lower() or (free[0] if free else "")
-        if key in parameters and key not in free:
+        if key in _INLINE and key not in free:
             msg = f"{name}: {key} is passed twice"
             raise SignatureError(msg)
         if not key:
-            msg = f"{name} takes {', '.join(parameters[:-1])} and {parameters[-1]}; the arguments of the function go"
-            msg += " into args, or are passed by name"
+            msg = f"{name} takes code, args and schema; the arguments of the function go into args"
             raise SignatureError(msg)
         if key in free:
             free.remove(key)

@@ -156,7 +156,7 @@ class FunctionCreation:
                 go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
                 the first 2048 rows, for which binding a query calls the function.
             cardinality: the number of rows to expect of a call, for DuckDB's plans, or a def or lambda that returns it
-                for the arguments of a call. None to go by a function `cardinality` in the source text. Macros ignore it.
+                for the arguments of a call. None to go by a function `cardinality` in the source text.
             entry: as for `create_function`.
             replace: likewise.
 

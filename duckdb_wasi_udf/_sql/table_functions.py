@@ -162,7 +162,7 @@ class InlineTable:
 
         Those by other names than `args` and `schema` are the function's.
         """
-        given, own = inline_arguments(self._name, arguments, ("code", "args", "schema"))
+        given, own = inline_arguments(self._name, arguments)
         args = given.get("args")
         if own and args is not None and args[0].as_py() is not None:
             msg = f"{self._name}: pass the arguments of the function by name or in args, not both"

@@ -374,7 +374,7 @@ static bool probe_register(void *database) {
   return done;
 }
 
-/* Return 0 if table functions can be registered, and their connections be told apart, in a database of its own. */
+/* Return 0 if table functions can be registered, and their connections be distinguished, in a database of its own. */
 EXPORT int32_t native_table_self_test(void) {
   void *database, *connection = NULL, *context = NULL;
   if (D.duckdb_open(":memory:", &database) != 0) return 1;

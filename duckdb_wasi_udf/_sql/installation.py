@@ -29,7 +29,7 @@ from duckdb_wasi_udf._sql.macros import (
 from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.native_path import replace_inline_by_native
-from duckdb_wasi_udf._sql.native_tables import fits, lead, register_tables
+from duckdb_wasi_udf._sql.native_tables import fits, is_free, lead, register_tables
 from duckdb_wasi_udf._sql.registration import callback_of, register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
@@ -247,7 +247,8 @@ def _put_without_macros(database: Database, con: duckdb.DuckDBPyConnection, new:
     """
     try:
         with own_transaction(con) as cursor:
-            kept = kept_macros(cursor, schema, new.macros)
+            taken = [name for name in new.macros if not is_free(cursor, name)]
+            kept = kept_macros(cursor, schema, taken) if taken else []
             if kept and not current_schema(cursor).read_only:
                 drop_ours(cursor, kept, schema)
                 database.macro_schemas.discard(schema)

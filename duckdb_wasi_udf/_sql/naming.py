@@ -11,7 +11,7 @@ from duckdb.func import ARROW
 
 from duckdb_wasi_udf._sql.connections import in_transaction, one_transaction
 from duckdb_wasi_udf._sql.macros import Schema, current_schema, drop_macro
-from duckdb_wasi_udf._sql.native_tables import fits, has_scalar, lead, register_tables
+from duckdb_wasi_udf._sql.native_tables import fits, has_scalar, is_free, lead, register_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,8 @@ def enter(
     if creation.create_macro is None:
         return
     try:
+        if native and is_free(con, name):
+            return
         if native:
             drop_macro(con, name, schema or current_schema(con))
         else:

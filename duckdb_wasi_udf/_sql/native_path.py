@@ -154,9 +154,10 @@ def can_register(con: duckdb.DuckDBPyConnection, *, tables: bool) -> bool:
     native = state.native
     if native is None or not _self_test(native) or (tables and not native.has_tables):
         return False
-    if connection_key(con) is None:
-        logger.debug("the database was opened before the library was there, or is busy")
-        return False
+    with con.cursor() as cursor:  # which no query or result of the user's keeps busy
+        if connection_key(cursor) is None:
+            logger.debug("the database was opened before the library was there")
+            return False
     return not in_transaction(con)
 
 

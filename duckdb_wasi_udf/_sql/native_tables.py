@@ -7,6 +7,7 @@ with other parameters than the first of its name gets a macro: macros come first
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +40,8 @@ class NativeParameter(NamedTuple):
     sql_type: str | None = None
     kind: ParameterKind = ParameterKind.STANDARD
 
+
+_NO_PARAMETER = "no_parameter_of_any_function"
 
 # The parameters for each number of arguments that a function takes.
 Forms = tuple[tuple[NativeParameter, ...], ...]
@@ -89,6 +92,18 @@ def has_scalar(con: duckdb.DuckDBPyConnection, name: str) -> bool:
         return True
     query = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower($1) AND function_type = 'scalar'"
     return bool(con.execute(query, [name]).fetchall())
+
+
+def is_free(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Return whether no table function or macro has a name, which DuckDB says faster than `duckdb_functions()`."""
+    with contextlib.suppress(duckdb.BinderException):  # nobody has the parameter, so no call is bound
+        try:
+            con.sql(f"FROM {quote_identifier(name)}({_NO_PARAMETER} := NULL)")
+        except duckdb.CatalogException:
+            return True
+        except duckdb.ResourceInUseException:
+            return False
+    return False
 
 
 def fits(database: Database, con: duckdb.DuckDBPyConnection, forms: Mapping[str, Forms]) -> bool:
@@ -153,7 +168,7 @@ def _structs(tables: Iterable[NativeTable]) -> list[TableForm]:
 def _others(con: duckdb.DuckDBPyConnection, names: list[str]) -> bool:
     """Return whether table functions or macros that aren't ours have one of the names."""
     with con.cursor() as cursor:
-        if all(_is_free(cursor, name) for name in names):
+        if all(is_free(cursor, name) for name in names):
             return False
         query = """
             SELECT macro_definition FROM duckdb_functions()
@@ -161,14 +176,3 @@ def _others(con: duckdb.DuckDBPyConnection, names: list[str]) -> bool:
             AND function_type IN ('table', 'table_macro')
         """
         return not all(is_ours(definition) for (definition,) in cursor.execute(query, [names]).fetchall())
-
-
-def _is_free(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Return whether no table function or macro has a name, which DuckDB says faster than `duckdb_functions()`."""
-    try:
-        cursor.sql(f"FROM {quote_identifier(name)}()")
-    except duckdb.CatalogException:
-        return True
-    except duckdb.Error:
-        return False
-    return False

@@ -210,11 +210,16 @@ def test_no_macro_is_left_in_a_file_and_old_ones_go(tmp_path):
         sandbox.install(con)
         sandbox.create_table_function(con, "up_to", UP_TO)
         con.commit()
+        con.begin()
+        sandbox.create_table_function(con, "fixed", "def fixed() -> list[int]: return [1]")
+        con.commit()
         con.execute("CREATE VIEW few AS FROM up_to(3)")
         assert "table_macro" in kinds(con, "up_to") + kinds(con, "py_table")
     with duckdb.connect(path) as con, wasi_udf.Sandbox() as sandbox:
         sandbox.install(con)
         sandbox.create_table_function(con, "up_to", UP_TO)
+        sandbox.create_table_function(con, "fixed", "def fixed() -> list[int]: return [2]")
+        assert con.execute("FROM fixed()").fetchall() == [(2,)]
         query = "SELECT count(*) FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal"
         assert con.execute(query).fetchall() == [(0,)]
         assert con.execute("FROM few").fetchall() == con.execute("FROM range(3)").fetchall()

@@ -24,7 +24,7 @@ from duckdb_wasi_udf._host_functions.reentry import host_call_abandoned
 from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._notebook.extension import load_ipython_extension, unload_ipython_extension
 from duckdb_wasi_udf._shared.column import Column
-from duckdb_wasi_udf._shared.columns import Columns
+from duckdb_wasi_udf._shared.columns import Columns, wanted_columns
 from duckdb_wasi_udf._shared.interval import Interval
 from duckdb_wasi_udf._sql import native_path
 from duckdb_wasi_udf._sql.column_function import ColumnFunction
@@ -74,6 +74,7 @@ __all__ = [
     "unload_ipython_extension",
     "variant_to_arrow",
     "variant_to_python",
+    "wanted_columns",
 ]
 
 native_path.start()

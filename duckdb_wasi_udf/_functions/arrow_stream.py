@@ -12,7 +12,7 @@ from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from duckdb_wasi_udf._functions.scan import Scan
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
@@ -26,6 +26,7 @@ class ArrowStream:
     Attributes:
         declared: The SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
         schema: The columns as the guest builds them.
+        cardinality: The number of rows that the code expects; None if it doesn't say.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class ArrowStream:
         declared: str,
         row_type: pa.DataType,
         column: str,
-        scan: Callable[[], Scan],
+        scan: Callable[[Sequence[str] | None], Scan],
+        *,
+        cardinality: int | None = None,
     ) -> None:
         """Name the columns.
 
@@ -45,13 +48,15 @@ class ArrowStream:
             declared: the SQL type of its rows; VARIANT if nobody declared one.
             row_type: the type its rows have to fit.
             column: the name of the column when rows aren't STRUCTs.
-            scan: begins a scan.
+            scan: begins a scan, of the columns of these names; None for all.
+            cardinality: the number of rows that the code expects.
 
         Raises:
             SignatureError: two columns have the same name.
         """
         self._domain = domain
         self.declared = declared
+        self.cardinality = cardinality
         self._scan = scan
         row_type = result_type(row_type) or row_type
         if _has_columns(row_type):
@@ -71,20 +76,25 @@ class ArrowStream:
         return reader.__arrow_c_stream__(requested_schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        scan = self._scan()
+        batches = self.batches()
         try:
-            while True:
-                with IncomingCall(self._domain) as context:
-                    rows = scan.next(context)
-                if rows is None:
-                    return
-                columns = rows.flatten() if _has_columns(rows.type) else [rows]
-                yield pa.RecordBatch.from_arrays(columns, schema=self.schema)
+            while (batch := batches.next()) is not None:
+                yield batch
         except WasiUdfError as error:
             # pyarrow adds the traceback to the text, which is the one thing that DuckDB passes on.
-            raise self._explained(error).with_traceback(None) from None
+            raise error.with_traceback(None) from None
         finally:
-            scan.close()
+            batches.close()
+
+    def batches(self, wanted: Sequence[int] | None = None) -> Batches:
+        """Begin a scan.
+
+        Args:
+            wanted: the positions of the columns that the query needs; None for all.
+        """
+        needed = range(len(self.schema)) if wanted is None else sorted(set(wanted))
+        names = [self.schema.names[i] for i in needed] if len(needed) < len(self.schema) else None
+        return Batches(self._domain, self._scan(names), self.schema, wanted, self._explained)
 
     def _explained(self, error: WasiUdfError) -> WasiUdfError:
         """Return the error, with what it takes to see why a row doesn't fit columns that nobody declared."""
@@ -102,6 +112,55 @@ class ArrowStream:
         explained.output = error.output
         self._domain.report(explained)
         return explained
+
+
+class Batches:
+    """One scan of a stream, batch by batch."""
+
+    def __init__(
+        self,
+        domain: TrustDomain,
+        scan: Scan,
+        schema: pa.Schema,
+        wanted: Sequence[int] | None,
+        explained: Callable[[WasiUdfError], WasiUdfError],
+    ) -> None:
+        """Prepare the scan.
+
+        Args:
+            domain: what the function belongs to.
+            scan: gives the rows.
+            schema: all columns.
+            wanted: the positions of those that the batches have; None for all.
+            explained: makes of an error the one that is raised.
+        """
+        self._domain = domain
+        self._scan = scan
+        self._schema = schema if wanted is None else pa.schema([schema.field(i) for i in wanted])
+        self._wanted = wanted
+        self._explained = explained
+
+    def next(self) -> pa.RecordBatch | None:
+        """Return the next rows; None when there are no more.
+
+        Raises:
+            WasiUdfError: as `Scan.next`.
+        """
+        try:
+            with IncomingCall(self._domain) as context:
+                rows = self._scan.next(context)
+        except WasiUdfError as error:
+            raise self._explained(error) from None
+        if rows is None:
+            return None
+        columns = rows.flatten() if _has_columns(rows.type) else [rows]
+        if self._wanted is not None:
+            columns = [columns[i] for i in self._wanted]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def close(self) -> None:
+        """End the scan, at whatever step it is."""
+        self._scan.close()
 
 
 def _has_columns(row_type: pa.DataType) -> bool:

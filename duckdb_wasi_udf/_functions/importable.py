@@ -11,7 +11,7 @@ import typing
 
 from duckdb_wasi_udf._functions.refusal import compiled_package
 from duckdb_wasi_udf._shared.column import Column
-from duckdb_wasi_udf._shared.columns import Columns
+from duckdb_wasi_udf._shared.columns import Columns, wanted_columns
 from duckdb_wasi_udf._shared.interval import Interval
 
 CachedFunction = type(functools.cache(len))
@@ -31,7 +31,7 @@ _NAMED = (
     typing.NewType,
 )
 
-_OURS = {id(kind): f"duckdb_wasi_udf:{kind.__name__}" for kind in (Column, Columns, Interval)}
+_OURS = {id(kind): f"duckdb_wasi_udf:{kind.__name__}" for kind in (Column, Columns, Interval, wanted_columns)}
 _OWN_PACKAGE = "duckdb_wasi_udf"
 
 # Modules that other systems have under another name.

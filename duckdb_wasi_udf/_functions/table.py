@@ -6,12 +6,14 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._errors import WasiUdfError
 from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
 from duckdb_wasi_udf._functions.scan import ScanRunner
 from duckdb_wasi_udf._functions.signature import VARIANT, resolve, returnable_type
-from duckdb_wasi_udf._functions.table_schema import CallSchema, beside, inferred_row_type
+from duckdb_wasi_udf._functions.table_schema import CallCardinality, CallSchema, beside, inferred_row_type
 from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW
 from duckdb_wasi_udf._guests.definition import Definition
@@ -20,14 +22,15 @@ from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pyarrow as pa
-
     from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._guests.budget import Usage
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.instance_registry import IdleList
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+
+# Names of columns, as guests get them.
+_NAMES = pa.list_(pa.string())
 
 
 def define_table(
@@ -37,6 +40,7 @@ def define_table(
     declared: str | Definition | None,
     types: SqlTypeOf,
     types_later: SqlTypeOf,
+    cardinality: Definition | int | None = None,
 ) -> TableFunction:
     """Return a table function.
 
@@ -48,28 +52,37 @@ def define_table(
             function `schema` beside it or by its annotation.
         types: looks SQL types up, now.
         types_later: looks them up when queries are bound.
+        cardinality: the number of rows to expect, or a function that returns it for each call; None to go by a function
+            `cardinality` beside it.
 
     Raises:
         GuestError: the code doesn't compile, defines no function, or raised while it was loaded.
         SignatureError: its annotations don't fit.
     """
     by_call = declared if isinstance(declared, Definition) else None
+    counting = cardinality
 
     def signature(instance: GuestInstance) -> Signature:
-        nonlocal by_call
+        nonlocal by_call, counting
         if declared is None and instance.description.get("schema") and definition.is_text:
-            by_call = beside(definition)
+            by_call = beside(definition, "schema")
+        if counting is None and instance.description.get("cardinality") and definition.is_text:
+            counting = beside(definition, "cardinality")
         return_type = VARIANT if by_call is not None else declared
         assert not isinstance(return_type, Definition)
         return resolve(definition.label, instance.description, types, return_type=return_type)
 
     function = TableFunction(context, domain, definition, signature)
-    if by_call is not None:
-        try:
+    try:
+        if by_call is not None:
             function.call_schema = CallSchema(context, domain, by_call, types_later)
-        except BaseException:
-            function.close()
-            raise
+        if isinstance(counting, Definition):
+            function.call_cardinality = CallCardinality(context, domain, counting, types_later)
+        else:
+            function.cardinality = counting
+    except BaseException:
+        function.close()
+        raise
     return function
 
 
@@ -85,6 +98,8 @@ class TableFunction:
         inline: it is the code of a query.
         compiled: never.
         call_schema: says the columns of each call; None when `signature` does, or the rows do.
+        call_cardinality: says the number of rows to expect of each call; None without such a function.
+        cardinality: the number of rows to expect of any call; None if nobody says.
     """
 
     kind = "table"
@@ -114,12 +129,20 @@ class TableFunction:
         self.signature, self._factory = InstanceFactory.define(
             domain, context, replace(definition, table=True), signature
         )
+        # Whether it may ask which columns are wanted.
+        self._asks = "wanted_columns" in definition.encode().decode()
+        if self._asks:
+            self._factory.drop_idle()
+            asking = replace(self._factory.definition.wrapped("_udf_functions.table:for_scan"), hidden_last=1)
+            self._factory = InstanceFactory(domain, asking)
         self._inferring_factory = InstanceFactory(
             domain, self._factory.definition.wrapped("_udf_functions.table:with_columns")
         )
         self._label = definition.label
         self.source_hash = definition.source_hash
         self.call_schema: CallSchema | None = None
+        self.call_cardinality: CallCardinality | None = None
+        self.cardinality: int | None = None
         self._reuse = domain.isolation == "function"
         self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
         self.budget = Budget(definition.label, domain.limits.budget_seconds)
@@ -147,13 +170,21 @@ class TableFunction:
             described = self.call_schema(context, arguments)
             declared, row_type = described.name, returnable_type(self._label, described)
         if row_type is None:
-            scan = TableScan(self, arguments, None)
+            scan = TableScan(self, self.hidden(arguments, None), None)
             try:
                 row_type = inferred_row_type(self._label, scan.next(context))
             finally:
                 scan.close()
+        call = self.call_cardinality
+        cardinality = self.cardinality if call is None else call(context, arguments)
         return ArrowStream(
-            self.domain, self._label, declared, row_type, column, lambda: TableScan(self, arguments, row_type)
+            self.domain,
+            self._label,
+            declared,
+            row_type,
+            column,
+            lambda wanted: TableScan(self, self.hidden(arguments, wanted), row_type),
+            cardinality=cardinality,
         )
 
     @property
@@ -180,8 +211,9 @@ class TableFunction:
     def retire(self) -> None:
         """Close the idle instances now, and those of scans under way when these are done."""
         self._reuse = False
-        if self.call_schema is not None:
-            self.call_schema.close()
+        for said in (self.call_schema, self.call_cardinality):
+            if said is not None:
+                said.close()
         self._factory.drop_idle()
         for idle in self._idle.values():
             self.domain.instances.drop_idle(idle)
@@ -194,16 +226,23 @@ class TableFunction:
         self._scans.add(runner)
         return runner
 
+    def hidden(self, arguments: Sequence[pa.Array], wanted: Sequence[str] | None) -> Sequence[pa.Array]:
+        """Return the arguments of a scan: if the function may ask which columns are wanted, with these at the end."""
+        return [*arguments, pa.array([wanted], _NAMES)] if self._asks else arguments
+
+    def _bound(self, argument_types: tuple[pa.DataType, ...]) -> list[tuple[pa.DataType, bool]]:
+        if not self._asks:
+            return self.signature.bind(argument_types)
+        return [*self.signature.bind(argument_types[:-1]), (_NAMES, True)]
+
     def take(
         self, context: CallContext, argument_types: tuple[pa.DataType, ...], row_type: pa.DataType | None
     ) -> GuestInstance:
         """Return an instance that is bound to these types; None infers the rows'."""
         if row_type is None:
-            return self._inferring_factory.start(context, self.signature.bind(argument_types), None)
+            return self._inferring_factory.start(context, self._bound(argument_types), None)
         idle = self._idle.setdefault((*argument_types, row_type), [])
-        return self.domain.instances.take(idle) or self._factory.start(
-            context, self.signature.bind(argument_types), row_type
-        )
+        return self.domain.instances.take(idle) or self._factory.start(context, self._bound(argument_types), row_type)
 
     def release(
         self, instance: GuestInstance, argument_types: tuple[pa.DataType, ...], row_type: pa.DataType | None

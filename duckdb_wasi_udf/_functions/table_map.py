@@ -119,7 +119,7 @@ class MapFunction:
             self.signature.return_type,
             row_type,
             column,
-            lambda: MapScan(self, batches(), row_type),
+            lambda _: MapScan(self, batches(), row_type),
         )
 
     def retire(self) -> None:

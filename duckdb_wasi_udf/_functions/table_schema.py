@@ -24,11 +24,46 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 200
 
 
-def beside(definition: Definition) -> Definition:
-    """Return the function `schema` in the source text of another one."""
+def beside(definition: Definition, name: str) -> Definition:
+    """Return the function `schema` or `cardinality` in the source text of another one."""
     (unit,) = definition.units
-    schema = replace(unit, entry="schema")
-    return replace(definition, label=f"{definition.label}'s schema", units=(schema,), inline=False)
+    other = replace(unit, entry=name)
+    return replace(definition, label=f"{definition.label}'s {name}", units=(other,), inline=False)
+
+
+class CallCardinality:
+    """Finds the number of rows that a call is expected to return, from its arguments; NULL arrives as None."""
+
+    def __init__(
+        self, context: CallContext, domain: TrustDomain, definition: Definition, sql_type_of: SqlTypeOf
+    ) -> None:
+        """Define the function: see `CallSchema`. It returns an int, or None if it doesn't know."""
+        self._function = ScalarFunction(
+            context,
+            domain,
+            definition.wrapped("_udf_functions.table:row_count"),
+            lambda instance: resolve(
+                definition.label, instance.description, sql_type_of, return_type="BIGINT", sees_null=True
+            ),
+        )
+
+    def __call__(self, context: CallContext, arguments: Sequence[pa.Array]) -> int | None:
+        """Return the number of rows of a call; None if it isn't known.
+
+        Args:
+            context: the call that binds the query.
+            arguments: arrays of one value each.
+
+        Raises:
+            GuestError: the function raised, or returned what isn't a number of rows.
+            SignatureError: the arguments don't fit it.
+        """
+        rows: int | None = self._function.run(context, arguments, 1)[0].as_py()
+        return rows
+
+    def close(self) -> None:
+        """Close the instances."""
+        self._function.close()
 
 
 class CallSchema:

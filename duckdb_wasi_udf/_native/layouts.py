@@ -225,8 +225,72 @@ class AggregateCall(ctypes.Structure):
     )
 
 
+class TableReason(IntEnum):
+    """What Python is to do for a table function: `enum table_reason`."""
+
+    BIND = 32
+    SCAN = 33
+    NEXT = 34
+    END = 35
+    FREE = 36
+
+
+class TableCall(ctypes.Structure):
+    """What C asks for a table function: `struct table_call`."""
+
+    _fields_ = (
+        ("reason", ctypes.c_int32),
+        ("n", ctypes.c_int32),
+        ("table", ctypes.c_int64),
+        ("bound", ctypes.c_int64),
+        ("scan", ctypes.c_int64),
+        ("connection", ctypes.c_uint64),
+        ("wanted", ctypes.c_size_t),
+        ("schema", ctypes.c_size_t),
+        ("array", ctypes.c_size_t),
+        ("result", ctypes.c_size_t),
+        ("context", ctypes.c_size_t),
+        ("error", ctypes.c_size_t),
+        ("cardinality", ctypes.c_int64),
+        ("is_done", ctypes.c_int32),
+        ("failed", ctypes.c_int32),
+    )
+
+
+class ParameterKind(IntEnum):
+    """How a query passes arguments: `enum parameter_kind`."""
+
+    STANDARD = 1
+    ARGS = 2
+    KWARGS = 4
+
+
+class TableParameter(ctypes.Structure):
+    """A parameter of a table function: `struct table_parameter`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_char_p),
+        ("kind", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
+    )
+
+
+class TableForm(ctypes.Structure):
+    """A table function with its parameters: `struct table_form`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("table", ctypes.c_int64),
+        ("parameters", ctypes.POINTER(TableParameter)),
+        ("n", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
+    )
+
+
 # In the order of `native_layout` in wasm/native/library.c.
 STRUCTS = (
     *(NativeType, Argument, Call, Running, GateStruct, BudgetStruct, PoolStruct, InstanceStruct),
     *(AggregateDefinition, AggregateCall),
+    *(TableCall, TableParameter, TableForm),
 )

@@ -15,6 +15,8 @@ from duckdb_wasi_udf._native.layouts import (
     Call,
     NativeType,
     Running,
+    TableCall,
+    TableForm,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_budget_end": (None, _POINTER, ctypes.c_double, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64),
     "native_budget_failed": (None, _POINTER, ctypes.c_int64),
     "native_put": (_INT, ctypes.POINTER(Call), _POINTER, _POINTER, _POINTER),
+    "native_table_error": (None, ctypes.POINTER(TableCall), _INT, ctypes.c_char_p),
     "native_set_error": (None, ctypes.POINTER(Call), ctypes.c_char_p),
     "native_function_new": (_POINTER, ctypes.c_int64, ctypes.POINTER(NativeType), _INT, NativeType),
     "native_function_free": (None, _POINTER),
@@ -89,6 +92,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
         *(ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(_POINTER), _INT),
         _INT,
     ),
+    "native_expect_tables": (None, ctypes.POINTER(TableForm), _INT),
     "native_registered": (_INT,),
     "native_expect_aggregate": (None, ctypes.c_uint64, ctypes.POINTER(AggregateDefinition)),
     "native_aggregate_set_python": (None, Callback),
@@ -99,8 +103,17 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_function_name": (ctypes.c_char_p,),
 }
 
-# Those that open databases or free what DuckDB may be waiting for.
-_LONG_PROTOTYPES: dict[str, tuple[Any, ...]] = {"native_self_test": (_INT,), "native_aggregate_start": (_INT,)}
+# Those that open databases, look types up, or free what DuckDB may be waiting for.
+_LONG_PROTOTYPES: dict[str, tuple[Any, ...]] = {
+    "native_self_test": (_INT,),
+    "native_aggregate_start": (_INT,),
+    "native_table_self_test": (_INT,),
+    "native_table_columns": (
+        _INT,
+        ctypes.POINTER(TableCall),
+        *(ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(ctypes.c_char_p), ctypes.c_uint64),
+    ),
+}
 
 
 class Unavailable(Exception):  # noqa: N818 - a reason, which no user sees as an error
@@ -115,7 +128,11 @@ def file_name() -> str:
 
 
 class NativeLibrary:
-    """The library's functions, as attributes without their prefix `native_`."""
+    """The library's functions, as attributes without their prefix `native_`.
+
+    Attributes:
+        has_tables: DuckDB has the functions that table functions need, which aren't stable.
+    """
 
     def __init__(self, duckdb_address: Callable[[str], int], wasmtime_address: Callable[[str], int]) -> None:
         """Load the library.
@@ -148,6 +165,7 @@ class NativeLibrary:
                 self._bind(free, name, result, parameters)
             for library, address in (("duckdb", duckdb_address), ("wasmtime", wasmtime_address)):
                 self._fill(library, address)
+            self.has_tables = self._fills_v2(duckdb_address)
         except (OSError, AttributeError) as error:
             msg = f"{path} can't be used: {error}"
             raise Unavailable(msg) from error
@@ -157,6 +175,13 @@ class NativeLibrary:
         function.restype = result
         function.argtypes = parameters
         setattr(self, name.removeprefix("native_"), function)
+
+    def _fills_v2(self, address: Callable[[str], int]) -> bool:
+        try:
+            self._fill("duckdb_v2", address)
+        except AttributeError:
+            return False
+        return True
 
     def _fill(self, library: str, address: Callable[[str], int]) -> None:
         """Fill the table of functions that C has for another library."""

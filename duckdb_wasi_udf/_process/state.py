@@ -76,6 +76,14 @@ native_instances: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDicti
 # Its name of the connection that a thread's call is for, while Python does the call.
 native_connections: dict[int, int] = {}
 
+# Its table functions, by its number of them (`_sql/native_tables`); calls of them, and scans of these.
+native_tables: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+native_bound: dict[int, Any] = {}
+native_scans: dict[int, Any] = {}
+
+# Numbers for these.
+native_numbers = itertools.count(1)
+
 # Held while a function is registered through it.
 native_registering = threading.Lock()
 

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _Row = TypeVar("_Row")
+
+
+class Scan:
+    """The scan that a guest is for.
+
+    Attributes:
+        wanted: the names of the columns that the query needs, in the order of the table's; None for all.
+    """
+
+    wanted: ClassVar[tuple[str, ...] | None] = None
+
+
+def wanted_columns() -> tuple[str, ...] | None:
+    """Return the columns that the query needs of the table function that calls this; None for all.
+
+    A function may spare the work for others: it leaves them out of dicts, or gives None for them.
+
+    Example:
+        >>> code = '''
+        ... from duckdb_wasi_udf import wanted_columns
+        ... def pages(n: int) -> Iterator[TypedDict("Page", {"number": int, "text": str})]:
+        ...     wanted = wanted_columns()
+        ...     for i in range(n):
+        ...         yield {"number": i, "text": "x" * 1000 if wanted is None or "text" in wanted else None}
+        ... '''
+    """
+    return Scan.wanted
 
 
 @final

@@ -24,7 +24,7 @@ _LINE_CHARACTERS = 60
 _ACTING = {"step", "process"}
 
 
-def choose(tree: ast.Module, preferred: str | None, but: str | None = None) -> str | tuple[str, ...] | None:
+def choose(tree: ast.Module, preferred: str | None, but: Sequence[str] = ()) -> str | tuple[str, ...] | None:
     """Return the name of the function that is meant, or a tuple of those that may be.
 
     It is the one named like `preferred`. Without one it is the only one that no other uses, as functions, classes,
@@ -34,7 +34,7 @@ def choose(tree: ast.Module, preferred: str | None, but: str | None = None) -> s
     Args:
         tree: The parsed source.
         preferred: The SQL name, or None.
-        but: A name that is meant only if there is no other, or None.
+        but: Names that are meant only if there is no other.
 
     Returns:
         A name; a tuple of several, if that is ambiguous; None if the source defines none.
@@ -44,8 +44,7 @@ def choose(tree: ast.Module, preferred: str | None, but: str | None = None) -> s
     named = _like(preferred, found)
     if named is not None:
         return named
-    if len(found) > 1:
-        found = {name: node for name, node in found.items() if name != but}
+    found = _without(found, but)
     used = {name: _names(node) for name, node in bound.items()}
     found = _without(found, [name for name, node in found.items() if _is_script(name, node, used, found)])
     reached = {name: _reached(name, used) for name in found}
@@ -66,7 +65,7 @@ def assigned(tree: ast.Module, preferred: str | None) -> str | None:
     return _like(preferred, [name for name, node in bound.items() if isinstance(node, maybe)])
 
 
-def _without(found: dict[str, ast.AST], names: list[str]) -> dict[str, ast.AST]:
+def _without(found: dict[str, ast.AST], names: Sequence[str]) -> dict[str, ast.AST]:
     """Return what is found without some, unless nothing would be left."""
     return {name: node for name, node in found.items() if name not in names} or found
 

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._functions.signature import Signature
 
 
-def constant(name: str, chunk: pa.ChunkedArray) -> pa.Array:
+def constant(name: str, chunk: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Return the one value of an argument, as a type the guest has a codec for."""
     if len(chunk) != 1:
         msg = f"{name} is a table function: call it in FROM, with arguments that don't differ from row to row"
         raise SignatureError(msg)
-    value = chunk.chunk(0)
+    value = chunk.chunk(0) if isinstance(chunk, pa.ChunkedArray) else chunk
     plain = with_small_offsets(value.type)
     return value if value.type == plain else value.cast(plain)
 
 
-def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
+def constant_text(name: str, what: str, chunk: pa.ChunkedArray | pa.Array) -> str:
     """Return the one value of an argument that is text."""
     text = constant(name, chunk)[0].as_py()
     if not isinstance(text, str):
@@ -38,7 +38,7 @@ def constant_text(name: str, what: str, chunk: pa.ChunkedArray) -> str:
 
 
 def constant_row_type(
-    name: str, schema: pa.ChunkedArray | None, cursor: Callable[[], duckdb.DuckDBPyConnection]
+    name: str, schema: pa.ChunkedArray | pa.Array | None, cursor: Callable[[], duckdb.DuckDBPyConnection]
 ) -> str | None:
     """Return the SQL type of rows that the argument `schema` declares; None when it is NULL or left out.
 
@@ -58,8 +58,11 @@ def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[
     if not pa.types.is_struct(given.type) or given.type == ARROW_VARIANT:
         msg = f"{signature.label}: args is a STRUCT of arguments by name, as in {{'n': 10}}, not {given.type}"
         raise SignatureError(msg)
-    values = dict(zip([field.name for field in given.type], given.flatten(), strict=True))
     names = [parameter.name for parameter in signature.parameters]
+    known = {name.casefold(): name for name in names}  # SQL doesn't distinguish them
+    given_names = [field.name for field in given.type]
+    given_names = [name if name in names else known.get(name.casefold(), name) for name in given_names]
+    values = dict(zip(given_names, given.flatten(), strict=True))
     rest = [name for name in values if name not in names]
     unknown = [] if signature.rest is not None else rest
     positions = [names.index(name) + 1 for name in values if name in names]
@@ -70,3 +73,50 @@ def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[
         msg = f"{signature.label}: the function takes ({', '.join(names)}); {problem}"
         raise SignatureError(msg)
     return [values[name] for name in wanted + rest]
+
+
+def arguments_of(signature: Signature, given: pa.RecordBatch) -> Sequence[pa.Array]:
+    """Return the arguments of a call in order, from columns of one row; those of `*args` have no name."""
+    columns = [constant(signature.label, column) for column in given.columns]
+    known = [parameter.name.lower() for parameter in signature.parameters]
+    names = [name.lower() for name in given.schema.names]
+    in_order = all(not name or (i < len(known) and name == known[i]) for i, name in enumerate(names))
+    return columns if in_order else arguments_by_name(signature, one_struct(dict(zip(names, columns, strict=True))))
+
+
+# The parameters of `py_table`.
+_INLINE = ("code", "args", "schema")
+
+
+def inline_arguments(name: str, given: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+    """Return the arguments of `py_table`: those of its own parameters, and what is passed by other names.
+
+    Args:
+        name: its name.
+        given: the arguments, in columns of one row; those that were passed by position have no name.
+
+    Raises:
+        SignatureError: there are too many, or one is passed twice.
+    """
+    own: dict[str, pa.Array] = {}
+    others: dict[str, pa.Array] = {}
+    free = list(_INLINE)
+    for label, column in zip(given.schema.names, given.columns, strict=True):
+        key = label.lower() or (free[0] if free else "")
+        if key in _INLINE and key not in free:
+            msg = f"{name}: {key} is passed twice"
+            raise SignatureError(msg)
+        if not key:
+            msg = f"{name} takes code, args and schema; the arguments of the function go into args"
+            raise SignatureError(msg)
+        if key in free:
+            free.remove(key)
+            own[key] = constant(name, column)
+        else:
+            others[label] = constant(name, column)
+    return own, others
+
+
+def one_struct(values: dict[str, pa.Array]) -> pa.Array:
+    """Return arguments by name as one STRUCT."""
+    return pa.StructArray.from_arrays(list(values.values()), list(values))

@@ -21,74 +21,26 @@ from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.create_options import LONGEST_NAME, check_name_and_code, checked_options, stored_options
 from duckdb_wasi_udf._sql.database import NamedFunction
+from duckdb_wasi_udf._sql.listings import HOST_CALLS, LISTING, in_one_value, sql_type, stream_of
 from duckdb_wasi_udf._sql.macros import is_ours
-from duckdb_wasi_udf._sql.naming import enter, remove
+from duckdb_wasi_udf._sql.naming import enter, enter_native, remove
+from duckdb_wasi_udf._sql.native_tables import fits, lead
 from duckdb_wasi_udf._sql.registration import ignoring_context
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
     from duckdb_wasi_udf._sql.naming import Creation
+    from duckdb_wasi_udf._sql.native_tables import NativeTable
     from duckdb_wasi_udf._sql.streams import Streams
 
 logger = logging.getLogger("duckdb_wasi_udf.functions")
-
-_LISTING = {
-    "name": "VARCHAR",
-    "kind": "VARCHAR",
-    "signature": "VARCHAR",
-    "language": "VARCHAR",
-    "source_hash": "VARCHAR",
-    "created_by": "VARCHAR",
-    "persisted": "BOOLEAN",
-    "problem": "VARCHAR",
-    "calls": "BIGINT",
-    "rows": "BIGINT",
-    "native_rows": "BIGINT",
-    "errors": "BIGINT",
-    "failed_rows": "BIGINT",
-    "guest_seconds": "DOUBLE",
-    "host_seconds": "DOUBLE",
-    "peak_memory_bytes": "BIGINT",
-    "instances": "BIGINT",
-    "compiled": "BOOLEAN",
-    "interpreted_because": "VARCHAR",
-    "compiled_rows": "BIGINT",
-    "bailed_rows": "BIGINT",
-}
-# The fields of `HostCallRecord`.
-_HOST_CALLS = {
-    "called_at": "TIMESTAMP",
-    "host_function": "VARCHAR",
-    "called_by": "VARCHAR",
-    "rows": "BIGINT",
-    "bytes_in": "BIGINT",
-    "bytes_out": "BIGINT",
-    "seconds": "DOUBLE",
-    "outcome": "VARCHAR",
-    "detail": "VARCHAR",
-}
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "BOOLEAN": pa.bool_(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
-
-
-def _sql_type(columns: dict[str, str]) -> str:
-    """Return the SQL type of a table with these columns, in one value."""
-    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in columns.items())})[]"
-
-
-def _in_one_value(columns: dict[str, str], rows: list[dict[str, Any]]) -> pa.Array:
-    return pa.array([rows], pa.list_(pa.struct([(name, _ARROW[kind]) for name, kind in columns.items()])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +99,7 @@ class Catalog:
         for key, function in self._created.items():
             self._registry.functions.pop(key, None)
             database.functions.pop(key, None)
+            lead(database, {key: None})
             function.retire()
         self._created.clear()
 
@@ -158,15 +111,15 @@ class Catalog:
     @classmethod
     def columns(cls) -> dict[str, list[str]]:
         """Return the columns of these tables."""
-        return dict(zip(cls.LISTS, (list(_LISTING), list(_HOST_CALLS)), strict=True))
+        return dict(zip(cls.LISTS, (list(LISTING), list(HOST_CALLS)), strict=True))
 
     def sql_functions(self) -> Iterator[tuple[str, Callable[..., pa.Array], list[str] | None, str]]:
         """Return name, function, parameters and return type of each SQL function that queries may use."""
         if self._allow_create:
             yield "py_create_function", self._create_rows, None, "VARCHAR"
             yield "py_drop_function", ignoring_context(self._drop_rows), ["VARCHAR"], "VARCHAR"
-        yield "py_functions", ignoring_context(self._list), [], _sql_type(_LISTING)
-        yield "py_host_calls", ignoring_context(self._list_host_calls), [], _sql_type(_HOST_CALLS)
+        yield "py_functions", ignoring_context(self._list), [], sql_type(LISTING)
+        yield "py_host_calls", ignoring_context(self._list_host_calls), [], sql_type(HOST_CALLS)
 
     # ---- what SQL calls ------------------------------------------------------------------------------------------
 
@@ -195,8 +148,8 @@ class Catalog:
         ]
         for lost in self._lost:
             known = {"created_by": "sql", "persisted": True, "instances": 0}
-            rows.append(dict.fromkeys(_LISTING) | known | asdict(lost))
-        return _in_one_value(_LISTING, rows)
+            rows.append(dict.fromkeys(LISTING) | known | asdict(lost))
+        return in_one_value(LISTING, rows)
 
     def _functions(self) -> dict[str, RegisteredFunction]:
         """Return the named functions of the database, of whichever sandbox."""
@@ -230,7 +183,15 @@ class Catalog:
         }
 
     def _list_host_calls(self) -> pa.Array:
-        return _in_one_value(_HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
+        return in_one_value(HOST_CALLS, [record._asdict() for record in self._registry.domain.audit()])
+
+    def streams(self) -> dict[str, Callable[..., ArrowStream]]:
+        """Return what binds the tables of what is listed, for the native library."""
+        domain = self._registry.domain
+        return {
+            "py_functions": lambda *_: stream_of(domain, "py_functions", LISTING, self._list),
+            "py_host_calls": lambda *_: stream_of(domain, "py_host_calls", HOST_CALLS, self._list_host_calls),
+        }
 
     # ---- creating and dropping -----------------------------------------------------------------------------------
 
@@ -254,21 +215,24 @@ class Catalog:
             with self._streams.cursor() as con:
                 creation = create(context, con, name, source, **given)
             function = creation.function
+            database = self._database()
+            assert database is not None  # it runs the query that wants this
+            with self._streams.cursor() as con:
+                native = creation.table is not None and fits(database, con, {name: creation.table.forms})
             with registry.entering(name, creation), self._changing() as cursor:
                 if before is not None:
                     remove(cursor, name, before)
                 else:
-                    _check_free(cursor, name)
-                database = self._database()
-                assert database is not None  # it runs the query that wants this
-                enter(database, cursor, name, creation)
+                    _check_free(cursor, name, database.native_tables)
+                enter(database, cursor, name, creation, native=native)
                 if persist:
                     row = [name, kind, source, str(function.signature), json.dumps(given), self._language]
                     stored_functions.write(cursor, row)
                 elif not stored:
                     stored_functions.delete(cursor, name)
-            if creation.replace is not None:
-                with self._streams.cursor() as con:
+            with self._streams.cursor() as con:
+                enter_native(database, con, name, creation, native=native)
+                if creation.replace is not None:
                     creation.replace(con)
             self._created[key] = function
             self._keep(key, function)
@@ -318,6 +282,7 @@ class Catalog:
                 database = self._database()
                 if database is not None:
                     database.functions.pop(key, None)
+                    lead(database, {name: None})
                 function.retire()
         return name
 
@@ -367,11 +332,12 @@ class Catalog:
 # ---- DuckDB ------------------------------------------------------------------------------------------------------
 
 
-def _check_free(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+def _check_free(cursor: duckdb.DuckDBPyConnection, name: str, native_tables: Mapping[str, NativeTable]) -> None:
     """Refuse a name that is taken. DuckDB would take the function for one more overload; macros of ours may be left."""
     found = cursor.execute(
         "SELECT function_type, macro_definition FROM duckdb_functions() WHERE lower(function_name) = lower(?)", [name]
     )
-    if not all(kind == "table_macro" and is_ours(definition) for kind, definition in found.fetchall()):
+    ours = {"table"} if name.lower() in native_tables else set()  # DuckDB drops none
+    if not all(kind in ours or (kind == "table_macro" and is_ours(text)) for kind, text in found.fetchall()):
         msg = f"py_create_function: {name} is the name of a function that was not created with py_create_function"
         raise SignatureError(msg)

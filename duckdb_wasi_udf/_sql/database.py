@@ -62,6 +62,7 @@ class Database:
         installed: The sandbox whose `py_*` functions it has; None before `install`.
         default: The sandbox that `install(con)` has made for it.
         installation: These functions, an `installation.Installation`; None before `install`.
+        native_tables: The `native_tables.NativeTable`s that DuckDB has, by name in lower case.
         macro_schemas: Databases and schemas that have the macros of the `py_*` table functions.
         aggregates: The aggregate functions that DuckDB has got from C, by name in lower case: `AggregateCallback`s.
     """
@@ -73,6 +74,7 @@ class Database:
         self.installed: Any = None
         self.default: Any = None
         self.installation: Any = None
+        self.native_tables: dict[str, Any] = {}
         self.macro_schemas: set[Schema] = set()
         self.aggregates: dict[str, Any] = {}
         self._endings: list[Callable[[], None]] = []

@@ -138,6 +138,7 @@ class FunctionCreation:
         function: Callable[..., Any] | str,
         schema: Any = None,
         *,
+        cardinality: Any = None,
         entry: str | None = None,
         replace: bool = False,
     ) -> duckdb.DuckDBPyConnection:
@@ -148,16 +149,19 @@ class FunctionCreation:
         alone. `Columns` gives many rows at once.
 
         Args:
-            con: the connection to register with. Every connection of the database sees the function; of a read-only
-                database only this one, others write `FROM query(name(...))`.
-            name: its SQL name, for a table macro in the current schema, which a database file keeps, and for the scalar
-                function behind it.
+            con: the connection to register with. Every connection of the database sees the function. Without the native
+                path, or in a transaction, it is a macro: of a read-only database only this connection sees that, and
+                others write `FROM query(name(...))`.
+            name: its SQL name. A macro of it is in the current schema, and a database file keeps it. There is a scalar
+                function of the same name.
             function: a callable, which is shipped, or source text: see `create_function`.
             schema: the columns, as a dict of names and SQL types, or the SQL type of a row, such as
                 "STRUCT(id BIGINT, tag VARCHAR)" or "DATE"; each type as str, `DuckDBPyType` or Python type. Or a def or
                 lambda that returns either for the arguments of a call, in the sandbox while a query is bound. None to
                 go by a function `schema` in the source text, by the annotation (`Iterator[Row]`), and without one by
                 the first 2048 rows, for which binding a query calls the function.
+            cardinality: the number of rows to expect of a call, for DuckDB's plans, or a def or lambda that returns it
+                for the arguments of a call. None to go by a function `cardinality` in the source text.
             entry: as for `create_function`.
             replace: likewise.
 
@@ -171,7 +175,7 @@ class FunctionCreation:
         with CreatingCall(self._domain) as context:
             streams = Streams.of(connection)
             creation = self._registry.create_table(
-                context, connection, name, function, schema, entry=entry, streams=streams
+                context, connection, name, function, schema, cardinality=cardinality, entry=entry, streams=streams
             )
             self._registry.enter(connection, self, name, function, creation, replace=replace)
         return con

@@ -13,10 +13,11 @@ from duckdb_wasi_udf._functions.aggregate import GroupFunction
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._functions.signature import resolve
 from duckdb_wasi_udf._functions.table import define_table
+from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._sql.arguments import check_name, choice
 from duckdb_wasi_udf._sql.database import NamedFunction, open_database
 from duckdb_wasi_udf._sql.map_batches import MapFunctions, map_relation
-from duckdb_wasi_udf._sql.naming import Creation, name_function
+from duckdb_wasi_udf._sql.naming import Creation, TableCreation, name_function
 from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes
 from duckdb_wasi_udf._sql.native_path import replace_by_native
 from duckdb_wasi_udf._sql.native_values import check_type, native_value
@@ -34,11 +35,18 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._functions.signature import Signature
-    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
     from duckdb_wasi_udf._sql.registration import RegisteredCallback
     from duckdb_wasi_udf._sql.streams import Streams
+
+
+# More rows than this no table function returns.
+_MOST_ROWS = 2**63 - 1
+
+
+def _is_count(rows: object) -> bool:
+    return isinstance(rows, int) and 0 <= rows <= _MOST_ROWS
 
 
 class FunctionRegistry:
@@ -131,6 +139,7 @@ class FunctionRegistry:
         function: Callable[..., Any] | str,
         schema: Any = None,
         *,
+        cardinality: Any = None,
         entry: str | None = None,
         streams: Streams,
     ) -> Creation:
@@ -141,14 +150,23 @@ class FunctionRegistry:
             declared = self._ship(schema, f"{name}'s schema")
         elif schema is not None:
             declared = row_type(con, name, schema)
+        rows = self._ship(cardinality, f"{name}'s cardinality") if inspect.isfunction(cardinality) else cardinality
+        if isinstance(rows, bool) or not (rows is None or isinstance(rows, Definition) or _is_count(rows)):
+            msg = f"{name}: cardinality is a number of rows or a function that returns one, got {cardinality!r:.100}"
+            raise SignatureError(msg)
         definition = self._ship(function, name, entry=entry)
         types, later = types_of(con), types_through(streams.cursor)
-        table = NamedTable(name, define_table(context, self.domain, definition, declared, types, later), streams)
+        defined = define_table(context, self.domain, definition, declared, types, later, rows)
+        table = NamedTable(name, defined, streams)
 
         def register_table(con: duckdb.DuckDBPyConnection) -> Callable[[], None]:
             return register(self.domain, con, name, table, None, "VARCHAR").release
 
-        return Creation(table.function, register_table, table.create_macro)
+        def callback() -> tuple[RegisteredCallback, Callable[[], None]]:
+            made = callback_of(self.domain, table.bind)
+            return made, made.release
+
+        return Creation(table.function, register_table, table.create_macro, table=TableCreation(table.forms, callback))
 
     def map_batches(
         self,

@@ -17,11 +17,20 @@ from duckdb_wasi_udf._sql import stored_functions
 from duckdb_wasi_udf._sql.catalog import Catalog
 from duckdb_wasi_udf._sql.connections import own_transaction
 from duckdb_wasi_udf._sql.database import open_database
-from duckdb_wasi_udf._sql.macros import Schema, create_macro, create_macros, current_schema, drop_ours, qualified
+from duckdb_wasi_udf._sql.macros import (
+    Schema,
+    create_macro,
+    create_macros,
+    current_schema,
+    drop_ours,
+    kept_macros,
+    qualified,
+)
 from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes, NotPossibleError, aggregate_callback
 from duckdb_wasi_udf._sql.native_path import replace_inline_by_native
+from duckdb_wasi_udf._sql.native_tables import fits, is_free, lead, register_tables
 from duckdb_wasi_udf._sql.registration import callback_of, ignoring_context, register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._sql.database import Database
     from duckdb_wasi_udf._sql.function_registry import FunctionRegistry
+    from duckdb_wasi_udf._sql.native_tables import Forms
 
 # The inline functions and the SQL type of their results; None: by annotation, or inferred.
 INLINE_FUNCTIONS: dict[str, str | None] = {
@@ -77,6 +87,9 @@ class Installation:
         self._streams = streams = Streams(database)
         self.catalog = Catalog(registry, database, owner, streams, allow_create=allow_create)
         self.macros = Catalog.macros()
+        # The same tables, if they are DuckDB's own: parameters, and what binds calls.
+        self._streams_by_name = self.catalog.streams()
+        self.forms: dict[str, Forms] = dict.fromkeys(self._streams_by_name, ((),))
         # By name of a macro, arguments and the columns that it returns for them if it leads to our function.
         self.tests = {name: ("", columns) for name, columns in Catalog.columns().items()}
         self._aggregate: InlineAggregate | None = None
@@ -97,10 +110,13 @@ class Installation:
             test = f"'{state.MARK}'"
             self.tests |= {"py_table": (test, [state.MARK]), "py_map_batches": (f"{test}, {test}", [state.MARK])}
             self.macros |= {"py_table": inline_table.macro, "py_map_batches": inline_map.macro}
+            self._streams_by_name |= {"py_table": inline_table.bind, "py_map_batches": inline_map.bind}
+            self.forms |= {"py_table": inline_table.forms, "py_map_batches": inline_map.forms}
         self._functions += [(*function, True) for function in self.catalog.sql_functions()]
         self.names = [name for name, *_ in self._functions]
         self.reserved = {*self.names, AGGREGATE}
         self._positions: dict[str, int] = {}
+        self.has_tables = False
 
     def register(self, con: duckdb.DuckDBPyConnection, database: Database) -> None:
         """Register the functions, but for their macros."""
@@ -145,6 +161,13 @@ class Installation:
 
         self._functions.append((AGGREGATE, ignoring_context(refuse), None, VARIANT, False))
         self.names.append(AGGREGATE)
+
+    def register_tables(self, con: duckdb.DuckDBPyConnection, database: Database) -> bool:
+        """Make the table functions DuckDB's own; return whether that was done. `fits` has to be asked before."""
+        callbacks = {name: callback_of(self._domain, bind) for name, bind in self._streams_by_name.items()}
+        for callback in callbacks.values():
+            database.at_end(callback.release)
+        return register_tables(database, con, self.forms, callbacks)
 
     def replace_by_native(self, con: duckdb.DuckDBPyConnection) -> None:
         """Replace the inline functions with a type by some of the native library, if that can be done."""
@@ -198,7 +221,14 @@ def install_functions(
         new = Installation(registry, database, owner, allow_inline=allow_inline, allow_create=allow_create)
         with con.cursor() as cursor:  # installing is no part of a transaction of the user's
             lead_here = new.enter_aggregate(cursor, database)
-        stored = _put(database, con, new)
+        native = fits(database, con, new.forms)
+        stored = _put(database, con, new, native=native)
+        if native and not new.register_tables(con, database):
+            create_macros(con, new.macros, current_schema(con))
+            native = False
+        new.has_tables = native
+        if database.installation is not None:
+            lead(database, dict.fromkeys(database.installation.forms.keys() - new.forms.keys()))
         lead_here()
         if database.installation is not None:
             database.installation.catalog.leave(database)
@@ -211,13 +241,21 @@ def install_functions(
             new.catalog.restore(context)
 
 
-def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) -> bool:
+def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, *, native: bool) -> bool:
     """Register functions and macros, in place of those that are installed, all at once.
+
+    Args:
+        database: the database.
+        con: a connection of it.
+        new: the functions.
+        native: there are to be no macros.
 
     Returns:
         Whether the database has stored functions.
     """
     schema = _schema(con)
+    if native:
+        return _put_without_macros(database, con, new, schema)
     try:
         with own_transaction(con) as cursor:
             _put_functions(database, cursor, new, schema)
@@ -245,6 +283,26 @@ def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) 
     if not schema.read_only:
         database.macro_schemas.add(schema)
     return stored
+
+
+def _put_without_macros(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
+    """Register functions, and drop macros of the same names that a file has kept.
+
+    Returns:
+        Whether the database has stored functions.
+    """
+    try:
+        with own_transaction(con) as cursor:
+            taken = [name for name in new.macros if not is_free(cursor, name)]
+            kept = kept_macros(cursor, schema, taken) if taken else []
+            if kept and not current_schema(cursor).read_only:
+                drop_ours(cursor, kept, schema)
+                database.macro_schemas.discard(schema)
+            _put_functions(database, cursor, new, schema)
+            return stored_functions.exists(cursor)
+    except (duckdb.CatalogException, duckdb.NotImplementedException) as error:
+        msg = f"one of the names {', '.join(new.names)} is something else's in this database: {error}"
+        raise SignatureError(msg) from error
 
 
 def _has_kept(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
@@ -277,6 +335,8 @@ def _put_functions(database: Database, cursor: duckdb.DuckDBPyConnection, new: I
 def _complete_macros(database: Database, con: duckdb.DuckDBPyConnection) -> None:
     """Create the macros where this connection looks for them, if another schema than before, or a read-only one."""
     assert database.installation is not None
+    if database.installation.has_tables:
+        return
     schema = _schema(con)
     if schema in database.macro_schemas:
         return

@@ -70,6 +70,12 @@ def create_macro(con: duckdb.DuckDBPyConnection, name: str, form: str, schema: S
     con.execute(f"CREATE {'OR REPLACE ' if replace else ''}MACRO {qualified(schema, name)}{form}")
 
 
+def kept_macros(con: duckdb.DuckDBPyConnection, schema: Schema, names: Iterable[str]) -> list[str]:
+    """Return those of the names that are macros of table functions in a schema, kept from an earlier time."""
+    kept = _kept(con, schema, list(names))
+    return [name for name in names if is_ours(kept.get(name.lower()))]
+
+
 def drop_macro(con: duckdb.DuckDBPyConnection, name: str, schema: Schema) -> None:
     """Drop what `create_macros` has created, unless the database is read-only."""
     if not schema.read_only and is_ours(_kept(con, schema, [name]).get(name.lower())):

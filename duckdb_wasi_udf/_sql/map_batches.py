@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 import weakref
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +18,7 @@ from duckdb_wasi_udf._functions.table_map import MapFunction
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
+from duckdb_wasi_udf._sql.native_tables import NativeParameter
 from duckdb_wasi_udf._sql.query import in_the_same_query
 from duckdb_wasi_udf._sql.streams import casts
 from duckdb_wasi_udf._sql.types import types_of, types_through
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._sql.native_tables import Forms
     from duckdb_wasi_udf._sql.streams import Streams
 
+    _Argument: TypeAlias = pa.ChunkedArray | pa.Array
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -128,14 +131,25 @@ class InlineMap:
         if others or query is None:
             msg = f"{self._name} takes code, query and schema"
             raise SignatureError(msg)
+        if constant_text(self._name, "query", query) == state.MARK:  # a test of whether a macro leads here
+            return pa.array([f"SELECT 1 AS {quote_identifier(state.MARK)}"])
+        return pa.array([self._streams.scan(self._stream(context, code, query, schema))])
+
+    # The schema may be left out.
+    forms: Forms = tuple([tuple(map(NativeParameter, ("code", "query", "schema")[:count])) for count in (2, 3)])
+
+    def bind(self, context: CallContext, arguments: pa.RecordBatch) -> ArrowStream:
+        """Return a call with these arguments, for the native library."""
+        return self._stream(context, *arguments.columns)
+
+    def _stream(
+        self, context: CallContext, code: _Argument, query: _Argument, schema: _Argument | None = None
+    ) -> ArrowStream:
         definition = inline_definition(self._name, constant_text(self._name, "code", code))
         text = constant_text(self._name, "query", query)
-        if text == state.MARK:  # a test of whether a macro leads here
-            return pa.array([f"SELECT 1 AS {quote_identifier(text)}"])
         declared = constant_row_type(self._name, schema, self._streams.cursor)
         cursor = self._streams.cursor
-        stream = self._functions.stream(context, definition, text, cursor, declared, self._name, types_through(cursor))
-        return pa.array([self._streams.scan(stream)])
+        return self._functions.stream(context, definition, text, cursor, declared, self._name, types_through(cursor))
 
     @property
     def macro(self) -> str:

@@ -10,17 +10,19 @@ import duckdb
 from duckdb.func import ARROW
 
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._shared.identifiers import quote_identifier
-from duckdb_wasi_udf._sql.connections import one_transaction
+from duckdb_wasi_udf._sql.connections import in_transaction, one_transaction
 from duckdb_wasi_udf._sql.macros import Schema, current_schema, drop_macro
 from duckdb_wasi_udf._sql.native_aggregates import NotPossibleError, aggregate_callback
+from duckdb_wasi_udf._sql.native_tables import fits, has_scalar, is_free, lead, register_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._functions.registered import RegisteredFunction
     from duckdb_wasi_udf._sql.database import Database, NamedFunction
     from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes
+    from duckdb_wasi_udf._sql.native_tables import Forms
     from duckdb_wasi_udf._sql.registration import RegisteredCallback
 
 
@@ -35,6 +37,7 @@ class Creation(NamedTuple):
             done; None for functions that aren't scalar.
         aggregate: Of an aggregate function of DuckDB's own, its types, and what makes what DuckDB calls. Such a
             function isn't registered otherwise.
+        table: Makes a table function DuckDB's own; None for other kinds.
     """
 
     function: RegisteredFunction
@@ -42,10 +45,29 @@ class Creation(NamedTuple):
     create_macro: Callable[[duckdb.DuckDBPyConnection, Schema], None] | None = None
     replace: Callable[[duckdb.DuckDBPyConnection], None] | None = None
     aggregate: tuple[AggregateTypes, Callable[[], RegisteredCallback]] | None = None
+    table: TableCreation | None = None
+
+
+class TableCreation(NamedTuple):
+    """What it takes to make a table function DuckDB's own.
+
+    Attributes:
+        forms: Its parameters.
+        callback: Returns what binds a call of it, and what is to be called when the database is gone.
+    """
+
+    forms: Forms
+    callback: Callable[[], tuple[Callable[..., ArrowStream], Callable[[], None]]]
 
 
 def enter(
-    database: Database, con: duckdb.DuckDBPyConnection, name: str, creation: Creation, schema: Schema | None = None
+    database: Database,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    creation: Creation,
+    schema: Schema | None = None,
+    *,
+    native: bool = False,
 ) -> None:
     """Register a function with a connection under a name.
 
@@ -55,6 +77,7 @@ def enter(
         name: the name.
         creation: the function.
         schema: where the macro of a table function goes; None for where unqualified names are.
+        native: a table function gets no macro, and loses that which a file has kept.
 
     Raises:
         duckdb.Error: DuckDB refused the registration, as when the name is taken.
@@ -63,7 +86,12 @@ def enter(
     if creation.create_macro is None:
         return
     try:
-        creation.create_macro(con, schema or current_schema(con))
+        if native and is_free(con, name):
+            return
+        if native:
+            drop_macro(con, name, schema or current_schema(con))
+        else:
+            creation.create_macro(con, schema or current_schema(con))
     except BaseException:
         with contextlib.suppress(duckdb.Error):  # the transaction is aborted, and the function gone with it
             con.remove_function(name)
@@ -99,7 +127,11 @@ def name_function(
         before = database.functions.get(key)
         same = before is not None and named.origin is not None and before.origin == named.origin
         replace = before is not None and (replace or same)
-        exists = before is not None and _exists(con, name)
+        native = creation.table is not None and fits(database, con, {name: creation.table.forms})
+        exists = False
+        if before is not None:
+            with con.cursor() as cursor:
+                exists = has_scalar(cursor, name)
         installed = database.installation is not None and key in database.installation.reserved
         if creation.aggregate is not None and before is not None and key in database.aggregates:
             exists = True
@@ -118,13 +150,14 @@ def name_function(
             raise duckdb.CatalogException(msg)
         elif not exists:
             try:
-                enter(database, con, name, creation)
+                enter(database, con, name, creation, native=native)
             except duckdb.NotImplementedException:  # it does exist, as yet for this connection only
                 if not replace:
                     raise
                 exists = True
         if creation.aggregate is None and exists and before is not None:
-            _replace(database, con, name, before.function, creation)
+            _replace(database, con, name, before.function, creation, native=native)
+        enter_native(database, con, name, creation, native=native)
         database.functions[key] = named
         if before is not None:
             before.function.retire()  # queries that are running it go on, with instances that aren't kept
@@ -155,31 +188,49 @@ def _enter_aggregate(
     database.at_end(callback.target.release)
 
 
+def enter_native(
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, creation: Creation, *, native: bool
+) -> None:
+    """Make a table function that was entered DuckDB's own, if it can be; otherwise it gets a macro after all.
+
+    Args:
+        database: the database.
+        con: a connection of it, in no transaction if `native`.
+        name: the name.
+        creation: the function.
+        native: see `enter`.
+    """
+    if creation.table is None or creation.create_macro is None:
+        if not in_transaction(con):
+            lead(database, {name: None})
+        return
+    if not native and name.lower() not in database.native_tables:
+        return
+    callback, release = creation.table.callback()
+    database.at_end(release)
+    if not native:  # it has other parameters and a macro, or will be there once the transaction is committed
+        if not in_transaction(con):
+            lead(database, {name: callback})
+    elif not register_tables(database, con, {name: creation.table.forms}, {name: callback}):
+        creation.create_macro(con, current_schema(con))
+
+
 def _replace(
-    database: Database, con: duckdb.DuckDBPyConnection, name: str, before: RegisteredFunction, creation: Creation
+    database: Database,
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    before: RegisteredFunction,
+    creation: Creation,
+    *,
+    native: bool,
 ) -> None:
     """Put a function in the place of another."""
     schema = current_schema(con) if creation.create_macro is not None or before.kind == "table" else None
     with one_transaction(con) as cursor:
         remove(cursor, name, before, schema)
-        enter(database, cursor, name, creation, schema)
-    if cursor is not con and schema and schema.read_only and creation.create_macro is not None:
+        enter(database, cursor, name, creation, schema, native=native)
+    if cursor is not con and schema and schema.read_only and creation.create_macro is not None and not native:
         creation.create_macro(con, schema)  # which only this connection sees, not the cursor
-
-
-def _exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Return whether there is a scalar function: `duckdb_functions()` takes 20 ms to say so, binding a call 0.3."""
-    with con.cursor() as cursor:
-        try:
-            cursor.sql(f"SELECT {quote_identifier(name)}()")  # which is bound, and never run
-        except duckdb.CatalogException:
-            return False
-        except duckdb.BinderException:  # the arguments don't fit, or only the macro of a table function is left
-            query = (
-                "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = lower($1) AND function_type = 'scalar'"
-            )
-            return bool(cursor.execute(query, [name]).fetchall())
-    return True
 
 
 def remove(

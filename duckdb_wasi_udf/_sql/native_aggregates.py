@@ -24,7 +24,8 @@ from duckdb_wasi_udf._native.layouts import AggregateCall, AggregateDefinition, 
 from duckdb_wasi_udf._native.library import Callback
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.connections import in_transaction
-from duckdb_wasi_udf._sql.native_path import PREFIX, UNKNOWN_CONNECTION, helper, self_test
+from duckdb_wasi_udf._sql.native_path import UNKNOWN_CONNECTION, helper, self_test
+from duckdb_wasi_udf._sql.native_scans import PREFIX
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._functions.signature import Signature

@@ -13,7 +13,6 @@ import importlib
 import logging
 import os
 import secrets
-import threading
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -25,12 +24,15 @@ from duckdb_wasi_udf._functions.inline import InlineFunction
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from duckdb_wasi_udf._guests.recent_errors import CLOSED
 from duckdb_wasi_udf._native.kinds import Kind, array_of, buffers_of, kind_of, kind_of_struct
-from duckdb_wasi_udf._native.layouts import Argument, Call, NativeType, Reason
+from duckdb_wasi_udf._native.layouts import Argument, Call, NativeType, Reason, TableForm, TableReason
 from duckdb_wasi_udf._native.library import Callback, NativeLibrary, Unavailable, file_name
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.connections import in_transaction
+from duckdb_wasi_udf._sql.native_scans import PREFIX, answer, calling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duckdb_wasi_udf._guests.lent_instance import LentInstance
 
 logger = logging.getLogger("duckdb_wasi_udf.native")
@@ -42,9 +44,6 @@ TESTED = ("2.0.0", "2.0.1")
 TRIED = ("x86_64-linux.so",)
 
 _MOST_ARGUMENTS = 32
-
-# What DuckDB's Python client puts in front of what a function raised, and what follows is alike.
-PREFIX = "Python exception occurred while executing the UDF"
 
 # Instead of the library's number of a connection, for calls that C can't say it of.
 UNKNOWN_CONNECTION = -1
@@ -148,22 +147,52 @@ def replace_inline_by_native(con: duckdb.DuckDBPyConnection, functions: dict[str
     _register(native, con, made, side_effects=False)
 
 
+def can_register(con: duckdb.DuckDBPyConnection, *, tables: bool) -> bool:
+    """Return whether the library can register functions in the database of a connection now.
+
+    Args:
+        con: the connection, which may be in a transaction.
+        tables: table functions are meant.
+    """
+    native = state.native
+    if native is None or not self_test(native) or (tables and not native.has_tables):
+        return False
+    with con.cursor() as cursor:  # which no query or result of the user's keeps busy
+        if connection_key(cursor) is None:
+            logger.debug("the database was opened before the library was there")
+            return False
+    return not in_transaction(con)
+
+
+def register_natively(con: duckdb.DuckDBPyConnection, tables: list[TableForm]) -> bool:
+    """Have DuckDB take table functions; return whether it has taken all of them."""
+    native = state.native
+    return native is not None and _register(native, con, {}, side_effects=False, tables=tables)
+
+
 def _register(
-    native: NativeLibrary, con: duckdb.DuckDBPyConnection, functions: dict[str, int], *, side_effects: bool
-) -> None:
-    """Have DuckDB take functions of C's; those that it doesn't take are freed."""
+    native: NativeLibrary,
+    con: duckdb.DuckDBPyConnection,
+    functions: dict[str, int],
+    *,
+    side_effects: bool,
+    tables: Sequence[TableForm] = (),
+) -> bool:
+    """Have DuckDB take functions of C's; those that it doesn't take are freed. Return whether it has taken all."""
     done = kept = False
     try:
         if in_transaction(con):
             logger.debug("%s: registered in a transaction; batches go through Python", ", ".join(functions))
-            return
+            return False
         with state.native_registering, con.cursor() as cursor:
             if not self_test(native):
-                return
+                return False
             token = secrets.randbits(63) | 1
             names = (ctypes.c_char_p * len(functions))(*[name.encode() for name in functions])
             addresses = (ctypes.c_size_t * len(functions))(*functions.values())
             native.expect(token, names, addresses, len(functions), side_effects)
+            forms = (TableForm * len(tables))(*tables)  # which has to live until they are registered, like `tables`
+            native.expect_tables(forms, len(tables))
             try:
                 done = cursor.execute(f"SELECT {helper(native)}({token}::UBIGINT)").fetchall()[0][0]
             finally:
@@ -176,6 +205,7 @@ def _register(
         if not kept:
             for address in functions.values():
                 native.function_free(address)
+    return bool(kept and done)
 
 
 def _array(types: list[NativeType]) -> ctypes.Array[NativeType]:
@@ -202,6 +232,7 @@ def self_test(native: NativeLibrary) -> bool:
     """Find out once whether connections can be made; if not, the library isn't used any more."""
     if state.native_status == "used":
         failed = native.self_test()
+        native.has_tables = native.has_tables and not failed and not native.table_self_test()
         state.native_status = "used, and tested" if not failed else f"not used: the self-test failed ({failed})"
         if failed:
             state.native = None
@@ -229,6 +260,9 @@ def _kinds(function: ScalarFunction) -> tuple[list[Kind], Kind] | None:
 def _answer(address: int) -> int:
     """Do what is left of a call of C's. No exception may leave it."""
     call = Call.from_address(address)
+    if call.reason >= TableReason.BIND:
+        answer(address)
+        return 0
     try:
         if call.reason in (Reason.BATCH, Reason.ARROW):
             _run_batch(call)
@@ -249,12 +283,8 @@ def _run_batch(call: Call) -> None:
     callback = state.registered_functions[call.function]
     given = _given(call)
     arrays = _arrow_batch(call) if given is None else [array_of(argument, int(call.rows)) for argument in given]
-    thread = threading.get_ident()
-    state.native_connections[thread] = int(call.connection)
-    try:
+    with calling(int(call.connection)):
         results = callback(*[pa.chunked_array([array]) for array in arrays])
-    finally:
-        del state.native_connections[thread]
     _put(call, results)
     if given is not None:
         with contextlib.suppress(ClosedError):  # at this very moment

@@ -11,7 +11,7 @@ from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.database import open_database
-from duckdb_wasi_udf._sql.types import parsed_type
+from duckdb_wasi_udf._sql.types import column_types
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +64,6 @@ def casts(stream: ArrowStream) -> str:
     """Return the select list that gives the columns of a stream the declared types; without any it leaves them."""
     if stream.declared == VARIANT:
         return "*"
-    sql_type = parsed_type(stream.declared)
-    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
     names = [quote_identifier(name) for name in stream.schema.names]
+    types = column_types(stream.declared)
     return ", ".join(f"CAST({name} AS {column}) AS {name}" for name, column in zip(names, types, strict=True))

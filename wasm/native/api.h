@@ -118,6 +118,7 @@ typedef void (*scalar_function)(void *info, void *input, void *output);
   X(void, duckdb_scalar_function_init_get_client_context, (void *info, void **context))                               \
   X(void, duckdb_scalar_function_init_set_state, (void *info, void *state, void (*destroy)(void *)))                  \
   X(void *, duckdb_scalar_function_get_state, (void *info))                                                           \
+  X(void, duckdb_connection_get_client_context, (void *connection, void **context))                                   \
   X(uint64_t, duckdb_client_context_get_connection_id, (void *context))                                               \
   X(void, duckdb_destroy_client_context, (void **context))                                                            \
   X(void, duckdb_scalar_function_set_varargs, (void *function, void *type))                                           \
@@ -200,7 +201,100 @@ typedef void (*scalar_function)(void *info, void *input, void *output);
   X(size_t, wasmtime_memory_data_size, (void *context, const void *memory))                                           \
   X(void, wasmtime_context_set_epoch_deadline, (void *context, uint64_t ticks))
 
+/* Of version 2 of DuckDB's API, which isn't stable: what table functions need. Version 1 has no overloads, defaults or
+ * names that aren't declared for them, and no casts. Vectors are the same objects in both versions. All functions
+ * return 0, or the code of an error that they have put into the slot. */
+struct text {
+  const char *bytes;
+  uint64_t length;
+};
+
+struct owned {
+  void *data;
+  void (*destroy)(void *);
+  bool (*equals)(void *, void *);
+};
+
+enum { ERROR_INPUT_INVALID = 2001 };
+enum parameter_kind { STANDARD = 1, ARGS = 2, KWARGS = 4 };
+
+#define DUCKDB_V2_FUNCTIONS(X)                                                                                         \
+  X(int32_t, duckdb_v2_connection_create, (void *instance, void **connection, void **error))                           \
+  X(int32_t, duckdb_v2_connection_destroy, (void **connection))                                                        \
+  X(int32_t, duckdb_v2_connection_get_factory, (void *connection, void **factory, void **error))                       \
+  X(int32_t, duckdb_v2_context_get_factory, (void *context, void **factory, void **error))                             \
+  X(int32_t, duckdb_v2_factory_create_type_from_text,                                                                  \
+    (void *factory, const struct text *text, void **type, void **error))                                               \
+  X(int32_t, duckdb_v2_factory_create_type_from_id,                                                                    \
+    (void *factory, int32_t id, const struct text *names, void *const *values, uint64_t n, void **type, void **error)) \
+  X(int32_t, duckdb_v2_logical_type_destroy, (void **type))                                                            \
+  X(int32_t, duckdb_v2_table_function_create, (void *factory, void **function, void **error))                          \
+  X(int32_t, duckdb_v2_table_function_destroy, (void **function))                                                      \
+  X(int32_t, duckdb_v2_table_function_set_name, (void *function, const struct text *name, void **error))               \
+  X(int32_t, duckdb_v2_table_function_get_signature, (void *function, void **signature, void **error))                 \
+  X(int32_t, duckdb_v2_function_signature_add_parameter,                                                               \
+    (void *signature, const struct text *name, void *type, void *value, int32_t kind, void **error))                   \
+  X(int32_t, duckdb_v2_table_function_set_user_data, (void *function, struct owned *, void **error))                   \
+  X(int32_t, duckdb_v2_table_function_set_bind_callback,                                                               \
+    (void *function, void (*bind)(void *info, void *result, void *context, void **error), void **error))               \
+  X(int32_t, duckdb_v2_table_function_set_init_global_callback,                                                        \
+    (void *function, void (*init)(void *info, void *context, void **error), void **error))                             \
+  X(int32_t, duckdb_v2_table_function_set_exec_callback,                                                               \
+    (void *function, void (*exec)(void *info, void *context, void **error), void **error))                             \
+  X(int32_t, duckdb_v2_table_function_set_progress_callback,                                                           \
+    (void *function, void (*progress)(void *info, void *context, void **error), void **error))                         \
+  X(int32_t, duckdb_v2_table_function_set_projection_pushdown, (void *function, bool on, void **error))                \
+  X(int32_t, duckdb_v2_connection_register_table_function, (void *connection, void *function, void **error))           \
+  X(int32_t, duckdb_v2_function_bind_get_user_data, (void *info, void **data, void **error))                           \
+  X(int32_t, duckdb_v2_function_bind_set_bind_data, (void *info, struct owned *, void **error))                        \
+  X(int32_t, duckdb_v2_function_bind_get_arg_count,                                                                    \
+    (void *info, uint64_t *fixed, uint64_t *args, uint64_t *named, uint64_t *kwargs, void **error))                    \
+  X(int32_t, duckdb_v2_function_bind_get_arg_value, (void *info, uint64_t index, void **value, void **error))          \
+  X(int32_t, duckdb_v2_function_bind_get_arg_name, (void *info, uint64_t index, struct text *name, void **error))      \
+  X(int32_t, duckdb_v2_value_get_logical_type, (void *value, void **type, void **error))                               \
+  X(int32_t, duckdb_v2_value_destroy, (void **value))                                                                  \
+  X(int32_t, duckdb_v2_table_function_bind_add_result_column,                                                          \
+    (void *result, const struct text *name, void *type, void **error))                                                 \
+  X(int32_t, duckdb_v2_table_function_bind_set_cardinality,                                                            \
+    (void *result, uint64_t rows, bool is_exact, void **error))                                                        \
+  X(int32_t, duckdb_v2_table_function_init_global_get_bind_data, (void *info, void **data, void **error))              \
+  X(int32_t, duckdb_v2_table_function_init_global_set_global_state, (void *info, struct owned *, void **error))        \
+  X(int32_t, duckdb_v2_table_function_init_global_get_column_count, (void *info, uint64_t *n, void **error))           \
+  X(int32_t, duckdb_v2_table_function_init_global_get_column_index,                                                    \
+    (void *info, uint64_t index, uint64_t *column, void **error))                                                      \
+  X(int32_t, duckdb_v2_table_function_exec_get_global_state, (void *info, void **state, void **error))                 \
+  X(int32_t, duckdb_v2_table_function_exec_get_output_chunk, (void *info, void **chunk, void **error))                 \
+  X(int32_t, duckdb_v2_table_function_progress_get_global_state, (void *info, void **state, void **error))             \
+  X(int32_t, duckdb_v2_table_function_progress_set_progress, (void *info, double progress, void **error))              \
+  X(int32_t, duckdb_v2_data_chunk_create, (void *factory, void *const *types, uint64_t n, void **chunk, void **error)) \
+  X(int32_t, duckdb_v2_data_chunk_destroy, (void **chunk))                                                             \
+  X(int32_t, duckdb_v2_data_chunk_get_vector, (void *chunk, uint64_t index, void **vector, void **error))              \
+  X(int32_t, duckdb_v2_vector_make_constant, (void *vector, void *value, uint64_t rows, void **error))                 \
+  X(int32_t, duckdb_v2_vector_reference, (void *vector, void *source, void **error))                                   \
+  X(int32_t, duckdb_v2_vector_cast,                                                                                    \
+    (void *factory, void *source, void *target, int32_t mode, bool *converted, void **cast_error, void **error))       \
+  X(int32_t, duckdb_v2_schema_get_field, (void *schema, uint64_t index, struct text *name, void **type, void **error)) \
+  X(int32_t, duckdb_v2_schema_destroy, (void **schema))                                                                \
+  X(int32_t, duckdb_v2_arrow_exporter_create,                                                                          \
+    (void *context, void *const *types, const struct text *names, uint64_t n, uint64_t rows, void **exporter,          \
+     void **error))                                                                                                    \
+  X(int32_t, duckdb_v2_arrow_exporter_get_schema, (void *exporter, void *schema, void **error))                        \
+  X(int32_t, duckdb_v2_arrow_exporter_append, (void *exporter, void **chunk, bool consume, bool flush, void **error))  \
+  X(int32_t, duckdb_v2_arrow_exporter_next_array, (void *exporter, void *array, void **error))                         \
+  X(int32_t, duckdb_v2_arrow_exporter_destroy, (void **exporter))                                                      \
+  X(int32_t, duckdb_v2_arrow_importer_create,                                                                          \
+    (void *context, void *schema, uint64_t rows, void **importer, void **error))                                       \
+  X(int32_t, duckdb_v2_arrow_importer_get_schema, (void *importer, void **schema, void **error))                       \
+  X(int32_t, duckdb_v2_arrow_importer_append, (void *importer, void *array, bool consume, bool flush, void **error))   \
+  X(int32_t, duckdb_v2_arrow_importer_next_chunk, (void *importer, void **chunk, void **error))                        \
+  X(int32_t, duckdb_v2_arrow_importer_destroy, (void **importer))                                                      \
+  X(int32_t, duckdb_v2_error_info_set_code, (void *error, int32_t code))                                               \
+  X(int32_t, duckdb_v2_error_info_set_text, (void *error, const struct text *text))
+
 #define FIELD(result, name, parameters) result(*name) parameters;
+extern struct duckdb_v2_functions {
+  DUCKDB_V2_FUNCTIONS(FIELD)
+} V;
 extern struct duckdb_functions {
   DUCKDB_FUNCTIONS(FIELD)
 } D;

@@ -130,6 +130,7 @@ extern struct process {
 
 uint64_t connection_key(void *info, void *database, bool is_inline);
 void remember_connection(void *info);
+void *instance_of(void *database);
 int32_t connect_to(void *instance, void **connection);
 bool gate_enter(struct gate *);
 void gate_leave(void);

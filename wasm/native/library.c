@@ -12,6 +12,7 @@
 #include "api.h"
 #include "calls.h"
 #include "function.h"
+#include "table.h"
 
 struct duckdb_functions D;
 struct wasmtime_functions W;
@@ -50,6 +51,9 @@ EXPORT const uint32_t native_layout[] = {
     sizeof(struct instance),
     sizeof(struct aggregate_definition),
     sizeof(struct aggregate_call),
+    sizeof(struct table_call),
+    sizeof(struct table_parameter),
+    sizeof(struct table_form),
 };
 
 /* ---- connections
@@ -67,7 +71,7 @@ int32_t connect_to(void *instance, void **connection) {
   return D.duckdb_connect(&wrapper, connection);
 }
 
-static void *instance_of(void *database) {
+void *instance_of(void *database) {
   struct shared duckdb, wrapper;
   memcpy(&wrapper, database, sizeof wrapper);
   memcpy(&duckdb, wrapper.pointer, sizeof duckdb);
@@ -109,6 +113,7 @@ static void execute_register(void *info, void *input, void *output) {
     results[0] &= function_register(connection, database, pending.names[i], pending.functions[i], pending.is_volatile);
   }
   D.duckdb_disconnect(&connection);
+  results[0] &= tables_register(database);
 }
 
 /* Have the next query with the token register functions; `native_registered` has to follow. */
@@ -131,8 +136,12 @@ EXPORT void native_expect_aggregate(uint64_t token, const struct aggregate_defin
   atomic_store(&pending.token, token);
 }
 
+/* Have that query register table functions as well. */
+EXPORT void native_expect_tables(const struct table_form *forms, int32_t n) { tables_expect(forms, n); }
+
 /* Return whether DuckDB has got the function. */
 EXPORT int32_t native_registered(void) {
+  tables_expect(NULL, 0);
   atomic_store(&pending.token, 0);
   return pending.done;
 }

@@ -4,6 +4,7 @@ import functools
 
 from duckdb_wasi_udf import Columns
 from duckdb_wasi_udf._shared.annotations import row_type
+from duckdb_wasi_udf._shared.columns import Scan
 
 
 def with_columns(function):
@@ -30,3 +31,28 @@ def schema_as_text(function):
         return row_type(function(*arguments))
 
     return schema
+
+
+def row_count(function):
+    """Return a function `cardinality` whose result is checked."""
+
+    @functools.wraps(function)
+    def cardinality(*arguments):
+        rows = function(*arguments)
+        if rows is not None and (not isinstance(rows, int) or not 0 <= rows < 2**63):
+            raise TypeError(f"cardinality returned {rows!r:.100}; the number of rows is an int from 0 on, or None")
+        return rows
+
+    return cardinality
+
+
+def for_scan(function):
+    """Return a table function whose last argument is a list of the columns that a scan needs; None for all."""
+
+    @functools.wraps(function)
+    def rows(*arguments):
+        *own, wanted = arguments
+        Scan.wanted = None if wanted is None else tuple(wanted)
+        return function(*own)
+
+    return rows

@@ -29,6 +29,9 @@ from duckdb_wasi_udf._shared.entry import ambiguous, assigned, choose, missing, 
 _DESCRIPTION_BYTES = 2_500_000
 _CODE_CHARACTERS = 100_000
 
+# Functions beside a table function that say something of its rows.
+_BESIDE = ("schema", "cardinality")
+
 
 def define(text):
     """Compile a definition.
@@ -69,7 +72,8 @@ def define(text):
         described, converters = describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
         by_batch = described["by_batch"]
         described["plain"] = not any(converters)
-        described["schema"] = definition["table"] and _has_schema(namespaces[0], made.get(0))
+        for name in _BESIDE if definition["table"] else ():
+            described[name] = _is_beside(namespaces[0].get(name), made.get(0))
         description = json.dumps(described).encode()
         if len(description) > _DESCRIPTION_BYTES:
             raise TypeError("the function has too many parameters; give it fewer, or take the rest as *args")
@@ -116,10 +120,9 @@ def _make(units, *, table):
     return made, namespaces
 
 
-def _has_schema(namespace, function):
-    """Return whether a function `schema` beside a table function says its columns."""
-    schema = namespace.get("schema")
-    return isinstance(schema, types.FunctionType) and schema is not function
+def _is_beside(found, function):
+    """Return whether something is a function beside a table function, which says its columns or number of rows."""
+    return isinstance(found, types.FunctionType) and found is not function
 
 
 def _import(path):
@@ -184,7 +187,7 @@ def _compile(source, filename, unit, table):
     result, variable, entry = None, None, unit["entry"]
     if entry is None:
         last = tree.body[-1] if tree.body else None
-        entry = choose(tree, unit["preferred"], but="schema" if table else None)
+        entry = choose(tree, unit["preferred"], but=_BESIDE if table else ())
         variable = assigned(tree, unit["preferred"])
         named = variable is not None or _is_named(entry, unit["preferred"])
         if isinstance(last, ast.Expr) and not (isinstance(last.value, (ast.Call, ast.Await)) and named):

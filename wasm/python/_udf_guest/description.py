@@ -26,7 +26,7 @@ def describe(function, namespace, *, by_batch, table):
         ({"name", "by_batch", "parameters", "returns"}, converters). A parameter is {"name", "kind", "required"} with
         the keys of `_meaning`; "parameters" is None if the function can't be inspected. "returns" has the keys of
         `_meaning` for the result. There is a converter for each positional parameter, None for most. `define` adds
-        "schema".
+        "schema" and "cardinality" for table functions.
     """
     name = str(getattr(function, "__name__", type(function).__name__))[:NAME_CHARACTERS]
     try:

@@ -101,6 +101,14 @@ class _Reporter:
     def __init__(self, start):
         self.start = start
         self.number = start - 1
+        self.session = None
+
+    def pytest_configure(self, config):
+        # Other tracebacks parse the file again for each test that fails, which takes seconds for the large ones.
+        config.option.tbstyle = "native"
+
+    def pytest_sessionstart(self, session):
+        self.session = session
 
     def pytest_collection_modifyitems(self, items):
         _state["collecting"] = False
@@ -117,6 +125,10 @@ class _Reporter:
             host.report(
                 json.dumps(["end", report.nodeid, outcome, str(report.longrepr)[-400:] if report.failed else ""])
             )
+
+    def pytest_runtest_logfinish(self):
+        if not host.report(json.dumps(["next", self.number + 1])):
+            self.session.shouldstop = "another instance goes on"
 
     def pytest_collectreport(self, report):
         if report.failed:

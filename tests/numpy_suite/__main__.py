@@ -1,7 +1,7 @@
 """`python -m tests.numpy_suite`: run numpy's tests in the guest, and compare with the list of those that don't pass.
 
-What each test came to is kept in build/numpy-tests, so a run that was stopped goes on where it was, and several can share
-the work: each takes files that no other one has.
+What each test came to is kept in build/numpy-tests, so a run that was stopped goes on where it was, and several can
+share the work: each takes files that no other one has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs with this guest found")
     options = parser.parse_args()
     runner = Runner(fresh=options.fresh)
-    paths = options.files or runner.files
     results = []
     busy = []
     for path in options.files or runner.files:

@@ -55,7 +55,7 @@ class _Absent:
     def __mul__(self, other):
         return self
 
-    __rmul__ = __mul__
+    __rmul__ = __or__ = __mul__
 
 
 _state = {"collecting": True}
@@ -110,6 +110,7 @@ class _Reporter:
     def pytest_sessionstart(self, session):
         self.session = session
 
+    @pytest.hookimpl(trylast=True)  # after those that are slow were left out
     def pytest_collection_modifyitems(self, items):
         _state["collecting"] = False
         host.report(json.dumps(["plan", len(items)]))

@@ -24,8 +24,8 @@ FOLDERS = ("_core", "fft", "lib", "linalg", "ma", "matrixlib", "polynomial", "ra
 PACKAGE = "numpy_tests"
 MIB = 2**20
 
-# An instance runs tests for so long, then another one goes on: a file may have thousands. What is left until the timeout
-# is for the last of them, so a test that never ends is known by the timeout.
+# An instance runs tests for so long, then another one goes on: a file may have thousands. What is left until the
+# timeout is for the last of them, so a test that never ends is known by the timeout.
 SLICE_SECONDS = 60.0
 TIMEOUT_SECONDS = 240.0
 

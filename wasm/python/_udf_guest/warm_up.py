@@ -38,7 +38,8 @@ def warm_up():
         _define_often(units)
     numpy = numpy_part()
     if numpy is not None:
-        for source in numpy.WARM_UP:
+        numpy.warm_up()
+        for source in numpy.DEFINITIONS:
             _define_often([nothing | {"source": source, "kind": "module"}], call=False)
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)

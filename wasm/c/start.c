@@ -191,8 +191,8 @@ static int make_container_immortal(PyObject *object, void *unused) {
   return 1;
 }
 
-/* Fill the allocator's pools, so that new objects of an instance lie side by side in new ones. The pools of the snapshot
- * have a few free blocks each, and whoever takes them writes to the pages of all. */
+/* Fill the allocator's pools, so that new objects of an instance lie side by side in new ones. The pools of the
+ * snapshot have a few free blocks each, and whoever takes them writes to the pages of all. */
 static void fill_pools(void) {
   for (size_t size = ALIGNMENT; size <= SMALL_REQUEST_THRESHOLD; size += ALIGNMENT) {
     for (;;) {

@@ -259,7 +259,6 @@ EXPRESSIONS = [
     "np.longdouble(1) + 1",
     "repr(np.int64(3))",
     "exec('from numpy import *', found := {}) or found['pi']",
-    "__import__('numpy.matlib').matlib.ones(2).tolist()",
     "[name for name in dir(np) if not hasattr(np, name)]",
 ]
 

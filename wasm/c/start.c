@@ -23,7 +23,6 @@
 #include "host/host_function.h"
 #include "internal/pycore_import.h"
 #include "internal/pycore_initconfig.h"
-#include "internal/pycore_obmalloc.h"
 #ifdef UDF_NUMPY
 #include "numpy/array_values.h"
 #include "numpy/column_arrays.h"
@@ -178,8 +177,6 @@ static int make_immortal(PyObject *object, void *unused) {
                         code->co_localspluskinds, code->co_filename, code->co_name,           code->co_qualname,
                         code->co_linetable};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(held); i++) make_immortal(held[i], unused);
-  } else if (PyDict_CheckExact(object) && !PyObject_GC_IsTracked(object)) { /* of strings and numbers alone */
-    Py_TYPE(object)->tp_traverse(object, make_immortal, unused);
   }
   return 0;
 }
@@ -189,21 +186,6 @@ static int make_container_immortal(PyObject *object, void *unused) {
   traverseproc traverse = Py_TYPE(object)->tp_traverse;
   if (traverse != NULL) traverse(object, make_immortal, unused);
   return 1;
-}
-
-/* Fill the allocator's pools, so that new objects of an instance lie side by side in new ones. The pools of the
- * snapshot have a few free blocks each, and whoever takes them writes to the pages of all. */
-static void fill_pools(void) {
-  for (size_t size = ALIGNMENT; size <= SMALL_REQUEST_THRESHOLD; size += ALIGNMENT) {
-    for (;;) {
-      void *block = PyObject_Malloc(size);
-      if (block == NULL) return;
-      if (POOL_ADDR(block)->ref.count == 1) { /* the first of a new one */
-        PyObject_Free(block);
-        break;
-      }
-    }
-  }
 }
 
 /* Let each part import what it needs of Python and make its Python types. Returns 0, or -1 with an exception. */
@@ -239,7 +221,6 @@ UDF_EXPORT(udf_prepare) int32_t udf_prepare(const char *zip, uint32_t zip_length
 #endif
   PyThreadState_Get()->c_recursion_remaining -= Py_C_RECURSION_LIMIT - C_RECURSION_LIMIT;
   PyUnstable_GC_VisitObjects(make_container_immortal, NULL);
-  fill_pools();
   return 0;
 }
 

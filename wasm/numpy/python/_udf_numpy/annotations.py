@@ -1,5 +1,6 @@
 """What annotations with arrays mean."""
 
+import json
 import types
 import typing
 
@@ -105,6 +106,20 @@ def parameter_meaning(annotation, namespace):
     """
     found = array_of(annotation, namespace)
     return found and _annotations.Meaning(found.sql, none=found.none, convert=found.convert, column=True)
+
+
+def recipe_of(converters):
+    """Return a text of which `converters_of` makes the same converters; an empty one if some aren't those of arrays."""
+    arrays = [getattr(convert, "__self__", None) for convert in converters]
+    if not all(isinstance(array, Array) for array in arrays):
+        return ""
+    return json.dumps([[None if array.dtype is None else array.dtype.str, array.masked] for array in arrays])
+
+
+def converters_of(recipe):
+    """Return the converters of arguments that `recipe_of` has described."""
+    arrays = [(None if dtype is None else np.dtype(dtype), masked) for dtype, masked in json.loads(recipe)]
+    return [Array(None, dtype, masked, masked).convert for dtype, masked in arrays]
 
 
 def result_meaning(annotation, namespace, *, by_batch):

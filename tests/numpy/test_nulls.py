@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+import duckdb_wasi_udf as wasi_udf
 from tests.numpy.conftest import HEADER
 
 
@@ -44,7 +45,9 @@ def test_null_in_a_boolean_is_none_or_masked(table, run):
     column = "CASE WHEN x % 7 > 0 THEN b END"
     expected = [i % 3 == 0 if i % 7 else None for i in range(5000)]
     assert run("def f(xs: np.ndarray | None) -> list[bool]: return xs.tolist()", columns=column) == expected
-    assert run("def f(xs: Column[bool | None]) -> list[bool]: return xs.to_numpy().tolist()", columns=column) == expected
+    assert (
+        run("def f(xs: Column[bool | None]) -> list[bool]: return xs.to_numpy().tolist()", columns=column) == expected
+    )
     assert run("def f(xs: np.ma.MaskedArray): return xs", columns=column) == expected
     assert run("def f(xs: np.ndarray | None) -> list[bool]: return [xs.dtype == bool] * len(xs)", columns="b")[0]
 
@@ -129,3 +132,26 @@ def test_all_null(con, sandbox, run):
     )
     assert run("def f(xs: np.ma.MaskedArray): return xs", "SELECT NULL::BIGINT AS x FROM range(3)") == [None] * 3
     assert run("def f(xs: np.ndarray): return xs", "SELECT NULL::BIGINT AS x FROM range(3)") == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("annotation", "dtype"),
+    [
+        ("np.ndarray", "int64"),
+        ("NDArray[np.float32]", "float32"),
+        ("NDArray[np.float64] | None", "float64"),
+        ("NDArray[np.object_]", "object"),
+        ("np.ma.MaskedArray", "int64 masked"),
+        ("np.ma.MaskedArray[tuple[int], np.dtype[np.float64]]", "float64 masked"),
+    ],
+)
+def test_every_instance_converts_its_columns_alike(con, annotation, dtype):
+    """An instance is told by the first what becomes of its arguments."""
+    code = HEADER + (
+        f"def f(xs: {annotation}, ys: {annotation}) -> list[str]:\n"
+        "    masked = ' masked' if isinstance(ys, np.ma.MaskedArray) else ''\n"
+        "    return [str(ys.dtype) + masked] * len(xs)"
+    )
+    with wasi_udf.Sandbox(isolation="batch").install(con):
+        rows = con.execute("SELECT DISTINCT py_udf($1, i, i + 1) FROM range(4 * 2048) t(i)", [code]).fetchall()
+        assert rows == [(dtype,)]

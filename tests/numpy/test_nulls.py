@@ -146,7 +146,7 @@ def test_all_null(con, sandbox, run):
     ],
 )
 def test_every_instance_converts_its_columns_alike(con, annotation, dtype):
-    """An instance is told by the first what becomes of its arguments."""
+    """The first instance describes for the others what becomes of the arguments."""
     code = HEADER + (
         f"def f(xs: {annotation}, ys: {annotation}) -> list[str]:\n"
         "    masked = ' masked' if isinstance(ys, np.ma.MaskedArray) else ''\n"

@@ -1,7 +1,11 @@
-"""Functions over arrays: sandboxed, as DuckDB's own arrow functions with native numpy, and as plain SQL, in turns."""
+"""Functions over arrays: sandboxed, as DuckDB's own arrow functions with native numpy, and as plain SQL, in turns.
+
+`python -m benchmarks.numpy` measures these alone, and the memory of an instance; one to three minutes.
+"""
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +15,7 @@ import pyarrow as pa
 from duckdb.func import ARROW
 
 import duckdb_wasi_udf as wasi_udf
+from benchmarks import memory
 from benchmarks.compiled import check, in_turns
 from benchmarks.timing import ROW_GROUP, table
 
@@ -112,3 +117,11 @@ def _groups(con: duckdb.DuckDBPyConnection, rows: int, rounds: int) -> list[str]
     times = in_turns(con, {"ours": f"py_agg({code}, x)", "own": "own_groups(x)"}, rows, rounds)
     shown = [f"{times[kind]:,.1f}" for kind in ("ours", "own")]
     return ["`linalg.solve` per group of 8", "DOUBLE", *shown, "", f"{times['ours'] / times['own']:.2f}"]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.numpy", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions: to try, not to report")
+    options = parser.parse_args()
+    for section in (measure, memory.measure):
+        print(section(quick=options.quick))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import duckdb
 
 import duckdb_wasi_udf as wasi_udf
+from benchmarks.memory import private_kib
 
 ROWS = 20_000
 # How much a curve may rise between the first quarter of the run and its end, as a factor.
@@ -101,13 +102,11 @@ def _expect_failure(con: duckdb.DuckDBPyConnection, code: str) -> None:
 
 
 def _look(minutes: float, rows: int, sandbox: wasi_udf.Sandbox) -> Sample:
-    fields = (line.split() for line in Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines())
-    (kib,) = (int(field[1]) for field in fields if field[0] == "Private_Dirty:")
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     return Sample(
         round(minutes, 2),
         rows,
-        round(kib / 2**10, 1),
+        round(private_kib() / 2**10, 1),
         descriptors,
         threading.active_count(),
         len(sandbox._domain.instances),

@@ -65,6 +65,7 @@ class Definition:
         hidden_last: the number of trailing arguments that aren't the user's.
         inline: it is the code of a query, without a name.
         described: an instance has described it already, and found nothing that every instance has to know.
+        arrays: which of its arguments become arrays, as that instance says it to others; empty if none does.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Definition:
     hidden_last: int = 0
     inline: bool = False
     described: bool = False
+    arrays: str = ""
 
     @classmethod
     def from_source(
@@ -86,7 +88,7 @@ class Definition:
         name: str | None = None,
         entry: str | None = None,
         preferred: str | None = None,
-        **options: bool,
+        **options: Any,
     ) -> Definition:
         """Return the definition of a function that is all in one text.
 
@@ -144,4 +146,4 @@ class Definition:
         """Return the JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]
         flags = {"return_null": self.return_null, "by_batch": self.by_batch, "table": self.table}
-        return json.dumps({"units": units, "described": self.described} | flags).encode()
+        return json.dumps({"units": units, "described": self.described, "arrays": self.arrays} | flags).encode()

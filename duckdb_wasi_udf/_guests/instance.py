@@ -149,7 +149,8 @@ class GuestInstance:
         units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
         by_batch = bool(self.description.get("by_batch"))
         plain = bool(self.description.get("plain"))
-        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain)
+        arrays = str(self.description.get("arrays", ""))
+        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain, arrays=arrays)
 
     def bind(
         self, context: CallContext, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from duckdb_wasi_udf._shared import numpy_types
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
@@ -138,7 +139,7 @@ def read(annotation: Any, namespace: dict[str, Any], depth: int = 0) -> Meaning:
     if origin is not None:
         return _read_generic(origin, inner, namespace, depth)
     if isinstance(annotation, type):
-        return _read_class(annotation, depth)
+        return _read_numpy(annotation, ()) or _read_class(annotation, depth)
     msg = "is not a type that SQL has"
     raise UnsupportedAnnotationError(msg)
 
@@ -268,6 +269,10 @@ def read_batch(annotation: Any, namespace: dict[str, Any]) -> Meaning:
 def _read_generic(origin: Any, inner: tuple[Any, ...], namespace: dict[str, Any], depth: int) -> Meaning:
     if origin is Column:
         return read(inner[0], namespace, depth + 1)._replace(column=True, convert=None)
+    if isinstance(origin, _TYPE_ALIAS):  # one with parameters, such as NDArray
+        return read(origin.__value__[inner], namespace, depth + 1)
+    if isinstance(origin, type) and (found := _read_numpy(origin, inner)) is not None:
+        return found
     if getattr(origin, "_name", None) in _OF_KEYS:
         return read(inner[0], namespace, depth + 1)
     if origin is typing.Annotated:
@@ -295,6 +300,19 @@ def _read_generic(origin: Any, inner: tuple[Any, ...], namespace: dict[str, Any]
         )
     msg = "is not a type that SQL has"
     raise UnsupportedAnnotationError(msg)
+
+
+def _read_numpy(cls: type, arguments: tuple[Any, ...]) -> Meaning | None:
+    """Return the meaning of a class of numpy's scalars, or of arrays with arguments; None if it is neither."""
+    try:
+        if numpy_types.is_scalar(cls):
+            return Meaning(numpy_types.sql_type(cls), convert=numpy_types.to_scalar(cls))
+        if not numpy_types.is_array(cls):
+            return None
+        item = numpy_types.item_of(arguments or (None,))
+        return Meaning(f"{numpy_types.sql_type(item)}[]", convert=numpy_types.to_array(item))
+    except numpy_types.NoSqlTypeError as error:
+        raise UnsupportedAnnotationError(str(error)) from error
 
 
 def _read_part(annotation: Any, namespace: dict[str, Any], depth: int) -> Meaning:

@@ -10,30 +10,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, SignatureError
-
-HEADER = "import numpy as np\nfrom numpy.typing import NDArray\n"
-
-
-@pytest.fixture
-def run(con, sandbox):
-    """Returns the results of code over a query with one column x, and optionally y."""
-
-    def run(code, query="FROM t", columns="x", function="py_udf"):
-        rows = con.execute(f"SELECT {function}($1, {columns}) FROM ({query})", [HEADER + code]).fetchall()
-        return [row[0] for row in rows]
-
-    return run
-
-
-@pytest.fixture
-def table(con, sandbox):
-    con.execute("""
-        CREATE TABLE t AS SELECT i::BIGINT AS x, CASE WHEN i % 7 > 0 THEN i END AS n, i / 8 AS d, i % 3 = 0 AS b,
-            DATE '2000-01-01' + i::INTEGER AS day, TIMESTAMP '2000-01-01 00:00:00.000001' + INTERVAL (i) HOUR AS t,
-            'ä' || i AS s, [i, i + 1] AS l FROM range(5000) r(i)
-    """)
-    return con
-
+from tests.numpy.conftest import HEADER
 
 TYPES = {
     "TINYINT": "int8",
@@ -127,56 +104,6 @@ def test_no_copy_is_an_error_where_one_is_needed(table, failing):
 @pytest.mark.parametrize("asked", ["np.asarray(xs)", "xs.to_numpy()", "np.array(xs)", "np.asarray(xs, np.float32)"])
 def test_a_column_becomes_an_array_by_any_of_its_ways(table, run, asked):
     assert run(f"def f(xs: Column): return {asked} * 2") == [2 * i for i in range(5000)]
-
-
-# ---- NULL --------------------------------------------------------------------------------------------------------
-
-
-def test_rows_with_null_are_left_out_by_default(table, run):
-    code = "def f(xs: np.ndarray) -> np.ndarray:\n    assert len(xs) < 2048\n    return xs + 1"
-    assert run(code, columns="n") == [i + 1 if i % 7 else None for i in range(5000)]
-
-
-def test_null_is_nan_where_the_annotation_admits_it(table, run):
-    found = run(
-        "def f(xs: NDArray[np.float64] | None) -> NDArray[np.float64]: return np.nan_to_num(xs, nan=-1)", columns="n"
-    )
-    assert found == [i if i % 7 else -1 for i in range(5000)]
-
-
-def test_null_is_masked_in_a_masked_array(table, run):
-    code = "def f(xs: np.ma.MaskedArray):\n    assert xs.dtype == int and not xs.data.flags.owndata\n    return xs * 2"
-    assert run(code, columns="n") == [2 * i if i % 7 else None for i in range(5000)]
-
-
-def test_null_is_nat_in_times(table, run):
-    found = run("def f(xs: np.ndarray | None): return np.isnat(xs)", "FROM t", "CASE WHEN x % 7 > 0 THEN t END")
-    assert found == [i % 7 == 0 for i in range(5000)]
-    assert run("def f(xs: np.ndarray | None): return xs", "FROM t LIMIT 3", "CASE WHEN x <> 1 THEN day END") == [
-        dt.date(2000, 1, 1), None, dt.date(2000, 1, 3)
-    ]  # fmt: skip
-
-
-def test_null_is_none_in_texts(table, run):
-    code = "def f(xs: np.ndarray | None) -> list[bool]: return [x is None for x in xs]"
-    assert run(code, "FROM t LIMIT 9", "CASE WHEN x <> 1 THEN s END") == [i == 1 for i in range(9)]
-    assert run("def f(xs: np.ndarray | None): return xs", "FROM t LIMIT 3", "CASE WHEN x <> 1 THEN s END") == [
-        "ä0", None, "ä2"
-    ]  # fmt: skip
-
-
-def test_a_bool_has_no_null(table, failing):
-    code = HEADER + "def f(xs: np.ndarray | None): return xs"
-    message = str(failing("SELECT py_udf($1, CASE WHEN x <> 1 THEN b END) FROM t", [code], error=GuestError))
-    assert "annotate numpy.ma.MaskedArray" in message
-
-
-def test_all_null(con, sandbox, run):
-    assert (
-        run("def f(xs: np.ndarray | None) -> np.ndarray: return xs", "SELECT NULL::DOUBLE AS x FROM range(3)")[0] != 0
-    )
-    assert run("def f(xs: np.ma.MaskedArray): return xs", "SELECT NULL::BIGINT AS x FROM range(3)") == [None] * 3
-    assert run("def f(xs: np.ndarray): return xs", "SELECT NULL::BIGINT AS x FROM range(3)") == [None] * 3
 
 
 # ---- texts, bools and lists --------------------------------------------------------------------------------------
@@ -323,53 +250,6 @@ def test_an_annotation_of_what_sql_has_not(failing):
 def test_arrays_and_values_are_not_mixed(failing):
     code = HEADER + "def f(xs: np.ndarray, y: int): return xs"
     failing("SELECT py_udf($1, 1, 2)", [code], error=GuestError)
-
-
-# ---- values of numpy in row functions ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("np.float64(1.5)", 1.5),
-        ("np.float32(1.5)", 1.5),
-        ("np.int64(-3)", -3),
-        ("np.uint8(3)", 3),
-        ("np.bool_(True)", True),
-        ("np.str_('ä')", "ä"),
-        ("np.bytes_(b'x')", b"x"),
-        ("np.datetime64('2020-02-29')", dt.date(2020, 2, 29)),
-        ("np.datetime64('2020-02')", dt.date(2020, 2, 1)),
-        ("np.datetime64('2020-02-29T12:00:00.000000001')", dt.datetime(2020, 2, 29, 12)),
-        ("np.datetime64('NaT')", None),
-        ("np.timedelta64(3, 'h')", dt.timedelta(hours=3)),
-        ("np.longdouble(1.5)", 1.5),
-        ("np.array([1, 2])", [1, 2]),
-        ("np.array(5)", 5),
-        ("np.ma.masked", None),
-        ("np.ma.array([1, 2], mask=[0, 1])", [1, None]),
-        ("[np.int32(1), np.float64(2)]", [1.0, 2.0]),
-        ("{'a': np.int32(1), 'b': [np.str_('x')]}", {"a": 1, "b": ["x"]}),
-        ("np.array(['2020-01-01', 'NaT'], 'M8[D]')", [dt.date(2020, 1, 1), None]),
-    ],
-)
-def test_numpy_scalars_are_results(con, sandbox, expression, expected):
-    found = con.execute("SELECT py_udf($1, 1)", [HEADER + f"def f(x): return {expression}"]).fetchone()[0]
-    assert found == expected
-    assert type(found) is type(expected)
-
-
-def test_scalars_of_numpy_are_annotations_too(con, sandbox):
-    code = (
-        HEADER
-        + "def f(x: np.float32, y: np.int64 | None) -> np.float64: return type(x).__name__ == 'float32' and x + 1"
-    )
-    assert con.execute("SELECT py_udf($1, 1.5, NULL)", [code]).fetchone() == (2.5,)
-
-
-def test_a_row_function_may_return_an_array(con, sandbox):
-    code = HEADER + "def f(n: int) -> NDArray[np.float64]: return np.linspace(0, 1, n)"
-    assert con.execute("SELECT py_udf($1, 3)", [code]).fetchone() == ([0.0, 0.5, 1.0],)
 
 
 # ---- aggregates and tables ---------------------------------------------------------------------------------------

@@ -258,6 +258,8 @@ EXPRESSIONS = [
     "np.array([3, 1, 2], '>i4').astype('<i4')",
     "np.longdouble(1) + 1",
     "repr(np.int64(3))",
+    "exec('from numpy import *', found := {}) or found['pi']",
+    "[name for name in dir(np) if not hasattr(np, name)]",
 ]
 
 

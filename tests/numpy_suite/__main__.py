@@ -1,4 +1,8 @@
-"""`python -m tests.numpy_suite`: run numpy's tests in the guest, and compare with the list of those that don't pass."""
+"""`python -m tests.numpy_suite`: run numpy's tests in the guest, and compare with the list of those that don't pass.
+
+What each test came to is kept in build/numpy-tests, so a run that was stopped goes on where it was, and several can
+share the work: each takes files that no other one has.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ import argparse
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.numpy_suite.runner import FileResults, Runner
+from tests.numpy_suite.runner import Runner
+
+if TYPE_CHECKING:
+    from tests.numpy_suite.journal import FileResults
 
 EXPECTED = Path(__file__).with_name("expected.toml")
 
@@ -17,24 +25,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.numpy_suite", description=__doc__)
     parser.add_argument("files", nargs="*", help="such as linalg/test_linalg.py; all by default")
     parser.add_argument("--details", action="store_true", help="print what failed tests said")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs with this guest found")
     options = parser.parse_args()
-    runner = Runner()
+    runner = Runner(fresh=options.fresh)
     results = []
+    busy = []
     for path in options.files or runner.files:
-        results.append(found := runner.run(path))
-        counts = ", ".join(
-            f"{found.count(outcome)} {outcome}" for outcome in ("passed", "failed", "crashed", "skipped")
-        )
-        print(f"{path:45} {found.seconds:6.1f} s  {counts}", flush=True)
-        if options.details:
-            for name, detail in found.failed().items():
-                print(f"--- {name}\n{detail}", flush=True)
+        if (found := runner.run(path, wait=False)) is None:
+            busy.append(path)
+        else:
+            results.append(_shown(found, details=options.details))
+    for path in busy:  # those that another process ran
+        found = runner.run(path, wait=True)
+        assert found is not None
+        results.append(_shown(found, details=options.details))
     runner.close()
     passed = sum(found.count("passed") for found in results)
     print(f"{passed} passed in all")
     surprises = _surprises(results)
     print("\n".join(surprises) if surprises else f"as listed in {EXPECTED.name}")
     return 1 if surprises else 0
+
+
+def _shown(found: FileResults, *, details: bool) -> FileResults:
+    """Print what became of a file's tests; return it."""
+    counts = ", ".join(f"{found.count(outcome)} {outcome}" for outcome in ("passed", "failed", "crashed", "skipped"))
+    print(f"{found.path:45} {found.seconds:6.1f} s  {counts}", flush=True)
+    if details:
+        for name, detail in found.failed().items():
+            print(f"--- {name}\n{detail}", flush=True)
+    return found
 
 
 def _surprises(results: list[FileResults]) -> list[str]:

@@ -55,7 +55,7 @@ class _Absent:
     def __mul__(self, other):
         return self
 
-    __rmul__ = __mul__
+    __rmul__ = __or__ = __mul__
 
 
 _state = {"collecting": True}
@@ -101,7 +101,16 @@ class _Reporter:
     def __init__(self, start):
         self.start = start
         self.number = start - 1
+        self.session = None
 
+    def pytest_configure(self, config):
+        # Other tracebacks parse the file again for each test that fails, which takes seconds for the large ones.
+        config.option.tbstyle = "native"
+
+    def pytest_sessionstart(self, session):
+        self.session = session
+
+    @pytest.hookimpl(trylast=True)  # after those that are slow were left out
     def pytest_collection_modifyitems(self, items):
         _state["collecting"] = False
         host.report(json.dumps(["plan", len(items)]))
@@ -117,6 +126,10 @@ class _Reporter:
             host.report(
                 json.dumps(["end", report.nodeid, outcome, str(report.longrepr)[-400:] if report.failed else ""])
             )
+
+    def pytest_runtest_logfinish(self):
+        if not host.report(json.dumps(["next", self.number + 1])):
+            self.session.shouldstop = "another instance goes on"
 
     def pytest_collectreport(self, report):
         if report.failed:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 # What the guest and the package share.
 _SHARED = PACKAGE / "_shared"
-_NAMES = ("__init__.py", "annotations.py", "columns.py", "entry.py", "identifiers.py", "interval.py", "kernels.py")
+_NAMES = (
+    "__init__.py",
+    "annotations.py",
+    "columns.py",
+    "entry.py",
+    "identifiers.py",
+    "interval.py",
+    "kernels.py",
+    "numpy_types.py",
+)
 SHARED = [_SHARED / name for name in _NAMES]
 # Of the guest that has numpy alone.
 _NUMPY_PYTHON = HERE / "numpy" / "python"

@@ -79,22 +79,29 @@ static struct builder *add_field(struct builder *builder, PyObject *name) {
   return builder_fill_child(builder, field) < 0 ? NULL : field;
 }
 
-/* Add the fields that no earlier dict of the batch had. */
+/* Add the field of a key, unless it is there. */
+static int infer_field(struct builder *builder, PyObject *name) {
+  if (!PyUnicode_CheckExact(name)) return add_field(builder, name) == NULL ? -1 : 0; /* which says what is wrong */
+  PyObject *names = builder_names(builder);
+  int found = names == NULL ? -1 : PyDict_Contains(names, name);
+  if (found != 0) return found < 0 ? -1 : 0;
+  if (add_field(builder, name) == NULL) return -1;
+  PyObject *number = PyLong_FromLongLong(builder->n_children - 1);
+  int status = number == NULL ? -1 : PyDict_SetItem(names, name, number);
+  Py_XDECREF(number);
+  return status;
+}
+
+/* Add the fields that no earlier dict of the batch had. A key of a subclass of str could have a hash of its own. */
 static int infer_fields(struct builder *builder, PyObject *fields) {
-  PyObject *name, *ignored;
+  PyObject *key, *ignored;
   Py_ssize_t position = 0;
-  for (int64_t i = 0; PyDict_Next(fields, &position, &name, &ignored); i++) {
+  for (int64_t i = 0; PyDict_Next(fields, &position, &key, &ignored); i++) {
     /* Most dicts have the keys of the one before, in the same order. */
-    if (i < builder->n_children && builder->children[i]->type.name == name) continue;
-    PyObject *names = PyUnicode_CheckExact(name) ? builder_names(builder) : NULL;
-    int found = names == NULL ? 0 : PyDict_Contains(names, name);
-    if (found < 0 || (names == NULL && PyErr_Occurred())) return -1;
-    if (found) continue;
-    struct builder *field = add_field(builder, name);
-    if (field == NULL) return -1;
-    PyObject *number = names == NULL ? NULL : PyLong_FromLongLong(builder->n_children - 1);
-    int status = number == NULL ? -1 : PyDict_SetItem(names, name, number);
-    Py_XDECREF(number);
+    if (i < builder->n_children && builder->children[i]->type.name == key) continue;
+    PyObject *name = PyUnicode_Check(key) ? PyUnicode_FromObject(key) : Py_NewRef(key);
+    int status = name == NULL ? -1 : infer_field(builder, name);
+    Py_XDECREF(name);
     if (status < 0) return -1;
   }
   return 0;

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "codec/infer.h"
+#ifdef UDF_NUMPY
+#include "numpy/scalars.h"
+#endif
 
 int append_bool(struct builder *builder, PyObject *value) {
   if (!PyBool_Check(value)) return wrong_type(builder, value);
@@ -357,6 +360,9 @@ int append_json(struct builder *builder, PyObject *value) {
     return checked == NULL ? -1 : append_string(builder, value);
   }
   PyObject *text = PyObject_CallOneArg(json_dumps, value);
+#ifdef UDF_NUMPY
+  if (text == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) text = numpy_json(value, json_dumps);
+#endif
   if (text == NULL) return -1;
   int status = append_string(builder, text);
   Py_DECREF(text);

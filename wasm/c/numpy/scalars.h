@@ -15,4 +15,10 @@ bool numpy_is_value(PyObject *value);
  * for an array. */
 PyObject *numpy_plain(PyObject *value);
 
+/* Return the JSON of a list or dict in which values of numpy's may be: a new reference, or NULL with an exception,
+ * which stays the pending one if there are none.
+ *
+ * dumps: what makes JSON of plain objects, and raised the pending exception. */
+PyObject *numpy_json(PyObject *value, PyObject *dumps);
+
 #endif

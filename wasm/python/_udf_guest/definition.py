@@ -42,7 +42,8 @@ def define(text):
             "return_null": Whether an exception makes its row NULL.
             "by_batch": Whether the function takes columns, whatever its annotations say.
             "table": Whether it returns rows.
-            "described": Whether an earlier instance has described it, and its arguments need no conversion.
+            "described": Whether an earlier instance has described it, and its arguments are converted to arrays or not.
+            "arrays": Which of them become arrays, as that instance described it; an empty text if none does.
             A unit has these keys.
             "source": Python code, a lambda or a module.
             "name": Its name in tracebacks.
@@ -71,7 +72,8 @@ def define(text):
     if not definition["described"]:
         described, converters = describe(function, namespaces[-1], by_batch=by_batch, table=definition["table"])
         by_batch = described["by_batch"]
-        described["plain"] = not any(converters)
+        described["arrays"] = numpy.recipe_of(converters) if numpy is not None and any(converters) else ""
+        described["plain"] = bool(described["arrays"]) or not any(converters)
         for name in _BESIDE if definition["table"] else ():
             described[name] = _is_beside(namespaces[0].get(name), made.get(0))
         description = json.dumps(described).encode()
@@ -80,6 +82,8 @@ def define(text):
         codes = [unit["code"] or "" for unit in units]
         if sum(map(len, codes)) <= _CODE_CHARACTERS:
             description = json.dumps(described | {"codes": codes}).encode()
+    elif definition["arrays"]:
+        converters = numpy.converters_of(definition["arrays"])
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
     if is_async and by_batch:
         raise TypeError("a function of the batch shape can't be async")

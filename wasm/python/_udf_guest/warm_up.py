@@ -38,7 +38,8 @@ def warm_up():
         _define_often(units)
     numpy = numpy_part()
     if numpy is not None:
-        for source in numpy.WARM_UP:
+        numpy.warm_up()
+        for source in numpy.DEFINITIONS:
             _define_often([nothing | {"source": source, "kind": "module"}], call=False)
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)
@@ -53,12 +54,16 @@ def warm_up():
 
 def _define_often(units, *, call=True):
     """Define a function from its source and from what that was compiled to, in turns, and call it."""
-    flags = {"return_null": False, "by_batch": False, "table": False}
-    codes = None
+    flags = {"return_null": False, "by_batch": False, "table": False, "arrays": ""}
+    known = None
     for _ in range(100):
-        given = units if codes is None else [unit | {"code": code} for unit, code in zip(units, codes, strict=True)]
-        function, *_, description = define(json.dumps({"units": given, "described": codes is not None} | flags))
-        codes = json.loads(description)["codes"] if codes is None else None
+        given, arrays = units, ""
+        if known is not None:
+            given = [unit | {"code": code} for unit, code in zip(units, known["codes"], strict=True)]
+            arrays = known["arrays"]
+        text = json.dumps({"units": given, "described": known is not None} | flags | {"arrays": arrays})
+        function, *_, description = define(text)
+        known = json.loads(description) if known is None else None
         if not call:
             continue
         function(1)

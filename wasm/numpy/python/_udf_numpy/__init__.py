@@ -11,17 +11,22 @@ import numpy.typing  # noqa: F401, ICN001
 
 import _udf_numpy.results  # noqa: F401
 from _udf_numpy.aggregates import over_arrays
-from _udf_numpy.annotations import parameter_meaning, result_meaning
+from _udf_numpy.annotations import converters_of, parameter_meaning, recipe_of, result_meaning
 from _udf_numpy.arrays import drive_batch
 from _udf_numpy.random_state import seed
+from _udf_numpy.warm_up import DEFINITIONS, warm_up
 
-__all__ = ["WARM_UP", "drive_batch", "over_arrays", "parameter_meaning", "result_meaning", "seed"]
-
-# Functions whose definition is repeated before the snapshot is taken: see `_udf_guest.warm_up`.
-WARM_UP = (
-    "import numpy as np\ndef f(x: np.ndarray, y: np.ndarray) -> np.ndarray: return x\n",
-    "from numpy.typing import NDArray\ndef f(x: NDArray[float]) -> NDArray[float]: return x\n",
-)
+__all__ = [
+    "DEFINITIONS",
+    "converters_of",
+    "drive_batch",
+    "over_arrays",
+    "parameter_meaning",
+    "recipe_of",
+    "result_meaning",
+    "seed",
+    "warm_up",
+]
 
 # What numpy.random takes of it has no state. Its functions have: each instance imports it for itself.
 for _name in ("random", "_udf_completions.random"):

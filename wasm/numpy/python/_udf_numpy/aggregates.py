@@ -8,6 +8,7 @@ import numpy as np
 from _udf_guest.description import globals_of
 
 from _udf_numpy.annotations import array_of
+from _udf_numpy.arrays import filled
 from duckdb_wasi_udf._shared.column import Column
 
 FIRST, LAST = 1, 2  # as in _udf_functions.aggregate
@@ -75,31 +76,22 @@ def _joined(parts):
 def _without_nulls(arrays, specs):
     """Return arrays as they are annotated: masked, with NaN, or without the rows where one is NULL."""
     masks = [np.ma.getmask(array) for array, spec in zip(arrays, specs, strict=True) if not spec.none]
-    masks = [mask for mask in masks if mask is not np.ma.nomask]
+    # A list that is NULL is a row of NULLs.
+    masks = [m if m.ndim == 1 else m.reshape(len(m), -1).all(axis=1) for m in masks if m is not np.ma.nomask]
     kept = ~np.logical_or.reduce(masks) if masks else slice(None)
     found = []
     for array, spec in zip(arrays, specs, strict=True):
         values = array[kept] if masks else array
-        found.append(np.ma.asarray(values) if spec.masked else _unmasked(values))
+        found.append(np.ma.asarray(values) if spec.masked else _unmasked(values, spec.dtype))
     return found
 
 
-def _unmasked(array):
-    """Return a masked array as a plain one, with NaN, NaT or None for NULL."""
+def _unmasked(array, dtype):
+    """Return a masked array as a plain one, with what stands for NULL."""
     if not isinstance(array, np.ma.MaskedArray):
         return array
     mask = np.ma.getmaskarray(array)
-    data = array.data
-    if not mask.any():
-        return data
-    if data.dtype.kind in "iu":
-        data = data.astype(np.float64)
-    if data.dtype.kind == "b":
-        raise ValueError("an array of bool has no NULL; annotate numpy.ma.MaskedArray")
-    data = data.copy()
-    if data.dtype.kind != "T":  # which has None there already
-        data[mask] = {"f": np.nan, "M": np.datetime64("NaT")}.get(data.dtype.kind)
-    return data
+    return filled(array.data, mask, dtype) if mask.any() else array.data
 
 
 def _column_of(spec):

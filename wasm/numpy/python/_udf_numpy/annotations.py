@@ -1,5 +1,6 @@
 """What annotations with arrays mean."""
 
+import json
 import types
 import typing
 
@@ -7,31 +8,13 @@ import numpy as np
 
 from _udf_numpy.arrays import to_array, to_masked
 from duckdb_wasi_udf._shared import annotations as _annotations
+from duckdb_wasi_udf._shared import numpy_types
 
-_SQL_TYPES = {
-    np.bool_: "BOOLEAN",
-    np.int8: "TINYINT",
-    np.int16: "SMALLINT",
-    np.int32: "INTEGER",
-    np.int64: "BIGINT",
-    np.uint8: "UTINYINT",
-    np.uint16: "USMALLINT",
-    np.uint32: "UINTEGER",
-    np.uint64: "UBIGINT",
-    np.float16: "FLOAT",
-    np.float32: "FLOAT",
-    np.float64: "DOUBLE",
-    np.datetime64: "TIMESTAMP",
-    np.timedelta64: "INTERVAL",
-    np.str_: "VARCHAR",
-    np.bytes_: "BLOB",
-    np.dtypes.StringDType: "VARCHAR",
-    bool: "BOOLEAN",
-    int: "BIGINT",
-    float: "DOUBLE",
-    str: "VARCHAR",
-}
-_ANY = (np.generic, np.number, np.integer, np.signedinteger, np.unsignedinteger, np.floating, np.inexact)
+# What NDArray may have instead of a class of numpy's scalars.
+_SQL_TYPES = {np.dtypes.StringDType: "VARCHAR", bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
+
+# Arrays of these are of the column's own type.
+_ABSTRACT = (np.integer, np.signedinteger, np.unsignedinteger, np.floating, np.inexact)
 
 
 class Array(typing.NamedTuple):
@@ -91,27 +74,52 @@ def _value_type(annotation):
     """Return the SQL type and the dtype of NDArray's argument, which is inside of numpy.dtype."""
     inner = typing.get_args(annotation)
     scalar = inner[0] if inner else annotation
-    if scalar is typing.Any or scalar in _ANY or isinstance(scalar, typing.TypeVar):
+    if scalar is typing.Any or isinstance(scalar, typing.TypeVar):
         return None, None
+    if scalar is np.object_:
+        return None, np.dtype(object)
     sql = _SQL_TYPES.get(scalar)
     if sql is None:
-        raise _annotations.UnsupportedAnnotationError(
-            f"is an array of {getattr(scalar, '__name__', scalar)}, of which SQL has none"
-        )
+        sql = _sql_of(scalar)
+        if sql is None or scalar in _ABSTRACT:
+            return None, None
     fixed = sql not in ("TIMESTAMP", "INTERVAL", "VARCHAR", "BLOB")
     return sql, np.dtype(scalar) if fixed else None
 
 
+def _sql_of(scalar):
+    try:
+        if numpy_types.is_scalar(scalar):
+            return numpy_types.sql_type(scalar)
+    except numpy_types.NoSqlTypeError:
+        pass
+    raise _annotations.UnsupportedAnnotationError(
+        f"is an array of {getattr(scalar, '__name__', scalar)}, of which SQL has none"
+    )
+
+
 def parameter_meaning(annotation, namespace):
-    """Return the `Meaning` of a parameter's annotation with an array or a scalar of numpy; None if it has neither.
+    """Return the `Meaning` of a parameter's annotation with an array; None if it is none.
 
     Raises:
         UnsupportedAnnotationError: SQL has nothing for its values.
     """
     found = array_of(annotation, namespace)
-    if found is not None:
-        return _annotations.Meaning(found.sql, none=found.none, convert=found.convert, column=True)
-    return _scalar_meaning(annotation, namespace)
+    return found and _annotations.Meaning(found.sql, none=found.none, convert=found.convert, column=True)
+
+
+def recipe_of(converters):
+    """Return a text of which `converters_of` makes the same converters; an empty one if some aren't those of arrays."""
+    arrays = [getattr(convert, "__self__", None) for convert in converters]
+    if not all(isinstance(array, Array) for array in arrays):
+        return ""
+    return json.dumps([[None if array.dtype is None else array.dtype.str, array.masked] for array in arrays])
+
+
+def converters_of(recipe):
+    """Return the converters of arguments that `recipe_of` has described."""
+    arrays = [(None if dtype is None else np.dtype(dtype), masked) for dtype, masked in json.loads(recipe)]
+    return [Array(None, dtype, masked, masked).convert for dtype, masked in arrays]
 
 
 def result_meaning(annotation, namespace, *, by_batch):
@@ -124,19 +132,5 @@ def result_meaning(annotation, namespace, *, by_batch):
     """
     found = array_of(annotation, namespace)
     if found is None:
-        return None if by_batch else _scalar_meaning(annotation, namespace)
+        return None
     return _annotations.Meaning(found.sql if by_batch or found.sql is None else f"{found.sql}[]", none=found.none)
-
-
-def _scalar_meaning(annotation, namespace):
-    try:
-        found = _annotations.evaluated(annotation, namespace)
-    except _annotations.UnsupportedAnnotationError:
-        return None
-    members = [member for member in typing.get_args(found) if member is not type(None)]
-    is_union = typing.get_origin(found) in (typing.Union, types.UnionType)
-    scalar = members[0] if is_union and len(members) == 1 else found
-    if not (isinstance(scalar, type) and issubclass(scalar, np.generic) and scalar in _SQL_TYPES):
-        return None
-    convert = (lambda value: np.datetime64(value, "us")) if scalar is np.datetime64 else scalar
-    return _annotations.Meaning(_SQL_TYPES[scalar], none=is_union, convert=convert)

@@ -80,6 +80,22 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def plain_inside(value):
+    """Return a dict or list with plain values for numpy's, also as keys; `value` itself if it holds none."""
+    if isinstance(value, dict):
+        pairs = [(_plain_key(key), plain_inside(item)) for key, item in value.items()]
+        same = all(a is c and b is d for (a, b), (c, d) in zip(pairs, value.items(), strict=True))
+        return value if same else dict(pairs)
+    if isinstance(value, (list, tuple)):
+        found = [plain_inside(item) for item in value]
+        return value if all(a is b for a, b in zip(value, found, strict=True)) else found
+    return plain(value) if isinstance(value, (np.generic, np.ndarray)) else value
+
+
+def _plain_key(key):
+    return plain(key) if isinstance(key, np.generic) else key
+
+
 def _plain_array(array):
     if array is np.ma.masked:
         return None

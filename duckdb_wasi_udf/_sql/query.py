@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._telemetry.spans import HostCallSpan
 
 
 class Query:
@@ -78,6 +79,10 @@ class Query:
     def count(self, rows: int, seconds: float, error: BaseException | None) -> None:
         """Count a call of the query's: see `QuerySpan.count`."""
         self._span.count(rows, seconds, error)
+
+    def host_call(self, name: str) -> contextlib.AbstractContextManager[HostCallSpan | None]:
+        """Report a call of a host function as part of the query: see `QuerySpan.host_call`."""
+        return self._span.host_call(name)
 
     def calls_this_thread(self) -> bool:
         """Return whether the thread runs a function for a query on the connection."""

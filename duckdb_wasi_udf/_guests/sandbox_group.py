@@ -21,7 +21,7 @@ class SandboxGroup:
     whoever needs it; of those who wait, the sandbox with the fewest instances comes first. Each sandbox keeps the
     limits that it has by itself. Calls of these sandboxes don't take the native path.
 
-    Example:
+    Examples:
         >>> import duckdb, duckdb_wasi_udf as wasi_udf
         >>> with wasi_udf.SandboxGroup(limits=wasi_udf.GroupLimits(sandboxes=50)) as group:
         ...     con = duckdb.connect()

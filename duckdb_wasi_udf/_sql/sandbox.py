@@ -44,7 +44,7 @@ class Sandbox(FunctionCreation):
     Functions belong to the sandbox they were created with. It stays open until it is closed, or until nobody refers to
     it and the databases are closed that have functions of it.
 
-    Example:
+    Examples:
         >>> import duckdb, duckdb_wasi_udf as wasi_udf
         >>> con = duckdb.connect()
         >>> sandbox = wasi_udf.Sandbox(limits=wasi_udf.ResourceLimits(timeout_seconds=1.0)).install(con)

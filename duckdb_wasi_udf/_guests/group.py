@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from duckdb_wasi_udf._errors import ClosedError, LimitExceeded
 from duckdb_wasi_udf._guests.shares import Shares
+from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class Group:
         waiting: The names of the sandboxes whose calls wait.
     """
 
-    def __init__(self, limits: GroupLimits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: GroupLimits, clock: Callable[[], float] = SteadyClock.now) -> None:
         """Make a group without members.
 
         Args:
@@ -186,13 +186,13 @@ class CpuMeter:
             left: the seconds that the call may take.
         """
         self._left = left
-        self._began = time.thread_time()
+        self._began = SteadyClock.of_thread()
         self.depth = 0
 
     @property
     def seconds(self) -> float:
         """Seconds since its beginning."""
-        return time.thread_time() - self._began
+        return SteadyClock.of_thread() - self._began
 
     @property
     def left(self) -> float:

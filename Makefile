@@ -9,7 +9,7 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
-.PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test guest-test-numpy demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench lock clean
+.PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test guest-test-numpy demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench pictures lock clean
 .NOTPARALLEL:
 
 python:
@@ -91,6 +91,11 @@ release-check: guest guest-numpy
 
 bench: setup guest guest-numpy
 	$(RUN) -m benchmarks
+
+# The charts of docs/explanation/performance.md, of its tables, and the terminal in the README.
+pictures: setup guest
+	$(RUN) -m benchmarks.charts
+	$(RUN) docs/picture.py
 
 # The newest versions that pyproject.toml allows become those that setup installs.
 lock: python

@@ -1,4 +1,4 @@
-"""Measures everything in one run and writes the tables of docs/explanation/performance.md.
+"""Measures everything in one run and writes tables and charts of docs/explanation/performance.md.
 
 Usage: python -m benchmarks [--quick] [--write]
 """
@@ -9,11 +9,10 @@ import argparse
 import os
 import platform
 import sys
-from pathlib import Path
 
-from benchmarks import calls, compiled, host, lookups, memory, numpy, packages, rows, scaling, start, types
+from benchmarks import calls, charts, compiled, host, lookups, memory, numpy, packages, rows, scaling, start, types
 
-PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
+PAGE = charts.PAGE
 BEGIN, END = "<!-- measured: make bench -->\n", "<!-- end of measured -->\n"
 
 
@@ -21,7 +20,9 @@ def main() -> int:
     """Run the benchmarks; the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows and repetitions: to try, not to report")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/explanation/performance.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put tables and charts into docs/explanation/performance.md"
+    )
     options = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > 0.5:
@@ -34,6 +35,7 @@ def main() -> int:
     if options.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(before + BEGIN + "\n" + "\n".join(sections) + END + rest.partition(END)[2])
+        charts.draw()
     return 0
 
 

@@ -16,12 +16,14 @@ from duckdb_wasi_udf._errors import (
     WasiUdfError,
 )
 from duckdb_wasi_udf._frames.batch_function import BatchFunction, apply, batch_function
+from duckdb_wasi_udf._guests.group import SharedUsage
 from duckdb_wasi_udf._guests.recent_errors import error_of
+from duckdb_wasi_udf._guests.sandbox_group import SandboxGroup
 from duckdb_wasi_udf._guests.usage import SandboxUsage
 from duckdb_wasi_udf._host_functions.audit import HostCallRecord
 from duckdb_wasi_udf._host_functions.function import HostCall, HostFunction, host_function
 from duckdb_wasi_udf._host_functions.reentry import host_call_abandoned
-from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, GroupLimits, HostQuota, ResourceLimits
 from duckdb_wasi_udf._notebook.extension import load_ipython_extension, unload_ipython_extension
 from duckdb_wasi_udf._shared.column import Column
 from duckdb_wasi_udf._shared.columns import Columns, wanted_columns
@@ -45,6 +47,7 @@ __all__ = [
     "Columns",
     "DataLimits",
     "FunctionDescription",
+    "GroupLimits",
     "GuestError",
     "GuestTrap",
     "HostCall",
@@ -58,7 +61,9 @@ __all__ = [
     "Query",
     "ResourceLimits",
     "Sandbox",
+    "SandboxGroup",
     "SandboxUsage",
+    "SharedUsage",
     "SignatureError",
     "Trial",
     "TrialError",

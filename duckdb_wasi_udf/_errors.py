@@ -109,11 +109,12 @@ class LimitExceeded(WasiUdfError):
     """A limit stopped the guest; the instance is gone, the next call gets a fresh one.
 
     Attributes:
-        limit: the field of `ResourceLimits` or `DataLimits`, such as `timeout_seconds`.
+        limit: the field of `ResourceLimits`, `DataLimits` or `GroupLimits`, such as `timeout_seconds`.
         allowed: its value.
         requested: what was asked for, in the same unit; None when that is not known (a loop has no end to report).
         row: the row of the batch that was running, counted from 0, so as many were done; None if that isn't known.
         line: the line of the source text that was running, counted from 1; None if that isn't known.
+        sandbox: the name of the sandbox, for a limit of `GroupLimits`; None for others.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class LimitExceeded(WasiUdfError):
         requested: float | None = None,
         row: int | None = None,
         line: int | None = None,
+        sandbox: str | None = None,
     ) -> None:
         super().__init__(text)
         self.limit = limit
@@ -132,6 +134,7 @@ class LimitExceeded(WasiUdfError):
         self.requested = requested
         self.row = row
         self.line = line
+        self.sandbox = sandbox
 
 
 class Cancelled(WasiUdfError):

@@ -13,7 +13,7 @@ MIB = 2**20
 QUERY_GAP_SECONDS = 1.0
 
 
-def _check_positive(limits: ResourceLimits | DataLimits | HostQuota) -> None:
+def _check_positive(limits: ResourceLimits | DataLimits | GroupLimits | HostQuota) -> None:
     for field in fields(limits):
         value = getattr(limits, field.name)
         if value is None and field.default is None:
@@ -136,7 +136,49 @@ class DataLimits:
         _check_positive(self)
 
 
-def changed_limits(limits: ResourceLimits | DataLimits) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLimits:
+    """What the sandboxes of a `SandboxGroup` may use together.
+
+    Half of each limit is divided equally among `sandboxes`, open or not: that share is each one's own. The other half
+    goes to whoever needs it.
+
+    Attributes:
+        sandboxes: sandboxes that are open at once. 100 take some 40 MiB, beside what DuckDB needs for their databases.
+        shared_instances: live instances. Idle ones are evicted for other sandboxes; when all are busy, a call waits for
+            the `timeout_seconds` of its sandbox. At least two for each sandbox, so that one is its own.
+        shared_memory_bytes: what all instances may hold together beyond the snapshot, as `total_memory_bytes` of one
+            sandbox. 4 GiB is 16 of the largest instances.
+        shared_cpu_seconds: time of the processor that calls may take in a period, on all threads together. 14,400
+            seconds in an hour are four processors that are never idle.
+        cpu_period_seconds: a period. What was used in it is forgotten at its end.
+
+    Raises:
+        ValueError: a limit is not a positive number, or `shared_instances` are too few.
+    """
+
+    sandboxes: int = 100
+    shared_instances: int = 256
+    shared_memory_bytes: int = 4096 * MIB
+    shared_cpu_seconds: float = 14_400.0
+    cpu_period_seconds: float = 3_600.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+        for name in ("sandboxes", "shared_instances", "shared_memory_bytes"):
+            if not isinstance(getattr(self, name), int):
+                msg = f"{name} must be a whole number, got {getattr(self, name)!r}"
+                raise ValueError(msg)  # noqa: TRY004 - as for any value that isn't a limit
+        for name in ("shared_instances", "shared_memory_bytes"):
+            if getattr(self, name) < 2 * self.sandboxes:
+                msg = (
+                    f"{name}={getattr(self, name)} is too little for sandboxes={self.sandboxes}: half of it is divided "
+                    f"among them; set it to {2 * self.sandboxes} or more"
+                )
+                raise ValueError(msg)
+
+
+def changed_limits(limits: ResourceLimits | DataLimits | GroupLimits) -> list[str]:
     """Return the limits that differ from the default, as they are passed."""
     values = [(field, getattr(limits, field.name)) for field in fields(limits)]
     return [f"{field.name}={value!r}" for field, value in values if value != field.default]

@@ -290,7 +290,7 @@ def batch_function(
         SignatureError: the function can't be shipped, its types don't fit, or its result has none.
         GuestError: the code doesn't compile, or raised while it was loaded.
 
-    Example:
+    Examples:
         >>> import pyarrow as pa, duckdb_wasi_udf as wasi_udf
         >>> gross = wasi_udf.batch_function("def gross(net: float) -> float: return round(net * 1.19, 2)")
         >>> gross(pa.table({"net": [100.0, None]}))["gross"].to_pylist()

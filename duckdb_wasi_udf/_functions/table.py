@@ -293,7 +293,7 @@ class TableScan:
     def _end(self, instance: GuestInstance) -> bool:
         if self._opened and not instance.broken:
             try:
-                with CallContext(self._function.domain.clock) as context:
+                with CallContext(self._function.domain.clock, self._function.domain.member) as context:
                     instance.close_cursor(context)
             except WasiUdfError:  # the rows are all there
                 return False

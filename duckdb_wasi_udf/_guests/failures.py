@@ -10,6 +10,7 @@ from duckdb_wasi_udf._errors import Cancelled, GuestError, GuestTrap, LimitExcee
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
+    from duckdb_wasi_udf._engine.call_context import Account
     from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._guests.progress import Progress
     from duckdb_wasi_udf._limits import ResourceLimits
@@ -45,15 +46,22 @@ class Failures:
         """
         return Cancelled(f"{self._label}: stopped by {stopped_by}")
 
-    def out_of_time(self, reached: Progress, seconds: float, *, budgeted: bool) -> LimitExceeded:
+    def out_of_time(
+        self, reached: Progress, seconds: float, limit: str, account: Account | None = None
+    ) -> LimitExceeded:
         """Return the error for a deadline that has passed.
 
         Args:
             reached: how far the call came.
             seconds: how long it took.
-            budgeted: the deadline was that of the function's budget, not of the batch.
+            limit: the limit whose deadline it was.
+            account: makes the error for a time that sandboxes share.
         """
-        limit = "budget_seconds" if budgeted else "timeout_seconds"
+        if account is not None and limit == "shared_cpu_seconds":
+            error = account.no_time()
+            error.row, error.line = reached.row, reached.line
+            error.args = (f"{self._label}: stopped: {error}{self._where(reached, seconds)}",)
+            return error
         allowed = getattr(self._limits, limit)
         msg = (
             f"{self._label}: stopped after {limit}={allowed:g}; make the function faster, or raise "

@@ -98,7 +98,7 @@ class GuestInstance:
         self._label = definition.label
         self._failures = Failures(definition, limits)
         self._context = context
-        self._budgeted = False
+        self._time_limit = "timeout_seconds"
         self._result_at = 0
         self._output = output if output is not None else Output()
         self._output_at: int | None = None
@@ -270,8 +270,8 @@ class GuestInstance:
         check_no_reentry(self._label)
         self._context = context
         limits = self._limits
-        self._budgeted = context.budget_seconds < limits.timeout_seconds
-        self._deadline.start(context.budget_seconds if self._budgeted else limits.timeout_seconds, context)
+        self._time_limit, seconds = context.time_limit(limits)
+        self._deadline.start(seconds, context)
         if context.stopped_by:  # now that no later stop is missed: it passes the deadline that is set
             self._deadline.end()
             raise self._failures.cancelled(context.stopped_by)
@@ -333,7 +333,9 @@ class GuestInstance:
             if self._context.stopped_by:
                 return self._failures.cancelled(self._context.stopped_by)
             seconds = SteadyClock.precise() - began
-            return self._printed(self._failures.out_of_time(self._progress(), seconds, budgeted=self._budgeted))
+            return self._printed(
+                self._failures.out_of_time(self._progress(), seconds, self._time_limit, self._context.account)
+            )
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
             return self._printed(self._failures.out_of_fuel(self._progress()))
         output = self._take_output()

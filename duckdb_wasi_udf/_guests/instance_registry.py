@@ -12,6 +12,7 @@ from duckdb_wasi_udf._process.steady_clock import SteadyClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duckdb_wasi_udf._guests.group import Member
     from duckdb_wasi_udf._guests.instance import GuestInstance
     from duckdb_wasi_udf._limits import ResourceLimits
     from duckdb_wasi_udf._native.gate import NativeGate
@@ -29,15 +30,20 @@ class InstanceRegistry:
     Idle instances may be lent to the native library. It uses them without asking, so one that is on an idle list here
     may be busy: it is left there until the library hands it over (`take_back`).
 
+    The registries of a group's sandboxes have one lock, under which they also count what they share (`group`).
+
     Attributes:
         waiting: calls that wait for room.
         gate: the gate of the library's calls; None if it makes none.
     """
 
-    def __init__(self, limits: ResourceLimits, gate: NativeGate | None = None) -> None:
+    def __init__(self, limits: ResourceLimits, gate: NativeGate | None = None, member: Member | None = None) -> None:
         self._limits = limits
         self.gate = gate
-        self._changed = threading.Condition()
+        self._member = member
+        self._changed = threading.Condition() if member is None else member.group.changed
+        if member is not None:
+            member.registries.add(self)
         self._idle: OrderedDict[GuestInstance, IdleList] = OrderedDict()
         self._held: dict[GuestInstance, int] = {}  # bytes, as of the end of its last call
         self._starting = 0
@@ -79,18 +85,20 @@ class InstanceRegistry:
         Raises:
             LimitExceeded: all were busy for `timeout_seconds`.
         """
-        limits = self._limits
-        give_up = SteadyClock.now() + limits.timeout_seconds
+        member, place = self._member, object()
+        give_up = SteadyClock.now() + self._limits.timeout_seconds
         with self._changed:
-            while limit := self._full():
-                if not self._evict() and not self._wait(give_up):
-                    allowed = getattr(limits, limit)
-                    msg = (
-                        f"all instances were busy for {limits.timeout_seconds:g} seconds, and {limit}={allowed:,} "
-                        f"allows no more; raise ResourceLimits.{limit}"
-                    )
-                    raise LimitExceeded(msg, limit=limit, allowed=allowed)
-            self._starting += 1
+            try:
+                while limit := self._full() or (member and member.full()):
+                    if self.evict() or (member and member.make_room(limit, place)) or self._wait(give_up):
+                        continue
+                    raise self._no_instance(limit)
+                self._starting += 1
+                if member is not None:
+                    member.count_instance(1)
+            finally:
+                if member is not None:
+                    member.leave_queue(place)
 
     def started(self, instance: GuestInstance) -> None:
         """Take the instance that room was reserved for; it is busy."""
@@ -102,7 +110,9 @@ class InstanceRegistry:
         """Free the room that was reserved."""
         with self._changed:
             self._starting -= 1
-            self._changed.notify()
+            if self._member is not None:
+                self._member.count_instance(-1)
+            self._notify()
 
     def release(
         self, idle: IdleList, instance: GuestInstance, lend: Callable[[GuestInstance], None] | None = None
@@ -114,20 +124,26 @@ class InstanceRegistry:
             instance: the instance.
             lend: lends it to the native library; None if that is not to have it.
         """
-        grown = instance.grown_bytes
+        grown, member = instance.grown_bytes, self._member
         with self._changed:
-            if self._closed or grown > self._limits.recycle_memory_bytes:
+            is_owed = member is not None and member.owes_instance
+            if self._closed or is_owed or grown > self._limits.recycle_memory_bytes:
                 self._drop(instance)
                 return
-            self._bytes += grown - self._held[instance]
+            more = grown - self._held[instance]
+            self._bytes += more
             self._held[instance] = grown
+            if member is not None:
+                member.count_memory(more)
             idle.append(instance)
             self._idle[instance] = idle
             if lend is not None:
                 lend(instance)
-            while self._bytes > self._limits.total_memory_bytes and self._evict():
+            while self._bytes > self._limits.total_memory_bytes and self.evict():
                 pass
-            self._changed.notify()
+            if member is not None:
+                member.trim_memory()
+            self._notify()
 
     def drop(self, instance: GuestInstance) -> None:
         """Close a busy instance."""
@@ -147,7 +163,7 @@ class InstanceRegistry:
         """Close all that are idle now, and the others when they are released."""
         with self._changed:
             self._closed = True
-            while self._evict():
+            while self.evict():
                 pass
 
     def _wait(self, give_up: float) -> bool:
@@ -157,11 +173,30 @@ class InstanceRegistry:
             self.gate.wait(1)
         try:
             # One that was released to the native library before it knew of this wait is idle, and notifies nobody.
-            return self._evict() or self._changed.wait(give_up - SteadyClock.now())
+            return self.evict() or self._changed.wait(give_up - SteadyClock.now())
         finally:
             self.waiting -= 1
             if self.gate is not None:
                 self.gate.wait(-1)
+
+    def _notify(self) -> None:
+        """Wake who waits for an instance: of a group all, since not each of them may start one."""
+        if self._member is None:
+            self._changed.notify()
+        else:
+            self._changed.notify_all()
+
+    def _no_instance(self, limit: str) -> LimitExceeded:
+        """Return the error for a call that got no instance in time."""
+        seconds = self._limits.timeout_seconds
+        if self._member is not None and hasattr(self._member.group.limits, limit):
+            return self._member.no_instance(limit, seconds)
+        allowed = getattr(self._limits, limit)
+        msg = (
+            f"all instances were busy for {seconds:g} seconds, and {limit}={allowed:,} allows no more; raise "
+            f"ResourceLimits.{limit}"
+        )
+        return LimitExceeded(msg, limit=limit, allowed=allowed)
 
     def _full(self) -> str | None:
         """Return the limit that allows no further instance."""
@@ -171,8 +206,11 @@ class InstanceRegistry:
             return "total_memory_bytes"
         return None
 
-    def _evict(self) -> bool:
-        """Close the idle instance that was used least recently; return False if there is none."""
+    def evict(self) -> bool:
+        """Close the idle instance that was used least recently; return False if there is none.
+
+        `_changed` is held.
+        """
         for instance, idle in self._idle.items():
             if instance.lent is None or instance.lent.claim():
                 del self._idle[instance]
@@ -182,6 +220,11 @@ class InstanceRegistry:
         return False
 
     def _drop(self, instance: GuestInstance) -> None:
-        self._bytes -= self._held.pop(instance, 0)
+        size = self._held.pop(instance, None)
+        if size is not None:
+            self._bytes -= size
+            if self._member is not None:
+                self._member.count_instance(-1)
+                self._member.count_memory(-size)
         instance.close()
-        self._changed.notify()
+        self._notify()

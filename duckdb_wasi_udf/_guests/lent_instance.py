@@ -124,7 +124,7 @@ class LentInstance:
             call.host_seconds = instance._deadline.host_seconds - self._host_seconds
         context.stopped_by = context.stopped_by or context.clock.reason(call.stopped)
         instance._context = context
-        instance._budgeted = bool(call.is_budgeted)
+        instance._time_limit = "budget_seconds" if call.is_budgeted else "timeout_seconds"
         instance._length = rows
         trap, error = int(call.trap), int(call.error)
         call.trap = call.error = 0

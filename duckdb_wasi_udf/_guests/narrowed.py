@@ -36,7 +36,7 @@ def narrowed(domain: TrustDomain, limits: ResourceLimits, output: object) -> Tru
     one.errors = RecentErrors()
     one.output = Output(output)
     one.counters = Counters()
-    one.instances = InstanceRegistry(limits)
+    one.instances = InstanceRegistry(limits, member=domain.member)
     one._held = []
     one._functions = {}
     one._changing_queries = threading.Lock()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._arrow.sql_type import SqlTypeOf
     from duckdb_wasi_udf._engine.compiled_code import CodeStore
     from duckdb_wasi_udf._guests.definition import Definition
+    from duckdb_wasi_udf._guests.group import Member
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
     from duckdb_wasi_udf._host_functions.imports import Finder
@@ -89,6 +90,7 @@ class TrustDomain:
         refused_at: when something was last refused because it is closed, on `time.monotonic`.
         queries: those that can be stopped apart now.
         gate: the gate of calls that the native library makes by itself; None if it makes none.
+        member: what its group counts for it; None if it is in none.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class TrustDomain:
         sql_type_of: SqlTypeOf,
         output: object = None,
         name: str | None = None,
+        member: Member | None = None,
     ) -> None:
         """Prepare a trust domain; the first in a process loads the compiled guest, or compiles it for this machine.
 
@@ -120,11 +123,13 @@ class TrustDomain:
             sql_type_of: looks up the SQL types that functions and host functions have.
             output: as for `Sandbox`.
             name: likewise.
+            member: what its group counts for it. It leaves the group when it is closed.
         """
         if name is not None and not isinstance(name, str):
             msg = f"name is text, got {name!r:.100}"
             raise TypeError(msg)
         self.name = f"sandbox-{next(state.sandbox_numbers)}" if name is None else name
+        self.member = member
         self.limits = limits
         self.data_limits = data_limits
         if isolation not in {"function", "batch"}:
@@ -154,7 +159,7 @@ class TrustDomain:
         self._loading_numpy = threading.Lock()
         self.clock = self._engine.clock
         self.gate = self._make_gate(outputs=output is not None)
-        self.instances = InstanceRegistry(limits, self.gate)
+        self.instances = InstanceRegistry(limits, self.gate, member)
         self.python_version: str = guest.manifest["versions"]["python"]
         collected = (
             packages
@@ -175,15 +180,23 @@ class TrustDomain:
         self.refused_at = 0.0
         close_at_exit(self)
         start_metrics()
+        if member is not None:
+            member.opened(self)
 
     def _make_gate(self, *, outputs: bool) -> NativeGate | None:
         """Return the gate of calls that the native library makes by itself; None if it makes none.
 
         What it can't do is to run Python of the user's inside of a call (host functions, `output`), where DuckDB has to
-        know that the connection is in use, to count fuel, and to start instances.
+        know that the connection is in use, to count fuel and what a group shares, and to start instances.
         """
         native = state.native
-        if native is None or self.grants is not None or outputs or self.isolation != "function":
+        if (
+            native is None
+            or self.grants is not None
+            or self.member is not None
+            or outputs
+            or self.isolation != "function"
+        ):
             return None
         if self.limits.fuel is not None:
             return None
@@ -333,6 +346,8 @@ class TrustDomain:
             closable.close()
         self._held.clear()
         self._functions = {}
+        if self.member is not None:
+            self.member.leave()
 
 
 class IncomingCall(CallContext):
@@ -346,22 +361,22 @@ class IncomingCall(CallContext):
     __slots__ = ("_domain", "_errors_before", "queries", "rows")
 
     def __init__(self, domain: TrustDomain) -> None:
-        super().__init__(domain.clock)
+        super().__init__(domain.clock, domain.member)
         self._domain = domain
         self._errors_before = domain.errors.number
         self.queries: tuple[_Query, ...] = ()
         self.rows = 0
 
     def __enter__(self) -> Self:
+        queries = self._domain.queries
         try:
             self._domain.check_open()
-        except ClosedError as error:
+            if queries:
+                self.queries = tuple([query for query in queries if query.calls_this_thread()])
+            super().__enter__()
+        except WasiUdfError as error:
             self._domain.report(error)
             raise
-        queries = self._domain.queries
-        if queries:
-            self.queries = tuple([query for query in queries if query.calls_this_thread()])
-        super().__enter__()
         for query in self.queries:
             if query.cancelled:  # now that no later `cancel` misses this call
                 self.stopped_by = query.stops_as

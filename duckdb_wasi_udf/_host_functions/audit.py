@@ -8,9 +8,13 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from duckdb_wasi_udf._display import html, plain
+from duckdb_wasi_udf._text import printable
 
 # Some megabytes: a record is an object of ten small ones.
 RECORDS = 10_000
+
+# Of what a host function raised, as much as is recorded.
+_RECORDED_CHARACTERS = 500
 
 # Of the records, the last ones are shown.
 _SHOWN = 50
@@ -80,6 +84,7 @@ class PendingRecord:
         "called_at",
         "called_by",
         "detail",
+        "error_type",
         "host_function",
         "outcome",
         "rows",
@@ -101,6 +106,12 @@ class PendingRecord:
         self.seconds = 0.0
         self.outcome = "over quota"
         self.detail: str | None = None
+        self.error_type: str | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Record what the call failed with."""
+        self.error_type = type(error).__name__
+        self.detail = printable(f"{self.error_type}: {error}"[:_RECORDED_CHARACTERS])
 
     def elapsed(self) -> float:
         """Return the seconds since the call began."""

@@ -177,7 +177,7 @@ def host_function(
     Returns:
         The host function, which can be called as the def; or a decorator that makes it.
 
-    Example:
+    Examples:
         >>> @wasi_udf.host_function
         ... def fx_rate(currency: list[str]) -> list[float]:
         ...     return [RATES.get(code) for code in currency]

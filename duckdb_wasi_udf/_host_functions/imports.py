@@ -5,6 +5,7 @@ Numbers, names, pointers and lengths come from the guest and are checked before 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import traceback
@@ -41,9 +42,8 @@ Finder = Callable[[str], bytes | None]
 
 _MAX_NAME_BYTES = 1_000
 
-# Of what a host function raised, as much as is logged and recorded.
+# Of what a host function raised, as much as is logged.
 _LOGGED_CHARACTERS = 8_000
-_RECORDED_CHARACTERS = 500
 
 
 class HostCalls:
@@ -165,17 +165,28 @@ class HostCalls:
         grants, meter = self._grants, self._meter
         if grants is None or meter is None or not 0 <= number < len(grants.functions):
             return _abi.ABSENT
-        record = PendingRecord(grants.functions[number].name, self._label)
-        try:
-            response = self._serve(grants, meter, number, memory, arguments_at, record)
-        except LimitExceeded as error:
-            record.detail = _described(error)
-            raise
-        except BaseException as error:
-            record.outcome, record.detail = "failed", _described(error)
-            raise
-        finally:
-            grants.audit.add(record)
+        name = grants.functions[number].name
+        record = PendingRecord(name, self._label)
+        queries = getattr(self._context, "queries", ())  # those that have spans
+        with queries[-1].host_call(name) if queries else contextlib.nullcontext() as span:
+            try:
+                response = self._serve(grants, meter, number, memory, arguments_at, record)
+            except LimitExceeded as error:
+                record.fail(error)
+                raise
+            except BaseException as error:
+                record.outcome = "failed"
+                record.fail(error)
+                raise
+            finally:
+                grants.audit.add(record)
+                if span is not None:
+                    span.end(
+                        rows=record.rows,
+                        seconds=record.seconds,
+                        outcome=record.outcome,
+                        error_type=record.error_type,
+                    )
         return response if isinstance(response, int) else self._respond(response, memory, out, out_size)
 
     def _serve(
@@ -205,10 +216,11 @@ class HostCalls:
             return _abi.HOST_FAILED  # which the guest doesn't live to see: its deadline has passed
         except BaseException as error:  # noqa: BLE001 - a host function may raise anything, of which the guest sees nothing
             if self._context.stopped_by:
-                record.outcome, record.detail = "cancelled", _described(error)
+                record.outcome = "cancelled"
+                record.fail(error)
                 return _abi.HOST_FAILED
             record.outcome, status = _outcome(error)
-            record.detail = _described(error)
+            record.fail(error)
             self._note(granted.name, record.outcome, error)
             meter.count(number, record.bytes_in, record.elapsed())
             return status
@@ -265,11 +277,6 @@ class HostCalls:
         else:
             self._waiting = response
         return size
-
-
-def _described(error: BaseException) -> str:
-    """Return an error as a line of the record."""
-    return printable(f"{type(error).__name__}: {error}"[:_RECORDED_CHARACTERS])
 
 
 def _unsigned(integer: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,7 +55,8 @@ class AbandonableCalls:
             if self._abandoned >= MOST_ABANDONED:
                 msg = f"{self._abandoned} calls that took too long are still running"
                 raise AbandonedError(msg)
-        worker = _Abandonable(function, self)
+        context = contextvars.copy_context()  # with the current span, for example
+        worker = _Abandonable(lambda: context.run(function), self)
         worker.start()
         give_up = SteadyClock.now() + timeout_seconds
         is_stopped = False

@@ -15,3 +15,4 @@ class SteadyClock:
     now = staticmethod(time.monotonic)
     precise = staticmethod(time.perf_counter)
     sleep = staticmethod(time.sleep)
+    of_thread = staticmethod(time.thread_time)

@@ -22,7 +22,7 @@ class Column(Protocol[_Value]):
         null_count: the number of NULLs.
         nulls: a byte for each row, 1 where it is NULL.
 
-    Example:
+    Examples:
         >>> source = "def f(xs: Column[int]) -> list[int]: return [x * x for x in xs]"
         >>> con.execute("SELECT sum(py_udf_bigint($1, i)) FROM range(3) t(i)", [source]).fetchall()
         [(Decimal('5'),)]

@@ -48,7 +48,7 @@ class Columns(Generic[_Row]):
         by_name: the values of each column, in order.
         by_position: the columns were given without names, which then are "col0", "col1", and so on.
 
-    Example:
+    Examples:
         >>> code = '''
         ... from duckdb_wasi_udf import Columns
         ... def squares(n: int) -> Iterator[Columns[tuple[int, int]]]:

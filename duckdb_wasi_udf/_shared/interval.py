@@ -32,7 +32,7 @@ class Interval(dt.timedelta):
     Attributes:
         parts: months, days and microseconds.
 
-    Example:
+    Examples:
         >>> from duckdb_wasi_udf import Interval
         >>> month = Interval(months=1, days=2)
         >>> month.parts.months, month.days

@@ -27,7 +27,7 @@ class ColumnFunction:
         parameter_types: the Arrow type of each parameter's column.
         result_type: the Arrow type of the result's column.
 
-    Example:
+    Examples:
         >>> call = wasi_udf.ColumnFunction(fx_rate)
         >>> call(["EUR", "XXX"])
         <pyarrow.lib.DoubleArray object at ...>

@@ -29,7 +29,7 @@ class CreatingCall(CallContext):
             domain.check_open()
         except WasiUdfError as error:
             raise error.with_traceback(None) from None
-        super().__init__(domain.clock)
+        super().__init__(domain.clock, domain.member)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -19,7 +19,7 @@ from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.bind_arguments import constant_row_type, constant_text
 from duckdb_wasi_udf._sql.native_tables import NativeParameter
-from duckdb_wasi_udf._sql.query import in_the_same_query
+from duckdb_wasi_udf._sql.running_query import in_the_same_query
 from duckdb_wasi_udf._sql.streams import casts
 from duckdb_wasi_udf._sql.types import types_of, types_through
 

@@ -15,7 +15,7 @@ from duckdb_wasi_udf._guests.recent_errors import CLOSED, is_pythons
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._process.ticker import CTRL_C
-from duckdb_wasi_udf._sql.query import interrupt_calling_query
+from duckdb_wasi_udf._sql.running_query import interrupt_calling_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
     from duckdb_wasi_udf._errors import WasiUdfError
+    from duckdb_wasi_udf._guests.sandbox_group import SandboxGroup
     from duckdb_wasi_udf._guests.usage import SandboxUsage
     from duckdb_wasi_udf._host_functions.audit import HostCallRecord
     from duckdb_wasi_udf._host_functions.function import HostFunction
@@ -42,7 +44,7 @@ class Sandbox(FunctionCreation):
     Functions belong to the sandbox they were created with. It stays open until it is closed, or until nobody refers to
     it and the databases are closed that have functions of it.
 
-    Example:
+    Examples:
         >>> import duckdb, duckdb_wasi_udf as wasi_udf
         >>> con = duckdb.connect()
         >>> sandbox = wasi_udf.Sandbox(limits=wasi_udf.ResourceLimits(timeout_seconds=1.0)).install(con)
@@ -65,6 +67,7 @@ class Sandbox(FunctionCreation):
         allow_create: bool = True,
         output: SupportsWrite[str] | Callable[[str], object] | None = None,
         name: str | None = None,
+        group: SandboxGroup | None = None,
     ) -> None:
         """Prepare a sandbox; the first in a process loads the compiled guest, or compiles it once for this machine.
 
@@ -91,29 +94,37 @@ class Sandbox(FunctionCreation):
             output: takes what functions print, once a batch: a callable such as `print`, or a text file such as
                 `sys.stdout`. None: the logger `duckdb_wasi_udf.guest`; in IPython `sys.stdout`, unless it logs INFO.
             name: what OpenTelemetry's metrics and spans call the sandbox; None for a number.
+            group: sandboxes that this one shares a budget with, under its name; None: with nobody.
 
         Raises:
-            TypeError: `output` is neither; `name` is no text.
-            ValueError: `isolation` is neither "function" nor "batch"; `clock_resolution_seconds` is no time, or
-                there is no clock.
+            TypeError: `output` is neither; `name` is no text, or missing in a group.
+            ValueError: the group has an open sandbox of this name; `isolation` is neither "function" nor "batch";
+                `clock_resolution_seconds` is no time, or there is no clock.
             SignatureError: two host functions have one name, or one has a type that can't be passed.
             ArtifactError: the guest is missing or damaged, or can't be compiled or cached.
             PackageError: a package isn't there, has native code, or clashes with another or the standard library.
-            LimitExceeded: the packages are larger than `package_bytes`.
+            LimitExceeded: the packages are larger than `package_bytes`, or the group has all sandboxes it may have.
+            ClosedError: the group was closed.
         """
-        self._domain = TrustDomain(
-            limits=limits if limits is not None else ResourceLimits(),
-            data_limits=data_limits if data_limits is not None else DataLimits(),
-            isolation=isolation,
-            deterministic=deterministic,
-            compiled=compiled,
-            clock_resolution_seconds=clock_resolution_seconds,
-            packages=packages,
-            host_functions=host_functions,
-            sql_type_of=sql_type_of,
-            output=output,
-            name=name,
-        )
+        member = None if group is None else group._group.join(name)
+        with contextlib.ExitStack() as failed:
+            if member is not None:
+                failed.callback(member.leave)
+            self._domain = TrustDomain(
+                limits=limits if limits is not None else ResourceLimits(),
+                data_limits=data_limits if data_limits is not None else DataLimits(),
+                isolation=isolation,
+                deterministic=deterministic,
+                compiled=compiled,
+                clock_resolution_seconds=clock_resolution_seconds,
+                packages=packages,
+                host_functions=host_functions,
+                sql_type_of=sql_type_of,
+                output=output,
+                name=name,
+                member=member,
+            )
+            failed.pop_all()
         self._registry = FunctionRegistry(self._domain)
         self._allow_inline = allow_inline
         self._allow_create = allow_create

@@ -140,6 +140,7 @@ def describe_source(domain: TrustDomain, text: str, *, entry: str | None) -> Fun
         with IncomingCall(attempt.domain) as context:
             function = attempt.load(context)
             signature = function.guest_signature
+            function.close()  # its instance counts for the sandbox's group
     except WasiUdfError as error:
         attempt.keep(error)
     read = attempt.inspection

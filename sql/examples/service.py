@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # Tenants that are open at once; the one that was idle for longest is closed for another.
 TENANTS = 50
 
+# Requests of a tenant that run at once; more are refused. Each takes a thread, so no tenant can take them all.
+REQUESTS = 4
+
 # A request may take this long.
 TIMEOUT_SECONDS = 10.0
 
@@ -33,13 +37,19 @@ CLIENT_SECONDS = 0.1
 
 LIMITS = wasi_udf.ResourceLimits(timeout_seconds=5.0, memory_bytes=64 * 2**20, instances=4, total_memory_bytes=2**27)
 
+# What all tenants may use together: each has its own share of half of it.
+SHARED = wasi_udf.GroupLimits(
+    sandboxes=TENANTS, shared_instances=128, shared_memory_bytes=2**31, shared_cpu_seconds=7200.0
+)
+
 
 class Tenant:
     """A database and a sandbox."""
 
     def __init__(self, name: str) -> None:
+        self.sandbox = wasi_udf.Sandbox(group=group, name=name, limits=LIMITS, allow_create=False)
         self.con = duckdb.connect(config={"threads": 1, "memory_limit": "256MB"})
-        self.sandbox = wasi_udf.Sandbox(name=name, limits=LIMITS, allow_create=False).install(self.con)
+        self.sandbox.install(self.con)
         self.con.execute("SET enable_external_access = false; SET lock_configuration = true")
         self.requests = 0
 
@@ -49,6 +59,7 @@ class Tenant:
         self.con.close()
 
 
+group = wasi_udf.SandboxGroup(limits=SHARED)
 tenants: OrderedDict[str, Tenant] = OrderedDict()
 
 
@@ -67,7 +78,8 @@ def tenant_of(name: str) -> Tenant:
 
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Close all tenants at the end."""
+    """Have threads for all requests that may run; close all tenants at the end."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TENANTS * REQUESTS))
     yield
     while tenants:
         tenants.popitem()[1].close()
@@ -87,6 +99,8 @@ class Query(BaseModel):
 async def query(name: str, body: Query, request: Request) -> dict[str, Any]:
     """Run a query, until it has taken too long or the client is gone."""
     tenant = tenant_of(name)
+    if tenant.requests >= REQUESTS:
+        raise HTTPException(429, f"{REQUESTS} requests of {name} are running; try again")
     tenant.requests += 1
     running = asyncio.ensure_future(tenant.sandbox.fetch(tenant.con, body.sql, body.parameters))
     try:
@@ -109,6 +123,13 @@ async def query(name: str, body: Query, request: Request) -> dict[str, Any]:
 
 @app.get("/tenants/{name}/usage")
 async def usage(name: str) -> dict[str, Any]:
-    """Return what a tenant has used since it was opened."""
-    used = tenant_of(name).sandbox.usage()
-    return {"calls": used.calls, "rows": used.rows, "seconds": used.guest_seconds, "limits_hit": used.limits_hit}
+    """Return what a tenant has used since it was opened, and of what all tenants share."""
+    used, shared = tenant_of(name).sandbox.usage(), group.usage()[name]
+    return {
+        "calls": used.calls,
+        "rows": used.rows,
+        "seconds": used.guest_seconds,
+        "limits_hit": used.limits_hit,
+        "cpu_seconds": shared.cpu_seconds,
+        "memory_bytes": shared.memory_bytes,
+    }

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from duckdb_wasi_udf import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf import DataLimits, GroupLimits, HostQuota, ResourceLimits
 from tests.support.repository import ROOT, code_spans, files, tables
 
 MIB = 2**20
@@ -34,7 +34,7 @@ def written(value):
     return "None" if value is None else f"{value:,g}"
 
 
-@pytest.mark.parametrize("kind", [ResourceLimits, DataLimits, HostQuota])
+@pytest.mark.parametrize("kind", [ResourceLimits, DataLimits, GroupLimits, HostQuota])
 def test_limits_are_listed_with_their_defaults(kind):
     section = page("limits.md").partition(f"\n## {kind.__name__}\n")[2].partition("\n## ")[0]
     (rows,) = tables(section)

@@ -9,8 +9,8 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import Cancelled, ResourceLimits
 from duckdb_wasi_udf._process.state import ticker
-from duckdb_wasi_udf._sql import query as query_module
-from duckdb_wasi_udf._sql.query import Query
+from duckdb_wasi_udf._sql import running_query as query_module
+from duckdb_wasi_udf._sql.running_query import RunningQuery
 
 LIMITS = ResourceLimits(timeout_seconds=60)
 ENDLESS = "def f(x):\n    while True: pass"
@@ -53,7 +53,7 @@ def running(sandbox, query=None):
         for call in ticker.calls()
         if call.clock is sandbox._domain.clock
         and sandbox._domain.clock.deadlines
-        and (query is None or query.has(call))
+        and (query is None or query._running.has(call))
     ]
 
 
@@ -158,7 +158,7 @@ def test_a_call_belongs_to_every_query_it_is_made_for(con, sandbox):
         cursor.execute(f"SELECT py_udf('{PLUS_ONE}', 1)").fetchall()
         return x
 
-    class Seen(Query):
+    class Seen(RunningQuery):
         def calls_this_thread(self):
             mine = super().calls_this_thread()
             seen.append((names[self], mine))

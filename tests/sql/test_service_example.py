@@ -24,6 +24,7 @@ def service(monkeypatch):
     yield module
     while module.tenants:
         module.tenants.popitem()[1].close()
+    module.group.close()
 
 
 def run(service, use):
@@ -53,6 +54,7 @@ def test_tenants_query_with_code_of_their_own(service):
     assert rows == [{"rows": [[42]]}, {"rows": [[40]]}, {"rows": [[7]]}]
     assert missing["detail"]["error"] == "CatalogException"
     assert used["rows"] == 1
+    assert used["cpu_seconds"] > 0
 
 
 def test_errors_and_timeouts_are_answers(service):
@@ -92,6 +94,33 @@ def test_a_client_that_goes_away_stops_its_query(service):
     assert time.monotonic() - began < 3  # of the 5 that a batch may take
     assert service.tenants["a"].requests == 0
     assert sent[0]["status"] == 499
+
+
+def test_a_tenant_that_floods_the_service_leaves_it_to_others(service):
+    service.TIMEOUT_SECONDS = 1.0
+
+    async def use(client):
+        flood = [asyncio.create_task(client.post("/tenants/flooder/query", json=ENDLESS)) for _ in range(20)]
+        await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)  # one that is refused
+        answer = await client.post("/tenants/other/query", json={"sql": "SELECT py_udf_bigint('lambda x: x', 7)"})
+        return answer, [(await request).status_code for request in flood]
+
+    answer, statuses = run(service, use)
+    assert answer.json() == {"rows": [[7]]}
+    assert (statuses.count(408), statuses.count(429)) == (4, 16)
+
+
+def test_a_tenant_that_has_used_its_time_is_told_which_limit(service):
+    service.group = service.wasi_udf.SandboxGroup(limits=service.wasi_udf.GroupLimits(shared_cpu_seconds=0.2))
+
+    async def use(client):
+        refused = await client.post("/tenants/flooder/query", json=ENDLESS)
+        return refused, await client.post("/tenants/other/query", json={"sql": "SELECT py_udf_bigint('abs', -7)"})
+
+    refused, answer = run(service, use)
+    assert (refused.status_code, refused.json()["detail"]["error"]) == (422, "LimitExceeded")
+    assert "'flooder' has no time of the processor left" in refused.json()["detail"]["text"]
+    assert answer.json() == {"rows": [[7]]}
 
 
 def test_idle_tenants_are_closed_for_others(service):

@@ -127,14 +127,82 @@ def test_a_query_is_a_span_with_numbers_and_no_text(exported):
         assert spans.get_finished_spans() == ()
 
 
+@pytest.mark.parametrize("timeout_seconds", [None, 30.0])
+def test_calls_of_host_functions_are_spans_below_the_query(exported, timeout_seconds):
+    """As the audit has them; what the function reports itself is below its call, on whichever thread it runs."""
+    _, spans = exported
+
+    @wasi_udf.host_function(timeout_seconds=timeout_seconds)
+    def rate(code: list[str]) -> list[float]:
+        with trace.get_tracer("test").start_as_current_span("request"):
+            if "secret" in code:
+                raise LookupError(code)
+            return [2.0 for _ in code]
+
+    source = "import host\nasync def f(x: str) -> float: return await host.rate(x)"
+    with duckdb.connect() as con, wasi_udf.Sandbox(host_functions=[rate]).install(con) as sandbox:
+        spans.clear()
+        with sandbox.query(con):
+            con.execute("SELECT py_udf_double($1, i::VARCHAR) FROM range(2049) t(i)", [source]).fetchall()
+        *inner, query = spans.get_finished_spans()
+        calls = [span for span in inner if span.name == "duckdb_wasi_udf.host_call"]
+        requests = [span for span in inner if span.name == "request"]
+        assert query.name == "duckdb_wasi_udf.query"
+        assert [span.parent.span_id for span in calls] == [query.context.span_id] * len(calls)
+        assert [span.parent.span_id for span in requests] == [span.context.span_id for span in calls]
+        reported = [dict(span.attributes) for span in calls]
+        assert reported == [
+            {
+                "duckdb_wasi_udf.host_function": "rate",
+                "duckdb_wasi_udf.rows": record.rows,
+                "duckdb_wasi_udf.seconds": record.seconds,
+                "duckdb_wasi_udf.outcome": "ok",
+            }
+            for record in sandbox.audit()
+        ]
+        assert sum(attributes["duckdb_wasi_udf.rows"] for attributes in reported) == 2049
+        assert query.attributes["duckdb_wasi_udf.host_calls"] == len(calls)
+        spans.clear()
+        with pytest.raises(duckdb.InvalidInputException), sandbox.query(con):
+            con.execute("SELECT py_udf_double($1, x) FROM (VALUES ('secret')) t(x)", [source]).fetchall()
+        failed = [span for span in spans.get_finished_spans() if span.name == "duckdb_wasi_udf.host_call"]
+        assert {span.attributes["error.type"] for span in failed} == {"LookupError"}
+        assert not any(span.status.is_ok for span in failed)
+        assert not any("secret" in span.to_json() for span in failed)
+
+
+def test_a_query_has_a_bounded_number_of_spans(exported, monkeypatch):
+    monkeypatch.setattr("duckdb_wasi_udf._telemetry.spans._MOST_HOST_CALLS", 3)
+    _, spans = exported
+
+    @wasi_udf.host_function
+    def one(x: int) -> int:
+        return x
+
+    source = "import host\nlambda x: host.one(x)"
+    with duckdb.connect() as con, wasi_udf.Sandbox(host_functions=[one]).install(con) as sandbox:
+        spans.clear()
+        with sandbox.query(con):
+            con.execute("SELECT py_udf_bigint($1, i) FROM range(10) t(i)", [source]).fetchall()
+        *calls, query = spans.get_finished_spans()
+        assert len(calls) == 3
+        assert query.attributes["duckdb_wasi_udf.host_calls"] == 10
+        spans.clear()
+        con.execute("SELECT py_udf_bigint($1, i) FROM range(10) t(i)", [source]).fetchall()  # in no block
+        assert spans.get_finished_spans() == ()
+
+
 WITHOUT = """
 import sys
 sys.modules["opentelemetry"] = None
 import duckdb, duckdb_wasi_udf as wasi_udf
 con = duckdb.connect()
-sandbox = wasi_udf.install(con)
+@wasi_udf.host_function
+def one(x: int) -> int:
+    return x
+sandbox = wasi_udf.Sandbox(host_functions=[one]).install(con)
 with sandbox.query(con):
-    print(con.execute("SELECT py_udf_bigint('lambda x: x', 42)").fetchall())
+    print(con.execute("SELECT py_udf_bigint('import host\\nlambda x: host.one(x)', 42)").fetchall())
 """
 
 

@@ -32,7 +32,7 @@ def polars_expr(function: BatchFunction, *columns: Any) -> Any:
         *columns: expressions or names, one for each parameter in order.
 
     Raises:
-        SignatureError: there are more or fewer, or the function adds several columns.
+        SignatureError: there are more or fewer, or the function adds several columns, or any number of rows.
     """
     pl = _imported("polars")
     _check_one_column(function)
@@ -105,7 +105,7 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
         function: of `batch_function`; it adds one column.
 
     Raises:
-        SignatureError: it adds several.
+        SignatureError: it adds several, or any number of rows.
     """
     functions = _imported("pyspark.sql.functions")
     pandas_types = _imported("pyspark.sql.pandas.types")
@@ -146,7 +146,7 @@ def map_files(
         destination: the Parquet file.
 
     Returns:
-        The number of rows.
+        The number of rows of the Parquet file.
 
     Raises:
         SignatureError: a file can't be read, or has other columns.
@@ -156,7 +156,7 @@ def map_files(
     parquet = importlib.import_module("pyarrow.parquet")
     target = Path(destination)
     partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
-    rows, name = 0, str(source)
+    written, name = 0, str(source)
     try:
         try:
             files = dataset.dataset(source, format=_format(source))
@@ -169,22 +169,24 @@ def map_files(
             raise SignatureError(msg) from error
         with parquet.ParquetWriter(partial, schema) as writer:
             for fragment in files.get_fragments():
-                name, before = getattr(fragment, "path", name), rows
+                name, row = getattr(fragment, "path", name), 0
                 try:
                     for batch in fragment.to_batches(schema=files.schema):
-                        writer.write_batch(function(batch).select(schema.names))
-                        rows += len(batch)
+                        made = function(batch).select(schema.names)
+                        writer.write_batch(made)
+                        row += len(batch)
+                        written += len(made)
                 except (OSError, pa.ArrowInvalid) as error:
                     msg = f"{name}: the file can't be read: {error}"
                     raise SignatureError(msg) from error
                 except WasiUdfError as error:
-                    error.add_note(f"in {name}, in the batch that begins with row {rows - before:,}")
+                    error.add_note(f"in {name}, in the batch that begins with row {row:,}")
                     raise
         partial.replace(target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
-    return rows
+    return written
 
 
 def _format(source: object) -> str:
@@ -197,6 +199,9 @@ def _format(source: object) -> str:
 
 
 def _check_one_column(function: BatchFunction) -> None:
+    if function.any_rows:
+        msg = "the function returns any number of rows; this takes one that returns a value for each row"
+        raise SignatureError(msg)
     if len(function.schema) != 1:
         names = ", ".join(function.schema.names)
         msg = f"the function adds {len(function.schema)} columns ({names}); this takes one that adds one"

@@ -45,6 +45,36 @@ def by_id(rows):
     return dict(zip(rows["id"], rows["gross"], strict=True))
 
 
+TWICE = """
+def part(id: int, net: float) -> Iterator[tuple[int, float]]:
+    if id % 3 == 0:
+        for number in range(id % 4):
+            yield number, net / 2
+"""
+
+
+@pytest.fixture(scope="module")
+def twice():
+    return wasi_udf.batch_function(TWICE, {"number": "INTEGER", "half": "DOUBLE"}, rows="any")
+
+
+@pytest.fixture(scope="module")
+def parts(table):
+    """What `twice` makes, as plain Python does."""
+    rows = zip(table["id"].to_pylist(), table["net"].to_pylist(), table["country"].to_pylist(), strict=True)
+    return [
+        (i, country, number, net / 2)
+        for i, net, country in rows
+        if i % 3 == 0 and net is not None
+        for number in range(i % 4)
+    ]
+
+
+def part_rows(table):
+    columns = [table[name].to_pylist() for name in ("id", "country", "number", "half")]
+    return sorted(zip(*columns, strict=True))
+
+
 # ---- Polars --------------------------------------------------------------------------------------------------------
 
 
@@ -58,6 +88,8 @@ def test_polars_expressions(gross, table, expected):
     assert constant["gross"].to_list() == [None, round(1 / 7 * 1.2, 2), round(2 / 7 * 1.2, 2)]
     with pytest.raises(SignatureError, match="3 column"):
         engines.polars_expr(gross, "a", "b", "c")
+    with pytest.raises(SignatureError, match="any number of rows"):
+        engines.polars_expr(wasi_udf.batch_function("lambda x: [x]", {"a": "INT"}, rows="any"), "x")
     with pytest.raises(SignatureError, match="adds 2 columns"):
         engines.polars_expr(wasi_udf.batch_function("lambda x: (x, x)", {"a": "INT", "b": "INT"}), "x")
 
@@ -79,6 +111,12 @@ def test_files_in_files_out(gross, table, expected, tmp_path):
         i: expected[i] for i in range(100)
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.parquet", "some.csv"]
+
+
+def test_files_with_other_rows_out(twice, table, parts, tmp_path):
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet", row_group_size=3000)
+    assert engines.map_files(twice, tmp_path / "in.parquet", tmp_path / "out.parquet") == len(parts)
+    assert part_rows(pyarrow.parquet.read_table(tmp_path / "out.parquet")) == parts
 
 
 def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
@@ -128,6 +166,14 @@ def test_ray(ray, gross, table, expected, pool):
 
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
+def test_ray_with_other_rows(ray, twice, table, parts):
+    result = ray.data.from_arrow(table).repartition(8).map_batches(twice, batch_format="pyarrow")
+    made = [piece for piece in ray.get(result.to_arrow_refs()) if piece.num_rows]
+    assert part_rows(pa.concat_tables(made)) == parts
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     marker = str(tmp_path / "died")
 
@@ -167,6 +213,15 @@ def spark():
 
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
+def test_spark_with_other_rows(spark, twice, table, parts):
+    mapped = engines.spark_map_in_arrow(spark.createDataFrame(table).repartition(4), twice)
+    assert part_rows(mapped.toArrow()) == parts
+    with pytest.raises(SignatureError, match="any number of rows"):
+        engines.spark_udf(spark, "part", twice)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
 def test_spark(spark, gross, table, expected):
     frame = spark.createDataFrame(table).repartition(4)
     mapped = engines.spark_map_in_arrow(frame, gross)
@@ -184,8 +239,10 @@ def test_spark(spark, gross, table, expected):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_dask(gross, table, expected):
+def test_dask(gross, twice, table, expected, parts):
     dask = pytest.importorskip("dask.dataframe", reason=MISSING.format("'dask[dataframe]'"))
     frame = dask.from_pandas(table.to_pandas(), npartitions=4)
     result = engines.dask_map_partitions(frame, gross).compute(scheduler="processes")
     assert by_id(pa.Table.from_pandas(result).to_pydict()) == expected  # pandas' NaN is Arrow's NULL
+    other = engines.dask_map_partitions(frame, twice).compute(scheduler="processes")
+    assert part_rows(pa.Table.from_pandas(other)) == parts

@@ -27,8 +27,8 @@ _DEEPEST_TYPE = 100
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _NO_COLUMNS = re.compile(r",\s*\d+\s*\)|\([\s,]*\)")  # of a DECIMAL's scale, and between an ENUM's values
-# Types that most functions have, as `sql_type_of` finds them: asking DuckDB takes it a database, 50 ms and some MiB in a
-# process that has none, such as a worker of another engine.
+# Types that most functions have, as `sql_type_of` finds them: asking DuckDB takes a database, which costs a process
+# without one, such as a worker of another engine, 50 ms and 11 MiB.
 _PLAIN = {
     "BOOLEAN": pa.bool8(),
     "TINYINT": pa.int8(),

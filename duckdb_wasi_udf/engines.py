@@ -142,14 +142,15 @@ def map_files(
 
     Args:
         function: of `batch_function`.
-        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files of one schema.
-        destination: the Parquet file.
+        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files. All have the same columns.
+        destination: the Parquet file, none of the files that are read.
 
     Returns:
         The number of rows of the Parquet file.
 
     Raises:
-        SignatureError: a file can't be read, or has other columns.
+        SignatureError: a file can't be read, has other columns, or would be replaced; there is none; or `destination`
+            can't be written.
         WasiUdfError: as for `BatchFunction`, with the file's name.
     """
     dataset = importlib.import_module("pyarrow.dataset")
@@ -160,14 +161,20 @@ def map_files(
     try:
         try:
             files = dataset.dataset(source, format=_format(source))
+            _check_files(files, name, target)
             new = set(function.schema.names)
             kept = [field for field in files.schema if field.name not in new]
             schema = pa.schema([*kept, *function.schema])
             function(files.schema.empty_table())  # are its columns there?
-        except (OSError, pa.ArrowInvalid, ValueError) as error:
+        except (OSError, pa.ArrowException, ValueError) as error:
             msg = f"{name}: the files can't be read as one table: {error}"
             raise SignatureError(msg) from error
-        with parquet.ParquetWriter(partial, schema) as writer:
+        try:
+            opened = parquet.ParquetWriter(partial, schema)
+        except OSError as error:
+            msg = f"{target} can't be written: {error}"
+            raise SignatureError(msg) from error
+        with opened as writer:
             for fragment in files.get_fragments():
                 name, row = getattr(fragment, "path", name), 0
                 try:
@@ -176,7 +183,7 @@ def map_files(
                         writer.write_batch(made)
                         row += len(batch)
                         written += len(made)
-                except (OSError, pa.ArrowInvalid) as error:
+                except (OSError, pa.ArrowException) as error:
                     msg = f"{name}: the file can't be read: {error}"
                     raise SignatureError(msg) from error
                 except WasiUdfError as error:
@@ -187,6 +194,31 @@ def map_files(
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
     return written
+
+
+def _check_files(files: Any, source: str, target: Path) -> None:
+    """Raise SignatureError if files don't have the same columns: Arrow would take NULL for those that a file lacks."""
+    first: list[str] | None = None
+    for fragment in files.get_fragments():
+        path = getattr(fragment, "path", source)
+        if target.exists() and Path(path).exists() and target.samefile(path):
+            msg = f"{target} is among the files that are read; write the results to another place"
+            raise SignatureError(msg)
+        try:
+            names = list(fragment.physical_schema.names)
+        except (OSError, pa.ArrowException) as error:
+            msg = f"{path}: the file can't be read: {error}"
+            raise SignatureError(msg) from error
+        if first is None:
+            first, first_path = names, path
+        missing = [name for name in first if name not in names] or [name for name in names if name not in first]
+        if missing:
+            lacking, having = (path, first_path) if missing[0] in first else (first_path, path)
+            msg = f"{lacking}: there is no column {missing[0]!r}, which {having} has; all files need the same columns"
+            raise SignatureError(msg)
+    if first is None:
+        msg = f"{source}: there are no files to read"
+        raise SignatureError(msg)
 
 
 def _format(source: object) -> str:

@@ -210,6 +210,36 @@ def test_another_version_is_refused(gross, monkeypatch):
         pickle.loads(pickled)
 
 
+def test_nothing_of_another_versions_pickle_is_read(gross, monkeypatch):
+    monkeypatch.setattr(module, "__version__", "0.0.1")
+    monkeypatch.setattr(pickle, "dumps", lambda recipe: b"what no other version can read")
+    made, (version, label, recipe) = gross.__reduce__()
+    monkeypatch.undo()
+    with pytest.raises(SignatureError, match=r"^gross: the function was pickled by duckdb-wasi-udf 0\.0\.1"):
+        made(version, label, recipe)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("duckdb_wasi_udf", "ModuleNotFoundError.*duckdb_wasi_udf"),
+        (
+            "tests.frames.rates",
+            "SignatureError: 'tests.frames.rates:rate' is no host function that can be imported here",
+        ),
+    ],
+)
+def test_a_process_that_lacks_a_package_says_which(missing, message):
+    code = "import host\nasync def taxed(country: str) -> float: return await host.rate(country)"
+    taxed = wasi_udf.batch_function(code, host_functions=[rates.rate])
+    run = f"import pickle, sys\nsys.modules[{missing!r}] = None\npickle.load(sys.stdin.buffer)"
+    done = subprocess.run(
+        [sys.executable, "-c", run], input=pickle.dumps(taxed), capture_output=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    assert re.search(message, done.stderr.decode())
+
+
 def test_text_is_defined_once_and_named_as_in_its_code(monkeypatch):
     defined = []
     monkeypatch.setattr(running, "ScalarFunction", lambda *given: defined.append(1) or ScalarFunction(*given))

@@ -128,7 +128,6 @@ class Running:
 
         with IncomingCall(domain) as context:
             self.function = ScalarFunction(context, domain, recipe.guest_definition, signature)
-        domain.hold(self.function)
 
     def close(self) -> None:
         """Close its instances; the sandbox stays for others."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._abi import OUTPUT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 MIB = 2**20
 
@@ -182,3 +188,48 @@ def changed_limits(limits: ResourceLimits | DataLimits | GroupLimits) -> list[st
     """Return the limits that differ from the default, as they are passed."""
     values = [(field, getattr(limits, field.name)) for field in fields(limits)]
     return [f"{field.name}={value!r}" for field, value in values if value != field.default]
+
+
+def limit_names(kind: type[ResourceLimits | DataLimits | HostQuota], *, quotas: bool = True) -> list[str]:
+    """Return the names of the limits of a kind.
+
+    Args:
+        kind: the class.
+        quotas: with those that are a `HostQuota`.
+    """
+    return [field.name for field in fields(kind) if quotas or not isinstance(field.default, HostQuota)]
+
+
+def check_limit_name(name: object, known: Sequence[str]) -> None:
+    """Raise ValueError, with what may have been meant, if a name isn't that of a limit.
+
+    Args:
+        name: the name.
+        known: the names that there are.
+    """
+    if name not in known:
+        close = difflib.get_close_matches(str(name), known, n=1)
+        there = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+        msg = f"there is no limit {name!r}; {there}"
+        raise ValueError(msg)
+
+
+def limits_by_name(kind: type[ResourceLimits | DataLimits | HostQuota], values: Mapping[str, Any]) -> Any:
+    """Return limits that are written as names and numbers, in a file of settings say.
+
+    Args:
+        kind: their class.
+        values: numbers by name; a `HostQuota` as a mapping of its own.
+
+    Raises:
+        ValueError: there is no such limit, or it can't have the value.
+    """
+    if not hasattr(values, "items"):
+        msg = f"limits are names and numbers, such as {limit_names(kind)[0]} and its number; got {values!r:.200}"
+        raise ValueError(msg)
+    for name in values:
+        check_limit_name(name, limit_names(kind))
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        given[name] = limits_by_name(HostQuota, value) if hasattr(value, "items") else value
+    return kind(**given)

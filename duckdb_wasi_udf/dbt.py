@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._frames.settings import import_path, imported
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, limits_by_name
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -54,7 +53,11 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self._files = _sources(known.pop("functions", None))
         for name, kind in (("limits", ResourceLimits), ("data_limits", DataLimits)):
             if name in known:
-                known[name] = _limits(name, kind, known[name])
+                try:
+                    known[name] = limits_by_name(kind, known[name])
+                except ValueError as error:
+                    msg = f"duckdb_wasi_udf.dbt: {name}: {error}"
+                    raise SignatureError(msg) from error
         known["host_functions"] = [imported(import_path(path)) for path in known.get("host_functions", ())]
         self.sandbox = Sandbox(**known)
 
@@ -104,20 +107,6 @@ def _sources(folder: Any) -> list[Path]:
         msg = f"duckdb_wasi_udf.dbt: functions is a folder of .py files, from where dbt runs; {folder!r} is none"
         raise SignatureError(msg)
     return sorted(path for path in Path(folder).glob("*.py") if not path.name.startswith("_"))
-
-
-def _limits(name: str, kind: type[ResourceLimits | DataLimits], given: Any) -> ResourceLimits | DataLimits:
-    """Return limits that are written as a mapping."""
-    known = [field.name for field in fields(kind)]
-    if not isinstance(given, dict) or not set(given) <= set(known):
-        wrong = ", ".join(sorted(set(given) - set(known))) if isinstance(given, dict) else repr(given)
-        msg = f"duckdb_wasi_udf.dbt: {name} are names and numbers, got {wrong}; there are: {', '.join(known)}"
-        raise SignatureError(msg)
-    try:
-        return kind(**given)
-    except (TypeError, ValueError) as error:
-        msg = f"duckdb_wasi_udf.dbt: {name}: {error}"
-        raise SignatureError(msg) from error
 
 
 if __name__ == "__main__":

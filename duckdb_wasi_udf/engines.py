@@ -32,7 +32,7 @@ def polars_expr(function: BatchFunction, *columns: Any) -> Any:
         *columns: expressions or names, one for each parameter in order.
 
     Raises:
-        SignatureError: there are more or fewer, or the function adds several columns.
+        SignatureError: there are more or fewer, or the function adds several columns, or any number of rows.
     """
     pl = _imported("polars")
     _check_one_column(function)
@@ -105,7 +105,7 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
         function: of `batch_function`; it adds one column.
 
     Raises:
-        SignatureError: it adds several.
+        SignatureError: it adds several, or any number of rows.
     """
     functions = _imported("pyspark.sql.functions")
     pandas_types = _imported("pyspark.sql.pandas.types")
@@ -142,49 +142,83 @@ def map_files(
 
     Args:
         function: of `batch_function`.
-        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files of one schema.
-        destination: the Parquet file.
+        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files. All have the same columns.
+        destination: the Parquet file, none of the files that are read.
 
     Returns:
-        The number of rows.
+        The number of rows of the Parquet file.
 
     Raises:
-        SignatureError: a file can't be read, or has other columns.
+        SignatureError: a file can't be read, has other columns, or would be replaced; there is none; or `destination`
+            can't be written.
         WasiUdfError: as for `BatchFunction`, with the file's name.
     """
     dataset = importlib.import_module("pyarrow.dataset")
     parquet = importlib.import_module("pyarrow.parquet")
     target = Path(destination)
     partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
-    rows, name = 0, str(source)
+    written, name = 0, str(source)
     try:
         try:
             files = dataset.dataset(source, format=_format(source))
+            _check_files(files, name, target)
             new = set(function.schema.names)
             kept = [field for field in files.schema if field.name not in new]
             schema = pa.schema([*kept, *function.schema])
             function(files.schema.empty_table())  # are its columns there?
-        except (OSError, pa.ArrowInvalid, ValueError) as error:
+        except (OSError, pa.ArrowException, ValueError) as error:
             msg = f"{name}: the files can't be read as one table: {error}"
             raise SignatureError(msg) from error
-        with parquet.ParquetWriter(partial, schema) as writer:
+        try:
+            opened = parquet.ParquetWriter(partial, schema)
+        except OSError as error:
+            msg = f"{target} can't be written: {error}"
+            raise SignatureError(msg) from error
+        with opened as writer:
             for fragment in files.get_fragments():
-                name, before = getattr(fragment, "path", name), rows
+                name, row = getattr(fragment, "path", name), 0
                 try:
                     for batch in fragment.to_batches(schema=files.schema):
-                        writer.write_batch(function(batch).select(schema.names))
-                        rows += len(batch)
-                except (OSError, pa.ArrowInvalid) as error:
+                        made = function(batch).select(schema.names)
+                        writer.write_batch(made)
+                        row += len(batch)
+                        written += len(made)
+                except (OSError, pa.ArrowException) as error:
                     msg = f"{name}: the file can't be read: {error}"
                     raise SignatureError(msg) from error
                 except WasiUdfError as error:
-                    error.add_note(f"in {name}, in the batch that begins with row {rows - before:,}")
+                    error.add_note(f"in {name}, in the batch that begins with row {row:,}")
                     raise
         partial.replace(target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
-    return rows
+    return written
+
+
+def _check_files(files: Any, source: str, target: Path) -> None:
+    """Raise SignatureError if files don't have the same columns: Arrow would take NULL for those that a file lacks."""
+    first: list[str] | None = None
+    for fragment in files.get_fragments():
+        path = getattr(fragment, "path", source)
+        if target.exists() and Path(path).exists() and target.samefile(path):
+            msg = f"{target} is among the files that are read; write the results to another place"
+            raise SignatureError(msg)
+        try:
+            names = list(fragment.physical_schema.names)
+        except (OSError, pa.ArrowException) as error:
+            msg = f"{path}: the file can't be read: {error}"
+            raise SignatureError(msg) from error
+        if first is None:
+            first, first_path = names, path
+        missing = [name for name in first if name not in names] or [name for name in names if name not in first]
+        if missing:
+            lacking, having = (path, first_path) if missing[0] in first else (first_path, path)
+            msg = f"{lacking}: there is no column {missing[0]!r}, which {having} has; all files need the same columns"
+            raise SignatureError(msg)
+    if first is None:
+        msg = f"{source}: there are no files to read"
+        raise SignatureError(msg)
 
 
 def _format(source: object) -> str:
@@ -197,6 +231,9 @@ def _format(source: object) -> str:
 
 
 def _check_one_column(function: BatchFunction) -> None:
+    if function.any_rows:
+        msg = "the function returns any number of rows; this takes one that returns a value for each row"
+        raise SignatureError(msg)
     if len(function.schema) != 1:
         names = ", ".join(function.schema.names)
         msg = f"the function adds {len(function.schema)} columns ({names}); this takes one that adds one"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from duckdb_wasi_udf._cli.failures import usage_error
-from duckdb_wasi_udf._limits import DataLimits, HostQuota, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, check_limit_name, limit_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +18,8 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 _NUMBER = re.compile(r"([+-]?[\d_]*\.?[\d_]+(?:e[+-]?\d+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
-def _names(kind: type[ResourceLimits | DataLimits]) -> list[str]:
-    """Return the limits that can be set: those of host functions can't, as there are none."""
-    return [item.name for item in fields(kind) if not isinstance(item.default, HostQuota)]
-
-
-def limit_names() -> list[str]:
-    """Return the names that `--set` takes."""
-    return [*_names(ResourceLimits), *_names(DataLimits)]
+# Limits of host functions can't be set, as there are none.
+RESOURCES, DATA = limit_names(ResourceLimits, quotas=False), limit_names(DataLimits)
 
 
 def parse_limits(settings: Sequence[str]) -> tuple[ResourceLimits, DataLimits]:
@@ -42,8 +34,8 @@ def parse_limits(settings: Sequence[str]) -> tuple[ResourceLimits, DataLimits]:
     values = dict(map(_parse, settings))
     try:
         return (
-            ResourceLimits(**{name: values[name] for name in _names(ResourceLimits) if name in values}),
-            DataLimits(**{name: values[name] for name in _names(DataLimits) if name in values}),
+            ResourceLimits(**{name: values[name] for name in RESOURCES if name in values}),
+            DataLimits(**{name: values[name] for name in DATA if name in values}),
         )
     except ValueError as error:
         msg = f"--set: {error}"
@@ -55,12 +47,11 @@ def _parse(setting: str) -> tuple[str, Any]:
     if not equals:
         msg = f"--set takes limit=value, such as timeout_seconds=2.5, got {setting!r}"
         raise usage_error(msg)
-    names = limit_names()
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        known = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
-        msg = f"--set: there is no limit {name!r}; {known}"
-        raise usage_error(msg)
+    try:
+        check_limit_name(name, [*RESOURCES, *DATA])
+    except ValueError as error:
+        msg = f"--set: {error}"
+        raise usage_error(msg) from error
     return name, _value(name, text)
 
 

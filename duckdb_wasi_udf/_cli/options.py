@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from duckdb_wasi_udf._cli.limits import limit_names
+from duckdb_wasi_udf._cli.limits import DATA, RESOURCES
 from duckdb_wasi_udf._cli.results import Format
 
 
 def complete_limit(incomplete: str) -> list[str]:
     """Return what `--set` may be completed to."""
-    return [f"{name}=" for name in limit_names() if name.startswith(incomplete)]
+    return [f"{name}=" for name in (*RESOURCES, *DATA) if name.startswith(incomplete)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, errors on stderr included.")]

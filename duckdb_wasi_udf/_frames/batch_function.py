@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
+from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
-from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, with_columns
-from duckdb_wasi_udf._frames.workers import Kept
-from duckdb_wasi_udf._functions.scalar import ScalarFunction
+from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, rows_of, with_columns
 from duckdb_wasi_udf._functions.shipping import ship
-from duckdb_wasi_udf._functions.signature import resolve, shown
-from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
+from duckdb_wasi_udf._functions.signature import shown
+from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
-from duckdb_wasi_udf._shared.identifiers import quote_identifier
 from duckdb_wasi_udf._sql.arguments import choice
-from duckdb_wasi_udf._sql.types import sql_type_of
 from duckdb_wasi_udf._version import __version__
 
 if TYPE_CHECKING:
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from duckdb_wasi_udf._functions.signature import Signature
-    from duckdb_wasi_udf._guests.definition import Definition
     from duckdb_wasi_udf._host_functions.function import HostFunction
 
     _Table = TypeVar("_Table")
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
 _LABEL = "batch_function"
 
 _SHOWN = 20  # of the names that an error lists
-
-_domains: Kept[TrustDomain] = Kept(lambda domain: domain.close())
 
 
 class BatchFunction:
@@ -53,31 +46,29 @@ class BatchFunction:
     Attributes:
         schema: the columns that it adds.
         parameters: the columns that it takes, by the names of its parameters.
+        any_rows: a row of the table becomes any number of rows.
     """
 
-    def __init__(
-        self,
-        settings: SandboxSettings,
-        definition: Definition,
-        columns: Mapping[str, Any] | None,
-        *,
-        sees_null: bool = False,
-    ) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         """Define the function, so that its mistakes show now: see `batch_function`."""
-        self._settings = settings
-        self._sees_null = sees_null
-        self._definition = definition
-        self._columns = None if columns is None else sql_types(definition.label, columns)
-        self._key = self._hash()
-        with _functions.use(self._key, self._define) as running:
+        self._key = recipe.digest
+        with functions.use(self._key, recipe.open) as running:
             signature = running.function.guest_signature
             name = running.name
-        if definition.label == _LABEL and name.isidentifier():  # now errors can name it
-            self._definition = replace(definition, label=name)
-            self._key = self._hash()
+            self._recipe = replace(recipe, definition=running.definition)
+        self._label = self._recipe.definition.label
+        self.any_rows = recipe.any_rows
         self.parameters = tuple([parameter.name for parameter in signature.parameters])
         self._required = signature.required
-        self.schema = self._schema(signature, name)
+        self._result_type = self._plain_type(signature)
+        columns = recipe.columns
+        row = recipe.any_rows or (columns is not None and len(columns) > 1)
+        self._is_row = row and pa.types.is_struct(self._result_type)
+        if self._is_row:
+            self.schema = pa.schema(list(self._result_type))
+        else:
+            added = name if name.isidentifier() else "result"
+            self.schema = pa.schema([(added if columns is None else next(iter(columns)), self._result_type)])
 
     def __call__(self, table: _Table) -> _Table:
         """Return a table with the function's results as further columns.
@@ -100,7 +91,8 @@ class BatchFunction:
         names = self._arguments(column_names(table))
         arguments = arrow_columns(table, names)
         length = len(table)  # type: ignore[arg-type]
-        return with_columns(table, self._results(arguments, length))  # type: ignore[no-any-return]
+        added, sources = self._results(arguments, length)
+        return with_columns(table if sources is None else rows_of(table, sources), added)  # type: ignore[no-any-return]
 
     def iterate(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Return record batches with the function's results as further columns, one after the other.
@@ -113,59 +105,37 @@ class BatchFunction:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what is pickled: the sources, and the version they are for."""
-        return _unpickled, (__version__, self._settings, *self._what())
-
-    def _what(self) -> tuple[Any, ...]:
-        return self._definition, self._columns, self._sees_null
+        return _unpickled, (__version__, self._label, pickle.dumps(self._recipe))
 
     def __repr__(self) -> str:
         added = ", ".join(f"{field.name} {field.type}" for field in self.schema)
-        return f"<BatchFunction {self._definition.label}({', '.join(self.parameters)}) -> {added}>"
+        return f"<BatchFunction {self._label}({', '.join(self.parameters)}) -> {added}>"
 
-    def _hash(self) -> str:
-        return hashlib.sha256(pickle.dumps((self._settings.digest, *self._what()))).hexdigest()
-
-    def _define(self) -> _Running:
-        """Return the function in a sandbox of this process."""
-        with contextlib.ExitStack() as stack:
-            domain = stack.enter_context(_domains.use(self._settings.digest, self._settings.open))
-            running = _Running(domain, self._definition, self._return_type(), sees_null=self._sees_null)
-            running.use = stack.pop_all()
-            return running
-
-    def _return_type(self) -> str | None:
-        if self._columns is None:
-            return None
-        if len(self._columns) == 1:
-            return next(iter(self._columns.values())).name
-        fields = [f"{quote_identifier(name)} {sql_type.name}" for name, sql_type in self._columns.items()]
-        return f"STRUCT({', '.join(fields)})"
-
-    def _schema(self, signature: Signature, name: str) -> pa.Schema:
-        """Return the columns that are added."""
+    def _plain_type(self, signature: Signature) -> pa.DataType:
+        """Return the type of one result, which other libraries know."""
         if signature.rest is not None:
-            msg = (
-                f"{self._definition.label}: parameters are found by name in the table, so *{signature.rest.name} isn't"
-            )
+            msg = f"{self._label}: parameters are found by name in the table, so *{signature.rest.name} isn't"
             raise SignatureError(msg)
         if signature.result_type is None:
             msg = (
-                f"{self._definition.label}: the type of the column isn't known; annotate the function's result, as in "
-                "-> float, or pass columns={'name': 'DOUBLE'}"
+                f"{self._label}: the type of the column isn't known; annotate the function's result, as in "
+                f"{'-> Iterator[float]' if self.any_rows else '-> float'}, or pass columns={{'name': 'DOUBLE'}}"
             )
             raise SignatureError(msg)
-        plain = plain_type(signature.result_type)
+        if self.any_rows and signature.by_batch:
+            msg = (
+                f"{self._label}: a function of columns returns a value for each row; with rows='any' its parameters "
+                "are values, so annotate them without Column"
+            )
+            raise SignatureError(msg)
+        plain = plain_type(signature.result_type.value_type if self.any_rows else signature.result_type)
         if plain is None:
             msg = (
-                f"{self._definition.label}: a column of {shown(signature.return_type)} is known to DuckDB alone; "
+                f"{self._label}: a column of {shown(signature.return_type)} is known to DuckDB alone; "
                 "return VARCHAR, JSON, DECIMAL or BLOB, say, and give columns={...} accordingly"
             )
             raise SignatureError(msg)
-        if self._columns is None:
-            return pa.schema([(name if name.isidentifier() else "result", plain)])
-        if len(self._columns) == 1:
-            return pa.schema([(next(iter(self._columns)), plain)])
-        return pa.schema(list(plain))
+        return plain
 
     def _arguments(self, there: Sequence[str]) -> list[str]:
         """Return the columns that are passed, of those that are there."""
@@ -175,33 +145,36 @@ class BatchFunction:
         missing = [name for name in names if name not in there]
         if missing:
             msg = (
-                f"{self._definition.label}: the table has no column {', '.join(map(repr, missing))}, which the "
+                f"{self._label}: the table has no column {', '.join(map(repr, missing))}, which the "
                 f"function takes by name; it has {', '.join(map(repr, there[:_SHOWN])) or 'none'}"
                 f"{f' and {len(there) - _SHOWN} more' if len(there) > _SHOWN else ''}"
             )
             raise SignatureError(msg)
         twice = [name for name in names if list(there).count(name) > 1]
         if twice:
-            msg = f"{self._definition.label}: the table has several columns {twice[0]!r}; rename all but one"
+            msg = f"{self._label}: the table has several columns {twice[0]!r}; rename all but one"
             raise SignatureError(msg)
         return names
 
-    def _results(self, arguments: pa.Table, length: int) -> pa.Table:
-        """Return the columns that are added for some rows."""
-        pieces = []
-        with _functions.use(self._key, self._define) as running:
+    def _results(self, arguments: pa.Table, length: int) -> tuple[pa.Table, pa.Array | None]:
+        """Return the columns that are added for some rows, and which row each is of; None for one of each in order."""
+        pieces: list[pa.Array] = []
+        sources: list[pa.Array] = []
+        with functions.use(self._key, self._recipe.open) as running:
             for start in range(0, length, _abi.VECTOR_ROWS):
                 rows = min(_abi.VECTOR_ROWS, length - start)
                 columns = [column.slice(start, rows).combine_chunks() for column in arguments.columns]
                 with IncomingCall(running.domain) as context:
                     context.first_row = start
-                    pieces.append(running.function.run(context, columns, rows))
-        if not pieces:
-            return self.schema.empty_table()
-        one = len(self.schema) == 1
-        wanted = self.schema.field(0).type if one else pa.struct(list(self.schema))
-        whole = pa.chunked_array([piece.cast(wanted) for piece in pieces], wanted)
-        return pa.table([whole] if one else whole.flatten(), schema=self.schema)
+                    piece = running.function.run(context, columns, rows)
+                if self.any_rows and len(piece):
+                    sources.append(pc.add(pc.list_parent_indices(piece).cast(pa.int64()), start))
+                    piece = piece.flatten()
+                pieces.append(piece.cast(self._result_type))
+        whole = pa.chunked_array(pieces, self._result_type)
+        added = whole.flatten() if self._is_row else [whole]
+        numbers = pa.chunked_array(sources, pa.int64()).combine_chunks() if self.any_rows else None
+        return pa.table(added, schema=self.schema), numbers
 
     def _lazily(self, frame: Any) -> Any:
         """Return a LazyFrame that calls the function when it is collected."""
@@ -213,44 +186,12 @@ class BatchFunction:
         return frame.map_batches(self, schema={**there, **added}, streamable=True)
 
 
-class _Running:
-    """A function in a sandbox of this process, for as long as it is called.
-
-    Attributes:
-        use: Keeps the sandbox open until it is closed.
-    """
-
-    def __init__(
-        self, domain: TrustDomain, definition: Definition, return_type: str | None, *, sees_null: bool
-    ) -> None:
-        self.domain = domain
-        self.use = contextlib.ExitStack()
-        self.name = definition.label
-
-        def signature(instance: Any) -> Signature:
-            self.name = str(instance.description.get("name", definition.label))
-            return resolve(
-                definition.label, instance.description, sql_type_of, return_type=return_type, sees_null=sees_null
-            )
-
-        with IncomingCall(domain) as context:
-            self.function = ScalarFunction(context, domain, definition, signature)
-        domain.hold(self.function)
-
-    def close(self) -> None:
-        """Close its instances; the sandbox stays for others."""
-        self.function.close()
-        self.use.close()
-
-
-_functions: Kept[_Running] = Kept(_Running.close)
-
-
 def batch_function(
     function: Callable[..., Any] | str,
     columns: Mapping[str, Any] | None = None,
     *,
     entry: str | None = None,
+    rows: str = "one",
     null_handling: Any = "default",
     exception_handling: Any = "default",
     limits: ResourceLimits | None = None,
@@ -273,8 +214,12 @@ def batch_function(
             returns a dict, a tuple or an object with a value for each. None: one column, which has the function's name
             and the type of its annotation.
         entry: the name of the function that is meant in source text with several.
-        null_handling: "default": a NULL among the arguments gives NULL. "special": it arrives as None.
-        exception_handling: "default": an exception ends the call. "return_null": it makes its row NULL.
+        rows: "one": a result for each row. "any": the function yields any number of rows for each row of the table, as
+            the input of `Sandbox.map_batches` does; the row's other columns are repeated beside them. A row for which
+            it yields none is left out.
+        null_handling: "default": a NULL among the arguments gives NULL, or no rows. "special": it arrives as None.
+        exception_handling: "default": an exception ends the call. "return_null": it makes its row NULL, or gives no
+            rows.
         limits: as for `Sandbox`, like those that follow.
         data_limits: likewise.
         host_functions: likewise; each, or its import path ("shop.rates:fx_rate"), has to be importable by workers.
@@ -298,12 +243,14 @@ def batch_function(
     """
     name = getattr(function, "__name__", _LABEL)
     sees_null = choice(name, "null_handling", null_handling, ("default", "special")) == "special"
+    any_rows = choice(name, "rows", rows, ("one", "any")) == "any"
     return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
     limits = limits if limits is not None else ResourceLimits()
     files = collected(packages, limits)
-    definition = ship(
+    label = name if name.isidentifier() else _LABEL
+    shipped = ship(
         function,
-        name if name.isidentifier() else _LABEL,
+        label,
         return_null=return_null,
         modules=files.modules,
         limit_bytes=limits.shipped_bytes,
@@ -318,7 +265,15 @@ def batch_function(
         deterministic,
         compiled,
     )
-    return BatchFunction(settings, definition, columns, sees_null=sees_null)
+    return BatchFunction(
+        Recipe(
+            settings=settings,
+            definition=replace(shipped, anonymous=label == _LABEL),
+            columns=None if columns is None else sql_types(label, columns),
+            sees_null=sees_null,
+            any_rows=any_rows,
+        )
+    )
 
 
 def apply(
@@ -341,14 +296,12 @@ def apply(
     return batch_function(function, columns, **options)(table)
 
 
-def _unpickled(
-    version: str, settings: SandboxSettings, definition: Definition, columns: Any, sees_null: Any
-) -> BatchFunction:
-    """Return a function that another process has pickled."""
+def _unpickled(version: str, label: str, recipe: bytes) -> BatchFunction:
+    """Return a function that another process has pickled. What another version has pickled isn't read."""
     if version != __version__:
         msg = (
-            f"{definition.label}: the function was pickled by duckdb-wasi-udf {version}, and this process has "
-            f"{__version__}; install the same version everywhere"
+            f"{label}: the function was pickled by duckdb-wasi-udf {version}, and this process has {__version__}; "
+            "install the same version everywhere"
         )
         raise SignatureError(msg)
-    return BatchFunction(settings, definition, columns, sees_null=sees_null)
+    return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by

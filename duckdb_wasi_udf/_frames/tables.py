@@ -115,6 +115,18 @@ def _intervals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(parts, pa.month_day_nano_interval())
 
 
+def rows_of(data: Any, numbers: pa.Array) -> Any:
+    """Return rows of a table, in a table of the same kind; those of pandas have their index.
+
+    Args:
+        data: the table.
+        numbers: the rows, counted from 0; one may come several times.
+    """
+    if isinstance(data, (pa.Table, pa.RecordBatch)):
+        return data.take(numbers)
+    return data[numbers.to_numpy()] if library_of(data) == "polars" else data.take(numbers.to_numpy())
+
+
 def with_columns(data: Any, added: pa.Table) -> Any:
     """Return a table with columns added, or replaced where it has one of the name; what it is of stays.
 

@@ -73,13 +73,14 @@ class ScalarFunction:
         self._domain = domain
         self.guest_signature, self._factory = InstanceFactory.define(domain, context, definition, signature)
         make_budget = Budget if domain.gate is None else functools.partial(NativeBudget, domain.gate)
-        self._budget = make_budget(definition.label, domain.limits.budget_seconds)
+        label = self._factory.definition.label
+        self._budget = make_budget(label, domain.limits.budget_seconds)
         self._pools: dict[tuple[pa.DataType, ...], Pool] = {}
         self._converted: dict[tuple[pa.DataType, ...], tuple[pa.DataType, ...]] = {}
         self.source_hash = definition.source_hash
         self._uses_numpy = domain.uses_numpy(definition)
         self.inline = definition.inline
-        domain.counters.add(self, definition.label, self._budget)
+        domain.counters.add(self, label, self._budget)
         self._most_bytes = domain.limits.memory_bytes // PIECES
         self._result_bytes = row_bytes(self.guest_signature.result_type)
 

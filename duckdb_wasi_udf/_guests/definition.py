@@ -12,6 +12,9 @@ from typing import Any, Literal
 # Version 2 of the marshal format: read alike by every Python since 2.5, floats exact.
 _MARSHAL_VERSION = 2
 
+# Of the name that code gives its function, as much as errors show.
+_NAME_CHARACTERS = 200
+
 
 def encode_values(values: dict[str, Any]) -> str:
     """Return values as `Unit.captured` has them."""
@@ -57,6 +60,7 @@ class Definition:
 
     Attributes:
         label: how errors name the function.
+        anonymous: nobody named it: errors name it as its code does, once an instance has described it.
         units: its code; the last unit makes the function.
         return_null: an exception makes its row NULL, or all rows of its batch, instead of failing the query.
         by_batch: it is called once a batch with columns, whatever its annotations say.
@@ -78,6 +82,7 @@ class Definition:
     inline: bool = False
     described: bool = False
     arrays: str = ""
+    anonymous: bool = False
 
     @classmethod
     def from_source(
@@ -118,6 +123,15 @@ class Definition:
             links={"_function": len(self.units) - 1},
         )
         return replace(self, units=(*self.units, unit))
+
+    def named(self, description: dict[str, Any]) -> Definition:
+        """Return an anonymous definition with the name that its code has, if that is one.
+
+        Args:
+            description: what the guest says of the function, which is not trusted.
+        """
+        name = str(description.get("name", ""))[:_NAME_CHARACTERS]
+        return replace(self, label=name, anonymous=False) if self.anonymous and name.isidentifier() else self
 
     @property
     def is_text(self) -> bool:

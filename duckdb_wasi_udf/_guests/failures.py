@@ -24,7 +24,11 @@ _SHOWN_LINE_CHARACTERS = 100
 
 
 class Failures:
-    """Makes the errors of one instance."""
+    """Makes the errors of one instance.
+
+    Attributes:
+        label: how they name the function.
+    """
 
     def __init__(self, definition: Definition, limits: ResourceLimits) -> None:
         """Prepare to make errors.
@@ -33,7 +37,7 @@ class Failures:
             definition: the function.
             limits: what the instance may use.
         """
-        self._label = definition.label
+        self.label = definition.label
         self._hidden = (definition.hidden_arguments, definition.hidden_last)
         self._limits = limits
         self._definition = definition
@@ -44,7 +48,7 @@ class Failures:
         Args:
             stopped_by: what stopped it.
         """
-        return Cancelled(f"{self._label}: stopped by {stopped_by}")
+        return Cancelled(f"{self.label}: stopped by {stopped_by}")
 
     def out_of_time(
         self, reached: Progress, seconds: float, limit: str, account: Account | None = None
@@ -64,7 +68,7 @@ class Failures:
             return error
         allowed = getattr(self._limits, limit)
         msg = (
-            f"{self._label}: stopped after {limit}={allowed:g}; make the function faster, or raise "
+            f"{self.label}: stopped after {limit}={allowed:g}; make the function faster, or raise "
             f"ResourceLimits.{limit}{self._where(reached, seconds)}"
         )
         return LimitExceeded(msg, limit=limit, allowed=allowed, row=reached.row, line=reached.line)
@@ -73,7 +77,7 @@ class Failures:
         """Return the error for a call that has used all its fuel, and how far it came."""
         fuel = self._limits.fuel or 0
         msg = (
-            f"{self._label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
+            f"{self.label}: stopped after fuel={fuel:,}; do less in a batch, or raise ResourceLimits.fuel"
             f"{self._where(reached, None)}"
         )
         return LimitExceeded(msg, limit="fuel", allowed=fuel, row=reached.row, line=reached.line)
@@ -96,7 +100,7 @@ class Failures:
         """Return the error for a guest that has no more memory."""
         allowed = self._limits.memory_bytes
         msg = (
-            f"{self._label}: ran out of memory, memory_bytes allows {allowed:,} bytes; use less, or raise "
+            f"{self.label}: ran out of memory, memory_bytes allows {allowed:,} bytes; use less, or raise "
             "ResourceLimits.memory_bytes"
         )
         return LimitExceeded(msg, limit="memory_bytes", allowed=allowed)
@@ -110,7 +114,7 @@ class Failures:
         """
         allowed = self._limits.memory_bytes
         msg = (
-            f"{self._label}: the guest doesn't fit in memory_bytes={allowed:,}: the interpreter alone takes "
+            f"{self.label}: the guest doesn't fit in memory_bytes={allowed:,}: the interpreter alone takes "
             f"{needed:,} ({reason}); raise ResourceLimits.memory_bytes"
         )
         return LimitExceeded(msg, limit="memory_bytes", allowed=allowed, requested=needed)
@@ -123,26 +127,26 @@ class Failures:
             output: what the guest has printed before.
         """
         if trap.trap_code is wasmtime.TrapCode.STACK_OVERFLOW:
-            return GuestTrap(f"{self._label}: the guest crashed: its stack is exhausted (recursion too deep)")
+            return GuestTrap(f"{self.label}: the guest crashed: its stack is exhausted (recursion too deep)")
         reason = trap.message.splitlines()[-1].strip() if trap.message else "unknown trap"
-        text = f"{self._label}: the guest crashed ({reason})"
+        text = f"{self.label}: the guest crashed ({reason})"
         return GuestTrap(f"{text}; it printed:\n{readable(output)}" if output else text)
 
     def uncallable(self, reason: object) -> GuestTrap:
         """Return the error for a call that wasmtime couldn't make."""
-        return GuestTrap(f"{self._label}: the guest could not be called: {reason}")
+        return GuestTrap(f"{self.label}: the guest could not be called: {reason}")
 
     def unknown_status(self, status: int) -> ProtocolError:
         """Return the error for a status that the protocol doesn't have."""
-        return ProtocolError(f"{self._label}: the guest returned the unknown status {status}")
+        return ProtocolError(f"{self.label}: the guest returned the unknown status {status}")
 
     def unreadable(self, export: str, reason: object) -> ProtocolError:
         """Return the error for JSON of the guest's that can't be read."""
-        return ProtocolError(f"{self._label}: the guest's {export} can't be read: {reason}")
+        return ProtocolError(f"{self.label}: the guest's {export} can't be read: {reason}")
 
     def no_object(self, export: str) -> ProtocolError:
         """Return the error for JSON of the guest's that is no object."""
-        return ProtocolError(f"{self._label}: the guest's {export} is no JSON object")
+        return ProtocolError(f"{self.label}: the guest's {export} is no JSON object")
 
     def raised(self, described: dict[str, Any], rows_before: int | None, first_row: int = 0) -> GuestError:
         """Return the error for an exception, which the guest may describe as anything: every field is made sound.
@@ -161,7 +165,7 @@ class Failures:
         shown = tuple([readable(argument)[:_SHOWN_ARGUMENT_CHARACTERS] for argument in arguments[:_SHOWN_ARGUMENTS]])
         row = described.get("row")
         row = row + first_row if isinstance(row, int) else None
-        text = f"{self._label}: {type_name}: {message}"
+        text = f"{self.label}: {type_name}: {message}"
         if row is not None and rows_before is not None:
             text += f"\nafter {rows_before + row} rows, called with ({', '.join(shown)})"
         elif row is not None:

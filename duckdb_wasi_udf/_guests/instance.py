@@ -95,7 +95,6 @@ class GuestInstance:
         self._engine = engine
         self._limits = limits
         self._data_limits = data_limits
-        self._label = definition.label
         self._failures = Failures(definition, limits)
         self._context = context
         self._time_limit = "timeout_seconds"
@@ -126,8 +125,7 @@ class GuestInstance:
             raise
 
     def _define(self, definition: Definition) -> dict[str, Any]:
-        version = self._call(_abi.VERSION)
-        if version != _abi.ABI_VERSION:
+        if (version := self._call(_abi.VERSION)) != _abi.ABI_VERSION:
             raise self._failures.other_abi(version, _abi.ABI_VERSION)
         self._output_at = self._call(_abi.OUTPUT)
         self._progress_at = self._call(_abi.PROGRESS)
@@ -137,6 +135,10 @@ class GuestInstance:
         text = definition.encode()
         self._expect_ok(self._call(_abi.DEFINE, self._arena.write(text), len(text)))
         return {} if definition.described else self._json(_abi.DESCRIPTION)
+
+    def rename(self, label: str) -> None:
+        """Have errors name the function otherwise from now on."""
+        self._failures.label = self._host.label = label
 
     def compiled(self, definition: Definition) -> Definition:
         """Return the definition it was made from, with what spares other instances compiling and describing it.
@@ -265,9 +267,9 @@ class GuestInstance:
             WasiUdfError: the thread is inside a host function.
         """
         if self.broken:
-            msg = f"{self._label}: the instance was closed"
+            msg = f"{self._failures.label}: the instance was closed"
             raise RuntimeError(msg)
-        check_no_reentry(self._label)
+        check_no_reentry(self._failures.label)
         self._context = context
         limits = self._limits
         self._time_limit, seconds = context.time_limit(limits)
@@ -306,7 +308,7 @@ class GuestInstance:
             return ""
         if text:
             first = self._context.first_row
-            self._output.deliver(self._label, text, dropped_bytes, range(first, first + self._length))
+            self._output.deliver(self._failures.label, text, dropped_bytes, range(first, first + self._length))
         return text
 
     def _call(self, export: str, *arguments: int, results: int = 1) -> int:

@@ -59,6 +59,9 @@ class InstanceFactory:
             elsewhere in memory, and it would show which batch got the first.
         """
         first = domain.start(context, definition)
+        if definition.anonymous:
+            definition = definition.named(first.description)
+            first.rename(definition.label)
         try:
             described = describe(first)
             compiled = first.compiled(definition)

@@ -89,6 +89,17 @@ class HostCalls:
             _abi.HOST_TAKE: self._take,
         }
 
+    @property
+    def label(self) -> str:
+        """The name of the sandboxed function in logs, records and errors."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = label
+        if self._meter is not None:
+            self._meter.label = label
+
     def attach(self, raw: RawInstance, deadline: Deadline) -> None:
         """Take the instance whose imports are answered."""
         self._raw = raw

@@ -73,7 +73,7 @@ class Meter:
             limits: what may be used.
             query: what it counts for.
         """
-        self._label = label
+        self.label = label
         self._names = names
         self._query = query
         self._usages = [QuotaUsage() for _ in query.usages]
@@ -139,7 +139,7 @@ class Meter:
         period = "in one batch" if field in _BATCH else "in one query"
         shown = f"{requested:,.6g}" if what == "seconds" else f"{requested:,}"
         msg = (
-            f"{self._label}: asks too much of {of} {period}: {shown} {what}, {limit} allows {allowed:,}; ask for whole "
+            f"{self.label}: asks too much of {of} {period}: {shown} {what}, {limit} allows {allowed:,}; ask for whole "
             f"batches, or raise ResourceLimits.{limit}"
         )
         return LimitExceeded(msg, limit=limit, allowed=allowed, requested=requested)

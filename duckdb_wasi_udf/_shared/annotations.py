@@ -51,6 +51,7 @@ _KNOWN_NAMES: dict[str, Any] = {kind.__name__: kind for kind in (*_SQL_TYPES, de
         "List",
         "Dict",
         "Iterable",
+        "AsyncIterator",
         "Iterator",
         "Generator",
     ]
@@ -63,6 +64,7 @@ _TYPE_ALIAS = getattr(typing, "TypeAliasType", ())
 _LISTS: tuple[Any, ...] = (list, collections.abc.Sequence, collections.abc.Iterable)
 _MAPS: tuple[Any, ...] = (dict, collections.abc.Mapping)
 _ROWS: tuple[Any, ...] = (*_LISTS, set, frozenset, collections.abc.Iterator, collections.abc.Generator)
+_ROWS += (collections.abc.AsyncIterator, collections.abc.AsyncIterable, collections.abc.AsyncGenerator)
 
 # What says something of a TypedDict's key, not of its type; by name, for those of typing_extensions.
 _OF_KEYS = ("Required", "NotRequired", "ReadOnly")

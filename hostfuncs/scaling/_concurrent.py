@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
+from duckdb_wasi_udf import HostFunction
+from hostfuncs.scaling._gathered import gathered
 from hostfuncs.scaling._waiting import check_wanted, wait_for
 from hostfuncs.scaling._wrapping import check_positive, columns_of, joined, pieces_of, wrapped
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from duckdb_wasi_udf import ColumnFunction, HostFunction
+    from duckdb_wasi_udf import ColumnFunction
     from hostfuncs._options import Options
 
 
@@ -29,10 +32,10 @@ def concurrent(
     """Divide a batch into calls of few rows, and make several of them at once: for services that take a while.
 
     Each call runs on a thread, so the function has to be one that waits, not one that computes in Python. An `async
-    def` is awaited in an event loop that all share, which keeps its clients open from batch to batch.
+    def` is a task in an event loop that all share, which keeps its clients open from batch to batch.
 
     If a call fails, those that have not begun are not made, and the whole batch fails as that call did. When the query
-    is stopped, no further call is made, and an `async def` is cancelled.
+    is stopped, no further call is made. An `async def` that runs is cancelled in both cases.
 
     Args:
         function: a host function, or an annotated def or `async def`.
@@ -48,7 +51,11 @@ def concurrent(
         ValueError: a number isn't positive, or the function has no parameters.
     """
     check_positive(at_once=at_once, rows=rows)
-    call = columns_of(function)
+    inner = function if isinstance(function, HostFunction) else HostFunction(function)
+    if inspect.iscoroutinefunction(inner.function) and not inner.batched:
+        call = columns_of(gathered(inner, at_once, rows))
+        return wrapped(call, call, options, by_row=False)
+    call = columns_of(inner)
     slots = threading.BoundedSemaphore(at_once)
 
     def outer(*columns: pa.Array) -> pa.Array:

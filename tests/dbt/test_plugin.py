@@ -31,6 +31,13 @@ def test_the_files_of_a_folder_are_functions_of_every_connection(con, tmp_path):
     assert con.execute("SELECT doubled(21)").fetchall() == [(63,)]
 
 
+def test_quotas_of_host_functions_are_mappings(con):
+    limits = {"host_batch": {"calls": 7, "bytes": 1000, "seconds": 2.5}, "instances": 3}
+    plugin = configured(con, limits=limits)
+    assert plugin.sandbox.limits.host_batch == wasi_udf.HostQuota(calls=7, bytes=1000, seconds=2.5)
+    assert plugin.sandbox.limits.instances == 3
+
+
 def test_host_functions_are_imported(con):
     configured(con, host_functions=["tests.frames.rates:rate"])
     code = "import host\nasync def f(c): return await host.rate(c)"
@@ -42,8 +49,10 @@ def test_host_functions_are_imported(con):
     [
         ({"function": "udfs"}, "no setting 'function'; there are: functions, packages"),
         ({"functions": "no/such/folder"}, "functions is a folder of .py files"),
-        ({"limits": {"timeout": 5}}, "limits are names and numbers, got timeout; there are: .*timeout_seconds"),
-        ({"limits": 5}, "limits are names and numbers, got 5"),
+        ({"limits": {"timeout": 5}}, "limits: there is no limit 'timeout'; did you mean timeout_seconds"),
+        ({"data_limits": {"x": 5}}, "data_limits: there is no limit 'x'; there are: result_bytes"),
+        ({"limits": {"host_batch": {"call": 5}}}, "there is no limit 'call'; did you mean calls"),
+        ({"limits": 5}, "limits are names and numbers, .* got 5"),
         ({"limits": {"timeout_seconds": -1}}, "timeout_seconds must be a positive number"),
         ({"host_functions": ["nowhere:f"]}, "'nowhere:f' is no host function"),
     ],

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, PackageError, ResourceLimits, SignatureError
 from duckdb_wasi_udf._frames import batch_function as module
+from duckdb_wasi_udf._frames import running
+from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from tests.frames import rates
 
 GROSS = "def gross(net: float) -> float:\n    return round(net * 1.19, 2)"
@@ -208,6 +210,59 @@ def test_another_version_is_refused(gross, monkeypatch):
         pickle.loads(pickled)
 
 
+def test_nothing_of_another_versions_pickle_is_read(gross, monkeypatch):
+    monkeypatch.setattr(module, "__version__", "0.0.1")
+    monkeypatch.setattr(pickle, "dumps", lambda recipe: b"what no other version can read")
+    made, (version, label, recipe) = gross.__reduce__()
+    monkeypatch.undo()
+    with pytest.raises(SignatureError, match=r"^gross: the function was pickled by duckdb-wasi-udf 0\.0\.1"):
+        made(version, label, recipe)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("duckdb_wasi_udf", "ModuleNotFoundError.*duckdb_wasi_udf"),
+        (
+            "tests.frames.rates",
+            "SignatureError: 'tests.frames.rates:rate' is no host function that can be imported here",
+        ),
+    ],
+)
+def test_a_process_that_lacks_a_package_says_which(missing, message):
+    code = "import host\nasync def taxed(country: str) -> float: return await host.rate(country)"
+    taxed = wasi_udf.batch_function(code, host_functions=[rates.rate])
+    run = f"import pickle, sys\nsys.modules[{missing!r}] = None\npickle.load(sys.stdin.buffer)"
+    done = subprocess.run(
+        [sys.executable, "-c", run], input=pickle.dumps(taxed), capture_output=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    assert re.search(message, done.stderr.decode())
+
+
+def test_text_is_defined_once_and_named_as_in_its_code(monkeypatch):
+    defined = []
+    monkeypatch.setattr(running, "ScalarFunction", lambda *given: defined.append(1) or ScalarFunction(*given))
+    before = len(running.functions)
+    once = wasi_udf.batch_function("def defined_once(x: int) -> float: return 1 / x")
+    again = pickle.loads(pickle.dumps(once))
+    assert once(pa.table({"x": [2]})) == again(pa.table({"x": [2]}))
+    assert (len(defined), len(running.functions) - before) == (1, 1)
+    for function in (once, again):
+        with pytest.raises(GuestError, match="^defined_once: ZeroDivisionError"):
+            function(pa.table({"x": [0]}))
+        with pytest.raises(SignatureError, match="^defined_once: the parameter 'x' expects BIGINT"):
+            function(pa.table({"x": ["a"]}))
+
+
+def test_the_error_of_a_quota_names_it_too():
+    code = "import host\nasync def asks(country: str) -> float: return await host.rate(country)"
+    quota = wasi_udf.HostQuota(calls=1, bytes=1, seconds=1.0)
+    asks = wasi_udf.batch_function(code, host_functions=[rates.rate], limits=ResourceLimits(host_batch=quota))
+    with pytest.raises(LimitExceeded, match="^asks: asks too much of host functions"):
+        asks(pa.table({"country": ["FR"]}))
+
+
 def test_errors_name_function_row_and_arguments(gross):
     f = wasi_udf.batch_function("def inverse(x: int) -> float: return 1 / x")
     with pytest.raises(GuestError, match="inverse: ZeroDivisionError") as caught:
@@ -255,6 +310,121 @@ def test_other_bad_input_is_refused(gross):
         gross(pa.Table.from_arrays([pa.array([1.0])] * 2, names=["net", "net"]))
     with pytest.raises(SignatureError, match="2\\*\\*31 days"):
         wasi_udf.apply("def f(x) -> int: return 1", pa.table({"x": pa.array([2**62], pa.duration("s"))}))
+
+
+# ---- any number of rows --------------------------------------------------------------------------------------------
+
+WORDS = "def word(s: str) -> Iterator[str]: yield from s.split()"
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2047, 2048, 2049, 10_000])
+def test_rows_become_any_number_of_rows(rows):
+    texts = [None if i % 7 == 0 else "ä " * (i % 4) + str(i) if i % 5 else "" for i in range(rows)]
+    table = pa.table({"id": pa.array(range(rows), pa.int64()), "s": pa.array(texts, pa.string())})
+    result = wasi_udf.apply(WORDS, table, rows="any")
+    assert result.schema == table.schema.append(pa.field("word", pa.string()))
+    assert result.to_pylist() == [row | {"word": w} for row in table.to_pylist() for w in (row["s"] or "").split()]
+
+
+def test_a_filter_keeps_the_kind_of_table_and_its_other_columns():
+    pl = pytest.importorskip("polars")
+    pd = pytest.importorskip("pandas")
+    large = wasi_udf.batch_function("def large(net: float) -> Iterator[bool]:\n  if net > 2: yield True", rows="any")
+    columns = {"net": [1.0, 3.0, None, 5.0], "k": ["a", "b", "c", "d"]}
+    expected = {"net": [3.0, 5.0], "k": ["b", "d"], "large": [True, True]}
+    assert large(pa.table(columns)).to_pydict() == expected
+    batch = large(pa.record_batch(columns))
+    assert isinstance(batch, pa.RecordBatch)
+    assert batch.to_pydict() == expected
+    assert large(pl.DataFrame(columns)).to_dict(as_series=False) == expected
+    frame = large(pd.DataFrame(columns, index=list("wxyz")))
+    assert frame.to_dict("list") == expected
+    assert list(frame.index) == ["x", "z"]
+    lazy = large(pl.LazyFrame(columns))
+    for engine in ("in-memory", "streaming"):
+        assert lazy.head(1).collect(engine=engine)["k"].to_list() == ["b"]
+        assert lazy.filter(pl.col("k") == "d").collect(engine=engine)["net"].to_list() == [5.0]
+        assert lazy.select(pl.len()).collect(engine=engine).item() == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "columns", "expected"),
+    [
+        ("lambda i: range(i)", {"n": "TINYINT"}, [{"i": 2, "n": 0}, {"i": 2, "n": 1}]),
+        ("lambda i: [(i, str(i))]", {"a": "INT", "b": "VARCHAR"}, [{"i": 2, "a": 2, "b": "2"}]),
+        ("lambda i: [{'b': 1}, None]", {"b": "INT"}, [{"i": 2, "b": 1}, {"i": 2, "b": None}]),
+        ("lambda i: {10 * i}", {"i": "BIGINT"}, [{"i": 20}]),
+        ("lambda i: None", {"n": "INT"}, []),
+        ("def f(i: int) -> Iterator[tuple[int, str]]: yield i, 'a'", None, [{"i": 2, "col0": 2, "col1": "a"}]),
+        ("class R(TypedDict):\n  n: int\ndef f(i: int) -> list[R]: return [{'n': i}]", None, [{"i": 2, "n": 2}]),
+        ("class R(NamedTuple):\n  n: int\ndef f(i) -> Iterator[R]: yield R(i)", None, [{"i": 2, "n": 2}]),
+        ("async def f(i: int) -> AsyncIterator[int]:\n  yield i\n  yield 0", None, [{"i": 2, "f": v} for v in (2, 0)]),
+        ("async def f(i: int) -> list[int]: return [i, i]", None, [{"i": 2, "f": 2}, {"i": 2, "f": 2}]),
+        ("lambda i: [[1, i], []]", {"l": "INT[]"}, [{"i": 2, "l": [1, 2]}, {"i": 2, "l": []}]),
+        ("lambda i: [{'a': i}]", {"s": "STRUCT(a INT)"}, [{"i": 2, "s": {"a": 2}}]),
+    ],
+)  # fmt: skip
+def test_rows_have_the_forms_of_table_functions(code, columns, expected):
+    code = f"from typing import NamedTuple, TypedDict\n{code}"
+    assert wasi_udf.apply(code, pa.table({"i": [2]}), columns, rows="any").to_pylist() == expected
+
+
+def test_host_functions_are_asked_for_rows_at_once():
+    code = "import host\nasync def f(c: str) -> AsyncIterator[float]:\n  yield await host.rate(c)\n  yield 0.0"
+    table = pa.table({"c": ["DE", "FR"] * 1000})
+    result = wasi_udf.apply(code, table, rows="any", host_functions=[rates.rate])
+    assert result["f"].to_pylist() == [0.19, 0.0, 0.2, 0.0] * 1000
+
+
+def test_a_callable_that_yields_is_shipped():
+    scale = 10
+
+    def times(i: int, n: int = 2):
+        for factor in range(n):
+            yield i * factor * scale
+
+    function = wasi_udf.batch_function(times, {"m": "BIGINT"}, rows="any")
+    again = pickle.loads(pickle.dumps(function))
+    for each in (function, again):
+        assert each(pa.table({"i": [1, 2]}))["m"].to_pylist() == [0, 10, 0, 20]
+        assert each(pa.table({"i": [5], "n": [0]})).num_rows == 0
+
+
+def test_mistakes_in_functions_of_many_rows():
+    table = pa.table({"i": range(5000)})
+    late = "def late(i: int) -> Iterator[float]:\n  yield 1 / (i - 4000)"
+    with pytest.raises(GuestError, match="late: ZeroDivisionError") as caught:
+        wasi_udf.apply(late, table, rows="any")
+    assert (caught.value.row, caught.value.arguments) == (4000, ("4000",))
+    kept = wasi_udf.apply(late, table, rows="any", exception_handling="return_null")
+    assert kept["i"].to_pylist() == [i for i in range(5000) if i != 4000]
+    for code, columns, message in (
+        ("lambda i: str(i)", {"n": "VARCHAR"}, "it yields rows, or returns an iterable"),
+        ("def f(i: int) -> int: return i", None, "the annotation 'int' of the result is not that of rows"),
+        ("class F:\n  def process(self, i): yield i", {"n": "INT"}, "F is a class; .* write a function"),
+    ):
+        with pytest.raises(GuestError, match=message):
+            wasi_udf.apply(code, table, columns, rows="any")
+    for code, columns, message in (
+        ("def f(i): yield i", None, r"annotate the function's result, as in -> Iterator\[float\]"),
+        ("def f(i: Column[int]) -> list[int]: return i", None, "a function of columns returns a value for each row"),
+        ("lambda i: [i]", {"n": "UUID"}, "known to DuckDB alone"),
+    ):
+        with pytest.raises(SignatureError, match=message):
+            wasi_udf.apply(code, table, columns, rows="any")
+    with pytest.raises(SignatureError, match="rows must be 'one' or 'any', got 'many'"):
+        wasi_udf.batch_function(WORDS, rows="many")
+    with pytest.raises(SignatureError) as caught:
+        wasi_udf.batch_function(WORDS)
+    assert "rows='any'" in caught.value.__notes__[0]
+
+
+def test_endless_rows_end_at_a_limit():
+    limits = ResourceLimits(memory_bytes=64 * 2**20, timeout_seconds=20)
+    endless = wasi_udf.batch_function("def f(i: int) -> Iterator[int]:\n  while i: yield i", rows="any", limits=limits)
+    with pytest.raises(LimitExceeded, match="memory_bytes"):
+        endless(pa.table({"i": [1]}))
+    assert endless(pa.table({"i": [0]})).num_rows == 0
 
 
 def test_limits_hold_and_the_next_call_works():

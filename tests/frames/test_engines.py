@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
-from duckdb_wasi_udf import GuestError, SignatureError, WasiUdfError, engines
+from duckdb_wasi_udf import GuestError, LimitExceeded, SignatureError, WasiUdfError, engines
 
 ROWS = 20_000
 CODE = (
@@ -45,6 +45,36 @@ def by_id(rows):
     return dict(zip(rows["id"], rows["gross"], strict=True))
 
 
+TWICE = """
+def part(id: int, net: float) -> Iterator[tuple[int, float]]:
+    if id % 3 == 0:
+        for number in range(id % 4):
+            yield number, net / 2
+"""
+
+
+@pytest.fixture(scope="module")
+def twice():
+    return wasi_udf.batch_function(TWICE, {"number": "INTEGER", "half": "DOUBLE"}, rows="any")
+
+
+@pytest.fixture(scope="module")
+def parts(table):
+    """What `twice` makes, as plain Python does."""
+    rows = zip(table["id"].to_pylist(), table["net"].to_pylist(), table["country"].to_pylist(), strict=True)
+    return [
+        (i, country, number, net / 2)
+        for i, net, country in rows
+        if i % 3 == 0 and net is not None
+        for number in range(i % 4)
+    ]
+
+
+def part_rows(table):
+    columns = [table[name].to_pylist() for name in ("id", "country", "number", "half")]
+    return sorted(zip(*columns, strict=True))
+
+
 # ---- Polars --------------------------------------------------------------------------------------------------------
 
 
@@ -58,6 +88,8 @@ def test_polars_expressions(gross, table, expected):
     assert constant["gross"].to_list() == [None, round(1 / 7 * 1.2, 2), round(2 / 7 * 1.2, 2)]
     with pytest.raises(SignatureError, match="3 column"):
         engines.polars_expr(gross, "a", "b", "c")
+    with pytest.raises(SignatureError, match="any number of rows"):
+        engines.polars_expr(wasi_udf.batch_function("lambda x: [x]", {"a": "INT"}, rows="any"), "x")
     with pytest.raises(SignatureError, match="adds 2 columns"):
         engines.polars_expr(wasi_udf.batch_function("lambda x: (x, x)", {"a": "INT", "b": "INT"}), "x")
 
@@ -81,6 +113,12 @@ def test_files_in_files_out(gross, table, expected, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.parquet", "some.csv"]
 
 
+def test_files_with_other_rows_out(twice, table, parts, tmp_path):
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet", row_group_size=3000)
+    assert engines.map_files(twice, tmp_path / "in.parquet", tmp_path / "out.parquet") == len(parts)
+    assert part_rows(pyarrow.parquet.read_table(tmp_path / "out.parquet")) == parts
+
+
 def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     bad = table.slice(0, 3000).set_column(2, "country", pa.array(["DE"] * 2999 + ["XX"]))
@@ -95,6 +133,69 @@ def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
         with pytest.raises(SignatureError, match=message):
             engines.map_files(gross, tmp_path / f"{name}.parquet", tmp_path / "out.parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.parquet" for name in "abcd"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop_columns("net"), "b.{kind}: there is no column 'net', which .*a.{kind} has"),
+        (lambda t: t.append_column("x", t["id"]), "a.{kind}: there is no column 'x', which .*b.{kind} has"),
+        (lambda t: t.rename_columns(["id", "Net", "country"]), "b.{kind}: there is no column 'net'"),
+        (lambda t: t.set_column(1, "net", pa.array(["ten"] * len(t))), "b.{kind}: the file can't be read"),
+    ],
+)
+def test_files_of_other_columns_are_refused(gross, table, tmp_path, kind, change, message):
+    write = pyarrow.parquet.write_table if kind == "parquet" else pyarrow.csv.write_csv
+    (tmp_path / "in").mkdir()
+    write(table.slice(0, 50), tmp_path / "in" / f"a.{kind}")
+    write(change(table.slice(50, 50)), tmp_path / "in" / f"b.{kind}")
+    for source in (tmp_path / "in", [str(tmp_path / "in" / f"{name}.{kind}") for name in "ab"]):
+        with pytest.raises(SignatureError, match=message.format(kind=kind)):
+            engines.map_files(gross, source, tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_files_of_other_types_that_fit_are_cast(gross, table, expected, tmp_path):
+    (tmp_path / "in").mkdir()
+    pyarrow.parquet.write_table(table.slice(0, 0), tmp_path / "in" / "a.parquet")  # an empty one
+    some = table.slice(0, 100).set_column(0, "id", pa.array(range(100), pa.int16()))
+    pyarrow.parquet.write_table(some.select(["country", "net", "id"]), tmp_path / "in" / "b.parquet")
+    assert engines.map_files(gross, tmp_path / "in", tmp_path / "out.parquet") == 100
+    result = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert result.schema.field("id").type == pa.int64()
+    assert by_id(result.to_pydict()) == {i: expected[i] for i in range(100)}
+
+
+def test_no_files_and_wrong_places_are_refused(gross, table, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "in").mkdir()
+    pyarrow.parquet.write_table(table, tmp_path / "in" / "a.parquet")
+    for source in (tmp_path / "empty", []):
+        with pytest.raises(SignatureError, match="there are no files to read"):
+            engines.map_files(gross, source, tmp_path / "out.parquet")
+    with pytest.raises(SignatureError, match="out.parquet can't be written"):
+        engines.map_files(gross, tmp_path / "in", tmp_path / "no" / "such" / "out.parquet")
+    for source in (tmp_path / "in", [str(tmp_path / "in" / "a.parquet")]):
+        with pytest.raises(SignatureError, match="is among the files that are read"):
+            engines.map_files(gross, source, tmp_path / "in" / "a.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "in" / "a.parquet").equals(table)
+
+
+def test_a_limit_in_one_file_names_it_and_the_row(table, tmp_path):
+    code = "def f(id: int) -> int:\n    while id == 7000: pass\n    return id"
+    slow = wasi_udf.batch_function(code, limits=wasi_udf.ResourceLimits(timeout_seconds=0.3))
+    pyarrow.dataset.write_dataset(
+        table, tmp_path / "in", format="parquet", max_rows_per_file=5000, max_rows_per_group=5000
+    )
+    (tmp_path / "out.parquet").write_text("an earlier result")
+    with pytest.raises(LimitExceeded, match="f: stopped after timeout_seconds=0.3") as caught:
+        engines.map_files(slow, tmp_path / "in", tmp_path / "out.parquet")
+    assert caught.value.line == 2
+    assert "part-1.parquet, in the batch that begins with row 0" in caught.value.__notes__[0]
+    assert caught.value.row == 2000
+    assert (tmp_path / "out.parquet").read_text() == "an earlier result"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_engine_that_is_missing_is_named(gross, monkeypatch):
@@ -128,6 +229,14 @@ def test_ray(ray, gross, table, expected, pool):
 
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
+def test_ray_with_other_rows(ray, twice, table, parts):
+    result = ray.data.from_arrow(table).repartition(8).map_batches(twice, batch_format="pyarrow")
+    made = [piece for piece in ray.get(result.to_arrow_refs()) if piece.num_rows]
+    assert part_rows(pa.concat_tables(made)) == parts
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     marker = str(tmp_path / "died")
 
@@ -140,6 +249,24 @@ def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
 
     result = ray.data.from_arrow(table).repartition(8).map_batches(once_fatal, batch_format="pyarrow")
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
+def test_ray_with_empty_partitions(ray, gross, table, expected):
+    few = ray.data.from_arrow(table).repartition(8).filter(lambda row: row["id"] < 5)
+    rows = few.map_batches(gross, batch_format="pyarrow").take_all()
+    assert {row["id"]: row["gross"] for row in rows} == {i: expected[i] for i in range(5)}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
+def test_ray_with_a_limit_in_one_partition(ray, table):
+    code = "def endless(id: int) -> int:\n    while id == 15_000: pass\n    return id"
+    slow = wasi_udf.batch_function(code, limits=wasi_udf.ResourceLimits(timeout_seconds=0.5))
+    data = ray.data.from_arrow(table).repartition(8)
+    with pytest.raises(Exception, match=r"endless: stopped after timeout_seconds=0.5[\s\S]*in row \d+"):
+        data.map_batches(slow, batch_format="pyarrow").materialize()
 
 
 @pytest.mark.timeout(120)
@@ -167,6 +294,15 @@ def spark():
 
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
+def test_spark_with_other_rows(spark, twice, table, parts):
+    mapped = engines.spark_map_in_arrow(spark.createDataFrame(table).repartition(4), twice)
+    assert part_rows(mapped.toArrow()) == parts
+    with pytest.raises(SignatureError, match="any number of rows"):
+        engines.spark_udf(spark, "part", twice)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore")
 def test_spark(spark, gross, table, expected):
     frame = spark.createDataFrame(table).repartition(4)
     mapped = engines.spark_map_in_arrow(frame, gross)
@@ -176,6 +312,8 @@ def test_spark(spark, gross, table, expected):
     frame.createOrReplaceTempView("sales")
     rows = spark.sql("SELECT id, gross(net, country) AS gross FROM sales").toArrow().to_pydict()
     assert by_id(rows) == expected
+    few = engines.spark_map_in_arrow(frame.where("id < 5"), gross)  # whose other partitions are empty
+    assert by_id(few.toArrow().to_pydict()) == {i: expected[i] for i in range(5)}
     with pytest.raises(Exception, match="KeyError: 'XX'"):
         spark.sql("SELECT gross(net, 'XX') FROM sales").collect()
 
@@ -184,8 +322,10 @@ def test_spark(spark, gross, table, expected):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_dask(gross, table, expected):
+def test_dask(gross, twice, table, expected, parts):
     dask = pytest.importorskip("dask.dataframe", reason=MISSING.format("'dask[dataframe]'"))
     frame = dask.from_pandas(table.to_pandas(), npartitions=4)
     result = engines.dask_map_partitions(frame, gross).compute(scheduler="processes")
     assert by_id(pa.Table.from_pandas(result).to_pydict()) == expected  # pandas' NaN is Arrow's NULL
+    other = engines.dask_map_partitions(frame, twice).compute(scheduler="processes")
+    assert part_rows(pa.Table.from_pandas(other)) == parts

@@ -9,7 +9,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import ResourceLimits, SignatureError
-from duckdb_wasi_udf._frames import batch_function as module
+from duckdb_wasi_udf._frames import running
 from duckdb_wasi_udf._frames.workers import Kept
 
 
@@ -74,29 +74,29 @@ def test_it_is_closed_by_itself():
 
 
 def test_functions_with_the_same_settings_share_a_sandbox():
-    module._functions.close_idle()
-    module._domains.close_idle()
+    running.functions.close_idle()
+    running.domains.close_idle()
     table = pa.table({"x": [1]})
     for code in ("lambda x: x + 1", "lambda x: x + 2"):
         assert wasi_udf.apply(code, table, {"y": "BIGINT"})["y"].to_pylist() == [eval(code)(1)]
-    assert (len(module._functions), len(module._domains)) == (2, 1)
+    assert (len(running.functions), len(running.domains)) == (2, 1)
     wasi_udf.apply("lambda x: x", table, {"y": "BIGINT"}, limits=ResourceLimits(timeout_seconds=1.0))
-    assert (len(module._functions), len(module._domains)) == (3, 2)
-    module._domains.close_idle()
-    assert len(module._domains) == 2  # functions use them
-    module._functions.close_idle()
-    module._domains.close_idle()
-    assert (len(module._functions), len(module._domains)) == (0, 0)
+    assert (len(running.functions), len(running.domains)) == (3, 2)
+    running.domains.close_idle()
+    assert len(running.domains) == 2  # functions use them
+    running.functions.close_idle()
+    running.domains.close_idle()
+    assert (len(running.functions), len(running.domains)) == (0, 0)
 
 
 def test_a_function_that_cant_be_defined_keeps_no_sandbox():
-    module._functions.close_idle()
-    module._domains.close_idle()
+    running.functions.close_idle()
+    running.domains.close_idle()
     with pytest.raises(SignatureError):
         wasi_udf.batch_function("lambda x: x")
-    module._functions.close_idle()
-    module._domains.close_idle()
-    assert (len(module._functions), len(module._domains)) == (0, 0)
+    running.functions.close_idle()
+    running.domains.close_idle()
+    assert (len(running.functions), len(running.domains)) == (0, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -440,6 +440,48 @@ def test_after_a_failure_no_more_calls_are_made(service):
     assert function(["3"]).to_pylist() == [0.5]
 
 
+def test_a_coroutine_that_fails_cancels_those_that_run():
+    begun, cancelled, all_begun = [], [], asyncio.Event()
+
+    async def rate(key: str) -> float:
+        begun.append(key)
+        if len(begun) == 4:
+            all_begun.set()
+        try:
+            if key == "bad":
+                await all_begun.wait()
+                raise ConnectionError(key)
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.append(key)
+            raise
+        return 0.0
+
+    limited = hostfuncs.concurrent(rate, 4)
+    with pytest.raises(ConnectionError, match="bad"):
+        limited(["a", "b", "bad", "c", *"defgh"])
+    assert sorted(cancelled) == ["a", "b", "c"]
+    assert sorted(begun) == ["a", "b", "bad", "c"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 100])
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+def test_rows_of_one_coroutine_follow_each_other(length, rows):
+    running, most = set(), []
+
+    async def rate(key: int, extra: float = 0.5) -> float:
+        running.add(key // rows)
+        most.append(len(running))
+        await asyncio.sleep(0)
+        if key % rows == rows - 1 or key == length - 1:
+            running.discard(key // rows)
+        return key + extra
+
+    made = hostfuncs.concurrent(rate, 5, rows=rows)(pa.array(range(length), pa.int64()), [0.5] * length)
+    assert made.to_pylist() == [i + 0.5 for i in range(length)]
+    assert max(most, default=0) == min(5, -(-length // rows))
+
+
 def test_results_that_are_none_are_the_functions_fault(service):
     @wasi_udf.host_function
     def wrong(key: str) -> int:

@@ -156,6 +156,24 @@ class Definition:
         parts = (units, self.return_null, self.by_batch, self.table)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
+    def described_as(self, description: dict[str, Any]) -> Definition:
+        """Return it with what an instance says of it, as far as that spares other instances work.
+
+        Args:
+            description: what the instance says: `GuestInstance.description`.
+        """
+        codes = description.get("codes")
+        if not isinstance(codes, list) or len(codes) != len(self.units):
+            return self  # too long
+        units = tuple(replace(unit, code=str(code)) for unit, code in zip(self.units, codes, strict=True))
+        return replace(
+            self,
+            units=units,
+            by_batch=bool(description.get("by_batch")),
+            described=bool(description.get("plain")),
+            arrays=str(description.get("arrays", "")),
+        )
+
     def encode(self) -> bytes:
         """Return the JSON that `udf_define` takes."""
         units = [asdict(unit) for unit in self.units]

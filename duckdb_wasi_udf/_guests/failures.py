@@ -64,7 +64,7 @@ class Failures:
         if account is not None and limit == "shared_cpu_seconds":
             error = account.no_time()
             error.row, error.line = reached.row, reached.line
-            error.args = (f"{self._label}: stopped: {error}{self._where(reached, seconds)}",)
+            error.args = (f"{self.label}: stopped: {error}{self._where(reached, seconds)}",)
             return error
         allowed = getattr(self._limits, limit)
         msg = (

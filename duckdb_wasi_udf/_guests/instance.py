@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import wasmtime
@@ -145,14 +144,7 @@ class GuestInstance:
 
         That comes from the guest and goes to guests of the same function only, and was made before it saw any data.
         """
-        codes = self.description.get("codes")
-        if not isinstance(codes, list) or len(codes) != len(definition.units):
-            return definition  # too long
-        units = [replace(unit, code=str(code)) for unit, code in zip(definition.units, codes, strict=True)]
-        by_batch = bool(self.description.get("by_batch"))
-        plain = bool(self.description.get("plain"))
-        arrays = str(self.description.get("arrays", ""))
-        return replace(definition, units=tuple(units), by_batch=by_batch, described=plain, arrays=arrays)
+        return definition.described_as(self.description)
 
     def bind(
         self, context: CallContext, arguments: Sequence[tuple[pa.DataType, bool]], result_type: pa.DataType | None

@@ -41,19 +41,8 @@ _SQL_TYPES: dict[Any, str] = {
 _KNOWN_NAMES: dict[str, Any] = {kind.__name__: kind for kind in (*_SQL_TYPES, decimal.Decimal)} | {
     name: getattr(typing, name)
     for name in [
-        "Any",
-        "Optional",
-        "Required",
-        "NotRequired",
-        "Union",
-        "Literal",
-        "Annotated",
-        "List",
-        "Dict",
-        "Iterable",
-        "AsyncIterator",
-        "Iterator",
-        "Generator",
+        *("Any", "Optional", "Required", "NotRequired", "Union", "Literal", "Annotated"),
+        *("List", "Dict", "Iterable", "Iterator", "AsyncIterator", "Generator"),
     ]
 }
 _KNOWN_NAMES |= {"typing": typing, "Column": Column, "Columns": Columns}

@@ -87,14 +87,14 @@ def test_open_scans_of_one_leave_the_others_their_instances():
     ],
 )
 def test_the_end_of_the_processors_time_names_the_sandbox(endless):
-    limits = wasi_udf.GroupLimits(sandboxes=2, shared_cpu_seconds=0.2)
+    limits = wasi_udf.GroupLimits(sandboxes=2, shared_cpu_seconds=1.0)
     with wasi_udf.SandboxGroup(limits=limits) as group:
         con, sandbox = tenant(group, "flooder", limits=wasi_udf.ResourceLimits(timeout_seconds=60))
         other, _ = tenant(group, "other")
         for _ in range(2):  # the second is refused before it runs
             error = failure(con, endless)
             assert isinstance(error, wasi_udf.LimitExceeded), error
-            assert (error.limit, error.allowed, error.sandbox) == ("shared_cpu_seconds", 0.2, "flooder")
+            assert (error.limit, error.allowed, error.sandbox) == ("shared_cpu_seconds", 1.0, "flooder")
             assert "'flooder'" in str(error)
             assert "GroupLimits.shared_cpu_seconds" in str(error)
         assert con.execute("SELECT 42").fetchall() == [(42,)]
@@ -115,7 +115,7 @@ def test_calls_that_are_cut_off_are_charged():
 
 
 def test_time_that_methods_take_is_charged():
-    with wasi_udf.SandboxGroup(limits=wasi_udf.GroupLimits(sandboxes=1, shared_cpu_seconds=0.2)) as group:
+    with wasi_udf.SandboxGroup(limits=wasi_udf.GroupLimits(sandboxes=1, shared_cpu_seconds=1.0)) as group:
         con, sandbox = tenant(group, "a", limits=wasi_udf.ResourceLimits(timeout_seconds=60))
         with pytest.raises(wasi_udf.LimitExceeded) as raised:
             sandbox.create_function(con, "f", "while True: pass\ndef f(x: int) -> int: return x")

@@ -111,7 +111,9 @@ def test_a_tenant_that_floods_the_service_leaves_it_to_others(service):
 
 
 def test_a_tenant_that_has_used_its_time_is_told_which_limit(service):
-    service.group = service.wasi_udf.SandboxGroup(limits=service.wasi_udf.GroupLimits(shared_cpu_seconds=0.2))
+    service.group = service.wasi_udf.SandboxGroup(
+        limits=service.wasi_udf.GroupLimits(sandboxes=2, shared_cpu_seconds=1.0)
+    )
 
     async def use(client):
         refused = await client.post("/tenants/flooder/query", json=ENDLESS)

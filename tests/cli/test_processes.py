@@ -62,7 +62,7 @@ def test_ctrl_c_counts_whatever_duckdb_makes_of_it(cli, tmp_path, monkeypatch):
             raise RuntimeError("something of DuckDB's") from None
 
     (tmp_path / "f.py").write_text("def f(x: int) -> int: return x\n")
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     for action in (pressed, converting):
         monkeypatch.setattr(sources, "create", action)
         for arguments in (["check", "f.py"], ["sql", "SELECT f(1)", "-f", "f.py"]):
@@ -70,7 +70,7 @@ def test_ctrl_c_counts_whatever_duckdb_makes_of_it(cli, tmp_path, monkeypatch):
             assert (done.status, done.out, done.err) == (130, "", "error: interrupted\n")
     done = cli("repl", "--json", stdin=".read f.py\nSELECT 7 AS x;\n")
     assert (done.status, done.json()) == (130, [{"x": 7}])
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 def test_the_console_script_is_the_module():

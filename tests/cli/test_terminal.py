@@ -84,7 +84,8 @@ def test_progress_is_shown_once_a_query_takes_long(cli, monkeypatch):
 
     monkeypatch.setattr(running, "Progress", Line)
     monkeypatch.setattr(running, "is_terminal", lambda stream: stream is sys.stderr)
-    query = "SELECT sum(py_udf_bigint('lambda x: sum(range(x % 3000))', i)) AS s FROM range(40000) t(i)"
+    code = "import time\ndef f(x):\n    if x % 4096 == 0: time.sleep(0.05)\n    return x"
+    query = f"SELECT sum(py_udf_bigint('{code}', i)) AS s FROM range(40000) t(i)"
     assert cli("sql", query, "--format", "csv", "-o", "out.csv").status == 0
     assert shown == []
     monkeypatch.setattr(running, "_SILENT_SECONDS", 0.0)

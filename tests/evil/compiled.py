@@ -1,10 +1,13 @@
 """Compiled functions: what a guest hands over as one, what such code does, and what it was made of."""
 
 import functools
+import math
 import random
+import struct
 
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
+from duckdb_wasi_udf._shared.kernels import KERNELS
 from tests.evil.attack import ANYTHING, TIMEOUT, Attack, End, returns
 from tests.evil.takeover import TAKE_OVER
 from tests.support.wild_modules import WILD, module, unsigned
@@ -105,6 +108,47 @@ def _kernel(name):
     )
 
 
+# Numbers that may be addresses, lengths and depths, or may not.
+_NUMBERS = (0, 1, 8, 1 << 10, 1 << 16, 1 << 24, -(1 << 16), -1, (1 << 31) - 1)
+_TYPES = {"i32": b"\x7f", "i64": b"\x7e", "f64": b"\x7c"}
+_TESTS = {"i32": b"", "i64": b"\x50", "f64": b"\x44" + bytes(8) + b"\x61"}  # eqz; or compared with 0
+
+
+def _signed(value):
+    """A signed LEB128 number."""
+    out = bytearray()
+    while not -64 <= value < 64:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value & 0x7F])
+
+
+def _wild_kernel(name):
+    """A kernel that is called with the context, as it usually has to be, and then with several wild ones."""
+    parameters, (result,) = KERNELS[name]
+    choose = random.Random(name)
+    body = b"\x00"
+    for call in range(4):
+        for place, kind in enumerate(parameters):
+            if place == 0 and kind == "i32" and call < 3:
+                body += b"\x20\x00"
+            elif kind == "f64":
+                body += b"\x44" + struct.pack("<d", choose.choice([0.0, -1.5, math.inf, math.nan]))
+            else:
+                body += (b"\x41" if kind == "i32" else b"\x42") + _signed(choose.choice(_NUMBERS))
+        body += b"\x10\x00" + _TESTS[result] + b"\x04\x40\x0b"
+    types = b"".join(_TYPES[kind] for kind in parameters)
+    signature = b"\x60" + bytes([len(parameters)]) + types + b"\x01" + _TYPES[result]
+    return _runs(
+        f"{name} with wild numbers",
+        ANYTHING,
+        body + b"\x20\x02\x0b",
+        imports=_import((name, 1)),
+        types=b"\x02" + _RUN + signature,
+        exports=b"\x01\x03run\x00\x01",
+    )
+
+
 _SLOW = b"\x01\xac\x02\x7e" + (b"\x03\x40" + b"\x20\x03\x20\x04\x7c\x21\x03" * 25 + b"\x0b") * 60 + b"\x20\x00\x0b"
 
 # Rows 1, 2, ... of `attack`, of which the third changes what the others were compiled from.
@@ -184,6 +228,7 @@ ATTACKS = [
     _runs("code that calls itself", ANYTHING, _RECURSE),
     _runs("code that takes long to compile", ANYTHING, _SLOW),
     *[_kernel(name) for name in _KERNELS],
+    *[_wild_kernel(name) for name in KERNELS],
     _called("the slot called without arguments", ""),
     _called("the slot called with a tuple", "1, 2, 3"),
     _called("the slot called with names", "1, a=2"),

@@ -53,7 +53,7 @@ def test_a_definition_is_described(engine):
         ],
         "returns": number,
         "plain": True,
-        "schema": False,
+        "arrays": "",
     }
 
 

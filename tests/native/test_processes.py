@@ -152,6 +152,7 @@ print("done")
 """,
     "a Ctrl-C": """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 sandbox = wasi_udf.Sandbox()
 con = opened(sandbox)
 total(con, 30000)

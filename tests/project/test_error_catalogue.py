@@ -17,6 +17,9 @@ CATALOGUED = [
 # Programming errors of the package itself: no user's mistake leads to them.
 INTERNAL = {"KeyError", "RuntimeError"}
 
+# Why a function isn't compiled (docs/guide/compiled-functions.md), and what compiled code leaves to the interpreter.
+NO_ERRORS = {"NotCompiledError", "NotImplementedError"}
+
 # Of a C call that chooses between them.
 PARTS = {"declare a wider type, or return another value", "declare the result type BIGNUM, or return a float or str"}
 
@@ -31,9 +34,8 @@ HOST = sorted(
     | {CLOSED}
 )
 # A few literals are parts of a message; the message itself is longer.
-# Why a function isn't compiled is no error: docs/guide/compiled-functions.md.
 GUEST = sorted(
-    {message for error, message in of_the_guest() if message.count(" ") >= 2 and error != "NotCompiledError"} - PARTS
+    {message for error, message in of_the_guest() if message.count(" ") >= 2 and error not in NO_ERRORS} - PARTS
 )
 
 

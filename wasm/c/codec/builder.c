@@ -340,8 +340,8 @@ static const char *extension_metadata(enum sql_kind kind) {
 /* Fill the structs that describe the builder and those inside it. */
 static int describe(struct builder *builder) {
   size_t n = (size_t)builder->n_children;
-  free(builder->child_arrays);
-  free(builder->child_schemas);
+  if (builder->type.kind == SQL_MAP && infer_keys(builder) < 0) return -1;
+  free(builder->child_arrays), free(builder->child_schemas);
   builder->child_arrays = malloc((n + 1) * sizeof *builder->child_arrays);
   builder->child_schemas = malloc((n + 1) * sizeof *builder->child_schemas);
   if (builder->child_arrays == NULL || builder->child_schemas == NULL) return out_of_memory();

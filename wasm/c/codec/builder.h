@@ -57,6 +57,9 @@ int builder_become_union(struct builder *builder);
 /* Make room for the batch once the type is inferred, with a placeholder for each NULL appended so far. */
 int builder_settle(struct builder *builder);
 
+/* Give the keys of an inferred MAP a type if no value has: all rows with entries have failed. In infer.c. */
+int infer_keys(struct builder *map);
+
 /* Forget the type that was inferred, of a column that has only NULLs yet. */
 static inline void builder_forget_type(struct builder *builder) {
   builder->type.kind = SQL_NULL;

@@ -152,6 +152,13 @@ int infer_kind(struct builder *builder, enum sql_kind kind) {
   return builder_settle(builder);
 }
 
+int infer_keys(struct builder *map) {
+  struct builder *key = map->children[0]->children[0];
+  if (key->type.kind != SQL_NULL) return 0;
+  key->type.kind = SQL_VARCHAR;
+  return builder_settle(key);
+}
+
 int infer(struct builder *builder, PyObject *value) {
   if (builder->type.kind == SQL_UNION) return 0;
   enum sql_kind kind = kind_of_value(value);

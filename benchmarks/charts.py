@@ -130,7 +130,12 @@ def draw() -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "charts", "font.size": 10, "font.family": ["sans-serif"]}
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "charts",
+        "font.size": 10,
+        "font.family": ["sans-serif"],
+    }
     settings |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _TEXT)
     text = PAGE.read_text(encoding="utf-8")
     for name, (width, height, chart) in CHARTS.items():

@@ -59,12 +59,13 @@ class CodeStore:
             engine_key: differs between engines that make different machine code.
         """
         self._engine = engine
-        self._directory = directory / "functions"
         self._engine_key = engine_key
         self._lock = threading.Lock()
         self._modules: dict[bytes, wasmtime.Module] = {}
         self._is_private = False
         self.mode = os.environ.get("DUCKDB_WASI_UDF_COMPILED", "")
+        # Code that only this mode has made isn't used at once by a run in another one.
+        self._directory = directory / ("functions" if self.mode != ALWAYS else "functions-always")
 
     def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
         """Compile a module that a guest made, and keep it.

@@ -138,7 +138,7 @@ class Installation:
             target = None
         else:
             try:
-                known = aggregate_callback(database, con, AGGREGATE, types)
+                known = aggregate_callback(database, con, AGGREGATE, types, is_taken=False)
             except NotPossibleError as reason:
                 self._explain(str(reason))
                 return lambda: None

@@ -12,7 +12,7 @@ from duckdb.func import ARROW
 from duckdb_wasi_udf._errors import SignatureError
 from duckdb_wasi_udf._sql.connections import in_transaction, one_transaction
 from duckdb_wasi_udf._sql.macros import Schema, current_schema, drop_macro
-from duckdb_wasi_udf._sql.native_aggregates import NotPossibleError, aggregate_callback
+from duckdb_wasi_udf._sql.native_aggregates import NotPossibleError, aggregate_callback, check_registering
 from duckdb_wasi_udf._sql.native_tables import fits, has_scalar, is_free, lead, register_tables
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def _enter_aggregate(
     assert creation.aggregate is not None
     types, make = creation.aggregate
     try:
+        if name.lower() not in database.aggregates:
+            check_registering(con)
         callback = aggregate_callback(database, con, name, types, is_taken=exists)
     except NotPossibleError as reason:
         msg = (

@@ -149,13 +149,13 @@ class NotPossibleError(Exception):
 
 
 def aggregate_callback(
-    database: Database, con: duckdb.DuckDBPyConnection, name: str, types: AggregateTypes, *, is_taken: bool = False
+    database: Database, con: duckdb.DuckDBPyConnection, name: str, types: AggregateTypes, *, is_taken: bool
 ) -> AggregateCallback:
     """Return the aggregate function of a name in a database, which is registered if there is none yet.
 
     Args:
         database: the database.
-        con: a connection of it.
+        con: a connection of it, in no transaction if there is none yet.
         name: the SQL name.
         types: the types that it has, or is to have.
         is_taken: there is a function of the name, which may be this one.
@@ -177,6 +177,13 @@ def aggregate_callback(
     return known
 
 
+def check_registering(con: duckdb.DuckDBPyConnection) -> None:
+    """Raise NotPossibleError if the connection is in a transaction, which the library can't take part in."""
+    if state.native is not None and in_transaction(con):
+        msg = "DuckDB's C API registers it outside of the transaction that this connection is in; commit that first"
+        raise NotPossibleError(msg)
+
+
 def _shown(types: AggregateTypes) -> str:
     columns = ", ".join(types.columns) if types.columns is not None else "any types"
     return f"({columns}) -> {types.result}"
@@ -186,9 +193,6 @@ def _register(con: duckdb.DuckDBPyConnection, name: str, types: AggregateTypes, 
     native = state.native
     if native is None:
         msg = f"the native path is {state.native_status}"
-        raise NotPossibleError(msg)
-    if in_transaction(con):
-        msg = "DuckDB's C API registers it outside of the transaction that this connection is in; commit that first"
         raise NotPossibleError(msg)
     with state.native_registering:
         number = len(state.registered_functions)

@@ -122,6 +122,9 @@ def replace_by_native(
     native, kinds = state.native, _kinds(function)
     if native is None or kinds is None or function.domain.gate is None:
         return
+    if in_transaction(con):
+        logger.debug("%s: registered in a transaction; batches go through Python", name)
+        return
     parameters, result = kinds
     types = [kind.struct(sees_null=function.guest_signature.sees_null(i)) for i, kind in enumerate(parameters)]
     made = native.function_new(number, _array(types), len(types), result.struct())
@@ -165,7 +168,7 @@ def can_register(con: duckdb.DuckDBPyConnection, *, tables: bool) -> bool:
 
 
 def register_natively(con: duckdb.DuckDBPyConnection, tables: list[TableForm]) -> bool:
-    """Have DuckDB take table functions; return whether it has taken all of them."""
+    """Have DuckDB take table functions, after `can_register`; return whether it has taken all of them."""
     native = state.native
     return native is not None and _register(native, con, {}, side_effects=False, tables=tables)
 
@@ -181,9 +184,6 @@ def _register(
     """Have DuckDB take functions of C's; those that it doesn't take are freed. Return whether it has taken all."""
     done = kept = False
     try:
-        if in_transaction(con):
-            logger.debug("%s: registered in a transaction; batches go through Python", ", ".join(functions))
-            return False
         with state.native_registering, con.cursor() as cursor:
             if not self_test(native):
                 return False

@@ -250,6 +250,8 @@ def strike_in_sql(attack):
 def test_an_attack_through_sql_ends_as_it_has_to(attack, monkeypatch):
     if attack.compiled:
         monkeypatch.setenv("DUCKDB_WASI_UDF_COMPILED", "always")
+    else:  # what an attack does by the interpreter, whatever the whole run is made with
+        monkeypatch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
     strike_in_sql(attack)
 
 

@@ -1,5 +1,6 @@
 """Where a call was when its time was up."""
 
+import contextlib
 import ctypes
 import dis
 import random
@@ -23,9 +24,12 @@ SLOW = """def f(x: int) -> int:
 
 @pytest.fixture(scope="module")
 def impatient():
+    """A sandbox with a short timeout. Its functions are interpreted: compiled code doesn't know where it is."""
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
-    with duckdb.connect() as con, wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
-        yield con, sandbox
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
+        con = stack.enter_context(duckdb.connect())
+        yield con, stack.enter_context(wasi_udf.Sandbox(limits=limits).install(con))
 
 
 def failure(con, query, *parameters):

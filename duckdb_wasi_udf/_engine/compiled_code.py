@@ -59,13 +59,14 @@ class CodeStore:
             engine_key: differs between engines that make different machine code.
         """
         self._engine = engine
+        self._directory = directory / "functions"
         self._engine_key = engine_key
         self._lock = threading.Lock()
         self._modules: dict[bytes, wasmtime.Module] = {}
         self._is_private = False
         self.mode = os.environ.get("DUCKDB_WASI_UDF_COMPILED", "")
-        # Code that only this mode has made isn't used at once by a run in another one.
-        self._directory = directory / ("functions" if self.mode != ALWAYS else "functions-always")
+        if self.mode == ALWAYS:  # code that only this mode has made isn't used at once in another one
+            self._engine_key += ALWAYS
 
     def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
         """Compile a module that a guest made, and keep it.

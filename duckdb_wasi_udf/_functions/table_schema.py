@@ -31,6 +31,25 @@ def beside(definition: Definition, name: str) -> Definition:
     return replace(definition, label=f"{definition.label}'s {name}", units=(other,), inline=False)
 
 
+def _wrapped(
+    context: CallContext,
+    domain: TrustDomain,
+    definition: Definition,
+    sql_type_of: SqlTypeOf,
+    wrapper: str,
+    return_type: str,
+) -> ScalarFunction:
+    """Define a function of a call's arguments, in a wrapper of `_udf_functions.table` that makes its result plain."""
+    return ScalarFunction(
+        context,
+        domain,
+        definition.wrapped(f"_udf_functions.table:{wrapper}"),
+        lambda instance: resolve(
+            definition.label, instance.description, sql_type_of, return_type=return_type, sees_null=True
+        ),
+    )
+
+
 class CallCardinality:
     """Finds the number of rows that a call is expected to return, from its arguments; NULL arrives as None."""
 
@@ -38,14 +57,7 @@ class CallCardinality:
         self, context: CallContext, domain: TrustDomain, definition: Definition, sql_type_of: SqlTypeOf
     ) -> None:
         """Define the function: see `CallSchema`. It returns an int, or None if it doesn't know."""
-        self._function = ScalarFunction(
-            context,
-            domain,
-            definition.wrapped("_udf_functions.table:row_count"),
-            lambda instance: resolve(
-                definition.label, instance.description, sql_type_of, return_type="BIGINT", sees_null=True
-            ),
-        )
+        self._function = _wrapped(context, domain, definition, sql_type_of, "row_count", "BIGINT")
 
     def __call__(self, context: CallContext, arguments: Sequence[pa.Array]) -> int | None:
         """Return the number of rows of a call; None if it isn't known.
@@ -87,14 +99,7 @@ class CallSchema:
         """
         self._label = definition.label
         self._sql_type_of = sql_type_of
-        self._function = ScalarFunction(
-            context,
-            domain,
-            definition.wrapped("_udf_functions.table:schema_as_text"),
-            lambda instance: resolve(
-                definition.label, instance.description, sql_type_of, return_type="VARCHAR", sees_null=True
-            ),
-        )
+        self._function = _wrapped(context, domain, definition, sql_type_of, "schema_as_text", "VARCHAR")
 
     def __call__(self, context: CallContext, arguments: Sequence[pa.Array]) -> SqlType:
         """Return the type of the rows of a call.

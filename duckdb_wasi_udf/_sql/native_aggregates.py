@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import functools
 import secrets
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +24,7 @@ from duckdb_wasi_udf._native.library import Callback
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.connections import in_transaction
 from duckdb_wasi_udf._sql.native_path import UNKNOWN_CONNECTION, helper, self_test
-from duckdb_wasi_udf._sql.native_scans import PREFIX
+from duckdb_wasi_udf._sql.native_scans import PREFIX, calling
 
 if TYPE_CHECKING:
     from duckdb_wasi_udf._functions.signature import Signature
@@ -255,21 +254,18 @@ def _ask_duckdb(native: NativeLibrary, cursor: duckdb.DuckDBPyConnection, defini
 def _answer(address: int) -> int:
     """Do what C asks for. No exception may leave it."""
     call = AggregateCall.from_address(address)
-    thread = threading.get_ident()
-    state.native_connections[thread] = UNKNOWN_CONNECTION
     try:
-        if call.reason == AggregateReason.CHECK:
-            state.registered_functions[call.function].check(int(call.held_bytes), int(call.group_bytes))
-        else:
-            _run(call)
+        with calling(UNKNOWN_CONNECTION):
+            if call.reason == AggregateReason.CHECK:
+                state.registered_functions[call.function].check(int(call.held_bytes), int(call.group_bytes))
+            else:
+                _run(call)
     except BaseException as error:  # noqa: BLE001 - becomes DuckDB's error
         call.failed = 1
         text = f"{PREFIX}: {type(error).__name__}: {error}"
         native = state.native
         if native is not None:
             native.aggregate_set_error(call, text.encode(errors="backslashreplace"))
-    finally:
-        del state.native_connections[thread]
     call.is_done = 1
     return 0
 

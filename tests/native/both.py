@@ -34,9 +34,9 @@ class Path:
 
 
 @contextlib.contextmanager
-def both(**options):
+def both(kind=Path, **options):
     """Open a database for each path, the native one first."""
-    paths = [Path(native=native, **options) for native in (True, False)]
+    paths = [kind(native=native, **options) for native in (True, False)]
     try:
         yield paths
     finally:

@@ -1,6 +1,7 @@
 """Table functions on both paths: DuckDB's own on the native one, macros on the other (registered in a transaction)."""
 
 import contextlib
+import functools
 import gc
 import itertools
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf._process import state
+from tests.native import both as both_paths
 
 UP_TO = "def up_to(n: int) -> Iterator[int]:\n    yield from range(n)"
 WIDE = """
@@ -23,13 +25,11 @@ def wide(n: int) -> Iterator[TypedDict("Row", {"i": int, "s": str, "wanted": lis
 """
 
 
-class Path:
+class Path(both_paths.Path):
     """A database with a sandbox whose table functions take one of the paths."""
 
     def __init__(self, *, native, **options):
-        self.native = native
-        self.con = duckdb.connect()
-        self.sandbox = wasi_udf.Sandbox(**options)
+        super().__init__(native=native, **options)
         with self.registering():
             self.sandbox.install(self.con)
 
@@ -54,19 +54,8 @@ class Path:
         except duckdb.Error as error:
             return type(wasi_udf.error_of(error)), str(wasi_udf.error_of(error)).partition("\n\nLINE")[0]
 
-    def close(self):
-        self.con.close()
-        self.sandbox.close()
 
-
-@contextlib.contextmanager
-def both(**options):
-    paths = [Path(native=native, **options) for native in (True, False)]
-    try:
-        yield paths
-    finally:
-        for path in paths:
-            path.close()
+both = functools.partial(both_paths.both, Path)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.tools.set_up import LOCK, ROOT, interpreter
 
-MOST_BYTES = 25 * 2**20
+MOST_BYTES = 25_000_000
 CONTENTS = (
     *(f"duckdb_wasi_udf/{name}" for name in ("__init__.py", "py.typed", "_artifact/guest.wasm")),
     *(f"duckdb_wasi_udf/_artifact/{name}" for name in ("MANIFEST.json", "licences/python.txt")),

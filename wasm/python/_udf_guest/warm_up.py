@@ -14,6 +14,11 @@ from _udf_guest.sources import sources
 
 _SOURCE = "import re\nP = re.compile('a')\ndef f(x: int, y: str | None = None) -> float:\n    return x + 1\n"
 _SHIPPED_SOURCE = "def f(x: int) -> float:\n    return x + K\n"
+# Of the guest with numpy.
+_ARRAY_SOURCES = (
+    "import numpy as np\ndef f(x: np.ndarray, y: np.ndarray) -> np.ndarray: return x\n",
+    "from numpy.typing import NDArray\ndef f(x: NDArray[float]) -> NDArray[float]: return x\n",
+)
 # A shipment as `duckdb_wasi_udf._functions.shipment` makes them, in the oldest protocol of pickle, which is text: the
 # function of the first unit, and its global K, which is 1.
 _VALUES = b"Pfunction\n(I0\nI0\nVf\nVf\n(dtR.(Vglobal\nI0\nVK\nt.I1\n.N."
@@ -36,10 +41,8 @@ def warm_up():
     values = nothing | {"source": base64.b64encode(_VALUES).decode(), "kind": "values"}
     for units in ([text], [function, values]):
         _define_often(units)
-    numpy = numpy_part()
-    if numpy is not None:
-        numpy.warm_up()
-        for source in numpy.DEFINITIONS:
+    if numpy_part() is not None:
+        for source in _ARRAY_SOURCES:
             _define_often([nothing | {"source": source, "kind": "module"}], call=False)
     for n_arguments in range(1, 5):
         driver(n_arguments, by_batch=False)

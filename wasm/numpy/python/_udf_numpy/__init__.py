@@ -14,10 +14,8 @@ from _udf_numpy.aggregates import over_arrays
 from _udf_numpy.annotations import converters_of, parameter_meaning, recipe_of, result_meaning
 from _udf_numpy.arrays import drive_batch
 from _udf_numpy.random_state import seed
-from _udf_numpy.warm_up import DEFINITIONS, warm_up
 
 __all__ = [
-    "DEFINITIONS",
     "converters_of",
     "drive_batch",
     "over_arrays",
@@ -25,7 +23,6 @@ __all__ = [
     "recipe_of",
     "result_meaning",
     "seed",
-    "warm_up",
 ]
 
 # What numpy.random takes of it has no state. Its functions have: each instance imports it for itself.

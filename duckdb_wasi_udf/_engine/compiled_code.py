@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import json
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from duckdb_wasi_udf._engine.module_check import check_module
+from duckdb_wasi_udf._engine.module_check import MOST_BYTES, check_module
 from duckdb_wasi_udf._errors import ArtifactError
 from duckdb_wasi_udf._process import cache_files
 
@@ -34,13 +36,27 @@ class CompiledCode:
         module: the machine code.
         kernels: the functions that it imports, in order.
         recipe: what the guest needs to make its constants and guards in another instance.
-        left: [line, construct] of what is left to the interpreter where a row reaches it.
+        lines: (offset in the module, line of the source) where code of another line begins.
     """
 
     module: wasmtime.Module
     kernels: tuple[str, ...]
     recipe: bytes
-    left: tuple[tuple[int, str], ...] = ()
+    lines: tuple[tuple[int, int], ...] = ()
+
+    def line_of(self, trap: wasmtime.Trap) -> int | None:
+        """Return the line of the source that was running at a trap; None if none of it was.
+
+        Frames don't say whose module they are of. But all code of the guest is behind more bytes than a compiled
+        function has.
+        """
+        for frame in trap.frames:
+            offset = frame.module_offset
+            if offset < MOST_BYTES:
+                number = bisect.bisect(self.lines, (offset, math.inf)) - 1
+                if number >= 0:
+                    return self.lines[number][1]
+        return None
 
 
 class CodeStore:
@@ -68,14 +84,14 @@ class CodeStore:
         if self.mode == ALWAYS:  # code that only this mode has made isn't used at once in another one
             self._engine_key += ALWAYS
 
-    def compile(self, key: str, wasm: bytes, recipe: bytes, left: tuple[tuple[int, str], ...]) -> CompiledCode:
+    def compile(self, key: str, wasm: bytes, recipe: bytes, lines: tuple[tuple[int, int], ...]) -> CompiledCode:
         """Compile a module that a guest made, and keep it.
 
         Args:
             key: the function and its types: see `find`.
             wasm: the module, which isn't trusted.
             recipe: what the guest made with it.
-            left: likewise.
+            lines: likewise.
 
         Raises:
             ProtocolError: it is none that a compiled function may have.
@@ -91,7 +107,7 @@ class CodeStore:
                 if len(self._modules) >= _MOST_KEPT:
                     self._modules.clear()
                 self._modules[digest] = module
-        code = CompiledCode(module, kernels, recipe, left)
+        code = CompiledCode(module, kernels, recipe, lines)
         with contextlib.suppress(ArtifactError):  # the disk is full, say: other processes compile it themselves
             self._write(key, code)
         return code
@@ -116,14 +132,14 @@ class CodeStore:
             noted = json.loads(head)
             recipe, machine_code = rest[: noted["recipe"]], rest[noted["recipe"] :]
             module = wasmtime.Module.deserialize(self._engine, machine_code)
+            lines = tuple([(int(offset), int(line)) for offset, line in noted["lines"]])
         except (ValueError, KeyError, TypeError, wasmtime.WasmtimeError):  # of another machine
             return None
-        left = tuple([(int(line), str(what)) for line, what in noted["left"]])
-        return CompiledCode(module, tuple(map(str, noted["kernels"])), recipe, left)
+        return CompiledCode(module, tuple(map(str, noted["kernels"])), recipe, lines)
 
     def _write(self, key: str, code: CompiledCode) -> None:
         cache_files.make_private(self._directory)
-        noted = {"kernels": code.kernels, "recipe": len(code.recipe), "left": code.left}
+        noted = {"kernels": code.kernels, "recipe": len(code.recipe), "lines": code.lines}
         contents = b"".join((json.dumps(noted).encode(), b"\n", code.recipe, bytes(code.module.serialize())))
         cache_files.write_checked(self._file(key), contents)
 

@@ -246,7 +246,7 @@ class Compilation:
                 self._factory.drop(instance)  # those that have run batches go on, with their state
                 return None
             assert self._key is not None
-            code = self._store.compile(self._key, translation.module, translation.recipe, translation.left)
+            code = self._store.compile(self._key, translation.module, translation.recipe, translation.lines)
             instance.use(context, code)
             instance.code = self._code = code
             self._decided = True

@@ -328,18 +328,20 @@ class GuestInstance:
                 return self._failures.cancelled(self._context.stopped_by)
             seconds = SteadyClock.precise() - began
             return self._printed(
-                self._failures.out_of_time(self._progress(), seconds, self._time_limit, self._context.account)
+                self._failures.out_of_time(self._progress(trap), seconds, self._time_limit, self._context.account)
             )
         if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
-            return self._printed(self._failures.out_of_fuel(self._progress()))
+            return self._printed(self._failures.out_of_fuel(self._progress(trap)))
         output = self._take_output()
         return self._printed(self._failures.crashed(trap, output.strip()), output)
 
-    def _progress(self) -> Progress:
+    def _progress(self, trap: wasmtime.Trap) -> Progress:
         """Return how far the call came that has ended in a trap."""
         if self._progress_at is None:
             return Progress(None, None)
-        return read_progress(self._memory(), self._progress_at, self._length)
+        reached = read_progress(self._memory(), self._progress_at, self._length)
+        line = None if self.code is None else self.code.line_of(trap)
+        return reached if line is None else reached._replace(line=line)
 
     def _expect_ok(self, status: int) -> None:
         if status != _abi.OK:

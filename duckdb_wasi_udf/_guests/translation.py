@@ -15,10 +15,11 @@ from duckdb_wasi_udf._text import readable
 if TYPE_CHECKING:
     from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 
-_MOST_DESCRIPTION_BYTES = 8_192
+_MOST_DESCRIPTION_BYTES = 65_536
 _MOST_RECIPE_BYTES = 2**20
 _SHOWN_CHARACTERS = 200
 _MOST_NOTES = 5
+_MOST_LINES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Translation:
         why: why it can't be compiled; None if it can.
         line: the line of its source where that is, if it is in one.
         left: [line, construct] of what is left to the interpreter where a row reaches it.
+        lines: (offset in the module, line of the source) where code of another line begins.
         module: WebAssembly, unchecked. Empty if it was made from a recipe.
         recipe: what makes other instances accept the module, for them alone.
     """
@@ -36,12 +38,13 @@ class Translation:
     why: str | None
     line: int | None
     left: tuple[tuple[int, str], ...]
+    lines: tuple[tuple[int, int], ...]
     module: bytes
     recipe: bytes
 
 
 # There is nothing to describe where a recipe holds.
-_HOLDS = Translation(None, None, (), b"", b"")
+_HOLDS = Translation(None, None, (), (), b"", b"")
 
 
 def read_translation(memory: LinearMemory, pointer: int) -> Translation:
@@ -61,9 +64,13 @@ def read_translation(memory: LinearMemory, pointer: int) -> Translation:
         described = json.loads(description)
         if described["compiled"] is True:
             left = [(int(line or 0), _shown(what)) for line, what in described["left"][:_MOST_NOTES]]
-            return Translation(None, None, tuple(left), module, recipe)
+            lines = [(int(offset), int(line)) for offset, line in described["lines"]]
+            if not all(0 < line < _MOST_LINES for _, line in lines):
+                msg = "the guest says that there is code of a line that no source has"
+                raise ProtocolError(msg)
+            return Translation(None, None, tuple(left), tuple(lines), module, recipe)
         line = described["line"]
-        return Translation(_shown(described["why"]), line if type(line) is int else None, (), b"", b"")
+        return Translation(_shown(described["why"]), line if type(line) is int else None, (), (), b"", b"")
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         msg = f"the guest's description of a translation is malformed: {error!r}"
         raise ProtocolError(msg) from error

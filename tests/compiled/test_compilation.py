@@ -352,7 +352,7 @@ def test_a_guest_that_makes_a_wild_module_is_interpreted(con, forced):
     source = (
         "import _udf_compiler.translation as t\n"
         "made = t.assemble\n"
-        "t.assemble = lambda *a: made(*a)[:-1] + bytes([0x40, 0, 0x0b])\n"
+        "t.assemble = lambda *a: (made(*a)[0][:-1] + bytes([0x40, 0, 0x0b]), [])\n"
         "def f(x: int) -> int:\n    return x + 1"
     )
     with Sandbox().install(con) as sandbox:

@@ -17,7 +17,7 @@ PLANT = """
 from _udf_compiler import translation
 made = translation.assemble
 translation.fits = lambda functions, module: True
-translation.assemble = lambda functions, kernels, exported: MODULE
+translation.assemble = lambda functions, kernels, exported: (MODULE, [])
 def attack(x): return x + 1
 """
 
@@ -39,7 +39,7 @@ def _mutated(seed):
     place, change = choose.random(), choose.randrange(1, 256)
     change = (
         f"(lambda d: d[:(n := 8 + int({place} * (len(d) - 8)))] + bytes([d[n] ^ {change}]) + d[n + 1:])"
-        "(made(functions, kernels, exported))"
+        "(made(functions, kernels, exported)[0])"
     )
     return _hands_over(f"a good module with one byte changed: {seed}", ANYTHING, change)
 

@@ -22,12 +22,12 @@ SLOW = """def f(x: int) -> int:
 """
 
 
-@pytest.fixture(scope="module")
-def impatient():
-    """A sandbox with a short timeout. Its functions are interpreted: compiled code doesn't know where it is."""
+@pytest.fixture(scope="module", params=["never", "always"])
+def impatient(request):
+    """A sandbox with a short timeout, whose functions are interpreted, or compiled where they can be."""
     limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        patch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
+        patch.setenv("DUCKDB_WASI_UDF_COMPILED", request.param)
         con = stack.enter_context(duckdb.connect())
         yield con, stack.enter_context(wasi_udf.Sandbox(limits=limits).install(con))
 
@@ -92,12 +92,50 @@ def test_shipped_functions_have_a_line_of_their_own_text(impatient):
         assert (error.line, error.row) in ((2, 0), (3, 0))
 
 
-def test_fuel_has_a_line_too(con):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_fuel_has_a_line_too(con, compiled):
     limits = wasi_udf.ResourceLimits(fuel=50_000_000)
-    with wasi_udf.Sandbox(limits=limits, compiled=False).install(con):
+    with wasi_udf.Sandbox(limits=limits, compiled=compiled).install(con):
         error = failure(con, "SELECT py_udf($1, i) FROM range(50) t(i)", SLOW)
     assert (error.limit, error.row) == ("fuel", 40)
     assert error.line in (6, 7)
+
+
+COMPILED = {
+    "a kernel": (
+        "def f(x: int) -> int:\n    t = 'ab' * 9\n    while x >= 3:\n        t = t.upper()\n    return x",
+        (3, 4),
+        3,
+    ),
+    "a function": (
+        "def f(x: int) -> int:\n    return g(x)\ndef g(x):\n    while x >= 3: x += 1\n    return x",
+        (4,),
+        3,
+    ),
+    "after a row of the interpreter's": (
+        "def f(x: int) -> int:\n    if x == 2: return int('٣')\n    while x > 2:\n        x = x\n    return x",
+        (3, 4),
+        3,
+    ),
+    "one row": ("lambda x: sum(y for y in range(10**12)) if x == 3 else x", (1,), 3),
+}
+
+
+@pytest.mark.parametrize("case", COMPILED)
+def test_compiled_code_knows_where_it_was(case):
+    code, lines, row = COMPILED[case]
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2)
+    with pytest.MonkeyPatch.context() as patch, duckdb.connect() as con:
+        patch.setenv("DUCKDB_WASI_UDF_COMPILED", "always")
+        with wasi_udf.Sandbox(limits=limits).install(con) as sandbox:
+            sandbox.create_function(con, "f", code, ["BIGINT"], "BIGINT")
+            assert con.execute("SELECT f(1)").fetchone() == (1,)
+            assert con.execute("SELECT compiled FROM py_functions() WHERE name = 'f'").fetchone() == (True,)
+            error = failure(con, "SELECT f(i) FROM range(9) t(i)")
+            assert (error.line in lines, error.row) == (True, row)
+            assert con.execute("SELECT f(1)").fetchone() == (1,)  # by code that was kept
+            error = failure(con, "SELECT f(i) FROM range(1, 9) t(i)")
+            assert (error.line in lines, error.row) == (True, row - 1)
 
 
 def test_lines_are_those_that_dis_has():

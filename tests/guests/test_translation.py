@@ -13,7 +13,7 @@ from duckdb_wasi_udf._arrow.linear_memory import LinearMemory
 from duckdb_wasi_udf._guests.translation import read_translation
 
 AT, SIZE = 1024, 65_536
-GOOD = {"compiled": True, "left": [[3, "a call of hex"]]}
+GOOD = {"compiled": True, "left": [[3, "a call of hex"]], "lines": [[20, 2], [31, 3]]}
 BAD = {
     "no JSON": b"{",
     "no object": b"[]",
@@ -22,6 +22,12 @@ BAD = {
     "notes that are none": b'{"compiled": true, "left": 7}',
     "notes without a line": b'{"compiled": true, "left": [["x", "y"]]}',
     "a line beyond all numbers": b'{"compiled": true, "left": [[1e999, "y"]]}',
+    "no lines": b'{"compiled": true, "left": []}',
+    "lines that are none": b'{"compiled": true, "left": [], "lines": [7]}',
+    "lines without a number": b'{"compiled": true, "left": [], "lines": [[1, "x"]]}',
+    "a line before the first": b'{"compiled": true, "left": [], "lines": [[1, 0]]}',
+    "a line behind all": b'{"compiled": true, "left": [], "lines": [[1, 10000000]]}',
+    "an endless offset": b'{"compiled": true, "left": [], "lines": [[1e999, 1]]}',
     "deep nesting": b"[" * 5_000,
     "not UTF-8": b'{"compiled": true, "left": "\xff"}',
 }
@@ -44,7 +50,8 @@ def memory_with(description, module=b"module", recipe=b"recipe", **changes):
 def test_a_translation_is_read():
     _buffer, memory = memory_with(json.dumps(GOOD).encode())
     read = read_translation(memory, AT)
-    assert (read.why, read.module, read.recipe, read.left) == (None, b"module", b"recipe", ((3, "a call of hex"),))
+    assert (read.why, read.module, read.recipe) == (None, b"module", b"recipe")
+    assert (read.left, read.lines) == (((3, "a call of hex"),), ((20, 2), (31, 3)))
 
 
 def test_a_reason_is_read_and_made_readable():

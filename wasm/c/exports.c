@@ -130,7 +130,6 @@ UDF_EXPORT(udf_bind) int32_t udf_bind(struct ArrowSchema *arguments, struct Arro
     return fail(NULL, NO_ROW);
   if (function.is_async) function.coroutines = awaiting_coroutines(function.returned);
   if (function.is_async && function.coroutines == NULL) return fail(NULL, NO_ROW);
-  progress.next_row = &function.rows->next;
   function.is_bound = true;
   return UDF_OK;
 }
@@ -233,6 +232,7 @@ static void forget_items(PyObject *list) {
 /* Let the interpreter run the rows from `row` to `stop`. */
 static enum udf_status interpret(int64_t row, int64_t stop, int64_t *failed_rows) {
   function.rows->next = row;
+  progress.next_row = &function.rows->next;
   if (function.returned == NULL) return call_rows(stop, failed_rows);
   enum udf_status status = UDF_OK;
   int64_t at_once = function.is_async ? stop : ROWS_AT_ONCE;
@@ -260,7 +260,7 @@ static enum udf_status run_compiled(int64_t length, int64_t *failed_rows) {
   enum sql_kind kind = builder->type.kind;
   int64_t row = 0;
   while (row < length) {
-    function.rows->next = 0; /* udf_progress has nothing to say of rows that aren't the interpreter's */
+    progress.next_row = &compiled->context->next;
     int64_t reached = compiled_run(compiled, row, length, builder);
     if (reached < 0) return fail(NULL, NO_ROW);
     call_result.compiled_rows += reached - row;

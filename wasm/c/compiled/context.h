@@ -55,7 +55,8 @@ struct compiled_context {
   uint32_t extends;                 /* 60: digits beyond the scale extend it, which is for the interpreter */
   void *builder;                    /* 64: of the results, for kernels that append them */
   const void *arguments;            /* 68: the columns, for kernels that read values that nest */
-  struct compiled_column columns[]; /* 72, 16 bytes each */
+  int64_t next;                     /* 72: the row behind the one that runs; 0 before the first */
+  struct compiled_column columns[]; /* 80, 16 bytes each */
 };
 
 #endif

@@ -125,6 +125,7 @@ int64_t compiled_run(struct compiled *compiled, int64_t row, int64_t stop, struc
   for (;;) {
     point_at(compiled, builder);
     context->null_count = 0;
+    context->next = 0;
     context->reason = COMPILED_DONE;
     context->error = 0;
     int64_t reached = compiled->run(context, (int32_t)row, (int32_t)stop);

@@ -6,6 +6,7 @@ import decimal
 
 from _udf_compiler import decimals, lists
 from _udf_compiler.emitter import CONTEXT, Emitter
+from _udf_compiler.encoder import LINE
 from _udf_compiler.errors import NotCompiledError
 from _udf_compiler.flow import Flow
 from _udf_compiler.nodes import name_of, place_of
@@ -38,6 +39,11 @@ _IS_NOT_ZERO = [("i64.const", 0), "i64.ne"]
 # control goes on behind it.
 EXPRESSIONS = {}
 STATEMENTS = {}
+
+
+def is_users(function):
+    """Return whether a function is in the code that the user gave, and not in a package."""
+    return function.__code__.co_filename.startswith("<")
 
 
 def translates(table, *classes):
@@ -80,6 +86,7 @@ class Code(Emitter):
         self.depth = []
         self.place = ()
         self.is_row = False
+        self._shows_lines = is_users(scope.function)
 
     def start(self, first_local):
         """Begin a translation."""
@@ -94,6 +101,12 @@ class Code(Emitter):
         for variable in self.variables.values():
             variable.t = self.program.shapes.joined(variable.t)
             variable.i = variable.f = variable.tag = variable.bound = None
+
+    def at_line(self, line):
+        """Say that what follows is of a line of the source, for errors at compile time and when it is stopped."""
+        self.line = line
+        if self._shows_lines:
+            self.e((LINE, line))
 
     def expr(self, node):
         """Translate an expression; return its Value."""

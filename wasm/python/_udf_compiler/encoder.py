@@ -109,6 +109,9 @@ _FROM = b"\x01g"
 EXPORT = "run"
 
 
+# No instruction: what follows it is of a line of the user's source.
+LINE = "line"
+
 # What the host lets through: see duckdb_wasi_udf/_engine/module_check.py.
 MOST_BYTES, MOST_BLOCKS, MOST_LOOPS, MOST_DEPTH, MOST_LOCALS, MOST_FUNCTIONS = 16_384, 300, 64, 48, 4_000, 64
 
@@ -185,6 +188,7 @@ def _instruction(op, stack, index_of):
 
 
 def _body(function, index_of):
+    """Return a function's body, and [offset in it, line] of what its lines begin with."""
     runs = []  # of variables of one type
     for kind in function.locals:
         if runs and runs[-1][1] == kind:
@@ -192,10 +196,15 @@ def _body(function, index_of):
         else:
             runs.append([1, kind])
     head = unsigned(len(runs)) + b"".join(unsigned(n) + bytes((_TYPES[kind],)) for n, kind in runs)
-    stack = []
-    code = b"".join([_instruction(op, stack, index_of) for op in function.ops])
-    body = head + code + bytes((_END,))
-    return unsigned(len(body)) + body
+    code, stack, lines = bytearray(head), [], []
+    for op in function.ops:
+        if op[0] == LINE:
+            lines.append([len(code), op[1]])
+        else:
+            code += _instruction(op, stack, index_of)
+    code.append(_END)
+    size = unsigned(len(code))
+    return size + code, [[len(size) + offset, line] for offset, line in lines]
 
 
 def _deepest(function):
@@ -233,7 +242,7 @@ def _name(text):
 
 
 def assemble(functions, kernels, exported):
-    """Return the bytes of a module.
+    """Return the bytes of a module, and [offset, line of the source] in order of what comes of another line.
 
     Args:
         functions: Its functions by name.
@@ -252,14 +261,20 @@ def assemble(functions, kernels, exported):
     for name, function in functions.items():
         index_of[name] = len(index_of)
         declared.append(unsigned(types.setdefault((function.parameters, function.results), len(types))))
-    bodies = [_body(function, index_of) for function in functions.values()]
     export = _name(EXPORT) + bytes((_FUNCTION,)) + unsigned(index_of[exported])
-    return b"\0asm\1\0\0\0" + b"".join(
+    before = b"\0asm\1\0\0\0" + b"".join(
         (
             _section(_TYPE_SECTION, len(types), b"".join(_signature(*signature) for signature in types)),
             _section(_IMPORT_SECTION, len(imports), b"".join(imports)),
             _section(_FUNCTION_SECTION, len(declared), b"".join(declared)),
             _section(_EXPORT_SECTION, 1, export),
-            _section(_CODE_SECTION, len(bodies), b"".join(bodies)),
         )
     )
+    bodies, lines = b"", []
+    for function in functions.values():
+        body, its_lines = _body(function, index_of)
+        lines += [[len(bodies) + offset, line] for offset, line in its_lines]
+        bodies += body
+    module = before + _section(_CODE_SECTION, len(functions), bodies)
+    start = len(module) - len(bodies)
+    return module, [[start + offset, line] for offset, line in lines]

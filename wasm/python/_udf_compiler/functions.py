@@ -127,7 +127,7 @@ class _Default:
 def translate_body(code, node):
     """Translate a function's statements, or a lambda's expression."""
     if isinstance(node, ast.Lambda):
-        code.line = node.lineno
+        code.at_line(node.lineno)
         give_node(code, node.body)
     elif block(code, node.body):
         give(code, code.const(None))

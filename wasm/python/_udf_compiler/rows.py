@@ -8,6 +8,7 @@ from _udf_compiler.context import (
     COLUMN_FIELDS,
     COLUMNS,
     DATA,
+    NEXT,
     REASON,
     REASON_BAIL,
 )
@@ -125,7 +126,8 @@ class RowLoop:
         self.results.write_null(data, end)
         code.e("end", row, ("i32.const", 1), "i32.add", ("local.set", _ROW), ("br", top), "end", "end", row)
         empty = [CONTEXT, arena, ("i32.store", ARENA_AT)] if code.uses_arena else []
-        code.ops[start_of_row:start_of_row] = [*empty, *reset_flags(code)]
+        begun = [CONTEXT, row, ("i64.extend_i32_u",), ("i64.const", 1), ("i64.add",), ("i64.store", NEXT)]
+        code.ops[start_of_row:start_of_row] = [*begun, *empty, *reset_flags(code)]
         self.function = Function(["i32"] * 3, ["i32"], code.locals, code.ops)
         return code.changed
 

@@ -20,7 +20,8 @@ def block(code, statements):
     """Translate statements. Returns whether control goes on behind them."""
     for statement in statements:
         translate = STATEMENTS.get(type(statement))
-        code.line, code.place = statement.lineno, place_of(statement) or code.place
+        code.at_line(statement.lineno)
+        code.place = place_of(statement) or code.place
         if translate is None:
             code.unsupported(_NAMES.get(type(statement).__name__, type(statement).__name__), statement)
             return False

@@ -39,7 +39,8 @@ def translate(function, arguments, declared, recipe):
 
     Returns:
         (description, module, recipe, constants, guards, result type). The description is JSON: "compiled", and "why"
-        and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct]. The
+        and "line" if it isn't. "left" lists what is left to the interpreter, row by row, as [line, construct], "lines"
+        where code of another line begins, as [offset in the module, line]. The
         description and the module are empty if there is a recipe that holds.
     """
     try:
@@ -116,7 +117,7 @@ def _translate(function, arguments, declared):
         raise left[0] if left else NotCompiledError("it returns nothing")
     helpers = {helper.label: helper.function for helper in program.helpers.values() if helper.function}
     functions = {"run": rows.function} | helpers
-    module = assemble(functions, KERNELS, "run")
+    module, lines = assemble(functions, KERNELS, "run")
     if not fits(functions.values(), module):
         raise NotCompiledError("so much code in one function")
     if _recurses(helpers) and sum(len(function.locals) for function in helpers.values()) > _MOST_RECURSIVE_LOCALS:
@@ -125,4 +126,4 @@ def _translate(function, arguments, declared):
     constants = bytes(program.constants)
     recipe = marshal.dumps((program.lookups.log, constants, rows.results.kind), _MARSHAL_VERSION)
     notes = [[error.line, error.construct[:_MOST_CHARACTERS]] for error in left[:_MOST_NOTES]]
-    return _described(compiled=True, left=notes), module, recipe, constants, guards, rows.results.kind
+    return _described(compiled=True, left=notes, lines=lines), module, recipe, constants, guards, rows.results.kind

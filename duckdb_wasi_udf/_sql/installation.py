@@ -30,7 +30,7 @@ from duckdb_wasi_udf._sql.map_batches import InlineMap
 from duckdb_wasi_udf._sql.naming import remove_name
 from duckdb_wasi_udf._sql.native_aggregates import AggregateTypes, NotPossibleError, aggregate_callback
 from duckdb_wasi_udf._sql.native_path import replace_inline_by_native
-from duckdb_wasi_udf._sql.native_tables import fits, is_free, lead, register_tables
+from duckdb_wasi_udf._sql.native_tables import lead, register_tables, taken_names
 from duckdb_wasi_udf._sql.registration import callback_of, ignoring_context, register
 from duckdb_wasi_udf._sql.streams import Streams
 from duckdb_wasi_udf._sql.table_functions import InlineTable
@@ -163,7 +163,7 @@ class Installation:
         self.names.append(AGGREGATE)
 
     def register_tables(self, con: duckdb.DuckDBPyConnection, database: Database) -> bool:
-        """Make the table functions DuckDB's own; return whether that was done. `fits` has to be asked before."""
+        """Make the table functions DuckDB's own; return whether that was done. `taken_names` comes before."""
         callbacks = {name: callback_of(self._domain, bind) for name, bind in self._streams_by_name.items()}
         for callback in callbacks.values():
             database.at_end(callback.release)
@@ -221,8 +221,9 @@ def install_functions(
         new = Installation(registry, database, owner, allow_inline=allow_inline, allow_create=allow_create)
         with con.cursor() as cursor:  # installing is no part of a transaction of the user's
             lead_here = new.enter_aggregate(cursor, database)
-        native = fits(database, con, new.forms)
-        stored = _put(database, con, new, native=native)
+        taken = taken_names(database, con, new.forms)
+        native = taken is not None
+        stored = _put(database, con, new) if taken is None else _put_without_macros(database, con, new, taken)
         if native and not new.register_tables(con, database):
             create_macros(con, new.macros, current_schema(con))
             native = False
@@ -241,21 +242,18 @@ def install_functions(
             new.catalog.restore(context)
 
 
-def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, *, native: bool) -> bool:
+def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation) -> bool:
     """Register functions and macros, in place of those that are installed, all at once.
 
     Args:
         database: the database.
         con: a connection of it.
         new: the functions.
-        native: there are to be no macros.
 
     Returns:
         Whether the database has stored functions.
     """
     schema = _schema(con)
-    if native:
-        return _put_without_macros(database, con, new, schema)
     try:
         with own_transaction(con) as cursor:
             _put_functions(database, cursor, new, schema)
@@ -285,17 +283,26 @@ def _put(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, 
     return stored
 
 
-def _put_without_macros(database: Database, con: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> bool:
+def _put_without_macros(
+    database: Database, con: duckdb.DuckDBPyConnection, new: Installation, taken: list[str]
+) -> bool:
     """Register functions, and drop macros of the same names that a file has kept.
+
+    Args:
+        database: the database.
+        con: a connection of it.
+        new: the functions.
+        taken: the names that table functions or macros of ours have.
 
     Returns:
         Whether the database has stored functions.
     """
+    # Nothing of ours is in a schema of the first sandbox's database, so DuckDB isn't asked for one.
+    schema = _schema(con) if taken or database.macro_schemas else None
     try:
         with own_transaction(con) as cursor:
-            taken = [name for name in new.macros if not is_free(cursor, name)]
-            kept = kept_macros(cursor, schema, taken) if taken else []
-            if kept and not current_schema(cursor).read_only:
+            kept = kept_macros(cursor, schema, taken) if schema is not None else []
+            if schema is not None and kept and not current_schema(cursor).read_only:
                 drop_ours(cursor, kept, schema)
                 database.macro_schemas.discard(schema)
             _put_functions(database, cursor, new, schema)
@@ -321,13 +328,15 @@ def _has_kept(database: Database, con: duckdb.DuckDBPyConnection, new: Installat
         cursor.close()  # and nothing has changed
 
 
-def _put_functions(database: Database, cursor: duckdb.DuckDBPyConnection, new: Installation, schema: Schema) -> None:
+def _put_functions(
+    database: Database, cursor: duckdb.DuckDBPyConnection, new: Installation, schema: Schema | None
+) -> None:
     before = database.installation
     if before is not None:
         for name in before.names:
             remove_name(cursor, name, None)
         before.catalog.remove_from(cursor)
-        if schema in database.macro_schemas:
+        if schema is not None and schema in database.macro_schemas:
             drop_ours(cursor, before.macros.keys() - new.macros.keys(), schema)
     new.register(cursor, database)
 

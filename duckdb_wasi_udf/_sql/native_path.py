@@ -150,20 +150,22 @@ def replace_inline_by_native(con: duckdb.DuckDBPyConnection, functions: dict[str
     _register(native, con, made, side_effects=False)
 
 
-def can_register(con: duckdb.DuckDBPyConnection, *, tables: bool) -> bool:
+def can_register(con: duckdb.DuckDBPyConnection, *, tables: bool, is_reached: bool) -> bool:
     """Return whether the library can register functions in the database of a connection now.
 
     Args:
         con: the connection, which may be in a transaction.
         tables: table functions are meant.
+        is_reached: the library has registered functions in the database before, so that it can is known.
     """
     native = state.native
     if native is None or not self_test(native) or (tables and not native.has_tables):
         return False
-    with con.cursor() as cursor:  # which no query or result of the user's keeps busy
-        if connection_key(cursor) is None:
-            logger.debug("the database was opened before the library was there")
-            return False
+    if not is_reached:
+        with con.cursor() as cursor:  # which no query or result of the user's keeps busy
+            if connection_key(cursor) is None:
+                logger.debug("the database was opened before the library was there")
+                return False
     return not in_transaction(con)
 
 

@@ -107,20 +107,30 @@ def is_free(con: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def fits(database: Database, con: duckdb.DuckDBPyConnection, forms: Mapping[str, Forms]) -> bool:
-    """Return whether functions can be DuckDB's own under these names.
+    """Return whether functions can be DuckDB's own under these names: see `taken_names`."""
+    return taken_names(database, con, forms) is not None
+
+
+def taken_names(database: Database, con: duckdb.DuckDBPyConnection, forms: Mapping[str, Forms]) -> list[str] | None:
+    """Return which names our own table functions or kept macros have.
 
     Args:
         database: where.
-        con: a connection of it; one that is in a transaction can't register them.
+        con: a connection of it; one that is in a transaction can't register functions.
         forms: the parameters of the functions, by name.
+
+    Returns:
+        The names, none if all are free; None if the functions can't be DuckDB's own under these names.
     """
     native = state.native
-    if native is None or not native.has_tables or not can_register(con, tables=True):
-        return False
+    is_reached = bool(database.native_tables or database.aggregates)
+    if native is None or not native.has_tables or not can_register(con, tables=True, is_reached=is_reached):
+        return None
     known = {name: database.native_tables.get(name.lower()) for name in forms}
     if any(table is not None and table.forms != forms[name] for name, table in known.items()):
-        return False
-    return not _others(con, [name for name, table in known.items() if table is None])
+        return None
+    kept = _kept(con, [name for name, table in known.items() if table is None])
+    return None if kept is None else [*kept, *[name for name, table in known.items() if table is not None]]
 
 
 def register_tables(
@@ -129,7 +139,7 @@ def register_tables(
     forms: Mapping[str, Forms],
     callbacks: Mapping[str, Callable[..., ArrowStream]],
 ) -> bool:
-    """Have names lead to functions: those of `fits`, which has to be asked before.
+    """Have names lead to functions: those of `taken_names`, which has to be asked before.
 
     Returns:
         Whether DuckDB has taken them.
@@ -165,14 +175,16 @@ def _structs(tables: Iterable[NativeTable]) -> list[TableForm]:
     return structs
 
 
-def _others(con: duckdb.DuckDBPyConnection, names: list[str]) -> bool:
-    """Return whether table functions or macros that aren't ours have one of the names."""
+def _kept(con: duckdb.DuckDBPyConnection, names: list[str]) -> list[str] | None:
+    """Return which names macros of ours have; None if table functions or macros that aren't ours have one."""
     with con.cursor() as cursor:
-        if all(is_free(cursor, name) for name in names):
-            return False
+        taken = [name for name in names if not is_free(cursor, name)]
+        if not taken:
+            return taken
         query = """
             SELECT macro_definition FROM duckdb_functions()
             WHERE lower(function_name) IN (SELECT lower(unnest($1::VARCHAR[])))
             AND function_type IN ('table', 'table_macro')
         """
-        return not all(is_ours(definition) for (definition,) in cursor.execute(query, [names]).fetchall())
+        rows = cursor.execute(query, [taken]).fetchall()
+        return taken if all(is_ours(definition) for (definition,) in rows) else None

@@ -68,6 +68,33 @@ def outcome(con, query, parameters=None):
         return type(error), str(error)
 
 
+# Where the source text of an annotated function comes from: DuckDB knows it when it binds a query, or not.
+SOURCES = [
+    "SELECT {} FROM (VALUES ('def f(x: int) -> int: return x * 2')) t(code)",
+    "SELECT {} FROM (SELECT $1::VARCHAR AS code)",
+    "WITH t AS MATERIALIZED (SELECT 'def f(x: int) -> int: return x * 2' AS code) SELECT {} FROM t",
+]
+CODE = "def f(x: int) -> int: return x * 2"
+
+
+@pytest.mark.parametrize("expression", ["typeof({})", "{} = '6'", "{} / 4", "{} || 'a'", "[{}, 2.5]"])
+def test_a_result_does_not_depend_on_where_the_code_stands(connections, expression):
+    outcomes = []
+    for con, _ in connections:
+        for code in ("$1", f"'{CODE}'", f"'{CODE[:9]}' || '{CODE[9:]}'", "(SELECT $1)"):
+            query = f"SELECT {expression.format(f'py_udf({code}, 3)')}"
+            outcomes.append(con.execute(query, [CODE] if "$1" in code else []).fetchall())
+        for source in SOURCES:
+            query = source.format(expression.format("py_udf(code, 3)"))
+            outcomes.append(con.execute(query, [CODE] if "$1" in query else []).fetchall())
+        con.execute(f"PREPARE later AS SELECT {expression.format('py_udf($1, 3)')}")
+        outcomes.append(con.execute(f"EXECUTE later('{CODE}')").fetchall())
+        con.execute(f"CREATE OR REPLACE MACRO called(code) AS {expression.format('py_udf(code, 3)')}")
+        outcomes.append(con.execute(f"SELECT called('{CODE}')").fetchall())
+    truth = duckdb.sql(f"SELECT {expression.format('(6::BIGINT)::VARIANT')}").fetchall()
+    assert outcomes == [truth] * len(outcomes)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_call_ends_alike(connections, setting):
     for con, _ in connections:

@@ -238,6 +238,31 @@ def test_a_function_of_the_users_keeps_its_name():
         assert path.con.execute("FROM taken()").fetchall() == [(42,)]
 
 
+@pytest.mark.parametrize("name", ["py_functions", "PY_Map_Batches"])
+def test_installing_leaves_a_macro_of_the_users_alone(name):
+    with duckdb.connect() as con, wasi_udf.Sandbox() as sandbox:
+        con.execute(f"CREATE MACRO {name}() AS TABLE SELECT 42 AS x")
+        with pytest.raises(wasi_udf.SignatureError, match="something else's"):
+            sandbox.install(con)
+        assert con.execute(f"FROM {name}()").fetchall() == [(42,)]
+        con.execute(f"DROP MACRO TABLE {name}")
+        sandbox.install(con)
+        assert con.execute("SELECT x + py_udf('lambda: 1') FROM py_table('lambda: [41]') t(x)").fetchall() == [(42,)]
+
+
+def test_macros_that_were_kept_go_when_another_sandbox_installs(tmp_path):
+    query = "SELECT count(*) FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal"
+    with duckdb.connect(tmp_path / "file.db") as con, wasi_udf.Sandbox() as first, wasi_udf.Sandbox() as second:
+        con.begin()
+        first.install(con)
+        con.commit()
+        assert con.execute(query).fetchall() == [(4,)]
+        con.execute("ATTACH ':memory:' AS other; USE other")
+        second.install(con, replace=True)
+        con.execute("USE file")
+        assert con.execute("FROM py_table('lambda: [1]')").fetchall() == [(1,)]
+
+
 def test_replacing_takes_effect_on_every_connection():
     with both() as (path, _):
         path.create("f", "def f(n: int) -> Iterator[int]: return range(n)")

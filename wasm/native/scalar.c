@@ -45,9 +45,8 @@ static void ask_python(struct batch *batch, enum reason reason) {
   }
   call->is_done = 0;
   do {
-    process.python(call);
-    /* The handler of a signal can raise before Python has begun, which ctypes only prints. An instance has to get back.
-     */
+    python_call(process.python, call);
+    /* The handler of a signal can raise before Python has begun. An instance has to get back. */
   } while (!call->is_done && reason != BATCH && reason != ARROW && call->instance != 0);
   if (!call->is_done) {
     call->failed = 1;

@@ -10,7 +10,21 @@ import os
 import platform
 import sys
 
-from benchmarks import calls, charts, compiled, host, lookups, memory, numpy, packages, rows, scaling, start, types
+from benchmarks import (
+    calls,
+    charts,
+    compiled,
+    host,
+    lookups,
+    memory,
+    numpy,
+    outside,
+    packages,
+    rows,
+    scaling,
+    start,
+    types,
+)
 
 PAGE = charts.PAGE
 BEGIN, END = "<!-- measured: make bench -->\n", "<!-- end of measured -->\n"
@@ -29,7 +43,7 @@ def main() -> int:
         print(f"warning: the machine is busy (load {load:.1f}); ratios will be noisy", file=sys.stderr)
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     sections = [f"Measured on {machine}; load before the run {load:.2f}.\n"]
-    for benchmark in (start, packages, calls, compiled, numpy, memory, rows, scaling, types, host, lookups):
+    for benchmark in (start, packages, calls, outside, compiled, numpy, memory, rows, scaling, types, host, lookups):
         sections.append(benchmark.measure(quick=options.quick))
         print(sections[-1], flush=True)
     if options.write:

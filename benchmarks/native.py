@@ -7,8 +7,10 @@ registered in a transaction takes the path through Python, as all do with DUCKDB
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 import duckdb_wasi_udf as wasi_udf
+from benchmarks import outside
 from benchmarks.rows import CASES, _function
 from benchmarks.timing import ROW_GROUP, table
 from duckdb_wasi_udf._sql import native_path
@@ -92,19 +95,82 @@ def measure(*, quick: bool) -> str:
         mean = math.exp(sum(map(math.log, found)) / len(found))
         which = "compiled where it can be" if compiled else "interpreted"
         parts.append(f"Geometric mean of native / DuckDB's own, {which}, {threads} thread(s): {mean:.2f}")
-    parts.append(_beside_a_busy_thread(8 * rows, repetitions))
+    parts.append(_beside_a_busy_thread(quick=quick))
+    parts.append(outside.measure(quick=quick))
     parts.append(_aggregates(2 * rows, repetitions))
     used = (next(_others(), 0.0) - before) / (time.monotonic() - began)
     parts.append(f"Other processes used {used:.2f} cores meanwhile; {native_path.status()}.\n")
     return "\n".join(parts)
 
 
-def _beside_a_busy_thread(rows: int, repetitions: int) -> str:
-    """Measure `x + 1` with one thread of DuckDB's, alone and beside a thread of Python that never waits."""
-    queries = Queries(rows, compiled=True)
-    queries.con.execute("SET threads = 1")
-    queries.best(0, 3)
-    quiet = queries.best(0, repetitions)
+# The rows of queries that take about 2 ms and 100 ms, and how often the second is run in each way: None for never.
+BUSY_ROWS = (4 * ROW_GROUP, 200 * ROW_GROUP)
+LONG_RUNS = {"SQL": 9, "native": 9, "through Python": None, "DuckDB's own": 1}
+
+
+def _beside_a_busy_thread(*, quick: bool) -> str:
+    """Measure `x + 1` with one thread of DuckDB's, alone and beside a thread of Python that never waits.
+
+    DuckDB's client takes the GIL some 20 times for each query, and once more for each 50 batches. SQL's own `x + 1`
+    shows what that costs. Of ours, only batches that go through Python take it: their rows are counted.
+    """
+    con, sandbox = duckdb.connect(), wasi_udf.Sandbox()
+    con.execute("SET threads = 1")
+    con.execute("SET enable_progress_bar = false")
+    calls = {"SQL": "x + 1", "native": "native(x)", "through Python": "python(x)", "DuckDB's own": "own(x)"}
+    source = "lambda x: x + 1"
+    sandbox.create_function(con, "native", source, ["BIGINT"], "BIGINT")
+    con.begin()
+    sandbox.create_function(con, "python", source, ["BIGINT"], "BIGINT")
+    con.commit()
+    con.create_function("own", _function(source), ["BIGINT"], "BIGINT")
+    usage = sandbox._registry.find("native").usage
+    lines = []
+    for rows, is_long in zip(BUSY_ROWS, (False, True), strict=True):
+        con.execute(
+            f"CREATE OR REPLACE TABLE t AS SELECT i AS x FROM range({rows // 20 if is_long and quick else rows}) r(i)"
+        )
+        length = con.execute("SELECT count(*) FROM t").fetchall()[0][0]
+        runs = {way: LONG_RUNS[way] if is_long else 5 if quick else 25 for way in calls}
+        for _ in range(3):
+            con.execute("SELECT sum(native(x)) FROM t").fetchall()
+        alone = _medians(con, calls, runs)
+        before = usage.rows - usage.native_rows
+        with _busy_thread():
+            beside = _medians(con, calls, runs)
+        ours = (usage.rows - usage.native_rows - before) / (runs["native"] or 1)
+        for way, seconds in alone.items():
+            factor = f"{beside[way] / seconds:.1f}"
+            times = [f"{seconds * 1e3:,.1f}", f"{beside[way] * 1e3:,.1f}", factor]
+            lines.append([way, f"{length:,}", *times, f"{ours:,.0f}" if way == "native" else ""])
+    sandbox.close()
+    con.close()
+    header = [
+        "`x + 1`, one thread, median",
+        "rows",
+        "alone, ms",
+        "beside a busy thread, ms",
+        "ratio",
+        "rows by Python, a query",
+    ]
+    return "\n" + table(header, lines)
+
+
+def _medians(con: duckdb.DuckDBPyConnection, calls: dict[str, str], runs: dict[str, int | None]) -> dict[str, float]:
+    """Return the seconds of the median query of each way, which take turns."""
+    found: dict[str, list[float]] = {way: [] for way, most in runs.items() if most is not None}
+    for turn in range(max(most or 0 for most in runs.values())):
+        for way, seconds in found.items():
+            if turn < (runs[way] or 0):
+                began = time.perf_counter()
+                con.execute(f"SELECT sum({calls[way]}) FROM t").fetchall()
+                seconds.append(time.perf_counter() - began)
+    return {way: statistics.median(seconds) for way, seconds in found.items()}
+
+
+@contextlib.contextmanager
+def _busy_thread() -> Iterator[None]:
+    """Have a thread of Python that never waits run meanwhile."""
     going = True
 
     def busy() -> None:
@@ -114,15 +180,10 @@ def _beside_a_busy_thread(rows: int, repetitions: int) -> str:
     thread = threading.Thread(target=busy)
     thread.start()
     try:
-        loud = queries.best(0, max(repetitions // 2, 2))
+        yield
     finally:
         going = False
         thread.join()
-    lines = [
-        [way, f"{alone:,.1f}", f"{beside:,.1f}", f"{beside / alone:.1f}"]
-        for way, alone, beside in zip(WAYS, quiet, loud, strict=True)
-    ]
-    return "\n" + table(["`x + 1`, one thread", "alone", "beside a busy thread", "ratio"], lines)
 
 
 def _aggregates(rows: int, repetitions: int) -> str:

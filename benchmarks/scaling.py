@@ -1,4 +1,4 @@
-"""How row functions scale with two threads.
+"""How row functions scale with two threads, and by a model with more: `many_cores`.
 
 Two processes, each with the whole query to itself, show what the machine gives two threads that share nothing.
 """
@@ -11,10 +11,15 @@ from concurrent.futures import ProcessPoolExecutor
 import duckdb
 
 import duckdb_wasi_udf as wasi_udf
+from benchmarks.many_cores import CORES, fit
 from benchmarks.rows import CASES
 from benchmarks.timing import ROW_GROUP, best, table
 
 ROWS = 2048
+LONG = ROWS * 500_000  # rows of the model's query
+
+# The bytes of a value in memory: of a text DuckDB's 16, and some 20 characters beside; of a BIGINT.
+_BYTES = (36, 8)
 
 
 class _Queries:
@@ -25,6 +30,7 @@ class _Queries:
         rows = batches * ROWS
         self._con.execute("SET enable_progress_bar = false")
         self._con.execute(f"CREATE TABLE t AS SELECT i, 'user' || i || '@example.com' AS s FROM range({rows}) r(i)")
+        self._con.execute("CREATE TABLE one AS FROM t LIMIT 1")
         self.set_threads(threads)
         sandbox = wasi_udf.Sandbox()
         for n, case in enumerate(CASES):
@@ -33,9 +39,10 @@ class _Queries:
     def set_threads(self, threads: int) -> None:
         self._con.execute(f"SET threads = {threads}")
 
-    def seconds(self, n: int, repetitions: int) -> float:
+    def seconds(self, n: int, repetitions: int, of: str = "t") -> float:
+        """Return the seconds of a query over a table, `t` or `one`."""
         column = "i" if CASES[n].argument == "i" else "s"
-        query = f"SELECT count(f{n}({column})) FROM t"
+        query = f"SELECT count(f{n}({column})) FROM {of}"
         return best(lambda: self._con.execute(query).fetchall(), repetitions)
 
 
@@ -48,16 +55,25 @@ def measure(*, quick: bool) -> str:
     with ProcessPoolExecutor(2, spawn, _prepare, (batches,)) as processes:
         for n, case in enumerate(CASES):
             queries.set_threads(1)
-            one = queries.seconds(n, repetitions) / batches
+            one = queries.seconds(n, repetitions)
+            fixed = queries.seconds(n, 10 * repetitions, "one")
             queries.set_threads(2)
-            two = queries.seconds(n, repetitions) / batches
-            both = max(processes.map(_in_process, [n, n], [repetitions, repetitions])) / batches
+            two = queries.seconds(n, repetitions)
+            both = max(processes.map(_in_process, [n, n], [repetitions, repetitions]))
+            model = fit(fixed=fixed, one=one, two=two, both=both, batches=batches)
+            least, most = model.between(CORES)
+            rate = model.rows_per_second(CORES, LONG)
             lines.append(
                 [
                     case.label,
-                    f"{one * 1e6:,.0f} µs",
+                    f"{one / batches * 1e6:,.0f} µs",
                     f"{one / two:.2f}",
                     f"{2 * one / both:.2f}",
+                    f"{fixed * 1e3:.2f} ms",
+                    f"{100 * model.serial:.1f}%",
+                    f"{least:.0f} to {most:.0f}",
+                    f"{rate / 1e6:,.0f}",
+                    f"{rate * _BYTES[case.argument == 'i'] / 1e9:,.0f}",
                 ]
             )
     header = [
@@ -65,8 +81,15 @@ def measure(*, quick: bool) -> str:
         "a batch, one thread",
         "two threads, times as fast",
         "two processes",
+        "a query of one row",
+        "one thread at a time",
+        f"model: {CORES} cores, times as fast",
+        "million rows a second",
+        "columns read, GB a second",
     ]
-    return f"## Scaling, batches of {ROWS} rows\n\n" + table(header, lines)
+    return f"## Scaling, batches of {ROWS} rows; the model is of {LONG // 10**6:,} million rows\n\n" + table(
+        header, lines
+    )
 
 
 _queries: _Queries

@@ -31,7 +31,7 @@ Callback = ctypes.CFUNCTYPE(_INT, _POINTER)
 # The functions of wasm/native that Python calls: result, parameters. All are short, so the GIL is held.
 _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_set_value_layout": (None, ctypes.c_size_t, ctypes.c_size_t),
-    "native_set_python": (None, Callback, ctypes.c_char_p, ctypes.c_char_p),
+    "native_set_python": (None, Callback, _POINTER, ctypes.c_char_p, ctypes.c_char_p),
     "native_leave": (None,),
     "native_set_careful": (None, _INT),
     "native_start_ticking": (None,),
@@ -127,6 +127,11 @@ def file_name() -> str:
     return f"{machine}-{system}.{suffix}"
 
 
+def _python_address(name: str) -> int:
+    """Return the address of a function of the interpreter's, or raise AttributeError."""
+    return int(ctypes.cast(ctypes.pythonapi[name], ctypes.c_void_p).value or 0)
+
+
 class NativeLibrary:
     """The library's functions, as attributes without their prefix `native_`.
 
@@ -163,7 +168,8 @@ class NativeLibrary:
             free = ctypes.CDLL(str(path))
             for name, (result, *parameters) in _LONG_PROTOTYPES.items():
                 self._bind(free, name, result, parameters)
-            for library, address in (("duckdb", duckdb_address), ("wasmtime", wasmtime_address)):
+            found = {"duckdb": duckdb_address, "wasmtime": wasmtime_address, "python": _python_address}
+            for library, address in found.items():
                 self._fill(library, address)
             self.has_tables = self._fills_v2(duckdb_address)
         except (OSError, AttributeError) as error:

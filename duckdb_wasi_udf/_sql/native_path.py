@@ -89,7 +89,7 @@ def _load() -> NativeLibrary:
     closed = f"{PREFIX}: ClosedError: {CLOSED}".encode()
     interrupted = f"{PREFIX}: KeyboardInterrupt: ".encode()
     state.native_callbacks += [callback, closed, interrupted]
-    library.set_python(callback, closed, interrupted)
+    library.set_python(callback, id(KeyboardInterrupt), closed, interrupted)
     failed = library.register_extension()
     if failed:
         msg = f"DuckDB refused the extension ({failed})"

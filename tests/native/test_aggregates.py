@@ -79,7 +79,7 @@ def test_it_gives_what_sql_gives(con, query, threads):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 2047, 2048, 2049, 5000])
-@pytest.mark.parametrize("groups", [1, 3, 2049])
+@pytest.mark.parametrize("groups", [1, 3, 400, 2049])
 def test_groups_of_every_size_are_complete(con, n, groups):
     con.execute("SET threads = 1")
     frm = f"FROM range({n}) r(i) GROUP BY i % {groups} ORDER BY i % {groups}"

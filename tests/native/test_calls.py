@@ -1,5 +1,6 @@
 """Calls that aren't ordinary end alike on both paths: errors, limits, counters, stops, transactions."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf._process import state
+from duckdb_wasi_udf._sql import native_path
 from tests.native.both import Path, both, outcome
 
 WARM = 25_000  # rows until it is decided whether a function is compiled
@@ -290,3 +292,35 @@ def test_many_threads():
         assert not wrong
         assert len(sandbox._domain.instances) <= 4
         assert sandbox.usage().native_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("source", "sql_type", "values"),
+    [
+        ("lambda x: x + 1", "BIGINT", "i"),
+        ("lambda x: x + 1", "BIGINT", "CASE WHEN i % 7 > 0 THEN i END"),
+        ("lambda s: s.upper()", "VARCHAR", "'ä' || i"),
+        ("lambda x: float(f'{x}')", "DOUBLE", "i"),
+    ],
+)
+def test_a_warm_query_asks_nothing_of_python(monkeypatch, source, sql_type, values):
+    """Each time would be a wait for the GIL. Only the first batch after a second without any goes through Python."""
+    asked = []
+
+    def counted(answer):
+        return lambda call: (asked.append(call), answer(call))
+
+    for name in ("_run_batch", "_finish"):
+        monkeypatch.setattr(native_path, name, counted(getattr(native_path, name)))
+    with contextlib.closing(Path(native=True)) as path:
+        path.con.execute("SET threads = 1")
+        path.create("f", source, [sql_type], sql_type)
+        query = f"SELECT count(f(({values})::{sql_type})) FROM range({WARM}) r(i)"
+        path.run(query)
+        assert asked
+        counts = []
+        while len(counts) < 20 and 0 not in counts:
+            asked.clear()
+            path.run(query)
+            counts.append(len(asked))
+    assert counts[-1] == 0

@@ -168,6 +168,32 @@ for _ in range(3):
     total(con, 30000)
 print("done")
 """,
+    "a Ctrl-C while the main thread runs a guest": """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+sandbox = wasi_udf.Sandbox()
+con = opened(sandbox)
+con.execute("SET threads = 1")
+sandbox.create_function(con, "stuck", "def f(x: int) -> int:\\n    while x > 60000: pass\\n    return x")
+con.execute("CREATE TABLE t AS SELECT i FROM range(100000) r(i)")
+con.execute("SELECT sum(stuck(i)) FROM t WHERE i < 60000").fetchall()
+def kill():
+    while not state.native.running():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+for _ in range(2):
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        con.execute("SELECT sum(stuck(i)) FROM t WHERE i > 60000").fetchall()
+    except (KeyboardInterrupt, duckdb.InvalidInputException) as error:
+        assert "nterrupt" in repr(error) or "stopped by Ctrl-C" in repr(error), error
+    else:
+        raise AssertionError
+    killer.join()
+    assert con.execute("SELECT sum(stuck(i)) FROM t WHERE i < 3").fetchall() == [(3,)]
+print("done")
+""",
     "a database that was opened before": """
 sandbox = wasi_udf.Sandbox()
 con = before
@@ -216,6 +242,7 @@ def run(program, **environment):
         env=os.environ | environment,
     )
     assert done.returncode == 0, done.stderr
+    assert "Exception ignored" not in done.stderr, done.stderr
     return done.stdout.split()
 
 

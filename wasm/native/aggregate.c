@@ -13,9 +13,9 @@ static const char *const RELEASED =
 
 /* ---- Python ------------------------------------------------------------------------------------------------------ */
 
-static int32_t (*python)(struct aggregate_call *);
+static int32_t (*python)(void *);
 
-EXPORT void native_aggregate_set_python(int32_t (*function)(struct aggregate_call *)) { python = function; }
+EXPORT void native_aggregate_set_python(int32_t (*function)(void *)) { python = function; }
 
 EXPORT void native_aggregate_set_error(struct aggregate_call *call, const char *message) {
   D.duckdb_aggregate_function_set_error(call->info, message);
@@ -37,7 +37,7 @@ bool aggregate_ask(struct aggregate_call *call) {
     return false;
   }
   call->is_done = 0;
-  python(call);
+  python_call(python, call);
   if (!call->is_done) { /* the handler of a signal has raised before Python began */
     D.duckdb_aggregate_function_set_error(call->info, process.interrupted);
     return false;
@@ -73,6 +73,18 @@ static const char *no_group(struct state *state, struct collector *collector) {
   return group_make(state, collector) ? NULL : OUT_OF_MEMORY;
 }
 
+/* Rows by which groups are fetched into the processor's caches before they are used. */
+#define AHEAD 8
+
+/* Have the processor fetch the groups of later rows: first a group, then the place of its next span. */
+static void fetch_groups(void **states, uint64_t row, uint64_t rows) {
+  if (row + 2 * AHEAD >= rows) return;
+  const struct group *later = ((const struct state *)states[row + 2 * AHEAD])->group;
+  const struct group *soon = group_of(states[row + AHEAD]);
+  if (later != NULL) __builtin_prefetch(later, 1);
+  if (soon != NULL) __builtin_prefetch(&soon->spans[soon->n_spans], 1);
+}
+
 static void update_groups(void *info, void *input, void **states) {
   const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   uint64_t rows = D.duckdb_data_chunk_get_size(input);
@@ -81,6 +93,7 @@ static void update_groups(void *info, void *input, void **states) {
   struct group *largest = NULL;
   struct code *code = NULL;
   const char *wrong = NULL;
+  int64_t references = 0;
   if (rows == 0) return;
   struct kept *batch =
       rows > MOST_ROWS ? NULL : kept_new(input, function->is_inline, function->n_columns, (uint32_t)rows);
@@ -91,13 +104,14 @@ static void update_groups(void *info, void *input, void **states) {
     validity = D.duckdb_vector_get_validity(vector);
   }
   for (uint32_t row = 0; row < rows && wrong == NULL; row++) {
+    fetch_groups(states, row, rows);
     if (codes != NULL && !is_valid(validity, row)) continue; /* NULL instead of a function: so is its result */
     struct group *group = group_of(states[row]);
     if (group == NULL) {
       wrong = no_group(states[row], function->collector);
       group = group_of(states[row]);
     }
-    if (wrong == NULL && !group_add(group, batch, row, 1)) wrong = OUT_OF_MEMORY;
+    if (wrong == NULL && !group_add(group, batch, row, 1, &references)) wrong = OUT_OF_MEMORY;
     if (wrong != NULL) {
       break;
     } else if (codes != NULL) {
@@ -109,7 +123,10 @@ static void update_groups(void *info, void *input, void **states) {
       largest = group;
     }
   }
-  if (batch != NULL) kept_release(batch);
+  if (batch != NULL) {
+    kept_hold(batch, references);
+    kept_release(batch);
+  }
   if (wrong != NULL) {
     D.duckdb_aggregate_function_set_error(info, wrong);
     return;

@@ -291,6 +291,14 @@ enum parameter_kind { STANDARD = 1, ARGS = 2, KWARGS = 4 };
   X(int32_t, duckdb_v2_error_info_set_code, (void *error, int32_t code))                                               \
   X(int32_t, duckdb_v2_error_info_set_text, (void *error, const struct text *text))
 
+#define PYTHON_FUNCTIONS(X)                        \
+  X(int32_t, PyGILState_Ensure, (void))            \
+  X(void, PyGILState_Release, (int32_t))           \
+  X(int32_t, PyErr_CheckSignals, (void))           \
+  X(int32_t, PyErr_ExceptionMatches, (void *type)) \
+  X(void, PyErr_Clear, (void))                     \
+  X(void, PyErr_WriteUnraisable, (void *where))
+
 #define FIELD(result, name, parameters) result(*name) parameters;
 extern struct duckdb_v2_functions {
   DUCKDB_V2_FUNCTIONS(FIELD)
@@ -301,6 +309,9 @@ extern struct duckdb_functions {
 extern struct wasmtime_functions {
   WASMTIME_FUNCTIONS(FIELD)
 } W;
+extern struct python_functions {
+  PYTHON_FUNCTIONS(FIELD)
+} P;
 #undef FIELD
 
 #endif

@@ -66,10 +66,31 @@ EXPORT int32_t native_take(void) {
   return !atomic_exchange(&taken, 1);
 }
 
-EXPORT void native_set_python(int32_t (*python)(struct call *), const char *closed, const char *interrupted) {
+EXPORT void native_set_python(int32_t (*python)(void *), void *keyboard_interrupt, const char *closed,
+                              const char *interrupted) {
   process.python = python;
+  process.keyboard_interrupt = keyboard_interrupt;
   process.closed = closed;
   process.interrupted = interrupted;
+}
+
+/* Return whether no signal's handler has raised. Most signals arrive while this thread is far from Python; ctypes would
+ * print what their handlers raise before the first line of the function that it calls. The GIL is held. */
+static bool signals_are_done(void) {
+  if (P.PyErr_CheckSignals() == 0) return true;
+  if (P.PyErr_ExceptionMatches(process.keyboard_interrupt)) {
+    P.PyErr_Clear(); /* the query's error says it */
+  } else {
+    P.PyErr_WriteUnraisable(NULL); /* as ctypes does */
+  }
+  return false;
+}
+
+/* Have a function of Python's run. It hasn't if it doesn't say so: the handler of a signal has raised before. */
+void python_call(int32_t (*function)(void *), void *call) {
+  int32_t state = P.PyGILState_Ensure();
+  if (signals_are_done()) function(call);
+  P.PyGILState_Release(state);
 }
 
 /* From now on Python is never called: the interpreter ends. */

@@ -121,13 +121,15 @@ struct running {
 };
 
 extern struct process {
-  int32_t (*python)(struct call *);
+  int32_t (*python)(void *);
+  void *keyboard_interrupt; /* the class */
   atomic_int ticking, careful, leaving, forks;
   atomic_int running;
   atomic_llong calls;
   const char *closed, *interrupted; /* errors: the interpreter has ended; a signal's exception came before ours */
 } process;
 
+void python_call(int32_t (*function)(void *), void *call);
 uint64_t connection_key(void *info, void *database, bool is_inline);
 void remember_connection(void *info);
 void *instance_of(void *database);

@@ -15,10 +15,6 @@ static uint64_t align64(uint64_t n) { return (n + 63) & ~(uint64_t)63; }
 
 static uint64_t bitmap_bytes(uint64_t rows) { return (rows + 7) / 8; }
 
-static bool is_valid(const uint64_t *validity, uint64_t row) {
-  return validity == NULL || (validity[row / 64] >> row % 64 & 1);
-}
-
 static bool all_valid(const uint64_t *validity, uint64_t rows) {
   if (validity == NULL) return true;
   uint64_t missing = 0;
@@ -29,10 +25,9 @@ static bool all_valid(const uint64_t *validity, uint64_t rows) {
 
 static bool is_text(int32_t id) { return id == VARCHAR || id == BLOB; }
 
-/* Return the bytes of a value in DuckDB's vector. */
-static uint64_t width_of(const struct type *type) {
-  switch (type->id) {
-    case BOOLEAN:
+/* Return the bytes that each value of a type takes both in DuckDB's vectors and in Arrow; 0 if they differ. */
+uint32_t fixed_bytes(int32_t id) {
+  switch (id) {
     case TINYINT:
     case UTINYINT:
       return 1;
@@ -44,11 +39,25 @@ static uint64_t width_of(const struct type *type) {
     case FLOAT:
     case DATE:
       return 4;
-    case DECIMAL:
-      return type->width <= 4 ? 2 : type->width <= 9 ? 4 : type->width <= 18 ? 8 : 16;
-    default:
+    case BIGINT:
+    case UBIGINT:
+    case DOUBLE:
+    case TIMESTAMP:
+    case TIME:
+    case TIMESTAMP_S:
+    case TIMESTAMP_MS:
+    case TIMESTAMP_NS:
+    case TIMESTAMP_TZ:
       return 8;
+    default:
+      return 0;
   }
+}
+
+/* Return the bytes of a value in DuckDB's vector. */
+static uint64_t width_of(const struct type *type) {
+  if (type->id == DECIMAL) return type->width <= 4 ? 2 : type->width <= 9 ? 4 : type->width <= 18 ? 8 : 16;
+  return type->id == BOOLEAN ? 1 : fixed_bytes(type->id);
 }
 
 /* Return the bytes that the values of a column take in Arrow's layout, but for texts. */

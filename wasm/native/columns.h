@@ -12,6 +12,10 @@ struct column {
   uint64_t bytes; /* of texts */
 };
 
+static inline bool is_valid(const uint64_t *validity, uint64_t row) {
+  return validity == NULL || (validity[row / 64] >> row % 64 & 1);
+}
+
 /* What a result is made of, wherever it lies. */
 struct values {
   const uint8_t *validity;
@@ -19,6 +23,7 @@ struct values {
   const int32_t *offsets; /* of texts */
 };
 
+uint32_t fixed_bytes(int32_t id);
 bool column_read(struct column *, const struct type *, void *vector, uint64_t rows);
 uint64_t batch_bytes(const struct column *, int32_t n, uint64_t rows, uint64_t *values_bytes);
 void batch_write(const struct column *, int32_t n, uint64_t rows, uint8_t *memory, uint32_t base);

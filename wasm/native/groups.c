@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "columns.h"
 
 /* Most levels of a type that are looked into for the size of its values. */
 #define MOST_LEVELS 8
@@ -33,35 +34,6 @@ static void let_go(uint64_t bytes) {
 }
 
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
-
-/* Return the bytes that a fixed value takes in Arrow; 0 if there may be fewer. */
-static uint32_t fixed_bytes(int32_t id) {
-  switch (id) {
-    case TINYINT:
-    case UTINYINT:
-      return 1;
-    case SMALLINT:
-    case USMALLINT:
-      return 2;
-    case INTEGER:
-    case UINTEGER:
-    case FLOAT:
-    case DATE:
-      return 4;
-    case BIGINT:
-    case UBIGINT:
-    case DOUBLE:
-    case TIMESTAMP:
-    case TIME:
-    case TIMESTAMP_S:
-    case TIMESTAMP_MS:
-    case TIMESTAMP_NS:
-    case TIMESTAMP_TZ:
-      return 8;
-    default:
-      return 0;
-  }
-}
 
 /* Return about the bytes that a vector holds. */
 static uint64_t vector_bytes(void *vector, uint64_t rows, int levels) {
@@ -113,6 +85,8 @@ static uint64_t vector_bytes(void *vector, uint64_t rows, int levels) {
   return bytes;
 }
 
+void kept_hold(struct kept *batch, int64_t references) { atomic_fetch_add(&batch->references, references); }
+
 void kept_release(struct kept *batch) {
   if (atomic_fetch_sub(&batch->references, 1) != 1) return;
   for (int32_t i = 0; i < batch->n_columns; i++) {
@@ -149,6 +123,7 @@ struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows) {
     }
     batch->bytes += vector_bytes(column->vector, rows, MOST_LEVELS);
   }
+  batch->row_bytes = batch->bytes / rows;
   hold(batch->bytes);
   D.duckdb_destroy_selection_vector(all);
   return batch;
@@ -184,26 +159,32 @@ static bool is_code(const struct code *code, const char *text, uint32_t bytes) {
   return code->bytes == bytes && memcmp(code->text, text, bytes) == 0;
 }
 
-/* Add rows of a batch to a group; false if there is no memory. */
-bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n) {
+/* Have a group have room for more spans; false if there is no memory. */
+static bool group_grow(struct group *group) {
+  if (group->room > UINT32_MAX / 2) return false;
+  uint32_t room = 2 * group->room;
+  struct span *spans = realloc(group->spans == group->few ? NULL : group->spans, room * sizeof *spans);
+  if (spans == NULL) return false;
+  if (group->spans == group->few) memcpy(spans, group->few, sizeof group->few);
+  hold((group->spans == group->few ? room : room - group->room) * sizeof *spans);
+  group->spans = spans;
+  group->room = room;
+  return true;
+}
+
+/* Add rows of a batch to a group; false if there is no memory. Its new references to the batch are counted by the
+ * caller, for many rows at once. */
+bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n, int64_t *references) {
   struct span *last = group->n_spans > 0 ? &group->spans[group->n_spans - 1] : NULL;
   if (last != NULL && last->batch == batch && last->row + last->n == row) {
     last->n += n;
   } else {
-    if (group->n_spans == group->room) {
-      if (group->room > UINT32_MAX / 2) return false;
-      uint32_t room = group->room == 0 ? 1 : 2 * group->room;
-      struct span *spans = realloc(group->spans, room * sizeof *spans);
-      if (spans == NULL) return false;
-      hold((room - group->room) * sizeof *spans);
-      group->spans = spans;
-      group->room = room;
-    }
+    if (group->n_spans == group->room && !group_grow(group)) return false;
     group->spans[group->n_spans++] = (struct span){batch, row, n};
-    atomic_fetch_add(&batch->references, 1);
+    ++*references;
   }
   group->rows += n;
-  group->bytes += batch->bytes / batch->rows * n;
+  group->bytes += batch->row_bytes * n;
   group->least_bytes += (uint64_t)batch->least_bytes * n;
   return true;
 }
@@ -213,7 +194,9 @@ bool group_append(struct group *group, const struct group *other) {
   bool done = true;
   for (uint32_t i = 0; i < other->n_spans && done; i++) {
     const struct span *span = &other->spans[i];
-    done = group_add(group, span->batch, span->row, span->n);
+    int64_t references = 0;
+    done = group_add(group, span->batch, span->row, span->n, &references);
+    kept_hold(span->batch, references);
   }
   return done;
 }
@@ -235,9 +218,10 @@ const char *group_take_code(struct group *group, const char *text, uint32_t byte
   return NULL;
 }
 
-/* Count a group that begins without rows. */
+/* Begin a group without rows. */
 void group_start(struct group *group) {
-  (void)group;
+  group->spans = group->few;
+  group->room = FEW_SPANS;
   hold(sizeof *group);
 }
 
@@ -245,8 +229,9 @@ void group_start(struct group *group) {
 void group_clear(struct group *group) {
   for (uint32_t span = 0; span < group->n_spans; span++) kept_release(group->spans[span].batch);
   code_release(group->code);
-  let_go(sizeof *group + group->room * sizeof *group->spans);
-  free(group->spans);
+  bool is_small = group->spans == group->few;
+  let_go(sizeof *group + (is_small ? 0 : group->room * sizeof *group->spans));
+  if (!is_small) free(group->spans);
   group->spans = NULL;
   group->code = NULL;
   group->rows = group->bytes = group->least_bytes = group->checked = group->n_spans = group->room = 0;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "api.h"
@@ -20,8 +21,8 @@ struct kept_column {
 
 /* Rows that DuckDB has brought at once: a copy, which does not change any more. */
 struct kept {
-  atomic_llong references; /* of spans */
-  uint64_t bytes;
+  atomic_llong references;   /* of spans */
+  uint64_t bytes, row_bytes; /* of all rows, and about of one */
   int32_t n_columns;
   uint32_t rows, least_bytes; /* least_bytes: of a row in Arrow, as far as its type says it */
   struct kept_column columns[];
@@ -42,16 +43,24 @@ struct code {
 
 struct collector;
 
+/* Spans that a group has room for by itself. Small groups need no other memory then, of which each further piece is one
+ * more miss of the processor's caches for each row. */
+#define FEW_SPANS 6
+
+/* What is used for each row comes first: it fills one line of the processor's caches. */
 struct group {
-  _Atomic(uint64_t) number; /* changes when it is released: see epochs.c */
-  struct group *next, **at; /* in the list of its epoch */
-  struct collector *collector;
-  struct code *code;             /* NULL: it had none yet */
+  _Atomic(uint64_t) number;      /* changes when it is released: see epochs.c */
   uint64_t rows, bytes;          /* bytes: about */
   uint64_t least_bytes, checked; /* of its columns in Arrow; up to which Python has been asked */
   uint32_t n_spans, room;
-  struct span *spans;
+  struct span *spans; /* those below, or others */
+  struct code *code;  /* NULL: it had none yet */
+  struct span few[FEW_SPANS];
+  struct group *next, **at; /* in the list of its epoch */
+  struct collector *collector;
+  uint64_t padding;
 };
+_Static_assert(sizeof(struct group) % 64 == 0 && offsetof(struct group, few) == 64, "lines of the processor's caches");
 
 /* What DuckDB has of a group, and moves as it likes. */
 struct state {
@@ -62,16 +71,13 @@ struct state {
 /* Python is asked whether more may be held each time that so much has come. */
 #define CHECK_BYTES (UINT64_C(16) << 20)
 
-static inline bool is_valid(const uint64_t *validity, uint64_t row) {
-  return validity == NULL || (validity[row / 64] >> row % 64 & 1);
-}
-
 bool held_much(uint64_t *now);
 struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows);
+void kept_hold(struct kept *, int64_t references);
 void kept_release(struct kept *);
 void group_start(struct group *);
 void group_clear(struct group *);
-bool group_add(struct group *, struct kept *, uint32_t row, uint32_t n);
+bool group_add(struct group *, struct kept *, uint32_t row, uint32_t n, int64_t *references);
 bool group_append(struct group *, const struct group *other);
 const char *group_take_code(struct group *, const char *text, uint32_t bytes, struct code **last);
 

@@ -16,13 +16,16 @@
 
 struct duckdb_functions D;
 struct wasmtime_functions W;
+struct python_functions P;
 
 #define NAME(result, name, parameters) #name,
 EXPORT const char *const native_duckdb_names[] = {DUCKDB_FUNCTIONS(NAME) NULL};
 EXPORT const char *const native_wasmtime_names[] = {WASMTIME_FUNCTIONS(NAME) NULL};
+EXPORT const char *const native_python_names[] = {PYTHON_FUNCTIONS(NAME) NULL};
 #undef NAME
 EXPORT void **native_duckdb_table(void) { return (void **)&D; }
 EXPORT void **native_wasmtime_table(void) { return (void **)&W; }
+EXPORT void **native_python_table(void) { return (void **)&P; }
 
 bool function_register(void *connection, void *database, const char *name, struct function *function, bool is_volatile);
 

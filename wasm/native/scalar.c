@@ -13,6 +13,7 @@ static size_t value_bytes, value_offset;
 
 struct batch {
   struct function *function;
+  double began;
   struct column columns[MOST_ARGUMENTS];
   int32_t first; /* column that is an argument of the guest's: 1 behind the code of an inline function */
   struct call call;
@@ -45,9 +46,8 @@ static void ask_python(struct batch *batch, enum reason reason) {
   }
   call->is_done = 0;
   do {
-    process.python(call);
-    /* The handler of a signal can raise before Python has begun, which ctypes only prints. An instance has to get back.
-     */
+    python_call(process.python, call);
+    /* The handler of a signal can raise before Python has begun. An instance has to get back. */
   } while (!call->is_done && reason != BATCH && reason != ARROW && call->instance != 0);
   if (!call->is_done) {
     call->failed = 1;
@@ -173,11 +173,11 @@ static bool run(struct batch *batch, struct pool *pool) {
   struct instance *instance = pool_take(pool);
   if (instance == NULL) return false;
   uint64_t size = W.wasmtime_memory_data_size(instance->context, instance->memory);
-  double left, began = seconds_now();
+  double left;
   if (bytes > instance->arena_bytes || (uint64_t)instance->arena + bytes > size || instance->arena % 64 != 0) {
     goto to_python;
   }
-  if (!budget_begin(pool->budget, began, &left)) goto to_python;
+  if (!budget_begin(pool->budget, batch->began, &left)) goto to_python;
   call->instance = instance->number;
   call->is_budgeted = left < gate->timeout_seconds;
   bool stopping;
@@ -194,7 +194,7 @@ static bool run(struct batch *batch, struct pool *pool) {
   call->sound = 1;
   size = W.wasmtime_memory_data_size(instance->context, instance->memory);
   finish(batch, pool, instance); /* afterwards the instance may be gone */
-  budget_end(pool->budget, began, seconds_now(), call, size);
+  budget_end(pool->budget, batch->began, seconds_now(), call, size);
   return true;
 to_python:
   call->instance = instance->number;
@@ -209,6 +209,7 @@ static void execute(void *info, void *input, void *output) {
   struct type types[MOST_ARGUMENTS];
   const struct type *arguments = function->arguments;
   int32_t n = function->n_arguments;
+  batch.began = seconds_now();
   batch.first = 0;
   batch.call = (struct call){
       .function = function->number,

@@ -66,8 +66,8 @@ static bool ask(struct table_call *call, void **error) {
     set_error(error, ERROR_INPUT_INVALID, process.closed);
     return false;
   }
-  do { /* the handler of a signal can raise before Python has begun, which ctypes only prints */
-    process.python((void *)call);
+  do { /* the handler of a signal can raise before Python has begun */
+    python_call(process.python, call);
   } while (must && !call->is_done);
   if (!call->is_done) set_error(error, ERROR_INPUT_INVALID, process.interrupted);
   return call->is_done && !call->failed;

@@ -319,11 +319,10 @@ struct instance *pool_take(struct pool *pool) {
   return instance;
 }
 
-/* Give an instance back to the pool's list; false if it is to be Python's. */
-bool pool_give(struct pool *pool, struct instance *instance) {
-  lock(&pool->lock);
-  bool mine = instance->generation == pool->generation && !atomic_load(&pool->gate->blocked) &&
-              !atomic_load(&pool->gate->waiting);
+static bool put_back(struct pool *pool, struct instance *instance, bool is_shared) {
+  lock(&pool->lock); /* before the gate is read: whoever waits looks at the list after it has said so */
+  bool mine = instance->generation == pool->generation;
+  if (is_shared) mine = mine && !atomic_load(&pool->gate->blocked) && !atomic_load(&pool->gate->waiting);
   if (mine) {
     instance->next = pool->idle;
     pool->idle = instance;
@@ -331,3 +330,9 @@ bool pool_give(struct pool *pool, struct instance *instance) {
   unlock(&pool->lock);
   return mine;
 }
+
+/* Give an instance back to the pool's list; false if it is to be Python's. */
+bool pool_give(struct pool *pool, struct instance *instance) { return put_back(pool, instance, true); }
+
+/* Likewise the instance of a scan, which nobody else can have before the scan ends. */
+bool pool_keep(struct pool *pool, struct instance *instance) { return put_back(pool, instance, false); }

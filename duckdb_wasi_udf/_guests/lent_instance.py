@@ -148,6 +148,8 @@ class LentInstance:
             instance._end()  # which says of which rows the output is
             instance._length = 0
             context.__exit__(None, None, None)
+        if is_step:
+            instance.check_stopped()
         if call.reason != Reason.RESULT:
             return None
         expected = range(_abi.VECTOR_ROWS + 1) if is_step else range(rows, rows + 1)

@@ -186,7 +186,7 @@ static void finish(const struct step *step, struct pool *pool, struct instance *
     return hand_over(step, call, RESULT);
   }
   call->rows = (int64_t)rows;
-  if (printed || instance->adopted || size != instance->memory_bytes || !pool_keep(pool, instance)) {
+  if (call->stopped || printed || instance->adopted || size != instance->memory_bytes || !pool_keep(pool, instance)) {
     hand_over(step, call, RETURNED);
   }
   if (call->failed) return;

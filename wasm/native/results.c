@@ -254,7 +254,7 @@ static bool counts_are_good(const struct counts *counts, int64_t rows) {
          counts->bailed >= 0 && counts->bailed <= rows - counts->compiled;
 }
 
-/* Find the buffers of a column of so many rows, and add what they take; false if they aren't as they should be. */
+/* Find the buffers of a column, and add the bytes that they take; false if they aren't as they should be. */
 static bool column_find(const struct type *type, uint64_t rows, const struct array32 *array, const uint8_t *memory,
                         uint64_t size, struct values *values, uint64_t *taken) {
   bool text = type->id == VARCHAR || type->id == BLOB;

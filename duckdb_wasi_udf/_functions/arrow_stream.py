@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from duckdb_wasi_udf._functions.scan import Scan
+    from duckdb_wasi_udf._guests.lending import Lent
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
+    from duckdb_wasi_udf._native.layouts import Call
 
 
 class ArrowStream:
@@ -26,6 +28,7 @@ class ArrowStream:
     Attributes:
         declared: The SQL type of its rows, to which DuckDB casts; VARIANT for whatever it makes of the Arrow types.
         schema: The columns as the guest builds them.
+        is_row: The guest builds structs of them; otherwise values of the only column.
         cardinality: The number of rows that the code expects; None if it doesn't say.
     """
 
@@ -59,7 +62,8 @@ class ArrowStream:
         self.cardinality = cardinality
         self._scan = scan
         row_type = result_type(row_type) or row_type
-        if _has_columns(row_type):
+        self.is_row = _has_columns(row_type)
+        if self.is_row:
             self.schema = pa.schema(list(row_type))
         else:
             self.schema = pa.schema([pa.field(column, row_type)])
@@ -140,19 +144,52 @@ class Batches:
         self._wanted = wanted
         self._explained = explained
 
-    def next(self) -> pa.RecordBatch | None:
+    def next(self, rows_before: int | None = None) -> pa.RecordBatch | None:
         """Return the next rows; None when there are no more.
+
+        Args:
+            rows_before: the number of rows so far, if the native library has run steps; None if it hasn't.
 
         Raises:
             WasiUdfError: as `Scan.next`.
         """
+        runner = self._scan.runner
+        if runner is not None and rows_before is not None:
+            runner.rows = rows_before
         try:
             with IncomingCall(self._domain) as context:
                 rows = self._scan.next(context)
         except WasiUdfError as error:
             raise self._explained(error) from None
-        if rows is None:
-            return None
+        return None if rows is None else self._batch(rows)
+
+    def lend(self) -> int:
+        """Let the native library run the steps to come; return the address of its pool, 0 if it may not."""
+        runner = self._scan.runner
+        return 0 if runner is None else runner.lend()
+
+    def finish(self, lent: Lent, step: Call) -> pa.RecordBatch | None:
+        """Do what is left of a step that the native library has begun.
+
+        Args:
+            lent: the instance.
+            step: the step.
+
+        Returns:
+            The rows if DuckDB doesn't have them yet, and there are any.
+
+        Raises:
+            WasiUdfError: as `Scan.next`.
+        """
+        try:
+            rows = lent.pool.finish(lent, step)
+        except WasiUdfError as error:
+            self._domain.report(error)
+            raise self._explained(error) from None
+        return self._batch(rows) if rows else None
+
+    def _batch(self, rows: pa.Array) -> pa.RecordBatch:
+        """Return rows as the columns that are wanted."""
         columns = rows.flatten() if _has_columns(rows.type) else [rows]
         if self._wanted is not None:
             columns = [columns[i] for i in self._wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from duckdb_wasi_udf._guests.budget import Budget
 from duckdb_wasi_udf._guests.compilation import NOT_BY_ROW
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._guests.instance_factory import InstanceFactory
+from duckdb_wasi_udf._guests.native_budget import NativeBudget
+from duckdb_wasi_udf._guests.native_pool import NativePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,7 +148,8 @@ class TableFunction:
         self.cardinality: int | None = None
         self._reuse = domain.isolation == "function"
         self._idle: dict[tuple[pa.DataType, ...], IdleList] = {}
-        self.budget = Budget(definition.label, domain.limits.budget_seconds)
+        make_budget = Budget if domain.gate is None else functools.partial(NativeBudget, domain.gate)
+        self.budget = make_budget(definition.label, domain.limits.budget_seconds)
         self._scans: weakref.WeakSet[ScanRunner] = weakref.WeakSet()
         self.inline = definition.inline
         domain.counters.add(self, definition.label, self.budget)
@@ -222,9 +226,16 @@ class TableFunction:
 
     def runner(self, start: Callable[[CallContext], GuestInstance]) -> ScanRunner:
         """Return the runner of a scan: see `ScanRunner`."""
-        runner = ScanRunner(self.domain.instances, self.budget, start)
+        runner = ScanRunner(self.domain.instances, self.budget, start, self._native_pool)
         self._scans.add(runner)
         return runner
+
+    def _native_pool(self) -> NativePool | None:
+        """Return the native library's part of a scan, whose pool has one instance; None if it runs no steps."""
+        gate, budget = self.domain.gate, self.budget
+        if gate is None or not isinstance(budget, NativeBudget):
+            return None
+        return NativePool(gate, budget, self.domain.errors, by_batch=False, is_fixed=True)
 
     def hidden(self, arguments: Sequence[pa.Array], wanted: Sequence[str] | None) -> Sequence[pa.Array]:
         """Return the arguments of a scan: if the function may ask which columns are wanted, with these at the end."""
@@ -255,7 +266,11 @@ class TableFunction:
 
 
 class TableScan:
-    """One call of a table function: see `Scan`."""
+    """One call of a table function: see `Scan`.
+
+    Attributes:
+        runner: What runs its steps.
+    """
 
     def __init__(self, function: TableFunction, arguments: Sequence[pa.Array], row_type: pa.DataType | None) -> None:
         """Prepare the call.
@@ -269,20 +284,18 @@ class TableScan:
         self._arguments = arguments
         self._types = types = tuple([argument.type for argument in arguments])
         self._row_type = row_type
-        self._runner = function.runner(lambda context: function.take(context, types, row_type))
+        self.runner = function.runner(lambda context: function.take(context, types, row_type))
         self._opened = False
-        self._rows = 0
 
     def next(self, context: CallContext) -> pa.Array | None:
         """Return the next rows: see `Scan.next`."""
-        context.rows_before = self._rows
-        rows = self._runner.step(context, self._step)
-        self._rows += len(rows)
+        context.rows_before = self.runner.rows
+        rows = self.runner.step(context, self._step)
         return rows if len(rows) else None
 
     def close(self) -> None:
         """End the call, at whatever step it is; a generator's `finally` runs now, and what it raises is lost."""
-        self._runner.finish(self._end)
+        self.runner.end(self._end)
 
     def _step(self, context: CallContext, instance: GuestInstance) -> pa.Array:
         if not self._opened:

@@ -174,7 +174,11 @@ def _only_column(row_type: pa.DataType | None) -> tuple[str, bool] | None:
 
 
 class MapScan:
-    """One pass over the input: see `Scan`."""
+    """One pass over the input: see `Scan`.
+
+    Attributes:
+        runner: What runs its steps, which are Python's: they begin with a batch of the input.
+    """
 
     def __init__(self, function: MapFunction, batches: Batches, row_type: pa.DataType | None) -> None:
         """Prepare the pass.
@@ -185,7 +189,7 @@ class MapScan:
             row_type: the type its rows must fit; None to infer it batch by batch.
         """
         self._function = function
-        self._runner = function.runner(row_type)
+        self.runner = function.runner(row_type)
         self._batches = self._calls(batches)
 
     def next(self, context: CallContext) -> pa.Array | None:
@@ -198,7 +202,7 @@ class MapScan:
                 lists, _ = instance.call(context, columns, length)
                 return lists.flatten() if pa.types.is_list(lists.type) else lists[:0]
 
-            rows = self._runner.step(context, step)
+            rows = self.runner.step(context, step)
             if len(rows):
                 return rows
         return None
@@ -206,7 +210,7 @@ class MapScan:
     def close(self) -> None:
         """End the pass, at whatever batch it is."""
         self._batches.close()
-        self._runner.finish(lambda _: False)
+        self.runner.end(lambda _: False)
 
     def _calls(self, batches: Batches) -> Generator[tuple[list[pa.Array], int], None, None]:
         try:

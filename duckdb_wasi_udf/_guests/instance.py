@@ -214,14 +214,16 @@ class GuestInstance:
             self._expect_ok(self._call(_abi.OPEN, self._arena.write_batch(arguments, 1)))
 
     def next(self, context: CallContext) -> pa.Array:
-        """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more.
-
-        Args:
-            context: as for `call`.
-        """
+        """Return the next values of the cursor, at most `_abi.VECTOR_ROWS`; an empty array when there are no more."""
         with self._running(context):
             self._expect_ok(self._call(_abi.NEXT))
+        self.check_stopped()
         return self._read_result(range(_abi.VECTOR_ROWS + 1))[0]
+
+    def check_stopped(self) -> None:
+        """Raise `Cancelled` if the last call was stopped when the guest had returned: a scan would go on otherwise."""
+        if self._context.stopped_by:
+            raise self._failures.cancelled(self._context.stopped_by)
 
     def close_cursor(self, context: CallContext) -> None:
         """End the cursor, at whatever step it is."""

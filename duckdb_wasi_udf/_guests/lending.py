@@ -10,13 +10,22 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._native.layouts import Call
 
 
+class Finishing(Protocol):
+    """What has an instance that is lent: see `pool.Pool` and `scan.ScanRunner`."""
+
+    def finish(self, lent: Lent, call: Call) -> pa.Array | None:
+        """Do what is left of a call of the library's."""
+
+
 class Lent(Protocol):
     """An instance as the native library has it: see `lent_instance.LentInstance`.
 
     Attributes:
+        pool: What does the rest of a call.
         instance: The `GuestInstance`.
     """
 
+    pool: Finishing
     instance: Any
 
     @property
@@ -37,10 +46,3 @@ class Lent(Protocol):
 
     def free(self) -> None:
         """Have the library forget the instance."""
-
-
-class Finishing(Protocol):
-    """The pool of such an instance: see `pool.Pool`."""
-
-    def finish(self, lent: Lent, call: Call) -> pa.Array | None:
-        """Do what is left of a call of the library's."""

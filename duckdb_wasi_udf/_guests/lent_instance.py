@@ -33,7 +33,15 @@ class LentInstance:
         instance: The instance.
     """
 
-    def __init__(self, pool: Finishing, native: NativePool, instance: GuestInstance) -> None:
+    def __init__(self, pool: Finishing, native: NativePool, instance: GuestInstance, export: str = _abi.CALL) -> None:
+        """Let the library know the instance, which isn't lent yet.
+
+        Args:
+            pool: its pool.
+            native: the library's part of that.
+            instance: the instance.
+            export: what the library calls.
+        """
         self.pool = pool
         self.native = native
         self.instance = instance
@@ -41,6 +49,7 @@ class LentInstance:
         self._address = int(self._library.instance_new())
         self._struct = InstanceStruct.from_address(self._address)
         self._struct.number = self._address
+        self._export = export
         self._context: CallContext | None = None
         self._host_seconds = 0.0
         instance._host.adopt = self._adopt
@@ -50,7 +59,7 @@ class LentInstance:
         """Let the library use the instance, which is idle, from now on."""
         instance, struct = self.instance, self._struct
         struct.context = instance._raw.context
-        struct.call = instance._raw.function_handle(_abi.CALL)
+        struct.call = instance._raw.function_handle(self._export)
         struct.memory = instance._raw.memory_handle
         struct.arena, struct.arena_bytes = instance._arena.address, instance._arena.size
         struct.result = instance._result_at & 0xFFFF_FFFF
@@ -102,18 +111,19 @@ class LentInstance:
         instance._host.begin(context)
 
     def finish(self, call: Call) -> pa.Array | None:
-        """Do what is left of a call, as `GuestInstance.call` does.
+        """Do what is left of a call, as `GuestInstance.call` or `GuestInstance.next` does.
 
         Args:
             call: the call.
 
         Returns:
-            The results if they are to be put into DuckDB's vector; None if they are there.
+            The results if they are to be put into DuckDB's vectors; None if they are there.
 
         Raises:
-            WasiUdfError: as `GuestInstance.call` does.
+            WasiUdfError: as these do.
         """
-        instance, rows = self.instance, int(call.rows)
+        instance, is_step = self.instance, call.rows_before >= 0
+        rows = 0 if is_step else int(call.rows)
         context, self._context = self._context, None
         if context is None:
             context = CallContext(instance._deadline.clock)
@@ -123,6 +133,7 @@ class LentInstance:
         else:
             call.host_seconds = instance._deadline.host_seconds - self._host_seconds
         context.stopped_by = context.stopped_by or context.clock.reason(call.stopped)
+        context.rows_before = int(call.rows_before) if is_step else None
         instance._context = context
         instance._time_limit = "budget_seconds" if call.is_budgeted else "timeout_seconds"
         instance._length = rows
@@ -137,7 +148,10 @@ class LentInstance:
             instance._end()  # which says of which rows the output is
             instance._length = 0
             context.__exit__(None, None, None)
+        if is_step:
+            instance.check_stopped()
         if call.reason != Reason.RESULT:
             return None
-        results, instance.counts = instance._read_result(range(rows, rows + 1))
+        expected = range(_abi.VECTOR_ROWS + 1) if is_step else range(rows, rows + 1)
+        results, instance.counts = instance._read_result(expected)
         return results

@@ -78,6 +78,13 @@ def kind_of(sql_name: str) -> Kind | None:
     return Kind(_DECIMAL_ID, decimal, decimal, width, scale)
 
 
+def kind_of_built(arrow: pa.DataType) -> Kind | None:
+    """Return the kind of the SQL type that DuckDB makes of what guests build; None if C doesn't know it."""
+    if pa.types.is_decimal128(arrow):
+        return kind_of(f"DECIMAL({arrow.precision},{arrow.scale})")
+    return next((kind for kind in _BY_ID.values() if kind.arrow == kind.built == arrow), None)
+
+
 def kind_of_struct(struct: NativeType) -> Kind:
     """Return the kind of a SQL type as C has it."""
     if struct.id == _DECIMAL_ID:

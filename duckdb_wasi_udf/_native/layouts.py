@@ -68,6 +68,7 @@ class Call(ctypes.Structure):
         ("function", ctypes.c_int64),
         ("instance", ctypes.c_int64),
         ("rows", ctypes.c_int64),
+        ("rows_before", ctypes.c_int64),
         ("arguments", ctypes.c_size_t),
         ("info", ctypes.c_size_t),
         ("output", ctypes.c_size_t),
@@ -233,6 +234,7 @@ class TableReason(IntEnum):
     NEXT = 34
     END = 35
     FREE = 36
+    STEPPED = 37
 
 
 class TableCall(ctypes.Structure):
@@ -252,6 +254,13 @@ class TableCall(ctypes.Structure):
         ("context", ctypes.c_size_t),
         ("error", ctypes.c_size_t),
         ("cardinality", ctypes.c_int64),
+        ("types", ctypes.c_size_t),
+        ("n_columns", ctypes.c_uint64),
+        ("pool", ctypes.c_size_t),
+        ("step", ctypes.c_size_t),
+        ("rows", ctypes.c_int64),
+        ("is_row", ctypes.c_int32),
+        ("lends", ctypes.c_int32),
         ("is_done", ctypes.c_int32),
         ("failed", ctypes.c_int32),
     )

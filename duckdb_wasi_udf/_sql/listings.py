@@ -82,7 +82,13 @@ def stream_of(domain: TrustDomain, name: str, columns: dict[str, str], rows: Cal
 
 
 class _Listing:
-    """A pass over what is listed: see `Scan`."""
+    """A pass over what is listed: see `Scan`.
+
+    Attributes:
+        runner: None, since no guest runs.
+    """
+
+    runner = None
 
     def __init__(self, rows: Callable[[], pa.Array]) -> None:
         self._list: Callable[[], pa.Array] | None = rows

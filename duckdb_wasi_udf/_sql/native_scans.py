@@ -1,7 +1,8 @@
 """What the native library asks for table functions: columns when a query is bound, rows while it runs.
 
-The library copies nothing and checks nothing: the rows are those of an `ArrowStream`, as DuckDB scans it on the other
-path (`streams`). Calls of functions and scans are kept under numbers, which DuckDB frees.
+The rows are those of an `ArrowStream`, as DuckDB scans it on the other path (`streams`). If the library knows the types
+of all columns, it is lent the instance after the first step, and runs those that follow. Calls of functions and scans
+are kept under numbers, which DuckDB frees.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from duckdb_wasi_udf._functions.signature import VARIANT
-from duckdb_wasi_udf._native.layouts import TableCall, TableReason
+from duckdb_wasi_udf._native.kinds import kind_of, kind_of_built
+from duckdb_wasi_udf._native.layouts import Call, NativeType, TableCall, TableReason
 from duckdb_wasi_udf._process import state
 from duckdb_wasi_udf._sql.types import column_types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from duckdb_wasi_udf._functions.arrow_stream import ArrowStream, Batches
+    from duckdb_wasi_udf._guests.lent_instance import LentInstance
 
 # What DuckDB's Python client puts in front of what a function raised, and what follows is alike.
 PREFIX = "Python exception occurred while executing the UDF"
@@ -30,6 +33,18 @@ PREFIX = "Python exception occurred while executing the UDF"
 # Of `enum DUCKDB_V2_ERROR`: the classes of DuckDB's exceptions.
 _INPUT_INVALID = 2001
 _CATALOG = 6001
+
+
+class Bound(NamedTuple):
+    """A call of a function in a plan.
+
+    Attributes:
+        stream: What a scan of it reads.
+        types: The types of its columns; None if the library doesn't know all of them.
+    """
+
+    stream: ArrowStream
+    types: ctypes.Array[NativeType] | None
 
 
 @contextlib.contextmanager
@@ -57,6 +72,8 @@ def answer(address: int) -> None:
             _scan(call)
         elif call.reason == TableReason.NEXT:
             _next(call)
+        elif call.reason == TableReason.STEPPED:
+            _finish(call)
         elif call.reason == TableReason.END:
             batches: Batches = state.native_scans.pop(call.scan)
             batches.close()
@@ -86,21 +103,35 @@ def _bind(call: TableCall) -> None:
     schema._export_to_c(call.schema)
     names = (ctypes.c_char_p * len(schema))(*[name.encode() for name in schema.names])
     # Those that nobody has declared are NULL: DuckDB makes them of the Arrow types.
-    declared = [] if stream.declared == VARIANT else [name.encode() for name in column_types(stream.declared)]
-    types = (ctypes.c_char_p * len(schema))(*declared)
+    declared = [] if stream.declared == VARIANT else column_types(stream.declared)
+    types = (ctypes.c_char_p * len(schema))(*[name.encode() for name in declared])
     native = state.native
     assert native is not None
     if native.table_columns(call, names, types, len(schema)):
         call.bound = next(state.native_numbers)
         call.cardinality = -1 if stream.cardinality is None else stream.cardinality
-        state.native_bound[call.bound] = stream
+        state.native_bound[call.bound] = Bound(stream, _types_of(schema, declared))
+
+
+def _types_of(schema: pa.Schema, declared: Sequence[str]) -> ctypes.Array[NativeType] | None:
+    """Return the types of columns as C has them; None if it doesn't know all of them."""
+    built = schema.types
+    kinds = list(map(kind_of, declared)) or list(map(kind_of_built, built))
+    types = [
+        kind.struct()
+        for kind, arrow in zip(kinds, built, strict=True)
+        if kind is not None and not kind.json and kind.built == arrow
+    ]
+    return (NativeType * len(types))(*types) if len(types) == len(built) else None
 
 
 def _scan(call: TableCall) -> None:
     """Begin a scan of a call."""
-    stream: ArrowStream = state.native_bound[call.bound]
+    stream, types = state.native_bound[call.bound]
     wanted = list((ctypes.c_uint64 * call.n).from_address(call.wanted))
     is_whole = wanted == list(range(len(stream.schema)))
+    if types is not None:
+        call.types, call.n_columns, call.is_row = ctypes.addressof(types), len(types), stream.is_row
     call.scan = next(state.native_numbers)
     state.native_scans[call.scan] = stream.batches(None if is_whole else wanted)
 
@@ -110,6 +141,20 @@ def _next(call: TableCall) -> None:
     batches: Batches = state.native_scans[call.scan]
     state.thread_states.keep_alive()
     with calling(call.connection):
-        batch = batches.next()
+        batch = batches.next(int(call.rows))
+        if call.lends:
+            call.pool = batches.lend()
+    if batch is not None:
+        batch._export_to_c(call.array, call.schema)
+
+
+def _finish(call: TableCall) -> None:
+    """Do what is left of a step that the library has begun."""
+    batches: Batches = state.native_scans[call.scan]
+    step = Call.from_address(call.step)
+    lent: LentInstance = state.native_instances[step.instance]
+    step.instance = 0  # from here on the instance is Python's
+    with calling(call.connection):
+        batch = batches.finish(lent, step)
     if batch is not None:
         batch._export_to_c(call.array, call.schema)

@@ -77,6 +77,6 @@ void budget_end(struct budget *budget, double began, double now, const struct ca
   lock(&budget->lock);
   end(budget, began, now, call->failed ? -1 : call->rows, guest, call->sound ? memory_bytes : 0);
   budget->native_calls++;
-  if (!call->failed) budget->native_rows += call->rows;
+  if (!call->failed && call->reason != RESULT) budget->native_rows += call->rows;
   unlock(&budget->lock);
 }

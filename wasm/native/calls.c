@@ -19,17 +19,22 @@ __declspec(dllimport) int __stdcall QueryPerformanceFrequency(int64_t *);
 
 struct process process;
 
+/* How long a call that has ended waits for a stop to be over, which takes less than a millisecond. */
+#define MOST_WAIT_SECONDS 0.02
+
 /* ---- the system ----------------------------------------------------------------------------------------------------
  */
 
-void lock(spin_lock *at) {
-  while (atomic_exchange_explicit(at, 1, memory_order_acquire)) {
+static void yield(void) {
 #ifdef _WIN32
-    SwitchToThread();
+  SwitchToThread();
 #else
-    sched_yield();
+  sched_yield();
 #endif
-  }
+}
+
+void lock(spin_lock *at) {
+  while (atomic_exchange_explicit(at, 1, memory_order_acquire)) yield();
 }
 
 void unlock(spin_lock *at) { atomic_store_explicit(at, 0, memory_order_release); }
@@ -253,9 +258,19 @@ bool instance_begin(struct instance *instance, double seconds, bool *stopping) {
   return !*stopping;
 }
 
+/* End a call. Whoever moves deadlines at this moment finds it still running, so that a stop isn't missed between two
+ * steps of a scan. It isn't waited for any longer, in case that it waits for this thread. */
 void instance_end(struct instance *instance) {
   struct gate *gate = instance->pool->gate;
-  lock(&gate->lock);
+  double give_up = 0;
+  for (;;) {
+    lock(&gate->lock);
+    if (!atomic_load(&gate->stopping)) break;
+    if (give_up == 0) give_up = seconds_now() + MOST_WAIT_SECONDS;
+    if (seconds_now() > give_up) break;
+    unlock(&gate->lock);
+    yield();
+  }
   *instance->running_at = instance->next_running;
   if (instance->next_running != NULL) instance->next_running->running_at = instance->running_at;
   instance->is_running = 0;
@@ -340,11 +355,10 @@ struct instance *pool_take(struct pool *pool) {
   return instance;
 }
 
-/* Give an instance back to the pool's list; false if it is to be Python's. */
-bool pool_give(struct pool *pool, struct instance *instance) {
-  lock(&pool->lock);
-  bool mine = instance->generation == pool->generation && !atomic_load(&pool->gate->blocked) &&
-              !atomic_load(&pool->gate->waiting);
+static bool put_back(struct pool *pool, struct instance *instance, bool is_shared) {
+  lock(&pool->lock); /* before the gate is read: whoever waits looks at the list after it has said so */
+  bool mine = instance->generation == pool->generation;
+  if (is_shared) mine = mine && !atomic_load(&pool->gate->blocked) && !atomic_load(&pool->gate->waiting);
   if (mine) {
     instance->next = pool->idle;
     pool->idle = instance;
@@ -352,3 +366,9 @@ bool pool_give(struct pool *pool, struct instance *instance) {
   unlock(&pool->lock);
   return mine;
 }
+
+/* Give an instance back to the pool's list; false if it is to be Python's. */
+bool pool_give(struct pool *pool, struct instance *instance) { return put_back(pool, instance, true); }
+
+/* Likewise the instance of a scan, which nobody else can have before the scan ends. */
+bool pool_keep(struct pool *pool, struct instance *instance) { return put_back(pool, instance, false); }

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define MOST_ARGUMENTS 32
@@ -101,6 +102,7 @@ struct function;
 struct call {
   int32_t reason, n_arguments;
   int64_t function, instance, rows;
+  int64_t rows_before; /* that a scan had before this step of it; -1: a batch */
   struct argument *arguments;
   void *info, *output;
   const struct type *result;
@@ -140,9 +142,13 @@ bool instance_begin(struct instance *, double seconds, bool *stopping);
 void instance_end(struct instance *);
 struct instance *pool_take(struct pool *);
 bool pool_give(struct pool *, struct instance *);
+bool pool_keep(struct pool *, struct instance *);
 void pool_release(struct pool *);
 void budget_release(struct budget *);
 bool budget_begin(struct budget *, double now, double *left);
 void budget_end(struct budget *, double began, double now, const struct call *, uint64_t memory_bytes);
+bool call_begin(struct pool *, struct instance *, struct call *, double began);
+void call_guest(struct instance *, struct call *, size_t n_arguments);
+bool has_printed(const struct instance *, const uint8_t *memory, uint64_t size);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "calls.h"
 
+#define VECTOR_ROWS 2048 /* the rows of a vector of DuckDB's, and the most that a step of a scan has */
+
 /* A column of a batch, as it is in DuckDB's vector. */
 struct column {
   struct type type;
@@ -35,6 +37,16 @@ struct counts {
 };
 bool result_read(const struct type *, uint64_t rows, const uint8_t *memory, uint64_t size, uint32_t at,
                  uint64_t allowed, void *vector, struct counts *counts);
+
+/* The columns of a function that returns rows. */
+struct step_columns {
+  uint64_t n, n_wanted;
+  bool is_row;              /* the guest returns structs of them; otherwise the only column */
+  const struct type *types; /* n */
+  const uint64_t *order;    /* n: first those that DuckDB wants, in the order of its vectors */
+};
+bool step_read(const struct step_columns *, const uint8_t *memory, uint64_t size, uint32_t at, uint64_t allowed,
+               void *chunk, uint64_t *rows);
 bool values_put(const struct type *, uint64_t rows, const struct values *, void *vector);
 
 #endif

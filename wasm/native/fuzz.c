@@ -17,6 +17,10 @@ struct duckdb_functions D;
 #define ROWS 2048
 #define VECTOR (16 * ROWS)
 #define AT 4096 /* of the result */
+#define COLUMNS 4
+#define ROW_AT                                                                                           \
+  2048 /* of the addresses of the columns' structs; then the row's bitmap, and the struct of each column \
+        */
 
 static uint8_t *memory, *vector;
 static uint64_t *mask;
@@ -35,6 +39,8 @@ static void *guarded(size_t size) {
  */
 
 static void *get_data(void *of) { return of; }
+/* Return the vector of a column: one for all, so that what is checked is the last. */
+static void *get_vector([[maybe_unused]] void *chunk, [[maybe_unused]] uint64_t column) { return vector; }
 static uint64_t *get_validity(void *of) { return of == vector && has_mask ? mask : NULL; }
 static void ensure_validity(void *of) { has_mask = of == vector; }
 static void assign(void *of, uint64_t row, const char *bytes, uint64_t size) {
@@ -54,6 +60,7 @@ static void prepare(void) {
   D.duckdb_vector_get_validity = get_validity;
   D.duckdb_vector_ensure_validity_writable = ensure_validity;
   D.duckdb_unsafe_vector_assign_string_element_len = assign;
+  D.duckdb_data_chunk_get_vector = get_vector;
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------------
@@ -130,20 +137,15 @@ static void tamper(uint64_t rows) {
     uint64_t value = next() % 2   ? ODD[next() % (sizeof ODD / sizeof *ODD)]
                      : next() % 2 ? MEMORY - next() % 70000
                                   : next();
-    uint64_t places[] = {AT + 4 * (next() % 34), 8192 + 4 * (next() % 3), 32768 + 4 * (next() % (2 * rows + 2)),
-                         65536 + next() % 80000, 16384 + next() % 256};
+    uint64_t places[] = {next() % 3 ? AT + 4 * (next() % 34) : ROW_AT + 4 * (next() % 36), 8192 + 4 * (next() % 3),
+                         32768 + 4 * (next() % (2 * rows + 2)), 65536 + next() % 80000, 16384 + next() % 256};
     put(places[next() % 5], value, next() % 2 ? 4 : 8);
   }
 }
 
-/* Read a result; what was taken has to be good. */
-static int check(const struct type *type, uint64_t rows, uint32_t at, uint64_t allowed) {
-  struct counts counts;
-  has_mask = false;
-  if (!result_read(type, rows, memory, MEMORY, at, allowed, vector, &counts)) return 0;
-  if (counts.failed < 0 || (uint64_t)counts.failed > rows || (uint64_t)(counts.compiled + counts.bailed) > rows)
-    abort();
-  uint64_t sum = 0;
+/* What was taken has to be good. */
+static void check_values(const struct type *type, uint64_t rows) {
+  volatile uint8_t last = 0;
   for (uint64_t row = 0; row < rows; row++) {
     bool valid = !has_mask || (mask[row / 64] >> row % 64 & 1);
     union string text;
@@ -165,11 +167,51 @@ static int check(const struct type *type, uint64_t rows, uint32_t at, uint64_t a
       case VARCHAR:
       case BLOB:
         if (text.short_one.length <= MOST_INLINED) break;
-        for (uint32_t i = 0; i < text.long_one.length; i++) sum += (uint8_t)text.long_one.pointer[i];
+        for (uint32_t i = 0; i < text.long_one.length; i++) last = (uint8_t)text.long_one.pointer[i];
         if (memcmp(text.long_one.prefix, text.long_one.pointer, 4) != 0) abort();
     }
   }
-  return 1 + (int)(sum & 0);
+  (void)last;
+}
+
+/* Read a result; return whether it was taken. */
+static bool check(const struct type *type, uint64_t rows, uint32_t at, uint64_t allowed) {
+  struct counts counts;
+  has_mask = false;
+  if (!result_read(type, rows, memory, MEMORY, at, allowed, vector, &counts)) return false;
+  if (counts.failed < 0 || (uint64_t)counts.failed > rows || (uint64_t)(counts.compiled + counts.bailed) > rows)
+    abort();
+  check_values(type, rows);
+  return true;
+}
+
+/* ---- steps of scans ------------------------------------------------------------------------------------------------
+ */
+
+/* Make the result one of rows: the struct at AT becomes that of each column. */
+static void write_row(uint64_t rows) {
+  memcpy(memory + ROW_AT + 64, memory + AT, 80);
+  for (uint64_t i = 0; i < COLUMNS; i++) put(ROW_AT + 4 * i, ROW_AT + 64, 4);
+  put(ROW_AT + 32, next() % 2 ? 16384 : 0, 4);
+  memset(memory + AT, 0, 80);
+  put(AT, rows, 8);
+  put(AT + 24, 1, 8);
+  put(AT + 32, COLUMNS, 8);
+  put(AT + 40, ROW_AT + 32, 4);
+  put(AT + 44, ROW_AT, 4);
+}
+
+/* Read the rows of a step: structs of columns, or the only column; return whether they were taken. */
+static bool check_step(const struct type *type, uint32_t at, uint64_t allowed, bool is_row, uint64_t wanted) {
+  static const uint64_t order[COLUMNS] = {2, 0, 3, 1}, only = 0;
+  struct type types[COLUMNS] = {*type, *type, *type, *type};
+  struct step_columns columns = {is_row ? COLUMNS : 1, is_row ? wanted : 1, is_row, types, is_row ? order : &only};
+  uint64_t rows = 0;
+  has_mask = false;
+  if (!step_read(&columns, memory, MEMORY, at, allowed, NULL, &rows)) return false;
+  if (rows > VECTOR_ROWS) abort();
+  if (columns.n_wanted > 0) check_values(type, rows);
+  return true;
 }
 
 /* For a fuzzer that looks at coverage: the first bytes choose type and rows, the others are memory. */
@@ -184,7 +226,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint32_t areas[] = {AT, 8192, 16384, 32768, 65536, AT + 136};
     put(areas[data[i] % 6] + (uint64_t)data[i + 1] * 4 + data[i + 2] % 4, data[i + 3] | (uint64_t)data[i + 4] << 24, 4);
   }
-  return check(type, rows, AT, MEMORY), 0;
+  check(type, rows, AT, MEMORY);
+  if (data[3] % 2) write_row(rows);
+  check_step(type, AT, MEMORY, data[3] % 2, data[3] / 2 % (COLUMNS + 1));
+  return 0;
 }
 
 #ifndef LIBFUZZER
@@ -197,10 +242,15 @@ int main(int count, char **arguments) {
     const struct type *type = &TYPES[next() % N_TYPES];
     uint64_t rows = next() % 8 ? next() % 65 : next() % (ROWS + 1);
     write_result(type, rows);
+    bool is_step = next() % 2, is_row = is_step && next() % 2;
+    if (is_row) write_row(rows);
     if (round % 16 != 0) tamper(rows);
     uint32_t at = next() % 64 ? AT : (uint32_t)(MEMORY - next() % 300);
-    int good = check(type, rows, at, next() % 16 ? MEMORY : next() % 40000);
-    if (round % 16 == 0 && at == AT && good == 0 && type->id > 99) abort();
+    uint64_t allowed = next() % 16 ? MEMORY : next() % 40000;
+    bool good =
+        is_step ? check_step(type, at, allowed, is_row, next() % (COLUMNS + 1)) : check(type, rows, at, allowed);
+    bool is_sound = round % 16 == 0 && at == AT && allowed == MEMORY && type->id != VARCHAR && type->id != BLOB;
+    if (is_sound && !good) abort();
     taken += good;
   }
   printf("%ld results, %ld taken\n", rounds, taken);

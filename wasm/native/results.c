@@ -10,11 +10,13 @@
 #include "api.h"
 #include "columns.h"
 
+struct array32 { /* ArrowArray */
+  int64_t length, null_count, offset, n_buffers, n_children;
+  uint32_t buffers, children, dictionary, release, private_data, padding;
+};
+
 struct result32 { /* udf_result: wasm/c/abi.h */
-  struct {
-    int64_t length, null_count, offset, n_buffers, n_children;
-    uint32_t buffers, children, dictionary, release, private_data, padding;
-  } array;
+  struct array32 array;
   uint8_t schema[48];
   int64_t failed_rows, compiled_rows, bailed_rows;
 };
@@ -238,6 +240,44 @@ static uint64_t built_bytes(const struct type *type, uint64_t rows) {
   }
 }
 
+/* ---- what a guest hands over ---------------------------------------------------------------------------------------
+ */
+
+static bool result_find(const uint8_t *memory, uint64_t size, uint32_t at, struct result32 *result) {
+  if (!inside(at, sizeof *result, size)) return false;
+  memcpy(result, memory + at, sizeof *result);
+  return true;
+}
+
+static bool counts_are_good(const struct counts *counts, int64_t rows) {
+  return counts->failed >= 0 && counts->failed <= rows && counts->compiled >= 0 && counts->compiled <= rows &&
+         counts->bailed >= 0 && counts->bailed <= rows - counts->compiled;
+}
+
+/* Find the buffers of a column, and add the bytes that they take; false if they aren't as they should be. */
+static bool column_find(const struct type *type, uint64_t rows, const struct array32 *array, const uint8_t *memory,
+                        uint64_t size, struct values *values, uint64_t *taken) {
+  bool text = type->id == VARCHAR || type->id == BLOB;
+  int64_t n_buffers = text ? 3 : 2;
+  if (array->length != (int64_t)rows || array->offset != 0 || array->n_children != 0) return false;
+  if (array->n_buffers != n_buffers || array->dictionary != 0) return false;
+  if (!inside(array->buffers, 4 * (uint64_t)n_buffers, size)) return false;
+  uint32_t buffers[3];
+  memcpy(buffers, memory + array->buffers, 4 * (size_t)n_buffers);
+  uint64_t bitmap = buffers[0] != 0 ? (rows + 7) / 8 : 0, fixed = built_bytes(type, rows);
+  if (!inside(buffers[0], bitmap, size) || !inside(buffers[1], fixed, size)) return false;
+  *values = (struct values){buffers[0] != 0 ? memory + buffers[0] : NULL, memory + buffers[1], NULL};
+  *taken += bitmap + fixed;
+  if (text) {
+    values->offsets = values->data;
+    int32_t end = LOAD(int32_t, values->offsets, rows);
+    if (end < 0 || !inside(end > 0 ? buffers[2] : 0, (uint64_t)end, size)) return false;
+    values->data = memory + (end > 0 ? buffers[2] : 0);
+    *taken += (uint64_t)end;
+  }
+  return true;
+}
+
 /* Put the result of a call into a vector; false if anything about it isn't as it should be.
  *
  * `memory` are the `size` bytes of the guest, `at` is where it says that its `udf_result` is, and `allowed` is the most
@@ -245,28 +285,94 @@ static uint64_t built_bytes(const struct type *type, uint64_t rows) {
 bool result_read(const struct type *type, uint64_t rows, const uint8_t *memory, uint64_t size, uint32_t at,
                  uint64_t allowed, void *vector, struct counts *counts) {
   struct result32 result;
-  if (!inside(at, sizeof result, size)) return false;
-  memcpy(&result, memory + at, sizeof result);
-  bool text = type->id == VARCHAR || type->id == BLOB;
-  int64_t n_buffers = text ? 3 : 2, n = (int64_t)rows;
-  if (result.array.length != n || result.array.offset != 0 || result.array.n_children != 0) return false;
-  if (result.array.n_buffers != n_buffers || result.array.dictionary != 0) return false;
+  struct values values;
+  uint64_t taken = 0;
+  if (!result_find(memory, size, at, &result)) return false;
   *counts = (struct counts){result.failed_rows, result.compiled_rows, result.bailed_rows};
-  if (counts->failed < 0 || counts->failed > n || counts->compiled < 0 || counts->compiled > n) return false;
-  if (counts->bailed < 0 || counts->bailed > n - counts->compiled) return false;
-  if (!inside(result.array.buffers, 4 * (uint64_t)n_buffers, size)) return false;
-  uint32_t buffers[3];
-  memcpy(buffers, memory + result.array.buffers, 4 * (size_t)n_buffers);
-  uint64_t bitmap = buffers[0] != 0 ? (rows + 7) / 8 : 0, fixed = built_bytes(type, rows);
-  if (!inside(buffers[0], bitmap, size) || !inside(buffers[1], fixed, size)) return false;
-  struct values values = {buffers[0] != 0 ? memory + buffers[0] : NULL, memory + buffers[1], NULL};
-  uint64_t taken = bitmap + fixed;
-  if (text) {
-    values.offsets = values.data;
-    int32_t end = LOAD(int32_t, values.offsets, rows);
-    if (end < 0 || !inside(end > 0 ? buffers[2] : 0, (uint64_t)end, size)) return false;
-    values.data = memory + (end > 0 ? buffers[2] : 0);
-    taken += (uint64_t)end;
+  return counts_are_good(counts, (int64_t)rows) &&
+         column_find(type, rows, &result.array, memory, size, &values, &taken) && taken <= allowed &&
+         values_put(type, rows, &values, vector);
+}
+
+/* ---- steps of scans ------------------------------------------------------------------------------------------------
+ */
+
+/* Return whether nothing is wrong with the values of a column that DuckDB doesn't want. */
+static bool values_are_good(const struct type *type, uint64_t rows, const struct values *values) {
+  int64_t unwanted[VECTOR_ROWS];
+  switch (type->id) {
+    case DATE:
+      return put_dates(rows, values->data, unwanted);
+    case TIME:
+      return put_64_bits(0, DAY - 1, rows, values->data, unwanted);
+    case TIMESTAMP:
+    case TIMESTAMP_TZ:
+      return put_64_bits(FIRST_DAY * DAY, (LAST_DAY + 1) * DAY, rows, values->data, unwanted);
+    case DECIMAL:
+      return put_decimals(type, rows, values->validity, values->data, unwanted);
+    case VARCHAR:
+    case BLOB:
+      return texts_are_good(values, rows, type->id == VARCHAR);
+    default:
+      return true; /* whatever a type makes of the values that were built */
   }
-  return taken <= allowed && values_put(type, rows, &values, vector);
+}
+
+/* Make the rows NULL that a guest has returned None for. */
+static void put_null_rows(const uint8_t *validity, uint64_t rows, void *vector) {
+  D.duckdb_vector_ensure_validity_writable(vector);
+  uint8_t *mask = (uint8_t *)D.duckdb_vector_get_validity(vector);
+  for (uint64_t i = 0; i < (rows + 7) / 8; i++) mask[i] &= validity[i];
+}
+
+static bool put_rows(const struct step_columns *columns, uint64_t rows, const struct result32 *result,
+                     const uint8_t *memory, uint64_t size, uint64_t allowed, void *chunk) {
+  const struct array32 *row = &result->array;
+  const uint8_t *validity = NULL;
+  uint64_t taken = 0;
+  if (columns->is_row) {
+    uint32_t bitmap;
+    if (row->offset != 0 || row->dictionary != 0 || row->n_buffers != 1) return false;
+    if (row->n_children != (int64_t)columns->n || !inside(row->children, 4 * columns->n, size)) return false;
+    if (!inside(row->buffers, sizeof bitmap, size)) return false;
+    memcpy(&bitmap, memory + row->buffers, sizeof bitmap);
+    if (bitmap != 0) {
+      if (!inside(bitmap, (rows + 7) / 8, size)) return false;
+      validity = memory + bitmap;
+      taken = (rows + 7) / 8;
+    }
+  }
+  for (uint64_t i = 0; i < columns->n; i++) {
+    uint64_t column = columns->order[i];
+    const struct type *type = &columns->types[column];
+    struct array32 array = *row;
+    struct values values;
+    if (columns->is_row) {
+      uint32_t at;
+      memcpy(&at, memory + row->children + 4 * column, sizeof at);
+      if (!inside(at, sizeof array, size)) return false;
+      memcpy(&array, memory + at, sizeof array);
+    }
+    if (!column_find(type, rows, &array, memory, size, &values, &taken) || taken > allowed) return false;
+    if (i >= columns->n_wanted) {
+      if (!values_are_good(type, rows, &values)) return false;
+      continue;
+    }
+    void *vector = D.duckdb_data_chunk_get_vector(chunk, i);
+    if (!values_put(type, rows, &values, vector)) return false;
+    if (validity != NULL) put_null_rows(validity, rows, vector);
+  }
+  return true;
+}
+
+/* Put the rows of a step into the vectors of a chunk, as `result_read` does. */
+bool step_read(const struct step_columns *columns, const uint8_t *memory, uint64_t size, uint32_t at, uint64_t allowed,
+               void *chunk, uint64_t *rows) {
+  struct result32 result;
+  if (!result_find(memory, size, at, &result)) return false;
+  if (result.array.length < 0 || result.array.length > VECTOR_ROWS) return false;
+  struct counts counts = {result.failed_rows, result.compiled_rows, result.bailed_rows};
+  *rows = (uint64_t)result.array.length;
+  return counts_are_good(&counts, result.array.length) &&
+         put_rows(columns, *rows, &result, memory, size, allowed, chunk);
 }

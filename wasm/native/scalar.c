@@ -7,10 +7,6 @@
 #include "columns.h"
 #include "function.h"
 
-/* wasmtime_val_t of an integer: the kind (0 for i32), then a union. */
-#define MOST_VALUE_BYTES 64
-static size_t value_bytes, value_offset;
-
 struct batch {
   struct function *function;
   double began;
@@ -18,11 +14,6 @@ struct batch {
   int32_t first; /* column that is an argument of the guest's: 1 behind the code of an inline function */
   struct call call;
 };
-
-EXPORT void native_set_value_layout(size_t bytes, size_t offset) {
-  value_bytes = bytes;
-  value_offset = offset;
-}
 
 /* ---- Python
  * -------------------------------------------------------------------------------------------------------------- */
@@ -82,28 +73,6 @@ static void run_arrow(struct batch *batch, void *input) {
   call->array = &array;
   ask_python(batch, ARROW);
   arrow_release(&schema, &array); /* unless Python has taken them */
-}
-
-/* Call udf_call on a stack of wasmtime's own, as _engine/raw_instance.py does. */
-static void call_guest(struct instance *instance, struct call *call) {
-  uint8_t argument[MOST_VALUE_BYTES] = {0}, result[MOST_VALUE_BYTES] = {0};
-  memcpy(argument + value_offset, &instance->arena, sizeof instance->arena);
-  double began = seconds_now();
-  void *future =
-      W.wasmtime_func_call_async(instance->context, instance->call, argument, 1, result, 1, &call->trap, &call->error);
-  while (!W.wasmtime_call_future_poll(future)) continue; /* nothing that it calls waits by suspending it */
-  W.wasmtime_call_future_delete(future);
-  call->seconds = seconds_now() - began;
-  memcpy(&call->status, result + value_offset, sizeof call->status);
-}
-
-/* Return whether a guest has printed something: udf_output, of which the third field counts all bytes. */
-static bool has_printed(const struct instance *instance, const uint8_t *memory, uint64_t size) {
-  uint32_t fields[3];
-  if (!instance->has_output) return false;
-  if (instance->output > size || size - instance->output < sizeof fields) return true;
-  memcpy(fields, memory + instance->output, sizeof fields);
-  return fields[1] != 0 || fields[2] != 0;
 }
 
 /* Count the rows of compiled code; return whether Python has to decide anew: Compilation.count. */
@@ -173,25 +142,12 @@ static bool run(struct batch *batch, struct pool *pool) {
   struct instance *instance = pool_take(pool);
   if (instance == NULL) return false;
   uint64_t size = W.wasmtime_memory_data_size(instance->context, instance->memory);
-  double left;
   if (bytes > instance->arena_bytes || (uint64_t)instance->arena + bytes > size || instance->arena % 64 != 0) {
     goto to_python;
   }
-  if (!budget_begin(pool->budget, batch->began, &left)) goto to_python;
-  call->instance = instance->number;
-  call->is_budgeted = left < gate->timeout_seconds;
-  bool stopping;
-  if (!instance_begin(instance, call->is_budgeted ? left : gate->timeout_seconds, &stopping)) {
-    lock(&pool->budget->lock);
-    pool->budget->running--;
-    unlock(&pool->budget->lock);
-    goto to_python;
-  }
+  if (!call_begin(pool, instance, call, batch->began)) goto to_python;
   batch_write(columns, n, rows, W.wasmtime_memory_data(instance->context, instance->memory), instance->arena);
-  call_guest(instance, call);
-  instance_end(instance);
-  call->stopped = instance->stopped;
-  call->sound = 1;
+  call_guest(instance, call, 1);
   size = W.wasmtime_memory_data_size(instance->context, instance->memory);
   finish(batch, pool, instance); /* afterwards the instance may be gone */
   budget_end(pool->budget, batch->began, seconds_now(), call, size);
@@ -215,6 +171,7 @@ static void execute(void *info, void *input, void *output) {
       .function = function->number,
       .n_arguments = n,
       .rows = (int64_t)D.duckdb_data_chunk_get_size(input),
+      .rows_before = -1,
       .info = info,
       .output = output,
       .result = &function->result,

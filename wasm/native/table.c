@@ -1,5 +1,5 @@
-/* Table functions: DuckDB asks for columns when a query is bound, and for rows while it runs. Both are Python's, which
- * has the rows of a step of a guest as Arrow arrays, checked. DuckDB makes vectors of them without copying.
+/* Table functions: DuckDB asks Python for columns when a query is bound. What it does while the query runs is in
+ * scan.c.
  *
  * What belongs to a call of a function, and to a scan of that, is kept by Python under a number. DuckDB frees the
  * numbers, whatever becomes of the query.
@@ -11,9 +11,8 @@
 
 #include "api.h"
 #include "calls.h"
+#include "columns.h"
 #include "function.h"
-
-#define VECTOR_ROWS 2048
 
 struct duckdb_v2_functions V;
 
@@ -27,24 +26,11 @@ struct table {
   void *database; /* DatabaseInstance, as a part of a connection's number */
 };
 
-struct bound {
-  int64_t number, cardinality;
-  uint64_t connection;
-};
-
-struct scan {
-  int64_t number, cardinality;
-  uint64_t connection;
-  _Atomic(uint64_t) rows; /* so far, for the progress */
-  void *importer;         /* once there were rows */
-  uint64_t n, wanted[];   /* columns */
-};
-
 static struct text text_of(const char *bytes) { return (struct text){bytes, strlen(bytes)}; }
 
 /* ---- Python ------------------------------------------------------------------------------------------------------ */
 
-static void set_error(void **error, int32_t code, const char *message) {
+void table_set_error(void **error, int32_t code, const char *message) {
   struct text text = text_of(message);
   if (error == NULL || *error == NULL) return;
   V.duckdb_v2_error_info_set_code(*error, code);
@@ -54,22 +40,23 @@ static void set_error(void **error, int32_t code, const char *message) {
 /* For Python: have a call fail, with one of DuckDB's codes. */
 EXPORT void native_table_error(struct table_call *call, int32_t code, const char *message) {
   call->failed = 1;
-  set_error(call->error, code, message);
+  table_set_error(call->error, code, message);
 }
 
 /* Have Python do something; return whether it has. */
-static bool ask(struct table_call *call, void **error) {
+bool table_ask(struct table_call *call, void **error) {
   bool must = call->reason == TABLE_END || call->reason == TABLE_FREE;
   call->error = error;
   call->is_done = call->failed = 0;
   if (atomic_load(&process.leaving)) {
-    set_error(error, ERROR_INPUT_INVALID, process.closed);
+    table_set_error(error, ERROR_INPUT_INVALID, process.closed);
     return false;
   }
   do { /* the handler of a signal can raise before Python has begun */
-    python_call(process.python, call);
+    python_call(process.python, (void *)call);
+    if (call->step != NULL) must = call->step->instance != 0; /* Python doesn't have it yet */
   } while (must && !call->is_done);
-  if (!call->is_done) set_error(error, ERROR_INPUT_INVALID, process.interrupted);
+  if (!call->is_done) table_set_error(error, ERROR_INPUT_INVALID, process.interrupted);
   return call->is_done && !call->failed;
 }
 
@@ -115,7 +102,7 @@ static bool arguments_export(void *info, void *context, struct table_call *call,
   void **values = calloc(n, sizeof *values), **types = calloc(n, sizeof *types);
   struct text *names = calloc(n, sizeof *names);
   bool done = values != NULL && types != NULL && names != NULL;
-  if (!done) set_error(error, ERROR_INPUT_INVALID, "out of memory");
+  if (!done) table_set_error(error, ERROR_INPUT_INVALID, "out of memory");
   for (uint64_t i = 0; done && i < n; i++) {
     done = V.duckdb_v2_function_bind_get_arg_value(info, i, &values[i], error) == 0 &&
            V.duckdb_v2_value_get_logical_type(values[i], &types[i], error) == 0 &&
@@ -158,7 +145,7 @@ EXPORT int32_t native_table_columns(struct table_call *call, const char *const *
 static void bound_free(void *data) {
   struct bound *bound = data;
   struct table_call call = {.reason = TABLE_FREE, .bound = bound->number};
-  ask(&call, NULL);
+  table_ask(&call, NULL);
   free(bound);
 }
 
@@ -167,7 +154,7 @@ static void bind(void *info, void *result, void *context, void **error) {
   struct table *table;
   if (V.duckdb_v2_function_bind_get_user_data(info, (void **)&table, error) != 0) return;
   struct bound *bound = malloc(sizeof *bound);
-  if (bound == NULL) return set_error(error, ERROR_INPUT_INVALID, "out of memory");
+  if (bound == NULL) return table_set_error(error, ERROR_INPUT_INVALID, "out of memory");
   struct table_call call = {
       .reason = TABLE_BIND,
       .table = table->number,
@@ -178,7 +165,7 @@ static void bind(void *info, void *result, void *context, void **error) {
       .context = context,
       .cardinality = -1,
   };
-  bool done = arguments_export(info, context, &call, error) && ask(&call, error);
+  bool done = arguments_export(info, context, &call, error) && table_ask(&call, error);
   arrow_release(&schema, &array);
   if (!done) return free(bound);
   *bound = (struct bound){call.bound, call.cardinality, call.connection};
@@ -187,98 +174,6 @@ static void bind(void *info, void *result, void *context, void **error) {
   if (bound->cardinality >= 0) {
     V.duckdb_v2_table_function_bind_set_cardinality(result, (uint64_t)bound->cardinality, false, error);
   }
-}
-
-/* ---- scan -------------------------------------------------------------------------------------------------------- */
-
-static void scan_free(void *data) {
-  struct scan *scan = data;
-  struct table_call call = {.reason = TABLE_END, .scan = scan->number};
-  V.duckdb_v2_arrow_importer_destroy(&scan->importer);
-  ask(&call, NULL);
-  free(scan);
-}
-
-static void init(void *info, [[maybe_unused]] void *context, void **error) {
-  struct bound *bound;
-  uint64_t n;
-  if (V.duckdb_v2_table_function_init_global_get_bind_data(info, (void **)&bound, error) != 0) return;
-  if (V.duckdb_v2_table_function_init_global_get_column_count(info, &n, error) != 0) return;
-  struct scan *scan = calloc(1, sizeof *scan + n * sizeof *scan->wanted);
-  if (scan == NULL) return set_error(error, ERROR_INPUT_INVALID, "out of memory");
-  scan->n = n;
-  for (uint64_t i = 0; i < n; i++) {
-    if (V.duckdb_v2_table_function_init_global_get_column_index(info, i, &scan->wanted[i], error) != 0) {
-      return free(scan);
-    }
-  }
-  struct table_call call = {
-      .reason = TABLE_SCAN,
-      .bound = bound->number,
-      .connection = bound->connection,
-      .wanted = scan->wanted,
-      .n = (int32_t)n,
-  };
-  if (!ask(&call, error)) return free(scan);
-  scan->number = call.scan;
-  scan->cardinality = bound->cardinality;
-  scan->connection = bound->connection;
-  struct owned owned = {scan, scan_free, NULL};
-  if (V.duckdb_v2_table_function_init_global_set_global_state(info, &owned, error) != 0) scan_free(scan);
-}
-
-/* Take the next rows that have come from a guest, which may have returned more than a vector takes. */
-static bool next_chunk(struct scan *scan, void *context, void **chunk, void **error) {
-  struct arrow_struct schema = {0}, array = {0};
-  *chunk = NULL;
-  if (scan->importer != NULL) {
-    if (V.duckdb_v2_arrow_importer_next_chunk(scan->importer, chunk, error) != 0) return false;
-    if (*chunk != NULL) return true;
-  }
-  struct table_call call = {
-      .reason = TABLE_NEXT,
-      .scan = scan->number,
-      .connection = scan->connection,
-      .schema = &schema,
-      .array = &array,
-  };
-  bool done = ask(&call, error);
-  if (done && array.words[ARRAY_RELEASE] != 0) {
-    if (scan->importer == NULL) {
-      done = V.duckdb_v2_arrow_importer_create(context, &schema, VECTOR_ROWS, &scan->importer, error) == 0;
-    }
-    done = done && V.duckdb_v2_arrow_importer_append(scan->importer, &array, true, true, error) == 0 &&
-           V.duckdb_v2_arrow_importer_next_chunk(scan->importer, chunk, error) == 0;
-  }
-  arrow_release(&schema, &array); /* but for what DuckDB has taken */
-  return done;
-}
-
-static void execute(void *info, void *context, void **error) {
-  struct scan *scan;
-  void *output, *chunk, *factory;
-  if (V.duckdb_v2_table_function_exec_get_global_state(info, (void **)&scan, error) != 0) return;
-  if (V.duckdb_v2_table_function_exec_get_output_chunk(info, &output, error) != 0) return;
-  if (V.duckdb_v2_context_get_factory(context, &factory, error) != 0) return;
-  if (!next_chunk(scan, context, &chunk, error) || chunk == NULL) return;
-  bool done = true;
-  for (uint64_t i = 0; done && i < scan->n; i++) {
-    void *from, *to;
-    done = V.duckdb_v2_data_chunk_get_vector(chunk, i, &from, error) == 0 &&
-           V.duckdb_v2_data_chunk_get_vector(output, i, &to, error) == 0 &&
-           (V.duckdb_v2_vector_reference(to, from, NULL) == 0 || /* unless the type is another one */
-            V.duckdb_v2_vector_cast(factory, from, to, 0, NULL, NULL, error) == 0);
-  }
-  atomic_fetch_add(&scan->rows, D.duckdb_data_chunk_get_size(chunk));
-  V.duckdb_v2_data_chunk_destroy(&chunk);
-}
-
-static void progress(void *info, [[maybe_unused]] void *context, void **error) {
-  struct scan *scan = NULL;
-  V.duckdb_v2_table_function_progress_get_global_state(info, (void **)&scan, error);
-  if (scan == NULL || scan->cardinality <= 0) return;
-  double done = (double)atomic_load(&scan->rows) / (double)scan->cardinality;
-  V.duckdb_v2_table_function_progress_set_progress(info, done < 1 ? done : 1, error);
 }
 
 /* ---- registering ------------------------------------------------------------------------------------------------- */
@@ -323,9 +218,9 @@ static bool form_register(void *connection, void *database, const struct table_f
               V.duckdb_v2_table_function_get_signature(function, &signature, NULL) == 0;
   for (int32_t i = 0; done && i < form->n; i++) done = add_parameter(factory, signature, &form->parameters[i]);
   done = done && V.duckdb_v2_table_function_set_bind_callback(function, bind, NULL) == 0 &&
-         V.duckdb_v2_table_function_set_init_global_callback(function, init, NULL) == 0 &&
-         V.duckdb_v2_table_function_set_exec_callback(function, execute, NULL) == 0 &&
-         V.duckdb_v2_table_function_set_progress_callback(function, progress, NULL) == 0 &&
+         V.duckdb_v2_table_function_set_init_global_callback(function, scan_init, NULL) == 0 &&
+         V.duckdb_v2_table_function_set_exec_callback(function, scan_execute, NULL) == 0 &&
+         V.duckdb_v2_table_function_set_progress_callback(function, scan_progress, NULL) == 0 &&
          V.duckdb_v2_table_function_set_projection_pushdown(function, true, NULL) == 0 &&
          V.duckdb_v2_connection_register_table_function(connection, function, NULL) == 0;
   V.duckdb_v2_table_function_destroy(&function); /* DuckDB has a copy */
@@ -356,7 +251,7 @@ static _Atomic(uint64_t) probed;
 
 static void probe([[maybe_unused]] void *info, [[maybe_unused]] void *result, void *context, void **error) {
   atomic_store(&probed, key_of(context, NULL));
-  set_error(error, ERROR_INPUT_INVALID, "the self-test needs no rows");
+  table_set_error(error, ERROR_INPUT_INVALID, "the self-test needs no rows");
 }
 
 static bool probe_register(void *database) {
@@ -367,7 +262,7 @@ static bool probe_register(void *database) {
               V.duckdb_v2_table_function_create(factory, &function, NULL) == 0 &&
               V.duckdb_v2_table_function_set_name(function, &name, NULL) == 0 &&
               V.duckdb_v2_table_function_set_bind_callback(function, probe, NULL) == 0 &&
-              V.duckdb_v2_table_function_set_exec_callback(function, execute, NULL) == 0 &&
+              V.duckdb_v2_table_function_set_exec_callback(function, scan_execute, NULL) == 0 &&
               V.duckdb_v2_connection_register_table_function(connection, function, NULL) == 0;
   V.duckdb_v2_table_function_destroy(&function);
   V.duckdb_v2_connection_destroy(&connection);

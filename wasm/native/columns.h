@@ -30,6 +30,7 @@ struct counts {
 };
 bool result_read(const struct type *, uint64_t rows, const uint8_t *memory, uint64_t size, uint32_t at,
                  uint64_t allowed, void *vector, struct counts *counts);
+bool has_printed(uint32_t at, const uint8_t *memory, uint64_t size);
 bool values_put(const struct type *, uint64_t rows, const struct values *, void *vector);
 
 #endif

@@ -1,7 +1,8 @@
-/* Tampers with results as a hostile guest could, and reads them: `fuzz SEED ROUNDS`, or LLVMFuzzerTestOneInput.
+/* Tampers with results as a hostile guest could, and reads them: `fuzz SEED ROUNDS`, `fuzz CORPUS` for a file of inputs
+ * in hexadecimal lines, or LLVMFuzzerTestOneInput for a fuzzer that looks at coverage.
  *
  * The linear memory ends at a page that can't be read, and so do DuckDB's vectors; the build has UBSan, and ASan where
- * the compiler has it. What is taken must be what its type allows. Not part of the library.
+ * the compiler has it. What is taken must be what a second, slow reader finds in memory. Not part of the library.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,155 @@ static void write_result(const struct type *type, uint64_t rows) {
   for (uint32_t i = 0; i + 2 < at; i += 1 + (uint32_t)(next() % 50)) memcpy(memory + 65536 + i, "\xC3\xA4", 2);
 }
 
+/* ---- what was taken ------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t word(uint64_t at, size_t size) {
+  uint64_t value = 0;
+  if (at > MEMORY || size > MEMORY - at) abort(); /* it was taken, so it has to be inside */
+  memcpy(&value, memory + at, size);
+  return value;
+}
+
+/* Return the bytes of the character that begins here; 0 if there is none. It decodes the number and writes it again. */
+static uint64_t character(const uint8_t *at, uint64_t size) {
+  uint32_t length = at[0] < 0x80 ? 1 : at[0] < 0xC0 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF8 ? 4 : 0;
+  if (length == 0 || length > size) return 0;
+  uint32_t number = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
+  for (uint32_t i = 1; i < length; i++) {
+    if (at[i] >> 6 != 2) return 0;
+    number = number << 6 | (at[i] & 0x3F);
+  }
+  uint32_t shortest = number < 0x80 ? 1 : number < 0x800 ? 2 : number < 0x10000 ? 3 : 4;
+  return shortest == length && number <= 0x10FFFF && (number < 0xD800 || number > 0xDFFF) ? length : 0;
+}
+
+/* Abort unless a text is that of a row in memory. */
+static void check_text(const struct type *type, uint64_t row, uint64_t offsets, uint64_t bytes) {
+  uint64_t begin = word(offsets + 4 * row, 4), end = word(offsets + 4 * row + 4, 4), size = end - begin;
+  union string text;
+  memcpy(&text, (union string *)vector + row, sizeof text);
+  if (begin > end || end > INT32_MAX || text.short_one.length != size) abort();
+  bool is_short = size <= MOST_INLINED;
+  const uint8_t *at = (const uint8_t *)(is_short ? text.short_one.bytes : text.long_one.pointer);
+  if (size > 0) word(bytes + end - 1, 1);
+  if (memcmp(at, memory + bytes + begin, size) != 0) abort();
+  if (!is_short && memcmp(text.long_one.prefix, at, 4) != 0) abort();
+  for (uint64_t i = size; is_short && i < MOST_INLINED; i++) {
+    if (at[i] != 0) abort(); /* DuckDB compares all twelve */
+  }
+  for (uint64_t i = 0, more; type->id == VARCHAR && i < size; i += more) {
+    more = character(at + i, size - i);
+    if (more == 0) abort();
+  }
+}
+
+/* Abort unless a value that isn't NULL is that of a row in memory, and one that its type has. */
+static void check_value(const struct type *type, uint64_t row, uint64_t from) {
+  int64_t value = type->id == DATE || type->id == BOOLEAN ? 0 : (int64_t)word(from + 8 * row, 8), high, most = 1;
+  double wide;
+  float narrow;
+  switch (type->id) {
+    case BOOLEAN:
+      if (vector[row] != (word(from + row / 8, 1) >> row % 8 & 1)) abort();
+      break;
+    case TINYINT:
+      if (value != ((int8_t *)vector)[row]) abort();
+      break;
+    case SMALLINT:
+      if (value != ((int16_t *)vector)[row]) abort();
+      break;
+    case INTEGER:
+      if (value != ((int32_t *)vector)[row]) abort();
+      break;
+    case UTINYINT:
+      if (value != ((uint8_t *)vector)[row]) abort();
+      break;
+    case USMALLINT:
+      if (value != ((uint16_t *)vector)[row]) abort();
+      break;
+    case UINTEGER:
+      if (value != ((uint32_t *)vector)[row]) abort();
+      break;
+    case FLOAT:
+      memcpy(&wide, &value, sizeof wide);
+      narrow = ((float *)vector)[row];
+      if (narrow != (float)wide && wide == wide) abort();
+      if (narrow - narrow != 0 && wide - wide == 0) abort(); /* infinite, though the number isn't */
+      break;
+    case DATE:
+      value = (int32_t)word(from + 4 * row, 4);
+      if (value != ((int32_t *)vector)[row] || value < -719163 || value > 2932897) abort();
+      break;
+    case DECIMAL:
+      value = (int64_t)word(from + 16 * row, 8);
+      high = (int64_t)word(from + 16 * row + 8, 8);
+      for (int i = 0; i < type->width; i++) most *= 10;
+      if (high != (value < 0 ? -1 : 0) || value >= most || value <= -most) abort();
+      if (type->width == 4 && value != ((int16_t *)vector)[row]) abort();
+      if (type->width == 9 && value != ((int32_t *)vector)[row]) abort();
+      if (type->width == 18 && value != ((int64_t *)vector)[row]) abort();
+      break;
+    default:
+      if (value != ((int64_t *)vector)[row]) abort();
+      if (type->id == TIME && (uint64_t)value >= UINT64_C(86400000000)) abort();
+      if (type->id != TIMESTAMP && type->id != TIMESTAMP_TZ) break;
+      if (value < -INT64_C(62135683200000000) || value > INT64_C(253402387200000000)) abort();
+  }
+}
+
+/* Read a result; what was taken has to be good. */
+static int check(const struct type *type, uint64_t rows, uint32_t at, uint64_t allowed) {
+  struct counts counts;
+  has_mask = false;
+  memset(vector, 0xA5, 16 * rows);
+  if (!result_read(type, rows, memory, MEMORY, at, allowed, vector, &counts)) return 0;
+  if (counts.failed < 0 || (uint64_t)counts.failed > rows) abort();
+  if (counts.compiled < 0 || counts.bailed < 0 || (uint64_t)(counts.compiled + counts.bailed) > rows) abort();
+  bool text = type->id == VARCHAR || type->id == BLOB;
+  uint64_t buffers = word(at + 40, 4), bitmap = word(buffers, 4), values = word(buffers + 4, 4);
+  if (word(at, 8) != rows || word(at + 24, 8) != (text ? 3 : 2) || has_mask != (bitmap != 0)) abort();
+  for (uint64_t row = 0; row < rows; row++) {
+    bool valid = bitmap == 0 || (word(bitmap + row / 8, 1) >> row % 8 & 1);
+    if (has_mask && valid != (mask[row / 64] >> row % 64 & 1)) abort();
+    if (text) {
+      check_text(type, row, values, word(buffers + 8, 4));
+    } else if (valid) {
+      check_value(type, row, values);
+    }
+  }
+  return 1;
+}
+
+/* For a fuzzer that looks at coverage: the first bytes say what is asked for, the others change a sound result. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  prepare();
+  if (size < 8) return 0;
+  const struct type *type = &TYPES[data[0] % N_TYPES];
+  uint64_t rows = data[2] < 224 ? data[1] % 65 : (data[1] | (uint64_t)data[2] << 8) % (ROWS + 1);
+  state = 1 + data[3];
+  memset(memory, 0, MEMORY);
+  /* Where the result is and what it may take: most of them where they should be. */
+  uint32_t at = data[4] < 192 ? AT : MEMORY - (255 - data[4]) * 4 - data[5] % 4;
+  uint64_t allowed = data[6] < 192 ? MEMORY : (uint64_t)(255 - data[6]) * (data[7] + 1);
+  write_result(type, rows);
+  if (at != AT && at + 136 <= MEMORY) memcpy(memory + at, memory + AT, 136);
+  for (size_t i = 8; i + 8 <= size; i += 8) { /* area, size, place, value */
+    const uint32_t areas[] = {at, 8192, 16384, 32768, 65536, MEMORY - 65536};
+    const size_t sizes[] = {1, 2, 4, 8};
+    uint64_t place = data[i + 2] | (uint64_t)data[i + 3] << 8;
+    int32_t value;
+    memcpy(&value, data + i + 4, sizeof value);
+    put(areas[data[i] % 6] + place, (uint64_t)(int64_t)value, sizes[data[i + 1] % 4]);
+  }
+  check(type, rows, at, allowed);
+  uint32_t output = (uint32_t)word(AT, 4);
+  bool printed = has_printed(output, memory, MEMORY);
+  if (output > MEMORY - 12 ? !printed : printed != (word(output + 4, 4) != 0 || word(output + 8, 4) != 0)) abort();
+  return 0;
+}
+
+#ifndef LIBFUZZER
 /* Change some words of the result, its buffers' addresses, offsets or bytes. */
 static void tamper(uint64_t rows) {
   static const uint64_t ODD[] = {0,          1,          2048,       63,         64,        MEMORY,
@@ -136,59 +286,29 @@ static void tamper(uint64_t rows) {
   }
 }
 
-/* Read a result; what was taken has to be good. */
-static int check(const struct type *type, uint64_t rows, uint32_t at, uint64_t allowed) {
-  struct counts counts;
-  has_mask = false;
-  if (!result_read(type, rows, memory, MEMORY, at, allowed, vector, &counts)) return 0;
-  if (counts.failed < 0 || (uint64_t)counts.failed > rows || (uint64_t)(counts.compiled + counts.bailed) > rows)
-    abort();
-  uint64_t sum = 0;
-  for (uint64_t row = 0; row < rows; row++) {
-    bool valid = !has_mask || (mask[row / 64] >> row % 64 & 1);
-    union string text;
-    memcpy(&text, (union string *)vector + row, sizeof text);
-    switch (type->id) {
-      case BOOLEAN:
-        if (vector[row] > 1) abort();
-        break;
-      case DATE:
-        if (abs(((int32_t *)vector)[row]) > 3000000) abort();
-        break;
-      case TIME:
-        if ((uint64_t)((int64_t *)vector)[row] >= UINT64_C(86400000000)) abort();
-        break;
-      case DECIMAL:
-        if (valid && type->width == 4 && abs(((int16_t *)vector)[row]) > 9999) abort();
-        if (valid && type->width == 9 && abs(((int32_t *)vector)[row]) > 999999999) abort();
-        break;
-      case VARCHAR:
-      case BLOB:
-        if (text.short_one.length <= MOST_INLINED) break;
-        for (uint32_t i = 0; i < text.long_one.length; i++) sum += (uint8_t)text.long_one.pointer[i];
-        if (memcmp(text.long_one.prefix, text.long_one.pointer, 4) != 0) abort();
-    }
+/* Read inputs in hexadecimal lines; return how many, or -1. */
+static long replay(const char *path) {
+  FILE *file = fopen(path, "r");
+  long done = 0;
+  char line[8192];
+  uint8_t data[sizeof line / 2];
+  if (file == NULL) return -1;
+  while (fgets(line, sizeof line, file) != NULL) {
+    size_t size = 0;
+    for (unsigned byte; sscanf(line + 2 * size, "%2x", &byte) == 1; size++) data[size] = (uint8_t)byte;
+    LLVMFuzzerTestOneInput(data, size);
+    done += size > 0;
   }
-  return 1 + (int)(sum & 0);
+  fclose(file);
+  return done;
 }
 
-/* For a fuzzer that looks at coverage: the first bytes choose type and rows, the others are memory. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  prepare();
-  if (size < 4) return 0;
-  uint64_t rows = (data[1] | (uint64_t)data[2] << 8) % (ROWS + 1);
-  state = 1 + data[3];
-  const struct type *type = &TYPES[data[0] % N_TYPES];
-  write_result(type, rows);
-  for (size_t i = 4; i + 4 < size; i += 5) {
-    uint32_t areas[] = {AT, 8192, 16384, 32768, 65536, AT + 136};
-    put(areas[data[i] % 6] + (uint64_t)data[i + 1] * 4 + data[i + 2] % 4, data[i + 3] | (uint64_t)data[i + 4] << 24, 4);
-  }
-  return check(type, rows, AT, MEMORY), 0;
-}
-
-#ifndef LIBFUZZER
 int main(int count, char **arguments) {
+  if (count == 2) {
+    long done = replay(arguments[1]);
+    printf("%ld inputs\n", done);
+    return done < 0;
+  }
   if (count != 3) return 2;
   prepare();
   state = strtoull(arguments[1], NULL, 10) | 1;

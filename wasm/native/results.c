@@ -270,3 +270,12 @@ bool result_read(const struct type *type, uint64_t rows, const uint8_t *memory, 
   }
   return taken <= allowed && values_put(type, rows, &values, vector);
 }
+
+/* Return whether a guest has printed something, or its memory doesn't say: udf_output, of which the third field counts
+ * all bytes. */
+bool has_printed(uint32_t at, const uint8_t *memory, uint64_t size) {
+  uint32_t fields[3];
+  if (!inside(at, sizeof fields, size)) return true;
+  memcpy(fields, memory + at, sizeof fields);
+  return fields[1] != 0 || fields[2] != 0;
+}

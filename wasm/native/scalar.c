@@ -97,15 +97,6 @@ static void call_guest(struct instance *instance, struct call *call) {
   memcpy(&call->status, result + value_offset, sizeof call->status);
 }
 
-/* Return whether a guest has printed something: udf_output, of which the third field counts all bytes. */
-static bool has_printed(const struct instance *instance, const uint8_t *memory, uint64_t size) {
-  uint32_t fields[3];
-  if (!instance->has_output) return false;
-  if (instance->output > size || size - instance->output < sizeof fields) return true;
-  memcpy(fields, memory + instance->output, sizeof fields);
-  return fields[1] != 0 || fields[2] != 0;
-}
-
 /* Count the rows of compiled code; return whether Python has to decide anew: Compilation.count. */
 static bool count_compiled(struct pool *pool, const struct counts *counts, int64_t rows) {
   enum verdict verdict = NONE;
@@ -141,7 +132,7 @@ static void finish(struct batch *batch, struct pool *pool, struct instance *inst
   }
   const uint8_t *memory = W.wasmtime_memory_data(instance->context, instance->memory);
   struct counts counts;
-  bool printed = has_printed(instance, memory, size);
+  bool printed = instance->has_output && has_printed(instance->output, memory, size);
   if (!result_read(call->result, rows, memory, size, instance->result, pool->gate->result_bytes, call->output,
                    &counts)) {
     ask_python(batch, RESULT);

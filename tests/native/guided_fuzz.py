@@ -1,8 +1,8 @@
 """Results that a fuzzer changes, led by the code that they reach: `python -m tests.native.guided_fuzz [MINUTES]`.
 
-It takes clang with libFuzzer, ASan and UBSan, and llvm-profdata and llvm-cov: docs/contributing/fuzzing.md. The inputs it
-begins with are those of corpus.txt, which the test suite replays. In the end it writes there the fewest that reach as
-much, and prints how much of results.c that is.
+It takes clang with libFuzzer, ASan and UBSan, and llvm-profdata and llvm-cov: docs/contributing/fuzzing.md. It begins
+with the inputs of corpus.txt, which the test suite replays. In the end it writes there the fewest that reach as much,
+and prints how much of results.c that is.
 """
 
 from __future__ import annotations

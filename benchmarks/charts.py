@@ -1,4 +1,4 @@
-"""Draws the charts of docs/explanation/performance.md from its tables, so that both say the same.
+"""Draws the charts of docs/explanation/performance.md from its tables and samples, so that both say the same.
 
 Usage: python -m benchmarks.charts, which is part of `make pictures`; `python -m benchmarks --write` draws them too.
 It takes matplotlib: pip install 'duckdb-wasi-udf[bench]'.
@@ -6,6 +6,7 @@ It takes matplotlib: pip install 'duckdb-wasi-udf[bench]'.
 
 from __future__ import annotations
 
+import csv
 import math
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
 IMAGES = PAGE.parents[1] / "images"
+SOAK = IMAGES / "soak.csv"
 
 # The background is transparent, so each of these can be read on white and on the dark theme's.
 _TEXT, _GRID = "#7d828c", "#7d828c55"
@@ -111,11 +113,31 @@ def types(axes: Any, text: str) -> None:
     _points(axes, table_below(text, "Types"), _BOTH, "ns a value in and out, one thread (less is better)")
 
 
+def soak(axes: Any, _: str) -> None:
+    """Draw memory and descriptors over the calls of the long run, as `python -m benchmarks.soak --write` noted them."""
+    with SOAK.open(encoding="utf-8", newline="") as file:
+        samples = list(csv.DictReader(file))
+    calls = [int(sample["calls"]) / 1e6 for sample in samples]
+    axes.plot(calls, [float(sample["private_mib"]) for sample in samples], color=_OURS, label="private memory, MiB")
+    other = axes.twinx()
+    other.spines[:].set_visible(False)
+    other.tick_params(length=0, labelcolor=_THEIRS)
+    other.plot(
+        calls, [int(sample["descriptors"]) for sample in samples], color=_THEIRS, label="file descriptors (right)"
+    )
+    axes.plot([], [], color=_THEIRS, label="file descriptors (right)")
+    for each in (axes, other):
+        each.set_ylim(0, 1.3 * each.get_ylim()[1])
+    axes.set_xlim(0, calls[-1])
+    _finish(axes, 2, "million calls of guests")
+
+
 # File, size in inches, and what draws it.
 CHARTS: dict[str, tuple[float, float, Callable[[Any, str], None]]] = {
     "compiled.svg": (7.6, 7.8, compiled),
     "row-functions.svg": (7.6, 3.1, row_functions),
     "types.svg": (7.6, 6.0, types),
+    "soak.svg": (7.6, 3.0, soak),
 }
 
 

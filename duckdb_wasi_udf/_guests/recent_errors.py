@@ -103,6 +103,9 @@ class RecentErrors:
                 # A batch of DuckDB's other threads may be of the query that has failed.
                 if thread is not None or last.seen or began - last.at > _LATE_SECONDS:
                     del self._last[thread]
+            # Nobody asks for those of threads that have ended, and no call of theirs would succeed.
+            running = {None, *(thread.ident for thread in threading.enumerate())}
+            self._last = {thread: last for thread, last in self._last.items() if thread in running}
             self._block()
 
     def _block(self) -> None:

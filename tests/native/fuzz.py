@@ -15,6 +15,8 @@ from pathlib import Path
 from wasm.build.native import FLAGS, zig
 
 SOURCES = Path(__file__).parents[2] / "wasm" / "native"
+# Inputs of tests/native/guided_fuzz.py, one a line, in hexadecimal digits.
+CORPUS = Path(__file__).parent / "corpus.txt"
 SEED = 20_260_101
 LONG = 10_000_000
 
@@ -42,6 +44,13 @@ def run(program: Path, results: int) -> str:
     done = subprocess.run([program, str(SEED), str(results)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-10_000:] or f"status {done.returncode}"
     return done.stdout.strip()
+
+
+def replay(program: Path, corpus: Path = CORPUS) -> int:
+    """Read the inputs of a corpus; return how many there are."""
+    done = subprocess.run([program, corpus], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-10_000:] or f"status {done.returncode}"
+    return int(done.stdout.split()[0])
 
 
 def main() -> None:

@@ -324,3 +324,23 @@ def test_a_warm_query_asks_nothing_of_python(monkeypatch, source, sql_type, valu
             path.run(query)
             counts.append(len(asked))
     assert counts[-1] == 0
+
+
+def test_an_error_of_a_thread_that_has_ended_blocks_nothing():
+    """Otherwise one failed query of a short-lived thread had Python run all batches of the sandbox from then on."""
+    with both() as paths:
+        for path in paths:
+            path.create("f", at_row("return 1 // 0", 90_000))
+            warm(path)
+            threads = [threading.Thread(target=fail, args=[path.con.cursor()]) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            path.run("SELECT f(i) FROM range(10) r(i)")  # through Python, which finds that they have ended
+            warm(path)
+
+
+def fail(con):
+    with con, pytest.raises(duckdb.InvalidInputException):
+        con.execute("SET threads = 1; SELECT sum(f(i)) FROM range(100000) r(i)").fetchall()

@@ -6,61 +6,10 @@
 
 #include "api.h"
 
-#ifdef _WIN32
-__declspec(dllimport) unsigned long __stdcall GetCurrentThreadId(void);
-__declspec(dllimport) int __stdcall SwitchToThread(void);
-__declspec(dllimport) int __stdcall QueryPerformanceCounter(int64_t *);
-__declspec(dllimport) int __stdcall QueryPerformanceFrequency(int64_t *);
-#else
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-#endif
-
 struct process process;
 
 /* How long a call that has ended waits for a stop to be over, which takes less than a millisecond. */
 #define MOST_WAIT_SECONDS 0.02
-
-/* ---- the system ----------------------------------------------------------------------------------------------------
- */
-
-static void yield(void) {
-#ifdef _WIN32
-  SwitchToThread();
-#else
-  sched_yield();
-#endif
-}
-
-void lock(spin_lock *at) {
-  while (atomic_exchange_explicit(at, 1, memory_order_acquire)) yield();
-}
-
-void unlock(spin_lock *at) { atomic_store_explicit(at, 0, memory_order_release); }
-
-EXPORT double native_seconds(void) { return seconds_now(); }
-
-double seconds_now(void) {
-#ifdef _WIN32
-  int64_t count = 0, frequency = 1;
-  QueryPerformanceCounter(&count);
-  QueryPerformanceFrequency(&frequency);
-  return (double)count / (double)frequency;
-#else
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-#endif
-}
-
-uint64_t this_thread(void) {
-#ifdef _WIN32
-  return GetCurrentThreadId();
-#else
-  return (uint64_t)(uintptr_t)pthread_self();
-#endif
-}
 
 /* ---- the process
  * ----------------------------------------------------------------------------------------------------- */
@@ -269,7 +218,7 @@ void instance_end(struct instance *instance) {
     if (give_up == 0) give_up = seconds_now() + MOST_WAIT_SECONDS;
     if (seconds_now() > give_up) break;
     unlock(&gate->lock);
-    yield();
+    pause_thread();
   }
   *instance->running_at = instance->next_running;
   if (instance->next_running != NULL) instance->next_running->running_at = instance->running_at;

@@ -16,6 +16,7 @@
 typedef atomic_int spin_lock;
 void lock(spin_lock *);
 void unlock(spin_lock *);
+void pause_thread(void);
 double seconds_now(void);
 uint64_t this_thread(void); /* as threading.get_ident() */
 
@@ -149,6 +150,5 @@ bool budget_begin(struct budget *, double now, double *left);
 void budget_end(struct budget *, double began, double now, const struct call *, uint64_t memory_bytes);
 bool call_begin(struct pool *, struct instance *, struct call *, double began);
 void call_guest(struct instance *, struct call *, size_t n_arguments);
-bool has_printed(const struct instance *, const uint8_t *memory, uint64_t size);
 
 #endif

@@ -47,6 +47,7 @@ struct step_columns {
 };
 bool step_read(const struct step_columns *, const uint8_t *memory, uint64_t size, uint32_t at, uint64_t allowed,
                void *chunk, uint64_t *rows);
+bool has_printed(uint32_t at, const uint8_t *memory, uint64_t size);
 bool values_put(const struct type *, uint64_t rows, const struct values *, void *vector);
 
 #endif

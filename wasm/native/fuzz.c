@@ -1,7 +1,8 @@
-/* Tampers with results as a hostile guest could, and reads them: `fuzz SEED ROUNDS`, or LLVMFuzzerTestOneInput.
+/* Tampers with results as a hostile guest could, and reads them: `fuzz SEED ROUNDS`, `fuzz CORPUS` for a file of inputs
+ * in hexadecimal lines, or LLVMFuzzerTestOneInput for a fuzzer that looks at coverage.
  *
  * The linear memory ends at a page that can't be read, and so do DuckDB's vectors; the build has UBSan, and ASan where
- * the compiler has it. What is taken must be what its type allows. Not part of the library.
+ * the compiler has it. What is taken must be what a second, slow reader finds in memory. Not part of the library.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +19,19 @@ struct duckdb_functions D;
 #define VECTOR (16 * ROWS)
 #define AT 4096 /* of the result */
 #define COLUMNS 4
-#define ROW_AT                                                                                           \
-  2048 /* of the addresses of the columns' structs; then the row's bitmap, and the struct of each column \
-        */
+/* Of the addresses of the columns' structs; behind them the place of the row's bitmap, and the struct of each column.
+ */
+#define ROW_AT 2048
 
-static uint8_t *memory, *vector;
-static uint64_t *mask;
-static bool has_mask;
-static char *heap;
+struct vector {
+  uint8_t *data;
+  uint64_t *mask;
+  bool has_mask;
+  char *texts;
+};
+
+static uint8_t *memory;
+static struct vector vectors[COLUMNS];
 
 /* Return `size` bytes that end where nothing can be read. */
 static void *guarded(size_t size) {
@@ -38,24 +44,30 @@ static void *guarded(size_t size) {
 /* ---- DuckDB -------------------------------------------------------------------------------------------------------
  */
 
-static void *get_data(void *of) { return of; }
-/* Return the vector of a column: one for all, so that what is checked is the last. */
-static void *get_vector([[maybe_unused]] void *chunk, [[maybe_unused]] uint64_t column) { return vector; }
-static uint64_t *get_validity(void *of) { return of == vector && has_mask ? mask : NULL; }
-static void ensure_validity(void *of) { has_mask = of == vector; }
+static void *get_data(void *of) { return ((struct vector *)of)->data; }
+static void *get_vector([[maybe_unused]] void *chunk, uint64_t column) { return &vectors[column]; }
+static uint64_t *get_validity(void *of) {
+  struct vector *vector = of;
+  return vector->has_mask ? vector->mask : NULL;
+}
+static void ensure_validity(void *of) {
+  struct vector *vector = of;
+  if (!vector->has_mask) memset(vector->mask, 0xFF, ROWS / 8);
+  vector->has_mask = true;
+}
 static void assign(void *of, uint64_t row, const char *bytes, uint64_t size) {
-  free(heap);
-  heap = malloc(size);
-  memcpy(heap, bytes, size);
-  union string text = {.long_one = {.length = (uint32_t)size, .pointer = heap}};
-  memcpy((union string *)of + row, &text, sizeof text);
+  struct vector *vector = of;
+  free(vector->texts);
+  vector->texts = malloc(size);
+  memcpy(vector->texts, bytes, size);
+  union string text = {.long_one = {.length = (uint32_t)size, .pointer = vector->texts}};
+  memcpy((union string *)vector->data + row, &text, sizeof text);
 }
 
 static void prepare(void) {
   if (memory != NULL) return;
   memory = guarded(MEMORY);
-  vector = guarded(VECTOR);
-  mask = guarded(ROWS / 8);
+  for (int i = 0; i < COLUMNS; i++) vectors[i] = (struct vector){guarded(VECTOR), guarded(ROWS / 8), false, NULL};
   D.duckdb_vector_get_data = get_data;
   D.duckdb_vector_get_validity = get_validity;
   D.duckdb_vector_ensure_validity_writable = ensure_validity;
@@ -74,28 +86,26 @@ static uint64_t next(void) {
   return state ^= state << 17;
 }
 
-static const struct type TYPES[] = {
-    {.id = BOOLEAN},
-    {.id = TINYINT},
-    {.id = SMALLINT},
-    {.id = INTEGER},
-    {.id = BIGINT},
-    {.id = UTINYINT},
-    {.id = USMALLINT},
-    {.id = UINTEGER},
-    {.id = UBIGINT},
-    {.id = FLOAT},
-    {.id = DOUBLE},
-    {.id = DATE},
-    {.id = TIME},
-    {.id = TIMESTAMP},
-    {.id = TIMESTAMP_TZ},
-    {.id = VARCHAR},
-    {.id = BLOB},
-    {.id = DECIMAL, .width = 4, .scale = 1},
-    {.id = DECIMAL, .width = 9, .scale = 2},
-    {.id = DECIMAL, .width = 18, .scale = 3},
-};
+static const struct type TYPES[] = {{.id = BOOLEAN},
+                                    {.id = TINYINT},
+                                    {.id = SMALLINT},
+                                    {.id = INTEGER},
+                                    {.id = BIGINT},
+                                    {.id = UTINYINT},
+                                    {.id = USMALLINT},
+                                    {.id = UINTEGER},
+                                    {.id = UBIGINT},
+                                    {.id = FLOAT},
+                                    {.id = DOUBLE},
+                                    {.id = DATE},
+                                    {.id = TIME},
+                                    {.id = TIMESTAMP},
+                                    {.id = TIMESTAMP_TZ},
+                                    {.id = VARCHAR},
+                                    {.id = BLOB},
+                                    {.id = DECIMAL, .width = 4, .scale = 1},
+                                    {.id = DECIMAL, .width = 9, .scale = 2},
+                                    {.id = DECIMAL, .width = 18, .scale = 3}};
 #define N_TYPES (sizeof TYPES / sizeof *TYPES)
 
 static void put(uint64_t at, uint64_t value, size_t size) {
@@ -129,59 +139,137 @@ static void write_result(const struct type *type, uint64_t rows) {
   for (uint32_t i = 0; i + 2 < at; i += 1 + (uint32_t)(next() % 50)) memcpy(memory + 65536 + i, "\xC3\xA4", 2);
 }
 
-/* Change some words of the result, its buffers' addresses, offsets or bytes. */
-static void tamper(uint64_t rows) {
-  static const uint64_t ODD[] = {0,          1,          2048,       63,         64,        MEMORY,
-                                 MEMORY - 1, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, UINT64_MAX};
-  for (uint64_t n = 1 + next() % 3; n > 0; n--) {
-    uint64_t value = next() % 2   ? ODD[next() % (sizeof ODD / sizeof *ODD)]
-                     : next() % 2 ? MEMORY - next() % 70000
-                                  : next();
-    uint64_t places[] = {next() % 3 ? AT + 4 * (next() % 34) : ROW_AT + 4 * (next() % 36), 8192 + 4 * (next() % 3),
-                         32768 + 4 * (next() % (2 * rows + 2)), 65536 + next() % 80000, 16384 + next() % 256};
-    put(places[next() % 5], value, next() % 2 ? 4 : 8);
+/* ---- what was taken ------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t word(uint64_t at, size_t size) {
+  uint64_t value = 0;
+  if (at > MEMORY || size > MEMORY - at) abort(); /* it was taken, so it has to be inside */
+  memcpy(&value, memory + at, size);
+  return value;
+}
+
+/* Return the bytes of the character that begins here; 0 if there is none. It decodes the number and writes it again. */
+static uint64_t character(const uint8_t *at, uint64_t size) {
+  uint32_t length = at[0] < 0x80 ? 1 : at[0] < 0xC0 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF8 ? 4 : 0;
+  if (length == 0 || length > size) return 0;
+  uint32_t number = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
+  for (uint32_t i = 1; i < length; i++) {
+    if (at[i] >> 6 != 2) return 0;
+    number = number << 6 | (at[i] & 0x3F);
+  }
+  uint32_t shortest = number < 0x80 ? 1 : number < 0x800 ? 2 : number < 0x10000 ? 3 : 4;
+  return shortest == length && number <= 0x10FFFF && (number < 0xD800 || number > 0xDFFF) ? length : 0;
+}
+
+/* Abort unless a text is that of a row in memory. */
+static void check_text(const struct type *type, const uint8_t *vector, uint64_t row, uint64_t offsets, uint64_t bytes) {
+  uint64_t begin = word(offsets + 4 * row, 4), end = word(offsets + 4 * row + 4, 4), size = end - begin;
+  union string text;
+  memcpy(&text, vector + sizeof text * row, sizeof text);
+  if (begin > end || end > INT32_MAX || text.short_one.length != size) abort();
+  bool is_short = size <= MOST_INLINED;
+  const uint8_t *at = (const uint8_t *)(is_short ? text.short_one.bytes : text.long_one.pointer);
+  if (size > 0) word(bytes + end - 1, 1);
+  if (memcmp(at, memory + bytes + begin, size) != 0) abort();
+  if (!is_short && memcmp(text.long_one.prefix, at, 4) != 0) abort();
+  for (uint64_t i = size; is_short && i < MOST_INLINED; i++) {
+    if (at[i] != 0) abort(); /* DuckDB compares all twelve */
+  }
+  for (uint64_t i = 0, more; type->id == VARCHAR && i < size; i += more) {
+    more = character(at + i, size - i);
+    if (more == 0) abort();
   }
 }
 
-/* What was taken has to be good. */
-static void check_values(const struct type *type, uint64_t rows) {
-  volatile uint8_t last = 0;
+/* Abort unless a value that isn't NULL is that of a row in memory, and one that its type has. */
+static void check_value(const struct type *type, const uint8_t *vector, uint64_t row, uint64_t from) {
+  int64_t value = type->id == DATE || type->id == BOOLEAN ? 0 : (int64_t)word(from + 8 * row, 8), high, most = 1;
+  double wide;
+  float narrow;
+  switch (type->id) {
+    case BOOLEAN:
+      if (vector[row] != (word(from + row / 8, 1) >> row % 8 & 1)) abort();
+      break;
+    case TINYINT:
+      if (value != ((const int8_t *)(const void *)vector)[row]) abort();
+      break;
+    case SMALLINT:
+      if (value != ((const int16_t *)(const void *)vector)[row]) abort();
+      break;
+    case INTEGER:
+      if (value != ((const int32_t *)(const void *)vector)[row]) abort();
+      break;
+    case UTINYINT:
+      if (value != ((const uint8_t *)(const void *)vector)[row]) abort();
+      break;
+    case USMALLINT:
+      if (value != ((const uint16_t *)(const void *)vector)[row]) abort();
+      break;
+    case UINTEGER:
+      if (value != ((const uint32_t *)(const void *)vector)[row]) abort();
+      break;
+    case FLOAT:
+      memcpy(&wide, &value, sizeof wide);
+      narrow = ((const float *)(const void *)vector)[row];
+      if (narrow != (float)wide && wide == wide) abort();
+      if (narrow - narrow != 0 && wide - wide == 0) abort(); /* infinite, though the number isn't */
+      break;
+    case DATE:
+      value = (int32_t)word(from + 4 * row, 4);
+      if (value != ((const int32_t *)(const void *)vector)[row] || value < -719163 || value > 2932897) abort();
+      break;
+    case DECIMAL:
+      value = (int64_t)word(from + 16 * row, 8);
+      high = (int64_t)word(from + 16 * row + 8, 8);
+      for (int i = 0; i < type->width; i++) most *= 10;
+      if (high != (value < 0 ? -1 : 0) || value >= most || value <= -most) abort();
+      if (type->width == 4 && value != ((const int16_t *)(const void *)vector)[row]) abort();
+      if (type->width == 9 && value != ((const int32_t *)(const void *)vector)[row]) abort();
+      if (type->width == 18 && value != ((const int64_t *)(const void *)vector)[row]) abort();
+      break;
+    default:
+      if (value != ((const int64_t *)(const void *)vector)[row]) abort();
+      if (type->id == TIME && (uint64_t)value >= UINT64_C(86400000000)) abort();
+      if (type->id != TIMESTAMP && type->id != TIMESTAMP_TZ) break;
+      if (value < -INT64_C(62135683200000000) || value > INT64_C(253402387200000000)) abort();
+  }
+}
+
+/* Abort unless a vector has the values of a column: the struct at `at`, and the bitmap of the rows it is in, or 0. */
+static void check_column(const struct type *type, uint64_t rows, uint64_t at, uint64_t row_bitmap,
+                         const struct vector *vector) {
+  bool text = type->id == VARCHAR || type->id == BLOB;
+  uint64_t buffers = word(at + 40, 4), bitmap = word(buffers, 4), values = word(buffers + 4, 4);
+  if (word(at, 8) != rows || word(at + 24, 8) != (text ? 3 : 2)) abort();
+  if (vector->has_mask != (bitmap != 0 || row_bitmap != 0)) abort();
   for (uint64_t row = 0; row < rows; row++) {
-    bool valid = !has_mask || (mask[row / 64] >> row % 64 & 1);
-    union string text;
-    memcpy(&text, (union string *)vector + row, sizeof text);
-    switch (type->id) {
-      case BOOLEAN:
-        if (vector[row] > 1) abort();
-        break;
-      case DATE:
-        if (abs(((int32_t *)vector)[row]) > 3000000) abort();
-        break;
-      case TIME:
-        if ((uint64_t)((int64_t *)vector)[row] >= UINT64_C(86400000000)) abort();
-        break;
-      case DECIMAL:
-        if (valid && type->width == 4 && abs(((int16_t *)vector)[row]) > 9999) abort();
-        if (valid && type->width == 9 && abs(((int32_t *)vector)[row]) > 999999999) abort();
-        break;
-      case VARCHAR:
-      case BLOB:
-        if (text.short_one.length <= MOST_INLINED) break;
-        for (uint32_t i = 0; i < text.long_one.length; i++) last = (uint8_t)text.long_one.pointer[i];
-        if (memcmp(text.long_one.prefix, text.long_one.pointer, 4) != 0) abort();
+    bool valid = bitmap == 0 || (word(bitmap + row / 8, 1) >> row % 8 & 1);
+    bool shown = valid && (row_bitmap == 0 || (word(row_bitmap + row / 8, 1) >> row % 8 & 1));
+    if (vector->has_mask && shown != (vector->mask[row / 64] >> row % 64 & 1)) abort();
+    if (text) {
+      check_text(type, vector->data, row, values, word(buffers + 8, 4));
+    } else if (valid) {
+      check_value(type, vector->data, row, values);
     }
   }
-  (void)last;
+}
+
+static void clear_vectors(uint64_t rows) {
+  for (int i = 0; i < COLUMNS; i++) {
+    vectors[i].has_mask = false;
+    memset(vectors[i].data, 0xA5, 16 * rows);
+  }
 }
 
 /* Read a result; return whether it was taken. */
 static bool check(const struct type *type, uint64_t rows, uint32_t at, uint64_t allowed) {
   struct counts counts;
-  has_mask = false;
-  if (!result_read(type, rows, memory, MEMORY, at, allowed, vector, &counts)) return false;
-  if (counts.failed < 0 || (uint64_t)counts.failed > rows || (uint64_t)(counts.compiled + counts.bailed) > rows)
-    abort();
-  check_values(type, rows);
+  clear_vectors(rows);
+  if (!result_read(type, rows, memory, MEMORY, at, allowed, &vectors[0], &counts)) return false;
+  if (counts.failed < 0 || (uint64_t)counts.failed > rows) abort();
+  if (counts.compiled < 0 || counts.bailed < 0 || (uint64_t)(counts.compiled + counts.bailed) > rows) abort();
+  check_column(type, rows, at, 0, &vectors[0]);
   return true;
 }
 
@@ -207,33 +295,93 @@ static bool check_step(const struct type *type, uint32_t at, uint64_t allowed, b
   struct type types[COLUMNS] = {*type, *type, *type, *type};
   struct step_columns columns = {is_row ? COLUMNS : 1, is_row ? wanted : 1, is_row, types, is_row ? order : &only};
   uint64_t rows = 0;
-  has_mask = false;
+  clear_vectors(ROWS);
   if (!step_read(&columns, memory, MEMORY, at, allowed, NULL, &rows)) return false;
-  if (rows > VECTOR_ROWS) abort();
-  if (columns.n_wanted > 0) check_values(type, rows);
+  if (rows > VECTOR_ROWS || word(at, 8) != rows) abort();
+  uint64_t row_bitmap = is_row ? word(word(at + 40, 4), 4) : 0;
+  for (uint64_t i = 0; i < columns.n_wanted; i++) {
+    uint64_t column = is_row ? word(word(at + 44, 4) + 4 * order[i], 4) : at;
+    check_column(type, rows, column, row_bitmap, &vectors[i]);
+  }
   return true;
 }
 
-/* For a fuzzer that looks at coverage: the first bytes choose type and rows, the others are memory. */
+/* Change memory as the bytes of an input say: area, size, place and value of each change. */
+static void change(const uint8_t *data, size_t size, const uint32_t *areas) {
+  static const size_t SIZES[] = {1, 2, 4, 8};
+  for (size_t i = 8; i + 8 <= size; i += 8) {
+    uint64_t place = data[i + 2] | (uint64_t)data[i + 3] << 8;
+    int32_t value;
+    memcpy(&value, data + i + 4, sizeof value);
+    put(areas[data[i] % 6] + place, (uint64_t)(int64_t)value, SIZES[data[i + 1] % 4]);
+  }
+}
+
+/* For a fuzzer that looks at coverage: the first bytes say what is asked for, the others change a sound result. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   prepare();
-  if (size < 4) return 0;
-  uint64_t rows = (data[1] | (uint64_t)data[2] << 8) % (ROWS + 1);
-  state = 1 + data[3];
+  if (size < 8) return 0;
   const struct type *type = &TYPES[data[0] % N_TYPES];
+  uint64_t rows = data[2] < 224 ? data[1] % 65 : (data[1] | (uint64_t)data[2] << 8) % (ROWS + 1);
+  state = 1 + data[3];
+  memset(memory, 0, MEMORY);
+  /* Where the result is and what it may take: most of them where they should be. */
+  uint32_t at = data[4] < 192 ? AT : MEMORY - (255 - data[4]) * 4 - data[5] % 4;
+  uint64_t allowed = data[6] < 192 ? MEMORY : (uint64_t)(255 - data[6]) * (data[7] + 1);
   write_result(type, rows);
-  for (size_t i = 4; i + 4 < size; i += 5) {
-    uint32_t areas[] = {AT, 8192, 16384, 32768, 65536, AT + 136};
-    put(areas[data[i] % 6] + (uint64_t)data[i + 1] * 4 + data[i + 2] % 4, data[i + 3] | (uint64_t)data[i + 4] << 24, 4);
-  }
-  check(type, rows, AT, MEMORY);
-  if (data[3] % 2) write_row(rows);
-  check_step(type, AT, MEMORY, data[3] % 2, data[3] / 2 % (COLUMNS + 1));
+  if (at != AT && at + 136 <= MEMORY) memcpy(memory + at, memory + AT, 136);
+  const uint32_t areas[] = {at, 8192, 16384, 32768, 65536, MEMORY - 65536};
+  const uint32_t row_areas[] = {AT, ROW_AT, 16384, 32768, 65536, 8192};
+  change(data, size, areas);
+  check(type, rows, at, allowed);
+  uint32_t output = (uint32_t)word(AT, 4);
+  bool printed = has_printed(output, memory, MEMORY);
+  if (output > MEMORY - 12 ? !printed : printed != (word(output + 4, 4) != 0 || word(output + 8, 4) != 0)) abort();
+  bool is_row = data[3] % 2;
+  if (is_row) write_row(rows);
+  if (is_row && data[3] % 4 == 1) change(data, size, row_areas);
+  check_step(type, at, allowed, is_row, data[3] / 4 % (COLUMNS + 1));
   return 0;
 }
 
 #ifndef LIBFUZZER
+/* Change some words of the result, its buffers' addresses, offsets or bytes. */
+static void tamper(uint64_t rows) {
+  static const uint64_t ODD[] = {0,          1,          2048,       63,         64,        MEMORY,
+                                 MEMORY - 1, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, UINT64_MAX};
+  for (uint64_t n = 1 + next() % 3; n > 0; n--) {
+    uint64_t value = next() % 2   ? ODD[next() % (sizeof ODD / sizeof *ODD)]
+                     : next() % 2 ? MEMORY - next() % 70000
+                                  : next();
+    uint64_t places[] = {next() % 3 ? AT + 4 * (next() % 34) : ROW_AT + 4 * (next() % 36), 8192 + 4 * (next() % 3),
+                         32768 + 4 * (next() % (2 * rows + 2)), 65536 + next() % 80000, 16384 + next() % 256};
+    put(places[next() % 5], value, next() % 2 ? 4 : 8);
+  }
+}
+
+/* Read inputs in hexadecimal lines; return how many, or -1. */
+static long replay(const char *path) {
+  FILE *file = fopen(path, "r");
+  long done = 0;
+  char line[8192];
+  uint8_t data[sizeof line / 2];
+  if (file == NULL) return -1;
+  while (fgets(line, sizeof line, file) != NULL) {
+    size_t size = 0;
+    for (unsigned byte; sscanf(line + 2 * size, "%2x", &byte) == 1; size++) data[size] = (uint8_t)byte;
+    LLVMFuzzerTestOneInput(data, size);
+    done += size > 0;
+  }
+  fclose(file);
+  return done;
+}
+
 int main(int count, char **arguments) {
+  if (count == 2) {
+    long done = replay(arguments[1]);
+    printf("%ld inputs\n", done);
+    return done < 0;
+  }
   if (count != 3) return 2;
   prepare();
   state = strtoull(arguments[1], NULL, 10) | 1;

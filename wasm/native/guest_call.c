@@ -45,12 +45,3 @@ void call_guest(struct instance *instance, struct call *call, size_t n_arguments
   call->stopped = instance->stopped;
   call->sound = 1;
 }
-
-/* Return whether a guest has printed something: udf_output, of which the third field counts all bytes. */
-bool has_printed(const struct instance *instance, const uint8_t *memory, uint64_t size) {
-  uint32_t fields[3];
-  if (!instance->has_output) return false;
-  if (instance->output > size || size - instance->output < sizeof fields) return true;
-  memcpy(fields, memory + instance->output, sizeof fields);
-  return fields[1] != 0 || fields[2] != 0;
-}

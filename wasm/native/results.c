@@ -376,3 +376,12 @@ bool step_read(const struct step_columns *columns, const uint8_t *memory, uint64
   return counts_are_good(&counts, result.array.length) &&
          put_rows(columns, *rows, &result, memory, size, allowed, chunk);
 }
+
+/* Return whether a guest has printed something, or its memory doesn't say: udf_output, of which the third field counts
+ * all bytes. */
+bool has_printed(uint32_t at, const uint8_t *memory, uint64_t size) {
+  uint32_t fields[3];
+  if (!inside(at, sizeof fields, size)) return true;
+  memcpy(fields, memory + at, sizeof fields);
+  return fields[1] != 0 || fields[2] != 0;
+}

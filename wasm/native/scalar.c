@@ -110,7 +110,7 @@ static void finish(struct batch *batch, struct pool *pool, struct instance *inst
   }
   const uint8_t *memory = W.wasmtime_memory_data(instance->context, instance->memory);
   struct counts counts;
-  bool printed = has_printed(instance, memory, size);
+  bool printed = instance->has_output && has_printed(instance->output, memory, size);
   if (!result_read(call->result, rows, memory, size, instance->result, pool->gate->result_bytes, call->output,
                    &counts)) {
     ask_python(batch, RESULT);

@@ -181,7 +181,7 @@ static void finish(const struct step *step, struct pool *pool, struct instance *
   uint64_t size = W.wasmtime_memory_data_size(instance->context, instance->memory), rows;
   if (call->trap != NULL || call->error != NULL || call->status != 0) return hand_over(step, call, FAILED);
   const uint8_t *memory = W.wasmtime_memory_data(instance->context, instance->memory);
-  bool printed = has_printed(instance, memory, size);
+  bool printed = instance->has_output && has_printed(instance->output, memory, size);
   if (!step_read(&step->scan->columns, memory, size, instance->result, pool->gate->result_bytes, step->output, &rows)) {
     return hand_over(step, call, RESULT);
   }

@@ -264,7 +264,7 @@ def ray():
     ray.shutdown()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("pool", [False, True], ids=["tasks", "actors"])
 def test_ray(ray, gross, table, expected, pool):
@@ -274,7 +274,7 @@ def test_ray(ray, gross, table, expected, pool):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_other_rows(ray, twice, table, parts):
     result = ray.data.from_arrow(table).repartition(8).map_batches(twice, batch_format="pyarrow")
@@ -282,7 +282,7 @@ def test_ray_with_other_rows(ray, twice, table, parts):
     assert part_rows(pa.concat_tables(made)) == parts
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     marker = str(tmp_path / "died")
@@ -298,7 +298,7 @@ def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_empty_partitions(ray, gross, table, expected):
     few = ray.data.from_arrow(table).repartition(8).filter(lambda row: row["id"] < 5)
@@ -306,7 +306,7 @@ def test_ray_with_empty_partitions(ray, gross, table, expected):
     assert {row["id"]: row["gross"] for row in rows} == {i: expected[i] for i in range(5)}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_limit_in_one_partition(ray, table):
     code = "def endless(id: int) -> int:\n    while id == 15_000: pass\n    return id"
@@ -316,7 +316,7 @@ def test_ray_with_a_limit_in_one_partition(ray, table):
         data.map_batches(slow, batch_format="pyarrow").materialize()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_shows_the_guests_error(ray, table):
     bad = wasi_udf.batch_function("def f(id: int) -> float: return 1 / (id - 19_999)")
@@ -339,7 +339,7 @@ def spark():
     session.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_spark_with_other_rows(spark, twice, table, parts):
     mapped = engines.spark_map_in_arrow(spark.createDataFrame(table).repartition(4), twice)
@@ -348,7 +348,7 @@ def test_spark_with_other_rows(spark, twice, table, parts):
         engines.spark_udf(spark, "part", twice)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_spark_names_function_partition_and_row(spark, gross, table):
     frame = spark.createDataFrame(table).repartition(4)
@@ -377,7 +377,7 @@ def test_spark_names_function_partition_and_row(spark, gross, table):
     assert engines.spark_map_in_arrow(frame, gross).count() == ROWS
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_spark(spark, gross, table, expected):
     frame = spark.createDataFrame(table).repartition(4)

@@ -82,16 +82,22 @@ def spark_map_in_arrow(frame: Any, function: BatchFunction) -> Any:
     Args:
         frame: a `pyspark.sql.DataFrame`.
         function: of `batch_function`.
+
+    Raises:
+        SignatureError: the frame lacks a column that the function takes, or it has another type.
     """
+    pyspark = _imported("pyspark")
     types = _imported("pyspark.sql.types")
     pandas_types = _imported("pyspark.sql.pandas.types")
+    function.check(pandas_types.to_arrow_schema(frame.schema))
     added = pandas_types.from_arrow_schema(function.schema)
     new = {field.name for field in added}
     schema = types.StructType([field for field in frame.schema if field.name not in new] + list(added))
 
     def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in function.iterate(batches):
-            yield batch.select(schema.names)
+        with _place(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
+            for batch in function.iterate(batches):
+                yield batch.select(schema.names)
 
     return frame.mapInArrow(call, schema)
 
@@ -107,6 +113,7 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
     Raises:
         SignatureError: it adds several, or any number of rows.
     """
+    pyspark = _imported("pyspark")
     functions = _imported("pyspark.sql.functions")
     pandas_types = _imported("pyspark.sql.pandas.types")
     _check_one_column(function)
@@ -114,7 +121,8 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
 
     def call(*columns: pa.Array) -> pa.Array:
         batch = pa.RecordBatch.from_arrays(list(columns), names=list(parameters[: len(columns)]))
-        return function(batch)[column]
+        with _place(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
+            return function(batch)[column]
 
     with_types = _annotated(call, len(parameters))
     made = functions.arrow_udf(with_types, returnType=pandas_types.from_arrow_type(function.schema.field(0).type))
@@ -130,7 +138,12 @@ def dask_map_partitions(frame: Any, function: BatchFunction) -> Any:
         frame: a `dask.dataframe.DataFrame`.
         function: of `batch_function`.
     """
-    return frame.map_partitions(function, meta=function(frame._meta))
+
+    def call(part: Any, partition_info: dict[str, Any] | None = None) -> Any:
+        with _place(f"in partition {(partition_info or {}).get('number', '?')} of Dask"):
+            return function(part)
+
+    return frame.map_partitions(call, meta=function(frame._meta))
 
 
 def map_files(
@@ -165,7 +178,7 @@ def map_files(
             new = set(function.schema.names)
             kept = [field for field in files.schema if field.name not in new]
             schema = pa.schema([*kept, *function.schema])
-            function(files.schema.empty_table())  # are its columns there?
+            function.check(files.schema)
         except (OSError, pa.ArrowException, ValueError) as error:
             msg = f"{name}: the files can't be read as one table: {error}"
             raise SignatureError(msg) from error
@@ -174,26 +187,51 @@ def map_files(
         except OSError as error:
             msg = f"{target} can't be written: {error}"
             raise SignatureError(msg) from error
-        with opened as writer:
-            for fragment in files.get_fragments():
-                name, row = getattr(fragment, "path", name), 0
-                try:
-                    for batch in fragment.to_batches(schema=files.schema):
-                        made = function(batch).select(schema.names)
-                        writer.write_batch(made)
-                        row += len(batch)
-                        written += len(made)
-                except (OSError, pa.ArrowException) as error:
-                    msg = f"{name}: the file can't be read: {error}"
-                    raise SignatureError(msg) from error
-                except WasiUdfError as error:
-                    error.add_note(f"in {name}, in the batch that begins with row {row:,}")
-                    raise
-        partial.replace(target)
+        writing = False
+        try:
+            with opened as writer:
+                for fragment in files.get_fragments():
+                    name = getattr(fragment, "path", name)
+                    with _place(f"in {name}"):
+                        for made in function.iterate(_read(fragment, files.schema, name)):
+                            writing = True
+                            writer.write_batch(made.select(schema.names))
+                            writing = False
+                            written += len(made)
+                writing = True  # what is buffered, and the footer
+            partial.replace(target)
+        except OSError as error:
+            if not writing:
+                raise
+            msg = f"{target} can't be written: {error}"
+            raise SignatureError(msg) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
     return written
+
+
+def _read(fragment: Any, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
+    """Return the batches of a file.
+
+    Raises:
+        SignatureError: it can't be read.
+    """
+    try:
+        yield from fragment.to_batches(schema=schema)
+    except (OSError, pa.ArrowException) as error:
+        msg = f"{name}: the file can't be read: {error}"
+        raise SignatureError(msg) from error
+
+
+@contextlib.contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Note in an error of a function where it was."""
+    try:
+        yield
+    except WasiUdfError as error:
+        error.add_note(where)
+        raise
 
 
 def _check_files(files: Any, source: str, target: Path) -> None:

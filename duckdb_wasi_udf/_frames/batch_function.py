@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
@@ -99,9 +99,33 @@ class BatchFunction:
 
         Args:
             batches: those without, such as a dataset's scanner or Spark's `mapInArrow` gives.
+
+        Raises:
+            WasiUdfError: as for a table; a note says with which row of all the batch begins.
         """
+        row = 0
         for batch in batches:
-            yield self(batch)
+            try:
+                made = self(batch)
+            except WasiUdfError as error:
+                error.add_note(f"in the batch that begins with row {row:,}")
+                raise
+            yield made
+            row += len(batch)
+
+    def check(self, schema: pa.Schema) -> None:
+        """Check that tables with some columns can be passed, before there is one.
+
+        Args:
+            schema: the columns.
+
+        Raises:
+            SignatureError: one is missing, or isn't of the parameter's type.
+        """
+        arguments = arrow_columns(schema.empty_table(), self._arguments(schema.names))
+        with functions.use(self._key, self._recipe.open) as running:
+            signature = running.function.guest_signature
+            signature.bind(signature.argument_types(arguments.schema.types))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what is pickled: the sources, and the version they are for."""
@@ -304,4 +328,8 @@ def _unpickled(version: str, label: str, recipe: bytes) -> BatchFunction:
             "install the same version everywhere"
         )
         raise SignatureError(msg)
-    return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by
+    try:
+        return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by
+    except WasiUdfError as error:
+        error.add_note(f"in the function {label}, which another process has pickled")
+        raise

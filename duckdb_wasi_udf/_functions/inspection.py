@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb_wasi_udf._engine.call_context import CallContext
     from duckdb_wasi_udf._guests.trust_domain import TrustDomain
 
-_LABEL = "describe"
+_LABEL = "code"  # as errors call what is tried
 _SHOWN_CHARACTERS = 400
 _KINDS = frozenset({"row", "async", "table", "class"})
 

@@ -15,6 +15,9 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # What a line of code begins with that people paste after a sentence of their own.
 _CODE_LINE = re.compile(r"\s*(?:def|async def|class|import|from|@|lambda)\b")
 
+# What an assignment or a call begins with: such a line is code with a mistake, not a sentence.
+_STATEMENT = re.compile(r"\s*\w[\w.\[\]]*(?:\s*:[^=]+|\s*[-+*/%|&^])?\s*=|\s*\w[\w.]*\(")
+
 _FENCES = ("```", "~~~")
 
 # How much of a line an error quotes.
@@ -189,6 +192,8 @@ def pasted(source: str, error: SyntaxError) -> SyntaxError | None:
         if foreign is None:
             foreign = end
     if foreign is None or len(lines[foreign].split()) < 2 or (error.lineno or 0) < foreign + 1:
+        return None
+    if _STATEMENT.match(lines[foreign]):
         return None
     return SyntaxError(
         f"line {foreign + 1} is no Python: {_shown(lines[foreign])}; pass the code alone, without text around it"

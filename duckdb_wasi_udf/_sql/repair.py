@@ -23,6 +23,10 @@ _WHERE = re.compile(r"\n(?:in row \d+ of the batch|in line \d+ of the code|Trace
 # What an error advises the owner of the sandbox; a model can't follow it.
 _ADVICE = re.compile(r",? or raise ResourceLimits\.[\w.]+")
 
+_PARAMETERS_HINT = (
+    "the function is called for each row, with values; write a parameter for each column it uses, of its name"
+)
+
 # Mistakes that are made again and again, with what to do.
 _HINTS = (
     (
@@ -31,7 +35,18 @@ _HINTS = (
     ),
     (
         re.compile(r"the parameter '.*' has no column"),
-        "the function is called for each row, with values; write a parameter for each column it uses, of its name",
+        _PARAMETERS_HINT,
+    ),
+    (
+        re.compile(r"is not a type that SQL has|is a class, of which SQL has only"),
+        (
+            "annotations may be bool, int, float, Decimal, str, bytes, date, time, datetime, timedelta, UUID, list[T], "
+            "dict[str, T], a TypedDict, NamedTuple or dataclass of these, and T | None; without one the type is found"
+        ),
+    ),
+    (
+        re.compile(r"the function returned (?!an? )"),
+        "return plain values; if the code makes the function that is meant, write its name in the last line",
     ),
 )
 
@@ -59,6 +74,7 @@ class TrialError:
         host_functions: what the code may call as `host.<name>`, with parameters and results.
         python_version: the version of Python that runs the code.
         output: what it printed.
+        hints: what to do about mistakes that are made often.
     """
 
     error: WasiUdfError
@@ -73,25 +89,26 @@ class TrialError:
     host_functions: tuple[str, ...]
     python_version: str
     output: str
+    hints: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error as plain values for JSON."""
         described = asdict(self) | {"error": type(self.error).__name__}
-        return described | {"packages": list(self.packages), "host_functions": list(self.host_functions)}
+        return described | {name: list(described[name]) for name in ("packages", "host_functions", "hints")}
 
     def for_model(self) -> str:
         """Return the error as text for a language model: short, one fact in a line, without host details."""
         lines = [f"Error: {self.what}"]
         if self.line is not None:
-            lines.append(f"Line {self.line}: {(self.source_line or '').strip()}")
+            lines.append(f"Line {self.line}: {(self.source_line or '').strip()[:_VALUE_CHARACTERS]}")
         if self.row is not None:
             passed = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
-            lines.append(f"Row {self.row} of the sample (counted from 0), called with: {passed}")
+            lines.append(f"Row {self.row} of the sample (counted from 0), called with: {passed or 'nothing'}")
         if self.columns:
             shown = [f"{name} {sql_type}" for name, sql_type in list(self.columns.items())[:_SHOWN_COLUMNS]]
             more = len(self.columns) - len(shown)
             lines.append(f"Columns: {', '.join(shown)}{f' and {more} more' if more else ''}")
-        lines += [f"Hint: {hint}" for pattern, hint in _HINTS if pattern.search(self.what)]
+        lines += [f"Hint: {hint}" for hint in self.hints]
         for name, reason in self.missing_imports.items():
             lines.append(f"Can't be imported: {name}" + ("" if reason in self.what else f" ({reason})"))
         available = f"Can be imported: the standard library of Python {self.python_version}"
@@ -118,6 +135,7 @@ def trial_error(
     host_functions: Sequence[str],
     python_version: str,
     output: str,
+    hints: Sequence[str],
 ) -> TrialError:
     """Return an error with all that a repair needs.
 
@@ -132,6 +150,7 @@ def trial_error(
         host_functions: what it could call.
         python_version: the guest's.
         output: what it printed.
+        hints: further ones.
     """
     line: int | None = None
     row: int | None = None
@@ -142,10 +161,15 @@ def trial_error(
         line = int(found[-1]) if found else None
     elif isinstance(error, LimitExceeded):
         row, line = error.row, error.line
-        if row is not None and row < len(rows):
+        if row is not None and row >= len(rows):
+            row = None  # it wasn't called with a row
+        if row is not None:
             arguments = tuple([repr(value)[:_VALUE_CHARACTERS] for value in rows[row]])
     lines = source.strip("\n").splitlines()
-    what = _ADVICE.sub("", _WHERE.split(str(error), maxsplit=1)[0])
+    what = _ADVICE.sub("", _WHERE.split(str(error), maxsplit=1)[0]).rstrip(": ")
+    known = [hint for pattern, hint in _HINTS if pattern.search(what)]
+    if row is not None and not arguments:
+        known.append(_PARAMETERS_HINT)
     return TrialError(
         error=error,
         what=what.removeprefix(f"{CODE_NAME}: ")[:_MESSAGE_CHARACTERS],
@@ -159,4 +183,5 @@ def trial_error(
         host_functions=tuple(host_functions),
         python_version=python_version,
         output=output,
+        hints=tuple(dict.fromkeys([*known, *hints])),
     )

@@ -31,8 +31,12 @@ _TIMEOUT_SECONDS = 1.0
 _MEMORY_BYTES = 128 * MIB
 _HOST = HostQuota(calls=1_000, bytes=4 * MIB, seconds=10.0)
 
-_FENCED = re.compile(r"^[ \t]*(```+|~~~+)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+# A block, also one after text in its first line, with text after it, or cut off before its end.
+_FENCED = re.compile(r"^[^\n`~]*(```+|~~~+)[^\n`~]*\n(.*?)(?:^[ \t]*\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
+# What a model thought before it answered: between tags, or up to one that is alone in its line.
+_THOUGHTS = re.compile(r"\A(?:\s*<(think\w*)>.*?</\1>|.*^[ \t]*</think\w*>[ \t]*$)", re.MULTILINE | re.DOTALL)
 _DEFINES = re.compile(r"^\s*(?:async\s+def|def|class)\s|\blambda\b", re.MULTILINE)
+_BLOCKS_HINT = "of several blocks of code the first with a function was tried; put all code into one block"
 # What is called of a class in place of a function.
 _METHODS = re.compile(r"^\s+def (?:step|process)\(", re.MULTILINE)
 
@@ -83,12 +87,20 @@ class FunctionDescription:
     error: TrialError | None
 
 
-def code_in(text: str, entry: str | None) -> str:
-    """Return the code of a model's answer: the first Markdown block with the function, or all of it without blocks."""
+def code_in(text: str, entry: str | None) -> tuple[str, int]:
+    """Return the code of a model's answer: the first Markdown block with the function, or all of it without blocks.
+
+    Returns:
+        The code, and the number of blocks that it might have been.
+    """
+    text = _THOUGHTS.sub("", text).removeprefix("\ufeff")
     blocks = [match[2] for match in _FENCED.finditer(text)]
     named = [] if entry is None else [block for block in blocks if re.search(rf"\b{re.escape(entry)}\b", block)]
     defining = [block for block in named or blocks if _DEFINES.search(block)]
-    return (defining or named or blocks or [text])[0]
+    if not defining and _DEFINES.search(_FENCED.sub("", text)):
+        return text, 1  # blocks inside of a docstring
+    found = defining or named or blocks or [text]
+    return found[0], len(found)
 
 
 def tight_limits(limits: ResourceLimits) -> ResourceLimits:
@@ -188,7 +200,7 @@ class _Attempt:
         except UnicodeEncodeError as error:
             msg = f"the code is no text in Unicode: {error}"
             raise SignatureError(msg) from error
-        self.source = code_in(text, entry)
+        self.source, self._blocks = code_in(text, entry)
         self.inspection = Inspection(None, None, (), None, ())
         self.sample: Sample | None = None
         self.error: TrialError | None = None
@@ -218,7 +230,7 @@ class _Attempt:
         definition = Definition.from_source(self.source, CODE_NAME, name=CODE_NAME, entry=self._entry)
         is_table = self.inspection.kind == "table"
         if is_table:
-            definition = definition.wrapped("_udf_functions.inspection:listing", limit=MOST_ROWS)
+            definition = definition.wrapped("_udf_functions.inspection:listing")
         self._function = ScalarFunction(
             context,
             self.domain,
@@ -278,4 +290,5 @@ class _Attempt:
             host_functions=[] if grants is None else [granted.signature for granted in grants.functions],
             python_version=self.domain.python_version,
             output=self.output,
+            hints=[_BLOCKS_HINT] if self._blocks > 1 else [],
         )

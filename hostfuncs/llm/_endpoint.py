@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 import zlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -157,11 +159,15 @@ class Endpoint:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Return the seconds that a header asks to wait; None for a date, which no such service sends."""
+    """Return the seconds that a header asks to wait, in seconds or as a date; None if it is neither."""
     try:
         seconds = float(retry_after or "")
     except ValueError:
-        return None
+        try:
+            left = parsedate_to_datetime(retry_after or "") - datetime.now(UTC)
+        except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
+            return None
+        seconds = max(left.total_seconds(), 0.0)
     return seconds if 0 <= seconds < float("inf") else None
 
 

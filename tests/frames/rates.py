@@ -1,5 +1,7 @@
 """A host function that other processes import."""
 
+import os
+
 import duckdb_wasi_udf as wasi_udf
 
 
@@ -11,3 +13,12 @@ def rate(country: list[str]) -> list[float]:
 @wasi_udf.host_function
 def closed(key: str) -> str:
     raise PermissionError(key)
+
+
+STATUS = 9  # of a process that dies
+
+
+@wasi_udf.host_function
+def die(value: int) -> int:
+    """End the process, as one that is killed ends."""
+    os._exit(STATUS + 0 * value)

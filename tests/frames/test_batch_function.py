@@ -238,6 +238,30 @@ def test_a_process_that_lacks_a_package_says_which(missing, message):
     )
     assert done.returncode == 1
     assert re.search(message, done.stderr.decode())
+    if "SignatureError" in message:
+        assert "in the function taxed, which another process has pickled" in done.stderr.decode()
+
+
+def test_an_error_among_batches_says_in_which():
+    f = wasi_udf.batch_function("def inverse(x: int) -> float: return 1 / x")
+    batches = pa.table({"x": [*range(1, 5001), 0]}).to_batches(max_chunksize=3000)
+    with pytest.raises(GuestError) as caught:
+        list(f.iterate(batches))
+    assert (caught.value.row, caught.value.__notes__) == (2000, ["in the batch that begins with row 3,000"])
+    assert pickle.loads(pickle.dumps(caught.value)).__notes__ == caught.value.__notes__
+
+
+def test_columns_can_be_checked_before_there_are_rows(gross):
+    gross.check(pa.schema({"net": pa.float32(), "country": pa.dictionary(pa.int8(), pa.string()), "x": pa.int8()}))
+    gross.check(pa.schema({"net": pa.null()}))
+    for schema, message in (
+        ({"country": pa.string()}, "no column 'net'"),
+        ({"net": pa.string()}, "'net' expects DOUBLE, got VARCHAR"),
+        ({"net": pa.list_(pa.int8())}, r"'net' expects DOUBLE, got TINYINT\[\]"),
+    ):
+        with pytest.raises(SignatureError, match=message):
+            gross.check(pa.schema(schema))
+    assert gross(pa.table({"net": pa.array([], pa.float64())})).num_rows == 0
 
 
 def test_text_is_defined_once_and_named_as_in_its_code(monkeypatch):

@@ -1,7 +1,9 @@
 """The functions in other engines: real ones where they are installed, with workers in processes of their own."""
 
 import os
+import re
 import signal
+import subprocess
 import sys
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, SignatureError, WasiUdfError, engines
+from tests.frames import rates
 
 ROWS = 20_000
 CODE = (
@@ -126,7 +129,7 @@ def test_failures_leave_no_file_and_name_theirs(gross, table, tmp_path):
     files = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
     with pytest.raises(GuestError, match="KeyError: 'XX'") as caught:
         engines.map_files(gross, files, tmp_path / "out.parquet")
-    assert "b.parquet" in caught.value.__notes__[0]
+    assert caught.value.__notes__ == ["in the batch that begins with row 0", f"in {files[1]}"]
     pyarrow.parquet.write_table(table.drop_columns("net"), tmp_path / "c.parquet")
     (tmp_path / "d.parquet").write_text("no such thing")
     for name, message in (("c", "no column 'net'"), ("d", "can't be read"), ("gone", "gone.parquet.*can't be read")):
@@ -193,14 +196,57 @@ def test_a_limit_in_one_file_names_it_and_the_row(table, tmp_path, monkeypatch):
     with pytest.raises(LimitExceeded, match="f: stopped after timeout_seconds=0.3") as caught:
         engines.map_files(slow, tmp_path / "in", tmp_path / "out.parquet")
     assert caught.value.line == 2
-    assert "part-1.parquet, in the batch that begins with row 0" in caught.value.__notes__[0]
+    assert caught.value.__notes__[0] == "in the batch that begins with row 0"
+    assert caught.value.__notes__[1].endswith("part-1.parquet")
     assert caught.value.row == 2000
     assert (tmp_path / "out.parquet").read_text() == "an earlier result"
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_process_that_dies_leaves_no_file_that_looks_whole(gross, table, expected, tmp_path):
+    for number in range(3):
+        pyarrow.parquet.write_table(table.slice(number * 5000, 5000), tmp_path / f"in{number}.parquet")
+    code = """
+import sys, duckdb_wasi_udf as wasi_udf, duckdb_wasi_udf.engines
+text = "import host\\ndef f(id: int) -> int:\\n    if id == 12_000: host.die(id)\\n    return id"
+function = wasi_udf.batch_function(text, host_functions=["tests.frames.rates:die"])
+wasi_udf.engines.map_files(function, sys.argv[2:], sys.argv[1])
+"""
+    target = tmp_path / "out" / "all.parquet"
+    target.parent.mkdir()
+    files = [str(path) for path in sorted(tmp_path.glob("in*"))]
+    died = subprocess.run([sys.executable, "-c", code, str(target), *files], check=False, timeout=100)
+    assert died.returncode == rates.STATUS
+    assert not target.exists()
+    assert all(path.name.startswith(".") for path in target.parent.iterdir())  # which engines don't read
+    assert engines.map_files(gross, files, target) == 15_000
+    assert by_id(pyarrow.dataset.dataset(target.parent).to_table().to_pydict()) == {
+        i: expected[i] for i in range(15_000)
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size to stand for a full disk")
+@pytest.mark.parametrize("most_bytes", [0, 10_000, 150_000], ids=["at once", "in the middle", "later"])
+def test_a_full_disk_is_named_and_leaves_nothing(gross, table, tmp_path, most_bytes):
+    import resource  # noqa: PLC0415 - Windows has none
+
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet", row_group_size=5000)
+    target = tmp_path / "out.parquet"
+    target.write_text("an earlier result")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        with pytest.raises(SignatureError, match="out.parquet can't be written"):
+            engines.map_files(gross, tmp_path / "in.parquet", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert target.read_text() == "an earlier result"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out.parquet"]
+    assert engines.map_files(gross, tmp_path / "in.parquet", target) == ROWS
+
+
 def test_an_engine_that_is_missing_is_named(gross, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyspark.sql.types", None)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
     with pytest.raises(WasiUdfError, match="pyspark is not installed: pip install pyspark"):
         engines.spark_map_in_arrow(None, gross)
 
@@ -218,7 +264,7 @@ def ray():
     ray.shutdown()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("pool", [False, True], ids=["tasks", "actors"])
 def test_ray(ray, gross, table, expected, pool):
@@ -228,7 +274,7 @@ def test_ray(ray, gross, table, expected, pool):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_other_rows(ray, twice, table, parts):
     result = ray.data.from_arrow(table).repartition(8).map_batches(twice, batch_format="pyarrow")
@@ -236,7 +282,7 @@ def test_ray_with_other_rows(ray, twice, table, parts):
     assert part_rows(pa.concat_tables(made)) == parts
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     marker = str(tmp_path / "died")
@@ -252,7 +298,7 @@ def test_ray_with_a_worker_that_dies(ray, gross, table, expected, tmp_path):
     assert by_id(pa.concat_tables(ray.get(result.to_arrow_refs())).to_pydict()) == expected
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_empty_partitions(ray, gross, table, expected):
     few = ray.data.from_arrow(table).repartition(8).filter(lambda row: row["id"] < 5)
@@ -260,7 +306,7 @@ def test_ray_with_empty_partitions(ray, gross, table, expected):
     assert {row["id"]: row["gross"] for row in rows} == {i: expected[i] for i in range(5)}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_with_a_limit_in_one_partition(ray, table):
     code = "def endless(id: int) -> int:\n    while id == 15_000: pass\n    return id"
@@ -270,7 +316,7 @@ def test_ray_with_a_limit_in_one_partition(ray, table):
         data.map_batches(slow, batch_format="pyarrow").materialize()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_ray_shows_the_guests_error(ray, table):
     bad = wasi_udf.batch_function("def f(id: int) -> float: return 1 / (id - 19_999)")
@@ -293,7 +339,7 @@ def spark():
     session.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_spark_with_other_rows(spark, twice, table, parts):
     mapped = engines.spark_map_in_arrow(spark.createDataFrame(table).repartition(4), twice)
@@ -302,7 +348,36 @@ def test_spark_with_other_rows(spark, twice, table, parts):
         engines.spark_udf(spark, "part", twice)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_spark_names_function_partition_and_row(spark, gross, table):
+    frame = spark.createDataFrame(table).repartition(4)
+    inverse = wasi_udf.batch_function("def inverse(id: int) -> float: return 1 / (id - 15_000)")
+    slow = wasi_udf.batch_function(
+        "def endless(id: int) -> int:\n    while id == 15_000: pass\n    return id",
+        limits=wasi_udf.ResourceLimits(timeout_seconds=0.5),
+    )
+    for function, message in (
+        (inverse, "inverse: ZeroDivisionError"),
+        (slow, "endless: stopped after timeout_seconds"),
+    ):
+        with pytest.raises(Exception, match=message) as caught:
+            engines.spark_map_in_arrow(frame, function).count()
+        assert re.search(
+            r"in row \d+[\s\S]*in the batch that begins with row 0\n.*in partition [0-3] of Spark", str(caught.value)
+        )
+    engines.spark_udf(spark, "inverse", inverse)
+    frame.createOrReplaceTempView("numbers")
+    with pytest.raises(Exception, match=r"inverse: ZeroDivisionError[\s\S]*in partition \d+ of Spark"):
+        spark.sql("SELECT inverse(id) FROM numbers").collect()
+    with pytest.raises(SignatureError, match="no column 'net'"):
+        engines.spark_map_in_arrow(frame.drop("net"), gross)
+    with pytest.raises(SignatureError, match="'net' expects DOUBLE, got VARCHAR"):
+        engines.spark_map_in_arrow(frame.selectExpr("id", "country AS net"), gross)
+    assert engines.spark_map_in_arrow(frame, gross).count() == ROWS
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_spark(spark, gross, table, expected):
     frame = spark.createDataFrame(table).repartition(4)
@@ -328,5 +403,9 @@ def test_dask(gross, twice, table, expected, parts):
     frame = dask.from_pandas(table.to_pandas(), npartitions=4)
     result = engines.dask_map_partitions(frame, gross).compute(scheduler="processes")
     assert by_id(pa.Table.from_pandas(result).to_pydict()) == expected  # pandas' NaN is Arrow's NULL
+    inverse = wasi_udf.batch_function("def inverse(id: int) -> float: return 1 / (id - 15_000)")
+    with pytest.raises(GuestError, match="inverse: ZeroDivisionError") as caught:
+        engines.dask_map_partitions(frame, inverse).compute(scheduler="processes")
+    assert (caught.value.row, caught.value.__notes__) == (0, ["in partition 3 of Dask"])
     other = engines.dask_map_partitions(frame, twice).compute(scheduler="processes")
     assert part_rows(pa.Table.from_pandas(other)) == parts

@@ -171,7 +171,14 @@ def test_pasted_text_is_named(failing, code):
 
 
 @pytest.mark.parametrize(
-    "code", ["def f(x) return x", "def f(x):\n  return (x", "def f(x):\nreturn x", "import x y\ndef f(x): pass"]
+    "code",
+    [
+        "def f(x) return x",
+        "def f(x):\n  return (x",
+        "def f(x):\nreturn x",
+        "import x y\ndef f(x): pass",
+        "R = = 1\ndef f(x): pass",
+    ],
 )
 def test_other_mistakes_of_syntax_are_pythons_own(failing, code):
     with pytest.raises(SyntaxError) as expected:

@@ -28,6 +28,12 @@ LACKS = {
     "import subprocess; subprocess.run(['ls'])": "the sandbox has no processes",
     "import os; os.system('ls')": "the sandbox has no processes",
     "import multiprocessing as m; m.Process(target=print).start()": "the sandbox has no processes",
+    "input()": "the sandbox has no input",
+    "import os; os.environ['HOME']": "the sandbox has no environment variables",
+    "import urllib.request; urllib.request.urlopen('https://example.org')": "the sandbox has no network",
+    "import http.client; http.client.HTTPSConnection('example.org')": "the sandbox has no network",
+    "import asyncio; asyncio.get_running_loop()": "asyncio.run in a plain def",
+    "import pydantic": "pydantic is native code, which can't run in it: use dataclasses",
     "import threading; threading.Thread(target=print).start()": "the sandbox has no threads",
     "import concurrent.futures as c; c.ThreadPoolExecutor().submit(print)": "the sandbox has no threads",
 }
@@ -67,6 +73,8 @@ def test_errors_of_the_codes_own_stay_as_they_are(shared):
         ("ModuleNotFoundError('x')", "ModuleNotFoundError: x"),
         ("OSError(28, 'full')", "OSError: [Errno 28] full"),
         ("RuntimeError('threads')", "RuntimeError: threads"),
+        ("KeyError('HOME')", "KeyError: 'HOME'"),
+        ("EOFError('end')", "EOFError: end"),
     ):
         first = str(failure(shared[0], f"def f(x):\n    raise {raised}")).splitlines()[0]
         assert first.endswith(text)

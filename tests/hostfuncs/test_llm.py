@@ -1,6 +1,8 @@
 """Language models behind an endpoint on the loopback address that misbehaves."""
 
 import contextlib
+import datetime as dt
+import email.utils
 import gc
 import gzip
 import http.server
@@ -254,8 +256,20 @@ def test_a_busy_service_is_asked_again(server, ask, pauses):
     assert len(pauses) == 2
     assert ask("later:17")["answer"] == "at last"
     assert pauses[-1] == 17
-    assert ask("later:Wed, 21 Oct 2026 07:28:00 GMT")["answer"] == "at last"
-    assert pauses[-1] < 2
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    assert ask(f"later:{email.utils.format_datetime(soon, usegmt=True)}", request_seconds=3600)["answer"] == "at last"
+    assert 2 < pauses[-1] <= 3600
+    for nothing in (
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wed, 21 Oct 2015 07:28:00 -0000",
+        "soon",
+        "nan",
+        "-3",
+        "1e999",
+        "",
+    ):
+        assert ask(f"later:{nothing}")["answer"] == "at last"
+        assert pauses[-1] < 2
 
 
 def test_neither_key_nor_words_of_the_service_reach_the_guest(server, con, caplog, pauses):

@@ -90,6 +90,13 @@ def service():
     return Service()
 
 
+@pytest.fixture
+def pauses(monkeypatch):
+    seconds = []
+    monkeypatch.setattr(_retried, "pause", seconds.append)
+    return seconds
+
+
 KINDS = ["by_row", "batched", "arrays", "coroutine"]
 AROUND = {
     "cached": hostfuncs.cached,
@@ -114,6 +121,23 @@ def test_results_are_those_of_the_function_inside(service, around, kind, rows):
     expected = [None if key is None else len(key) / 2 for key in keys]
     assert function(keys).to_pylist() == expected
     assert function(pa.array(keys, pa.string())).to_pylist() == expected
+
+
+@pytest.mark.parametrize("kind", ["by_row", "batched", "coroutine"])
+@pytest.mark.parametrize("order", list(itertools.permutations(sorted(AROUND.keys() - {"all"}))), ids="-".join)
+def test_they_go_around_each_other_in_any_order(service, pauses, order, kind):
+    keys = [None if i % 7 == 0 else "abcdefg"[: i % 5] * (i % 3) for i in range(60)]
+    service.failures = {"ab": 1, "": 1}
+    function = getattr(service, kind)
+    for name in order:
+        function = AROUND[name](function)
+    expected = [None if key is None else len(key) / 2 for key in keys]
+    assert function(keys).to_pylist() == expected
+    assert sum(fails < 0 for fails in service.failures.values()) == len(set(keys))
+    assert service.most_running <= 4
+    asked = len(service.asked)
+    assert function(keys[::-1]).to_pylist() == expected[::-1]
+    assert len(service.asked) == asked
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -548,13 +572,6 @@ def test_no_guest_starts_inside_of_a_call(con):
 
 
 # ---- retried ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    seconds = []
-    monkeypatch.setattr(_retried, "pause", seconds.append)
-    return seconds
 
 
 @pytest.mark.parametrize("kind", ["by_row", "coroutine"])

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+import re
 import threading
 from decimal import Decimal
 
@@ -163,6 +164,66 @@ GOOD = {
         "def f(a, b, c, d, e):\n    return b",
         each(lambda *row: row[1], "id", "name", "net", "born", "tags"),
     ),
+    "generator that awaits": (
+        "async def words(name: str):\n    for word in name.split():\n        yield word",
+        each(str.split, "name"),
+    ),
+    "cut off": ("Here:\n```python\nlambda name: name.title()\n", TITLE),
+    "text beside the fences": ("Here: ```python\nlambda name: name.title()\n``` That's it.", TITLE),
+    "fences in a docstring": (
+        'def gross(net: float) -> float:\n    """Gross of net.\n\n    ```\n    gross(1)\n    ```\n    """\n'
+        "    return net * 1.19",
+        GROSS,
+    ),
+    "thoughts": (
+        "<think>\nMaybe\n```python\ndef f(net): return 1 / 0\n```\n</think>\n\n"
+        "```python\nlambda name: name.title()\n```",
+        TITLE,
+    ),
+    "end of thoughts": ("A lambda will do.\n</think>\nlambda name: name.title()", TITLE),
+    "tags in the code": (
+        "import re\ndef f(name: str) -> str:\n    return re.sub('<think>.*</think>', '', name).title()",
+        TITLE,
+    ),
+    "byte order mark": ("\ufefflambda name: name.title()", TITLE),
+    "all indented": ("    def f(name: str) -> str:\n        return name.title()\n", TITLE),
+    "tabs": ("def f(name: str) -> str:\n\tif name:\n\t\treturn name.title()", TITLE),
+    "carriage returns": ("def f(name: str) -> str:\r\n    return name.title()\r\n", TITLE),
+    "match": (
+        "def f(name: str) -> str:\n    match name.split():\n        case [first, _]:\n            return first\n"
+        "        case _:\n            return 'other'",
+        each(lambda name: name.split()[0] if " " in name else "other", "name"),
+    ),
+    "walrus": (
+        "import re\ndef f(name: str) -> str | None:\n    if (m := re.match(r'(\\w+) (\\w+)', name)):\n        "
+        "return m[2]\n    return None",
+        each(lambda name: m[2] if (m := re.match(r"(\w+) (\w+)", name)) else None, "name"),
+    ),
+    "type statement": ("type Name = str\ndef f(name: Name) -> Name:\n    return name.title()", TITLE),
+    "type parameters": (
+        "def first[T](x: list[T]) -> T:\n    return x[0]\ndef f(name: str) -> str:\n    return first([name.title()])",
+        TITLE,
+    ),
+    "asyncio.run": (
+        "import asyncio\nasync def work(name):\n    await asyncio.sleep(0)\n    return name.title()\n"
+        "def f(name: str) -> str:\n    return asyncio.run(work(name))",
+        TITLE,
+    ),
+    "eval and __import__": (
+        "def f(net: float) -> float:\n    return eval('net * 1.19') * __import__('math').sqrt(1)",
+        GROSS,
+    ),
+    "logging": (
+        "import logging\nlogging.basicConfig(level=logging.INFO)\ndef f(name: str) -> str:\n    logging.info(name)\n"
+        "    return name.title()",
+        TITLE,
+    ),
+    "nothing but a docstring": ('def f(name: str) -> str:\n    """Return the title."""', [None] * len(ROWS)),
+    "JSON that may be none": (
+        "import json\ndef f(name: str) -> dict | None:\n    try:\n        return json.loads(name)\n"
+        "    except json.JSONDecodeError:\n        return None",
+        [None] * len(ROWS),
+    ),
     "upper case": ("def f(NAME: str) -> str:\n    return NAME.title()", TITLE),
     "unicode": ("def größe(name: str) -> int:\n    return len(name)", each(len, "name")),
 }
@@ -223,6 +284,37 @@ BAD = {
     ),
     "a frame": ("def transform(df):\n    return df.dropna()", "the parameter 'df' has no column", None, None),
     "exit": ("def f(net):\n    raise SystemExit(1)", "SystemExit", 2, 0),
+    "input": ("def f(name):\n    return input('?')", "the sandbox has no input", 2, 0),
+    "environment": (
+        "import os\nKEY = os.environ['KEY']\ndef f(name):\n    return KEY",
+        "no environment variables",
+        2,
+        None,
+    ),
+    "https": (
+        "from urllib.request import urlopen\ndef f(name):\n    return urlopen('https://a.example').read()",
+        "the sandbox has no network",
+        3,
+        0,
+    ),
+    "await of a timer": (
+        "import asyncio\nasync def f(name):\n    await asyncio.sleep(1)",
+        "async functions await host functions",
+        3,
+        0,
+    ),
+    "keywords alone": ("def f(**row):\n    return row['name']", "KeyError: 'name'", 2, 0),
+    "code in JSON": ('{"code": "def f(name): return name"}', "not a function", None, None),
+    "SQL": ("SELECT upper(name) FROM people", "SyntaxError", 1, None),
+    "syntax in the first line": ("RATE = = 1\ndef f(net): return net", "SyntaxError: invalid syntax", 1, None),
+    "syntax in the middle": (
+        "def f(net):\n    x = (net\n    return x\n\ndef g(x):\n    return x",
+        "never closed",
+        2,
+        None,
+    ),
+    "many digits": (f"X = {'9' * 5000}\ndef f(net): return X", "4300 digits", 1, None),
+    "not done": ("def f(id):\n    raise NotImplementedError", "NotImplementedError", 2, 0),
     "helper raises": (
         "def f(name):\n    return check(name)\n\ndef check(name):\n    raise ValueError('no ' + name)",
         "ValueError: no ada lovelace",
@@ -267,6 +359,41 @@ def test_usual_mistakes_have_a_hint(sandbox, people):
     assert (
         "annotate the parameter with float" in sandbox.try_function("lambda net: 1.5 * net", people).error.for_model()
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("def f(name) -> set[str]: return {name}", "annotations may be bool"),
+        ("class K: pass\ndef f(name) -> K: return K()", "annotations may be bool"),
+        ("class Cleaner:\n    def clean(self, name): return name", "write its name in the last line"),
+        ("def make(net):\n    return lambda x: x\nf = make(1)", "write its name in the last line"),
+        ("def f(**row): return row['name']", "write a parameter for each column"),
+        ("```\ndef g(s): return s\n```\nand\n```\ndef f(name): return g(name)\n```", "put all code into one block"),
+    ],
+)
+def test_the_hint_says_how_to_repair(sandbox, people, source, hint):
+    error = sandbox.try_function(source, people).error
+    assert [known for known in error.hints if hint in known]
+    assert f"{hint}" in error.for_model()
+    assert error.as_dict()["hints"] == list(error.hints)
+
+
+def test_a_function_that_the_code_makes_is_named_in_the_last_line(sandbox, people):
+    source = "def make(rate):\n    return lambda net: float(net) * rate\ngross = make(1.19)\ngross"
+    trial = sandbox.try_function(source, people.select("id, net"))
+    assert [row[-1] for row in trial.rows] == GROSS
+
+
+def test_rows_without_an_end_reach_a_limit(sandbox, people):
+    error = sandbox.try_function("def f(id):\n    while True:\n        yield id", people).error
+    assert error.error.limit in {"timeout_seconds", "memory_bytes"}
+
+
+def test_a_long_line_is_cut_and_a_limit_before_any_row_has_none(sandbox, people):
+    assert len(sandbox.try_function(f"X = {'9' * 5000}\nlambda id: X", people).error.for_model()) < 1500
+    error = sandbox.try_function("while True: pass\ndef f(id): return id", people).error
+    assert (error.line, error.row) == (1, None)
 
 
 def test_all_missing_imports_are_named_at_once(sandbox, people):

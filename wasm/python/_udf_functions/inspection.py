@@ -3,8 +3,10 @@
 import ast
 import functools
 import importlib
-import itertools
+import inspect
 import json
+import textwrap
+from collections import deque
 
 from _udf_guest.hints import add_hints
 
@@ -30,8 +32,9 @@ def inspect_source(source, entry):
         for a generator, or "class"; "parameters", each with "name", "annotation" and "required"; "returns"; "imports",
         each with "name", "line" and "missing", which says why it can't be imported, or None.
     """
+    source = source.strip("\n")
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(textwrap.dedent(source) if source[:1].isspace() else source)  # as it is loaded
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return json.dumps({"name": None, "kind": None, "parameters": [], "returns": None, "imports": []})
     name = entry or choose(tree, None)
@@ -45,12 +48,19 @@ def inspect_source(source, entry):
     return json.dumps(nothing | described | {"name": shown, "imports": _imports(tree)})
 
 
-def listing(function, limit):
-    """Make a function that returns a list of what a generator yields, at most `limit` values."""
+def listing(function):
+    """Make a function that returns a list of what a generator yields; one without an end reaches a limit."""
+    if inspect.isasyncgenfunction(function):
 
-    @functools.wraps(function)
-    def listed(*arguments):
-        return list(itertools.islice(function(*arguments), limit))
+        @functools.wraps(function)
+        async def listed(*arguments):
+            return [value async for value in function(*arguments)]
+
+    else:
+
+        @functools.wraps(function)
+        def listed(*arguments):
+            return list(function(*arguments))
 
     return listed
 
@@ -72,7 +82,7 @@ def _function(node):
     parameters = [_parameter(argument, required=i < required) for i, argument in enumerate(positional)]
     if arguments.vararg is not None:
         parameters.append(_parameter(arguments.vararg, required=False))
-    kind = "async" if isinstance(node, ast.AsyncFunctionDef) else "table" if _yields(node) else "row"
+    kind = "table" if _yields(node) else "async" if isinstance(node, ast.AsyncFunctionDef) else "row"
     return {"kind": kind, "parameters": parameters[:_PARAMETERS], "returns": _text(getattr(node, "returns", None))}
 
 
@@ -99,9 +109,9 @@ def _yields(function):
 def _imports(tree):
     """Return what a text imports anywhere, except where it does without: in `try`, and under `TYPE_CHECKING`."""
     imports = {}
-    pending = [(tree, False)]
+    pending = deque([(tree, False)])
     while pending:
-        node, optional = pending.pop(0)
+        node, optional = pending.popleft()
         if isinstance(node, ast.Import) and not optional:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not optional and not node.level:

@@ -27,6 +27,16 @@ _INSTEAD = {
     "cv2": "let a host function compute it",
     "lxml": "use xml.etree or html.parser",
     "orjson": "use json",
+    "ujson": "use json",
+    "pydantic": "use dataclasses",
+    "regex": "use re",
+    "rapidfuzz": "use difflib",
+    "Levenshtein": "use difflib",
+    "statsmodels": "use statistics",
+    "pyspark": "write a plain function of a row's values",
+    "transformers": "let a host function compute it",
+    "spacy": "let a host function compute it",
+    "xgboost": "let a host function compute it",
     "psycopg2": "let a host function ask the database",
     "psycopg": "let a host function ask the database",
     "cryptography": "use hashlib and hmac, or a host function",
@@ -49,6 +59,11 @@ _OF_SOCKETS = ("/stdlib/socket.py", "/stdlib/_udf_completions/socket.py")
 _NO_NETWORK = "the sandbox has no network; a host function can make requests"
 _NO_PROCESSES = "the sandbox has no processes"
 _NO_THREADS = "the sandbox has no threads"
+_NO_INPUT = "the sandbox has no input; take the value as a parameter"
+_NO_VARIABLES = "the sandbox has no environment variables; take the value as a parameter"
+_NO_LOOP = (
+    "async functions await host functions, without an event loop; asyncio.run in a plain def runs other coroutines"
+)
 
 _OF_PROCESSES = {"fork", "forkpty", "system", "popen", "posix_spawn", "execv", "execve", "kill", "waitpid", "WNOHANG"}
 _OF_FILES = {
@@ -61,6 +76,14 @@ _OF_FILES = {
     errno.ENOSYS,
     errno.EROFS,
 }
+# What CPython says, to find what is behind it.
+_OF_MESSAGES = {
+    (RuntimeError, "can't start new thread"): _NO_THREADS,
+    (RuntimeError, "no running event loop"): _NO_LOOP,
+    (EOFError, "EOF when reading a line"): _NO_INPUT,
+}
+_SECURE = "HTTPSConnection"  # needs _ssl, so http.client is without it
+_UNKNOWN_URL = "unknown url type: https"  # which urllib says for the same reason
 _FILE_MODULES = ("/stdlib/os.py", "/stdlib/tempfile.py", "/stdlib/shutil.py", "/stdlib/pathlib/", "/stdlib/glob.py")
 
 
@@ -90,13 +113,24 @@ def _hint(exception):
     if any(file.startswith(("/stdlib/multiprocessing/", "/stdlib/subprocess.py")) for file in files):
         return _NO_PROCESSES
     if type(exception) is AttributeError:
-        asked = exception.name if exception.obj is sys.modules.get("os") else None
-        return _NO_PROCESSES if asked in _OF_PROCESSES else None
-    if type(exception) is RuntimeError and exception.args == ("can't start new thread",):
-        return _NO_THREADS
+        return _of_attribute(exception)
+    said = _OF_MESSAGES.get((type(exception), str(exception)))
+    if said is not None:
+        return said
+    if type(exception) is KeyError and files and files[-1] == "/stdlib/os.py":
+        return _NO_VARIABLES
+    if getattr(exception, "reason", None) == _UNKNOWN_URL:
+        return _NO_NETWORK
     if isinstance(exception, OSError) and type(exception.errno) is int:
         return _of_os_error(exception, files)
     return None
+
+
+def _of_attribute(exception):
+    if exception.obj is sys.modules.get("os") and exception.name in _OF_PROCESSES:
+        return _NO_PROCESSES
+    client = sys.modules.get("http.client")
+    return _NO_NETWORK if client is not None and exception.obj is client and exception.name == _SECURE else None
 
 
 def _of_os_error(exception, files):
@@ -153,6 +187,10 @@ def _append(exception, hint):
         return
     if isinstance(exception, ImportError):
         exception.msg = f"{exception.msg}: {hint}"
+    elif getattr(exception, "reason", None) == _UNKNOWN_URL:
+        exception.reason = f"{_UNKNOWN_URL} ({hint})"
+    elif type(exception) is KeyError:  # whose text is the repr of what is missing
+        exception.args = (f"{exception.args[0]} ({hint})",)
     elif isinstance(exception, OSError):
         exception.strerror = f"{exception.strerror} ({hint})"
     else:

@@ -149,8 +149,6 @@ def main(arguments: list[str] | None = None) -> int:
         status = command.main(given, prog_name="duckdb-wasi-udf", standalone_mode=False)
         sys.stdout.flush()
     except typer.Exit as ended:
-        if isinstance(ended.__cause__, KeyboardInterrupt):  # Ctrl-C before or after the command itself
-            report(_INTERRUPTED, as_json=as_json)
         return int(ended.exit_code)
     except TyperException as error:  # the command line is wrong
         message = getattr(error, "format_message", error.__str__)()
@@ -168,4 +166,6 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         abandon_output()
         return Status.PIPE_CLOSED
+    if status == Status.INTERRUPTED and not isinstance(status, Status):  # typer's, of Ctrl-C beside the command itself
+        report(_INTERRUPTED, as_json=as_json)
     return status if isinstance(status, int) else Status.OK

@@ -14,6 +14,9 @@ def main() -> int:
     """Run the command; return the process's exit status."""
     try:
         app = importlib.import_module("duckdb_wasi_udf._cli.app")
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except ImportError as error:
         return _main_without_libraries(str(error))
     for name in ("SIGTERM", "SIGHUP"):  # half-written files are deleted, as after Ctrl-C

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -88,6 +89,8 @@ for _path, _command in _COMMANDS.items():
 for _name, _added in _GROUPS.items():
     app.add_typer(_added, name=_name)
 
+_INTERRUPTED = Failure("interrupted", Status.INTERRUPTED, "KeyboardInterrupt")
+
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it
     if wanted:
@@ -111,6 +114,18 @@ def _command_line() -> Any:
     return typer.main.get_command(app)
 
 
+def _empty_argument(given: list[str]) -> str | None:
+    """Return what is wrong with a command line that has an empty argument, as of a shell's variable that isn't set."""
+    before = "duckdb-wasi-udf"
+    for argument in given:
+        if not argument:
+            return f"the argument after {before} is empty"
+        if re.fullmatch(r"--[a-z-]+=", argument):
+            return f"the argument of {argument[:-1]} is empty"
+        before = argument
+    return None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
@@ -125,6 +140,11 @@ def main(arguments: list[str] | None = None) -> int:
     # Two dashes and a space begin a comment of SQL, not an option.
     given = [f" {argument}" if argument[:3] in ("-- ", "--\n", "--\r", "--\t") else argument for argument in given]
     command = _command_line()
+    as_json = "--json" in given
+    empty = _empty_argument(given)
+    if empty is not None:
+        report(Failure(empty, Status.USAGE, CommandError.__name__), as_json=as_json)
+        return Status.USAGE
     try:
         status = command.main(given, prog_name="duckdb-wasi-udf", standalone_mode=False)
         sys.stdout.flush()
@@ -138,12 +158,14 @@ def main(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "duckdb-wasi-udf"
         message = f"{message.replace('Value error, ', '').rstrip('.')}: see {path} --help"
-        report(Failure(message, Status.USAGE, CommandError.__name__), as_json="--json" in given)
+        report(Failure(message, Status.USAGE, CommandError.__name__), as_json=as_json)
         return Status.USAGE
     except (KeyboardInterrupt, typer.Abort):
-        report(Failure("interrupted", Status.INTERRUPTED, "KeyboardInterrupt"), as_json="--json" in given)
+        report(_INTERRUPTED, as_json=as_json)
         return Status.INTERRUPTED
     except BrokenPipeError:
         abandon_output()
         return Status.PIPE_CLOSED
+    if status == Status.INTERRUPTED and not isinstance(status, Status):  # typer's, of Ctrl-C beside the command itself
+        report(_INTERRUPTED, as_json=as_json)
     return status if isinstance(status, int) else Status.OK

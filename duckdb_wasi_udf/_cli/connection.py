@@ -58,14 +58,27 @@ def _check_file(db: str, *, new: bool | None) -> None:
         if not path.exists() and not path.absolute().parent.is_dir():
             msg = f"there is no directory {path.absolute().parent} for the database {db}"
             raise file_error(msg)
+        if path.exists() and not _is_database(path):
+            msg = f"{db} is not a database"
+            raise file_error(msg)
     except (OSError, ValueError) as error:
         msg = f"the database {db} can't be opened: {getattr(error, 'strerror', None) or error}"
         raise file_error(msg) from error
 
 
+def _is_database(path: Path) -> bool:
+    """Return whether a file begins as a database: of others, as Parquet, DuckDB makes a view in memory."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except PermissionError:  # on Windows also if another program has it open, which DuckDB says
+        return True
+    return head[8:12] == b"DUCK" or head.startswith(b"SQLite format 3")
+
+
 def _opening_problem(db: str, text: str) -> str:
     """Return why a database can't be opened, of DuckDB's error."""
-    if "lock" in text.lower():
+    if re.search(r"\block\b|used by another process", text, re.IGNORECASE):  # as Windows says
         process = re.search(r"PID (\d+)", text)
         by = f" (process {process[1]})" if process else ""
         return f"the database {db} is in use by another program{by}; end it, or wait for it"

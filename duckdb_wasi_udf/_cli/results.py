@@ -18,7 +18,7 @@ from duckdb_wasi_udf._cli.terminal import OutputBytes, is_terminal, note, print_
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
@@ -78,7 +78,14 @@ class Output:
         return _COPY_OPTIONS[self.format] + (", DELIMITER '\t'" if tabs else "")
 
 
-def choose_output(path: str | None, chosen: Format | None, max_rows: int, *, default: Format = Format.TABLE) -> Output:
+def choose_output(
+    path: str | None,
+    chosen: Format | None,
+    max_rows: int,
+    *,
+    default: Format = Format.TABLE,
+    kept: Iterable[str | None] = (),
+) -> Output:
     """Return the output that options ask for.
 
     Args:
@@ -86,6 +93,7 @@ def choose_output(path: str | None, chosen: Format | None, max_rows: int, *, def
         chosen: the format; None to go by the file's name.
         max_rows: the number of rows of a table.
         default: the format for stdout.
+        kept: files that the output must not replace: those of functions, SQL and the database.
 
     Raises:
         CommandError: the file's name says no format, the format can't be that of a file, or the file can't be written.
@@ -99,12 +107,28 @@ def choose_output(path: str | None, chosen: Format | None, max_rows: int, *, def
     if chosen is Format.TABLE:
         msg = "a table is for the terminal; choose csv, json, jsonl or parquet for a file"
         raise usage_error(msg)
+    if Path(path).is_dir():
+        msg = f"{path} can't be written: it is a directory"
+        raise file_error(msg)
     found = chosen or _BY_SUFFIX.get(_plain_suffix(path))
     if found is None:
         msg = f"the name {path} says no format; end it with {', '.join(_BY_SUFFIX)}, or add --format"
         raise usage_error(msg)
     check_writable(path)
+    for other in kept:
+        if other is not None and _is_same_file(path, other):
+            msg = f"the output would replace {other}, which the command reads; name another file"
+            raise usage_error(msg)
     return Output(found, path, max_rows)
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    """Return whether two names are of one file, or the first is a file in the directory that the second names."""
+    try:
+        file, known = Path(path).resolve(), Path(other).resolve()
+        return file == known or (file.suffix == ".py" and file.parent == known) or file.samefile(known)
+    except (OSError, ValueError):  # one of them isn't there
+        return False
 
 
 def check_writable(path: str) -> None:

@@ -71,7 +71,8 @@ def run(
     A generator, or a class with the method process, makes other rows of the rows: they replace those of the input.
     """
     with reported(as_json=json) as report:
-        chosen = results.choose_output(output, results.with_json(format, as_json=json), max_rows)
+        wanted = results.with_json(format, as_json=json)
+        chosen = results.choose_output(output, wanted, max_rows, kept=[function_file])
         file = read_function_file(function_file)
         item = choose(file, function, maps=True)
         opened = SessionOptions(packages=package, settings=settings)
@@ -95,6 +96,9 @@ def open_input(session: Session, path: str, chosen: str | None) -> Iterator[duck
         CommandError: there is no such file, or it is of another format.
     """
     with contextlib.ExitStack() as stack:
+        if Path(path).is_dir():
+            msg = f"{path} is a directory; pass a glob, such as '{Path(path) / '*.parquet'}'"
+            raise file_error(msg)
         reader = _reader(path, chosen)
         real = path
         if path == STDIN:
@@ -105,17 +109,20 @@ def open_input(session: Session, path: str, chosen: str | None) -> Iterator[duck
         elif "://" not in path and not Path(path).exists() and not glob.glob(path, recursive=True):  # noqa: PTH207
             msg = f"there is no file {path}"
             raise file_error(msg)
-        elif Path(path).is_dir():
-            msg = f"{path} is a directory; pass a glob, such as '{Path(path) / '*.parquet'}'"
-            raise file_error(msg)
         quoted = real.replace("'", "''")
         try:
             rows = running.run(session, lambda: session.con.sql(f"FROM {reader}('{quoted}')"))
         except duckdb.Error as error:
-            first = readable(str(error)).partition("\n")[0]
-            msg = f"{path} can't be read as {reader.removeprefix('read_')}: {first.partition('Error: ')[2] or first}"
+            msg = f"{path} can't be read as {reader.removeprefix('read_')}: {_reason(error)}"
             raise file_error(msg) from error
         yield rows
+
+
+def _reason(error: duckdb.Error) -> str:
+    """Return the first paragraph of an error as one line: that of a CSV file begins with the number of its line."""
+    paragraph = readable(str(error)).partition("\n\n")[0]
+    text = "; ".join(line.strip().rstrip(":") for line in paragraph.splitlines())
+    return text.partition("Error: ")[2] or text
 
 
 def _reader(path: str, chosen: str | None) -> str:

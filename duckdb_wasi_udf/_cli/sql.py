@@ -48,7 +48,8 @@ def sql(
     """
     with reported(as_json=json) as report:
         text = _text(sql)
-        chosen = results.choose_output(output, results.with_json(format, as_json=json), max_rows)
+        kept = [sql, db, *(functions or ())]
+        chosen = results.choose_output(output, results.with_json(format, as_json=json), max_rows, kept=kept)
         statements = statements_of(text)
         _check_returns(statements[-1], chosen)
         opened = SessionOptions(

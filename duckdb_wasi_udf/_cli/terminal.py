@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -85,18 +86,37 @@ def print_table(
     on_terminal = is_terminal(sys.stdout)
     shown_columns = columns[: max(console.width // _NARROWEST, 1)]
     table = Table(box=box.ROUNDED)
+    texts = [
+        [Text("NULL", style="dim") if value is None else Text(shown(value)) for value in row[: len(shown_columns)]]
+        for row in rows
+    ]
+    headings = [[printable(name), printable(sql_type) if types else ""] for name, sql_type in shown_columns]
+    widths = [
+        max(*map(cell_len, heading), *(row[at].cell_len for row in texts), 1) for at, heading in enumerate(headings)
+    ]
+    width = _widest(widths, console.width - 3 * len(widths) - 1) if on_terminal else None
     for name, sql_type in shown_columns:
         heading = Text(printable(name))
         if types and sql_type:
             heading.append(f"\n{printable(sql_type)}", style="dim not bold")
         justify: Literal["left", "right"] = "right" if _is_number(sql_type) else "left"
-        table.add_column(heading, justify=justify, no_wrap=on_terminal, overflow="ellipsis")
-    for row in rows:
-        values = row[: len(shown_columns)]
-        table.add_row(*[Text("NULL", style="dim") if value is None else Text(shown(value)) for value in values])
+        table.add_column(heading, justify=justify, no_wrap=on_terminal, overflow="ellipsis", max_width=width)
+    for row in texts:
+        table.add_row(*row)
     console.print(table)
     if len(shown_columns) < len(columns):
         note(f"the first {len(shown_columns)} of {len(columns)} columns")
+
+
+def _widest(widths: list[int], room: int) -> int:
+    """Return how wide a column may be so that all have room together: long ones are cut, and the others stay whole."""
+    narrowest_first = sorted(widths)
+    for at, width in enumerate(narrowest_first):
+        share = room // (len(widths) - at)
+        if width > share:
+            return max(share, 1)
+        room -= width
+    return narrowest_first[-1]
 
 
 def shown(value: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from duckdb_wasi_udf._cli.sources import FunctionFile
 
+_NO_EXAMPLES = 'no examples: write ">>> f(1)" with its output in the next line, in docstrings or comments'
+
 
 def run_examples(
     files: Annotated[list[str], typer.Argument(metavar="FILE.py|DIR...", help="Files of functions, or - for stdin.")],
@@ -53,7 +55,7 @@ def run_examples(
         else:
             for result in failed:
                 _print(result)
-            print_line(f"{len(results) - len(failed)} passed, {len(failed)} failed" if results else "no examples")
+            print_line(f"{len(results) - len(failed)} passed, {len(failed)} failed" if results else _NO_EXAMPLES)
         if failed or not results:
             raise typer.Exit(Status.FAILED)
 

@@ -1,5 +1,6 @@
 """Real processes: pipes, Ctrl-C, and the entry point."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,8 @@ import tomllib
 
 import pytest
 
-from duckdb_wasi_udf._cli import sources
+from duckdb_wasi_udf import __main__
+from duckdb_wasi_udf._cli import app, sources
 from tests.support.repository import ROOT
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -71,6 +73,20 @@ def test_ctrl_c_counts_whatever_duckdb_makes_of_it(cli, tmp_path, monkeypatch):
     done = cli("repl", "--json", stdin=".read f.py\nSELECT 7 AS x;\n")
     assert (done.status, done.json()) == (130, [{"x": 7}])
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_ctrl_c_beside_the_command_is_reported(cli, monkeypatch, capfd):
+    """While the libraries are imported, and while the command line is read."""
+
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib, "import_module", pressed)
+        assert (__main__.main(), capfd.readouterr().err) == (130, "error: interrupted\n")
+    monkeypatch.setattr(app, "print_line", pressed)
+    done = cli("--version")
+    assert (done.status, done.out, done.err) == (130, "", "error: interrupted\n")
 
 
 def test_the_console_script_is_the_module():

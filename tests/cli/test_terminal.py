@@ -60,6 +60,12 @@ def test_wide_tables_are_cut_on_a_terminal_only(cli, on_terminal, monkeypatch):
     assert "c49" in done.out
 
 
+def test_a_long_text_leaves_other_columns_whole(cli, on_terminal):
+    done = cli("sql", "SELECT repeat('long ', 40) AS name, 42 AS answer, NULL AS missing")
+    assert all(text in done.out for text in ("answer", "42", "missing", "NULL", "long", "…"))
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
 def test_what_functions_print_goes_to_stderr(cli):
     code = "def f(x):\n    print('seen', x)\n    return x"
     done = cli("sql", f"SELECT py_udf_bigint($${code}$$, i) AS x FROM range(2) t(i)", "--format", "csv")

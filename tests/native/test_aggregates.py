@@ -508,3 +508,23 @@ def test_read_only_databases_have_it(tmp_path):
         sandbox.create_aggregate_function(con, "total", TOTAL, lists=False)
         assert rows(con, "SELECT total(i), py_aggregate('sum', i) FROM t") == [(36, 36)]
         sandbox.close()
+
+
+def test_aggregates_in_a_group_of_sandboxes():
+    """Groups take no other calls of the native path; the time of these is charged, and the group's limits hold."""
+    limits = wasi_udf.GroupLimits(sandboxes=1, shared_cpu_seconds=1.0)
+    with wasi_udf.SandboxGroup(limits=limits) as group, duckdb.connect(config={"threads": 2}) as con:
+        sandbox = wasi_udf.Sandbox(group=group, name="a").install(con)
+        query = "SELECT i % 3 AS g, {} FROM range(2049) t(i) GROUP BY g ORDER BY g"
+        assert (
+            con.execute(query.format("py_aggregate('max', i)::BIGINT")).fetchall()
+            == con.execute(query.format("max(i)")).fetchall()
+        )
+        assert con.execute("SELECT py_aggregate('len', i) FROM range(0) t(i)").fetchall() == [(None,)]
+        assert 0 < group.usage()["a"].cpu_seconds < 1.0
+        with pytest.raises(duckdb.Error) as raised:
+            con.execute("SELECT py_aggregate('def f(xs):\n    while True: pass', i) FROM range(3) t(i)")
+        error = wasi_udf.error_of(raised.value)
+        assert (error.limit, error.sandbox) == ("shared_cpu_seconds", "a")
+        assert con.execute("SELECT 42").fetchall() == [(42,)]
+        assert sandbox.usage().limits_hit["shared_cpu_seconds"] >= 1

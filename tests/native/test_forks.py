@@ -14,11 +14,7 @@ PROGRAM = """
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "api.h"
 #include "calls.h"
-
-struct duckdb_functions D;
-struct wasmtime_functions W;
 
 static spin_lock at;
 static volatile uint64_t first, second;

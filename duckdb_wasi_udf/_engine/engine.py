@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -220,7 +221,9 @@ def _memory_bytes(module: wasmtime.Module) -> int:
 
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
     """Return a hash of what the machine code depends on. wasmtime itself refuses code of another CPU or settings."""
-    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
+    parts = [guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel]
+    if os.environ.get("WASMTIME_BACKTRACE_DETAILS") == "1":  # a setting that wasmtime takes from there
+        parts.append("backtrace details")
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

@@ -9,6 +9,9 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
+# Tests start Python some hundred times, and two workers import all tests: without byte code, each compiles the sources.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: python setup setup-demo guest guest-numpy guest-debug guest-verify guest-test guest-test-numpy demo docs test test-dbt test-engines test-newest test-oldest lint check check-fresh release-check bench pictures lock clean
 .NOTPARALLEL:
 

@@ -64,7 +64,7 @@ def main() -> int:
                 from wasm.build import run  # noqa: PLC0415 - the package's libraries, which a build does without
 
                 artifact = pipeline.build(debug=options.debug)
-                return run.run(options.file, options.arguments, artifact, table=options.table)
+                return run.run(options.file, options.arguments, artifact, table=options.table, debug=options.debug)
             case "answers":
                 print(pipeline.record_answers())
             case "check-sources":

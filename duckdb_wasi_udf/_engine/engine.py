@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -99,8 +101,9 @@ class Engine:
         if coarse_clock is not None:
             linker.allow_shadowing = True
             define_imports(linker, CLOCK_MODULE, CLOCK_IMPORTS)
-        memories = (export.type for export in module.exports if export.name == "memory")
-        self.memory_bytes = sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
+        if guest.sha256 not in state.memory_sizes:
+            state.memory_sizes[guest.sha256] = _memory_bytes(module)
+        self.memory_bytes = state.memory_sizes[guest.sha256]
         # The module imports nothing else but a clock and a random source, which its build checks:
         # docs/explanation/security.md.
         self._module = linker.instantiate_pre(module)
@@ -210,13 +213,23 @@ def load_engine(
             return load(cache_files.stand_in(str(error)))
 
 
+def _memory_bytes(module: wasmtime.Module) -> int:
+    """Return the memory that an instance of a guest starts with."""
+    memories = (export.type for export in module.exports if export.name == "memory")
+    return sum(m.limits.min * 2**16 for m in memories if isinstance(m, wasmtime.MemoryType))
+
+
 def _cache_key(guest: Guest, *, counts_fuel: bool) -> str:
     """Return a hash of what the machine code depends on. wasmtime itself refuses code of another CPU or settings."""
-    parts = (guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel)
+    parts = [guest.sha256, _wasmtime_version(), platform.system(), platform.machine(), counts_fuel]
+    if os.environ.get("WASMTIME_BACKTRACE_DETAILS") == "1":  # a setting that wasmtime takes from there
+        parts.append("backtrace details")
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
+@functools.cache
 def _wasmtime_version() -> str:
+    """Return its version; it takes milliseconds to read, which each sandbox would wait for."""
     return importlib.metadata.version("wasmtime")
 
 

@@ -98,6 +98,9 @@ engine_loading = threading.Lock()
 # Hashes of files that haven't changed since this process read them, which takes 25 ms a sandbox otherwise.
 file_hashes: dict[tuple[str, int, int, int], str] = {}
 
+# What instances start with, by the hash of their guest: to look at a module's exports takes 2 ms a sandbox otherwise.
+memory_sizes: dict[str, int] = {}
+
 # What answers an instance's imports, by the address of its store's context. An engine has one function for an import,
 # which serves all its instances, on all threads (`raw_instance`).
 import_handlers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()

@@ -36,6 +36,15 @@ def test_the_guest_is_compiled_once_and_then_loaded(small_guest, cache):
     second.instantiate(memory_bytes=2**20)
 
 
+def test_processes_with_and_without_lines_share_a_cache(small_guest, cache, monkeypatch):
+    """Of two settings of wasmtime: neither process replaces the other's code, to compile it again and again."""
+    assert Engine(small_guest, cache, timeout_seconds=10).compiled_now
+    monkeypatch.setenv("WASMTIME_BACKTRACE_DETAILS", "1")
+    assert Engine(small_guest, cache, timeout_seconds=10).compiled_now
+    monkeypatch.delenv("WASMTIME_BACKTRACE_DETAILS")
+    assert not Engine(small_guest, cache, timeout_seconds=10).compiled_now
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owner permissions of this kind")
 def test_the_cache_belongs_to_its_owner_alone(small_guest, cache):
     Engine(small_guest, cache, timeout_seconds=10)

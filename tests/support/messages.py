@@ -10,10 +10,13 @@ GAP = "…"
 
 def python_messages(path):
     """The messages that a module raises or returns errors with: (error class, message)."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        for body in (getattr(node, field, None) for field in ("body", "orelse", "finalbody")):
-            if isinstance(body, list):
-                yield from _of_statements(body)
+    bodies = [ast.parse(path.read_text()).body]
+    for body in bodies:  # which grows; the expressions, most of a tree, have no statements in them
+        yield from _of_statements(body)
+        for statement in body:
+            parts = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
+            lists = (getattr(part, field, None) for part in parts for field in ("body", "orelse", "finalbody"))
+            bodies += filter(None, lists)
 
 
 def _of_statements(body):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = False) -> int:
+def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = False, debug: bool = False) -> int:
     """Call the function that a file defines, and print what it returns.
 
     What the guest prints and why it failed goes to stderr; for a trap with the stack of the guest.
@@ -33,12 +33,13 @@ def run(file: Path, arguments: Sequence[str], artifact: Path, *, table: bool = F
         arguments: One value for each parameter: JSON, or else text.
         artifact: The directory of the guest.
         table: Read the rows that the function yields.
+        debug: The guest has symbols: name lines of the C files in the stack of a trap.
 
     Returns:
         The process's exit status.
     """
-    # Lines of the C files, if the guest has them. Read when the guest is compiled, which is once.
-    os.environ["WASMTIME_BACKTRACE_DETAILS"] = "1"
+    if debug:  # wasmtime reads it when an engine is made
+        os.environ["WASMTIME_BACKTRACE_DETAILS"] = "1"
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         for value in _results(file, [pa.array([_value(argument)]) for argument in arguments], artifact, table=table):

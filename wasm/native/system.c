@@ -1,6 +1,8 @@
 /* Of the operating system: locks that a fork can't break, a clock and threads. */
 #include "calls.h"
 
+#include "api.h"
+
 #ifdef _WIN32
 __declspec(dllimport) unsigned long __stdcall GetCurrentThreadId(void);
 __declspec(dllimport) int __stdcall SwitchToThread(void);

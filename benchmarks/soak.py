@@ -33,7 +33,7 @@ THREADS = 3
 # Of the table whose scan brings few rows at a time: a filter on its key that DuckDB's scan applies.
 _TABLE_ROWS = 4_000_000
 _VECTOR = 2048
-# How deep functions are nested in a query: so many calls for each few rows that a scan brings.
+# How deep functions are nested in a query: this number of calls for each few rows that a scan brings.
 _DEPTH = 100
 # How much a curve may rise between the first quarter of the run and its end, as a factor.
 _FLAT = 1.15

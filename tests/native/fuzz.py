@@ -47,7 +47,7 @@ def run(program: Path, results: int) -> str:
 
 
 def replay(program: Path, corpus: Path = CORPUS) -> int:
-    """Read the inputs of a corpus; return how many there are."""
+    """Read the inputs of a corpus; return their number."""
     done = subprocess.run([program, corpus], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-10_000:] or f"status {done.returncode}"
     return int(done.stdout.split()[0])

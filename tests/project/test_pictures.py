@@ -22,7 +22,7 @@ def texts(name):
     ]
 
 
-@pytest.mark.parametrize("name", charts.CHARTS)
+@pytest.mark.parametrize("name", TABLES)
 def test_a_chart_has_what_its_table_has(name):
     table = charts.table_below(PAGE, TABLES[name])
     assert set(table.labels()) <= set(texts(name))

@@ -379,7 +379,7 @@ def test_the_hint_says_how_to_repair(sandbox, people, source, hint):
     assert error.as_dict()["hints"] == list(error.hints)
 
 
-def test_a_function_that_the_code_makes_is_named_in_the_last_line(sandbox, people):
+def test_a_made_function_is_named_in_the_last_line(sandbox, people):
     source = "def make(rate):\n    return lambda net: float(net) * rate\ngross = make(1.19)\ngross"
     trial = sandbox.try_function(source, people.select("id, net"))
     assert [row[-1] for row in trial.rows] == GROSS

@@ -359,7 +359,7 @@ static void tamper(uint64_t rows) {
   }
 }
 
-/* Read inputs in hexadecimal lines; return how many, or -1. */
+/* Read inputs in hexadecimal lines; return their number, or -1. */
 static long replay(const char *path) {
   FILE *file = fopen(path, "r");
   long done = 0;

@@ -109,9 +109,14 @@ class RecentErrors:
             self._block()
 
     def _block(self) -> None:
-        """Have all calls come in through Python while there is an error to forget."""
-        if self.gate is not None and self.gate.usable:
-            self.gate.block(Blocked.ERRORS, on=self.is_pending)
+        """Have calls come in through Python while they may have an error to forget.
+
+        A batch on one of DuckDB's threads may be of any query, so after an error there those of all threads may.
+        """
+        if self.gate is None or not self.gate.usable:
+            return
+        told = self.gate.block_threads([thread for thread in self._last if thread is not None])
+        self.gate.block(Blocked.ERRORS, on=None in self._last or not told)
 
     @property
     def is_pending(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import weakref
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 from duckdb_wasi_udf._native.layouts import Blocked, GateStruct, Running
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from duckdb_wasi_udf._native.library import NativeLibrary
 
 # The calls that room is made for at first.
@@ -64,6 +67,18 @@ class NativeGate:
     def block(self, reason: Blocked, *, on: bool) -> None:
         """Have all calls be Python's for a reason, or no longer."""
         self.library.gate_block(self._address, reason, on)
+
+    def block_threads(self, threads: Collection[int]) -> bool:
+        """Have all calls of some threads be Python's, and of no others for this reason.
+
+        Args:
+            threads: as `threading.get_ident` has them.
+
+        Returns:
+            False if they are too many, so that all calls of the sandbox have to be.
+        """
+        numbers = (ctypes.c_uint64 * len(threads))(*threads)
+        return bool(self.library.gate_block_threads(self._address, ctypes.addressof(numbers), len(threads)))
 
     def wait(self, by: int) -> None:
         """Count a call that waits for an instance, by 1 or -1: those that are released go to Python meanwhile."""

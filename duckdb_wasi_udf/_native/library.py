@@ -43,6 +43,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_gate_new": (_POINTER,),
     "native_gate_release": (None, _POINTER),
     "native_gate_block": (None, _POINTER, _INT, _INT),
+    "native_gate_block_threads": (_INT, _POINTER, _POINTER, _INT),
     "native_gate_wait": (None, _POINTER, _INT),
     "native_gate_freeze": (None, _POINTER),
     "native_gate_thaw": (None, _POINTER),

@@ -341,6 +341,41 @@ def test_an_error_of_a_thread_that_has_ended_blocks_nothing():
             warm(path)
 
 
+@pytest.mark.parametrize("count", [1, 70])  # more than C keeps apart
+def test_threads_with_an_error_leave_the_others_alone(count):
+    """The pool of a service, say, where a thread has had an error and gets no other query for a while."""
+    failed, go_on = threading.Barrier(count + 1), threading.Event()
+    found = {}
+
+    def work(path, number, con):
+        with con:
+            fail(con.cursor())
+            failed.wait(60)
+            go_on.wait(60)
+            found[number] = [str(path.sandbox.last_error).splitlines()[0]]
+            con.execute("SELECT f(1)").fetchall()
+            found[number].append(path.sandbox.last_error)
+
+    with contextlib.closing(Path(native=True)) as path:
+        path.create("f", at_row("return 1 // 0", 90_000))
+        path.con.execute("SET threads = 1")
+        warm(path)
+        threads = [threading.Thread(target=work, args=[path, i, path.con.cursor()]) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        failed.wait(60)
+        before = path.usage("f").native_rows
+        path.run(f"SELECT count(f(i)) FROM range({WARM}) r(i)")
+        native = path.usage("f").native_rows - before
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert (native == WARM) == (count == 1)
+        assert list(found.values()) == [["f: ZeroDivisionError: integer division or modulo by zero", None]] * count
+        path.run(f"SELECT count(f(i)) FROM range({WARM}) r(i)")
+        warm(path)
+
+
 def fail(con):
     with con, pytest.raises(duckdb.InvalidInputException):
         con.execute("SET threads = 1; SELECT sum(f(i)) FROM range(100000) r(i)").fetchall()

@@ -94,13 +94,30 @@ EXPORT void native_gate_block(struct gate *gate, int32_t reason, int32_t on) {
   }
 }
 
+/* Have all calls of some threads be Python's, and of no others; return false if they are too many. */
+EXPORT int32_t native_gate_block_threads(struct gate *gate, const uint64_t *threads, int32_t n) {
+  bool fits = n <= MOST_FAILED_THREADS;
+  for (int32_t i = 0; fits && i < n; i++) atomic_store(&gate->failed[i], threads[i]);
+  atomic_store(&gate->n_failed, fits ? n : 0);
+  return fits;
+}
+
+/* Return whether this thread's calls are Python's. */
+static bool is_blocked(struct gate *gate) {
+  int32_t n = atomic_load(&gate->n_failed);
+  if (n == 0) return false;
+  uint64_t thread = this_thread();
+  while (n > 0 && atomic_load(&gate->failed[n - 1]) != thread) n--;
+  return n > 0;
+}
+
 EXPORT void native_gate_wait(struct gate *gate, int32_t by) { atomic_fetch_add(&gate->waiting, by); }
 
 /* Announce a call; return whether it may be C's. If so, `gate_leave` has to follow. */
 bool gate_enter(struct gate *gate) {
   atomic_fetch_add(&process.running, 1); /* first: `native_stop_ticking` looks at it after it has changed `ticking` */
   if (atomic_load(&process.ticking) && !atomic_load(&process.careful) && !atomic_load(&process.leaving) &&
-      !atomic_load(&gate->blocked)) {
+      !atomic_load(&gate->blocked) && !is_blocked(gate)) {
     atomic_fetch_add_explicit(&process.calls, 1, memory_order_relaxed);
     return true;
   }

@@ -23,6 +23,8 @@ uint64_t this_thread(void); /* as threading.get_ident() */
 /* Why calls are Python's: see NativeGate in _native/gate.py. */
 enum blocked { CLOSED = 1 };
 
+#define MOST_FAILED_THREADS 64
+
 /* What all functions of a sandbox share. Python makes it. */
 struct gate {
   atomic_int references;
@@ -33,6 +35,8 @@ struct gate {
   double tick_seconds, timeout_seconds;
   uint64_t recycle_bytes, result_bytes, most_bytes;
   struct instance *running;
+  atomic_int n_failed; /* threads whose calls are Python's, as RecentErrors has to hear of them */
+  _Atomic uint64_t failed[MOST_FAILED_THREADS];
 };
 
 /* The time of a function, and what it did: Budget and Usage in _guests/budget.py. */

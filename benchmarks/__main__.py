@@ -23,8 +23,11 @@ from benchmarks import (
     rows,
     scaling,
     start,
+    tables,
     types,
 )
+
+SECTIONS = (start, packages, calls, outside, compiled, numpy, memory, rows, tables, scaling, types, host, lookups)
 
 PAGE = charts.PAGE
 BEGIN, END = "<!-- measured: make bench -->\n", "<!-- end of measured -->\n"
@@ -43,7 +46,7 @@ def main() -> int:
         print(f"warning: the machine is busy (load {load:.1f}); ratios will be noisy", file=sys.stderr)
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     sections = [f"Measured on {machine}; load before the run {load:.2f}.\n"]
-    for benchmark in (start, packages, calls, outside, compiled, numpy, memory, rows, scaling, types, host, lookups):
+    for benchmark in SECTIONS:
         sections.append(benchmark.measure(quick=options.quick))
         print(sections[-1], flush=True)
     if options.write:

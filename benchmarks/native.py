@@ -7,11 +7,9 @@ registered in a transaction takes the path through Python, as all do with DUCKDB
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import statistics
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ import duckdb
 import duckdb_wasi_udf as wasi_udf
 from benchmarks import outside
 from benchmarks.rows import CASES, _function
-from benchmarks.timing import ROW_GROUP, table
+from benchmarks.timing import ROW_GROUP, busy_thread, table
 from duckdb_wasi_udf._sql import native_path
 
 if TYPE_CHECKING:
@@ -136,7 +134,7 @@ def _beside_a_busy_thread(*, quick: bool) -> str:
             con.execute("SELECT sum(native(x)) FROM t").fetchall()
         alone = _medians(con, calls, runs)
         before = usage.rows - usage.native_rows
-        with _busy_thread():
+        with busy_thread():
             beside = _medians(con, calls, runs)
         ours = (usage.rows - usage.native_rows - before) / (runs["native"] or 1)
         for way, seconds in alone.items():
@@ -166,24 +164,6 @@ def _medians(con: duckdb.DuckDBPyConnection, calls: dict[str, str], runs: dict[s
                 con.execute(f"SELECT sum({calls[way]}) FROM t").fetchall()
                 seconds.append(time.perf_counter() - began)
     return {way: statistics.median(seconds) for way, seconds in found.items()}
-
-
-@contextlib.contextmanager
-def _busy_thread() -> Iterator[None]:
-    """Have a thread of Python that never waits run meanwhile."""
-    going = True
-
-    def busy() -> None:
-        while going:
-            sum(range(1000))
-
-    thread = threading.Thread(target=busy)
-    thread.start()
-    try:
-        yield
-    finally:
-        going = False
-        thread.join()
 
 
 def _aggregates(rows: int, repetitions: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import array
 import itertools
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 import duckdb_wasi_udf as wasi_udf
-from benchmarks.timing import table
+from benchmarks.timing import busy_thread, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,19 +138,8 @@ def measure(*, quick: bool) -> str:
     rows, repetitions = (5 * _BLOCK, 2) if quick else (100 * _BLOCK, 5)
     queries = _Queries()
     quiet = [queries.best(case, rows, repetitions) for case in range(len(CASES))]
-    going = True
-
-    def busy() -> None:
-        while going:
-            sum(range(1000))
-
-    thread = threading.Thread(target=busy)
-    thread.start()
-    try:
+    with busy_thread():
         loud = [queries.best(case, rows // 5, max(repetitions // 2, 1)) for case in range(len(CASES))]
-    finally:
-        going = False
-        thread.join()
     parts = []
     for title, found in (("alone", quiet), ("beside a busy thread of Python", loud)):
         lines = [

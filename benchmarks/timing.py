@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # What DuckDB's threads take at a time, 60 batches: with a whole and even number of row groups, no thread waits for
 # another's last.
@@ -38,3 +40,21 @@ def table(header: list[str], lines: list[list[str]]) -> str:
     """Return a Markdown table. Columns but the first are right-aligned."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines)) + "\n"
+
+
+@contextlib.contextmanager
+def busy_thread() -> Iterator[None]:
+    """Have a thread of Python that never waits run meanwhile."""
+    going = True
+
+    def busy() -> None:
+        while going:
+            sum(range(1000))
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        yield
+    finally:
+        going = False
+        thread.join()

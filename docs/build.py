@@ -29,6 +29,8 @@ _OUTSIDE = {
     "CODE_OF_CONDUCT.md": "project/code-of-conduct.md",
 }
 _LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s]+)\)")
+_CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
+_CELL_CODE = re.compile(r"(?<=<code>).*?(?=</code>)", re.DOTALL)
 _CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -43,6 +45,8 @@ def main() -> int:
     )
     if built.returncode:
         return 1
+    for page in (output / "site").rglob("*.html"):
+        page.write_text(with_breaks(page.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{output / 'site' / 'index.html'}")
     return 0
 
@@ -103,6 +107,20 @@ def within_site(text: str, source: str, page: str) -> str:
         return f"{mark}[{label}]({relative}{hash_}{anchor})"
 
     return "".join(part if part.startswith("```") else _LINK.sub(moved, part) for part in _CODE.split(text))
+
+
+def with_breaks(html: str) -> str:
+    """Return a page whose tables may break names, file names and links between their parts, for narrow columns.
+
+    Args:
+        html: the page.
+    """
+
+    def broken(code: re.Match[str]) -> str:
+        parts = re.split(r"(<[^>]*>)", code[0])
+        return "".join(part if part.startswith("<") else re.sub(r"(?<=[_/.])(?=\w)", "<wbr>", part) for part in parts)
+
+    return _CELL.sub(lambda cell: _CELL_CODE.sub(broken, cell[0]), html)
 
 
 def _add(pages: Path, file: Path, page: str) -> None:

@@ -63,3 +63,13 @@ def test_the_navigation_has_every_page(site_builder, tmp_path):
 )
 def test_links_out_of_the_pages_are_moved(site_builder, link, moved):
     assert site_builder.within_site(link, "docs/guide/quickstart.md", "guide/quickstart.md") == moved
+
+
+def test_names_in_tables_may_break_between_their_parts(site_builder):
+    html = '<p><code>a_b/c.py</code></p><td class="x_y"><code>a_b/c.py</code> d_e<a href="f_g">f_g</a></td>'
+    wanted = (
+        '<p><code>a_b/c.py</code></p><td class="x_y"><code>a_<wbr>b/<wbr>c.<wbr>py</code> d_e<a href="f_g">f_g</a></td>'
+    )
+    assert site_builder.with_breaks(html) == wanted
+    linked = '<td><code><a href="a_b.html">a_b</a></code></td>'
+    assert site_builder.with_breaks(linked) == '<td><code><a href="a_b.html">a_<wbr>b</a></code></td>'

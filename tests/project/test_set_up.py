@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import sys
 import venv as virtual_environments
 from pathlib import Path
@@ -74,7 +75,7 @@ def make_with_our_pip(venv):
     """Make an environment that has the pip of this one: to install another takes seconds."""
     virtual_environments.create(venv, symlinks=os.name != "nt")
     (folder,) = venv.glob("lib/python*/site-packages" if os.name != "nt" else "Lib/site-packages")
-    (folder / "pip.pth").write_text(str(Path(pip.__file__).parents[1]))
+    shutil.copytree(Path(pip.__file__).parent, folder / "pip")
 
 
 def test_a_set_up_that_fails_is_not_taken_for_complete(venv, monkeypatch, capsys):

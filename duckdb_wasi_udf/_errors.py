@@ -19,7 +19,11 @@ itself is found with `error_of`.
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 from duckdb_wasi_udf._display.error_card import error_card
 
@@ -151,3 +155,17 @@ class ProtocolError(WasiUdfError):
 
 class ClosedError(WasiUdfError):
     """The sandbox was closed before the call."""
+
+
+@contextlib.contextmanager
+def noting(where: str) -> Iterator[None]:
+    """Note in an error of ours where it was.
+
+    Args:
+        where: the place in words.
+    """
+    try:
+        yield
+    except WasiUdfError as error:
+        error.add_note(where)
+        raise

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._errors import SignatureError, WasiUdfError, noting
 
 if TYPE_CHECKING:
     import os
@@ -95,7 +95,7 @@ def spark_map_in_arrow(frame: Any, function: BatchFunction) -> Any:
     schema = types.StructType([field for field in frame.schema if field.name not in new] + list(added))
 
     def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with _place(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
+        with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             for batch in function.iterate(batches):
                 yield batch.select(schema.names)
 
@@ -121,7 +121,7 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
 
     def call(*columns: pa.Array) -> pa.Array:
         batch = pa.RecordBatch.from_arrays(list(columns), names=list(parameters[: len(columns)]))
-        with _place(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
+        with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             return function(batch)[column]
 
     with_types = _annotated(call, len(parameters))
@@ -140,7 +140,7 @@ def dask_map_partitions(frame: Any, function: BatchFunction) -> Any:
     """
 
     def call(part: Any, partition_info: dict[str, Any] | None = None) -> Any:
-        with _place(f"in partition {(partition_info or {}).get('number', '?')} of Dask"):
+        with noting(f"in partition {(partition_info or {}).get('number', '?')} of Dask"):
             return function(part)
 
     return frame.map_partitions(call, meta=function(frame._meta))
@@ -192,7 +192,7 @@ def map_files(
             with opened as writer:
                 for fragment in files.get_fragments():
                     name = getattr(fragment, "path", name)
-                    with _place(f"in {name}"):
+                    with noting(f"in {name}"):
                         for made in function.iterate(_read(fragment, files.schema, name)):
                             writing = True
                             writer.write_batch(made.select(schema.names))
@@ -222,16 +222,6 @@ def _read(fragment: Any, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatc
     except (OSError, pa.ArrowException) as error:
         msg = f"{name}: the file can't be read: {error}"
         raise SignatureError(msg) from error
-
-
-@contextlib.contextmanager
-def _place(where: str) -> Iterator[None]:
-    """Note in an error of a function where it was."""
-    try:
-        yield
-    except WasiUdfError as error:
-        error.add_note(where)
-        raise
 
 
 def _check_files(files: Any, source: str, target: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
-from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
+from duckdb_wasi_udf._errors import SignatureError, noting
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
@@ -105,11 +105,8 @@ class BatchFunction:
         """
         row = 0
         for batch in batches:
-            try:
+            with noting(f"in the batch that begins with row {row:,}"):
                 made = self(batch)
-            except WasiUdfError as error:
-                error.add_note(f"in the batch that begins with row {row:,}")
-                raise
             yield made
             row += len(batch)
 
@@ -328,8 +325,5 @@ def _unpickled(version: str, label: str, recipe: bytes) -> BatchFunction:
             "install the same version everywhere"
         )
         raise SignatureError(msg)
-    try:
+    with noting(f"in the function {label}, which another process has pickled"):
         return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by
-    except WasiUdfError as error:
-        error.add_note(f"in the function {label}, which another process has pickled")
-        raise

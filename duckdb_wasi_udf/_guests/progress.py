@@ -58,7 +58,8 @@ _NOT_ASCII_BYTES = 8
 # The owner of a frame that stands for a call from C and runs no code: FRAME_OWNED_BY_CSTACK.
 _OF_C = b"\3"
 
-_MOST_LINES = 10_000_000
+# Of a source text; lines behind them are none.
+MOST_LINES = 10_000_000
 
 
 class Progress(NamedTuple):
@@ -166,7 +167,7 @@ def line_of(table: bytes, first_line: int, instruction: int) -> int | None:
             place += 1
         at += 2 * length
         if instruction < at:
-            return line if has_line and 0 < line < _MOST_LINES else None
+            return line if has_line and 0 < line < MOST_LINES else None
     return None
 
 

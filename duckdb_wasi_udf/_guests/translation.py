@@ -10,6 +10,7 @@ from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._arrow.read_result import read_bytes
 from duckdb_wasi_udf._engine.module_check import MOST_BYTES
 from duckdb_wasi_udf._errors import ProtocolError
+from duckdb_wasi_udf._guests.progress import MOST_LINES
 from duckdb_wasi_udf._text import readable
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ _MOST_DESCRIPTION_BYTES = 65_536
 _MOST_RECIPE_BYTES = 2**20
 _SHOWN_CHARACTERS = 200
 _MOST_NOTES = 5
-_MOST_LINES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def read_translation(memory: LinearMemory, pointer: int) -> Translation:
         if described["compiled"] is True:
             left = [(int(line or 0), _shown(what)) for line, what in described["left"][:_MOST_NOTES]]
             lines = [(int(offset), int(line)) for offset, line in described["lines"]]
-            if not all(0 < line < _MOST_LINES for _, line in lines):
+            if not all(0 < line < MOST_LINES for _, line in lines):
                 msg = "the guest says that there is code of a line that no source has"
                 raise ProtocolError(msg)
             return Translation(None, None, tuple(left), tuple(lines), module, recipe)

@@ -90,7 +90,8 @@ def main() -> int:
         f"CREATE TABLE t AS SELECT CASE WHEN i // {_VECTOR} % 50 > 0 THEN i END AS i, (i % {_VECTOR})::SMALLINT AS k "
         f"FROM range({_TABLE_ROWS}) r(i)"
     )
-    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2, memory_bytes=64 * 2**20, instances=64)
+    # Few instances: reached early, so that most of the run takes the memory of one function for another.
+    limits = wasi_udf.ResourceLimits(timeout_seconds=0.2, memory_bytes=64 * 2**20, instances=12)
     hurried = wasi_udf.Sandbox(limits=limits).install(con)
     lasting = wasi_udf.Sandbox()
     _create(lasting, con)

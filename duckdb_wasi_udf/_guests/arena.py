@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from duckdb_wasi_udf._arrow.write_batch import Batch
 from duckdb_wasi_udf._arrow.write_schema import encode_schemas
@@ -38,6 +38,10 @@ class Arena:
         self.address = 0
         self.size = 0
 
+    def close(self) -> None:
+        """Let go of the instance, which has this arena: the cycle would keep its engine for a while."""
+        self._memory = self._grow = _closed
+
     def write(self, data: bytes) -> int:
         """Write bytes; return their address."""
         address = self._reserve(len(data))
@@ -70,3 +74,8 @@ class Arena:
             self.address = self._grow(wanted)
             self.size = wanted
         return self.address
+
+
+def _closed(_: int = 0) -> NoReturn:
+    msg = "the instance was closed"
+    raise RuntimeError(msg)

@@ -235,6 +235,7 @@ class GuestInstance:
         self.broken = True
         self._deadline.end()
         self._raw.close()
+        self._arena.close()
         if self.lent is not None:
             self.lent.free()
 

@@ -83,11 +83,6 @@ class HostCalls:
         self.failure: BaseException | None = None
         self.adopt: Callable[[], None] | None = None
         self._waiting: Batch | None = None  # a response that the guest had no room for
-        self._answers: dict[str, Callable[..., int]] = {
-            _abi.HOST_IMPORT: self._import,
-            _abi.HOST_CALL: self._call,
-            _abi.HOST_TAKE: self._take,
-        }
 
     @property
     def label(self) -> str:
@@ -130,7 +125,7 @@ class HostCalls:
             self.adopt()
         self._deadline.pause()
         try:
-            return self._answers[name](*arguments)
+            return _ANSWERS[name](self, *arguments)
         finally:
             self._deadline.resume(self._context)
 
@@ -288,6 +283,13 @@ class HostCalls:
         else:
             self._waiting = response
         return size
+
+
+_ANSWERS: dict[str, Callable[..., int]] = {
+    _abi.HOST_IMPORT: HostCalls._import,
+    _abi.HOST_CALL: HostCalls._call,
+    _abi.HOST_TAKE: HostCalls._take,
+}
 
 
 def _unsigned(integer: int) -> int:

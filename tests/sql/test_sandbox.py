@@ -1,7 +1,9 @@
+import contextlib
 import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import duckdb
 import numpy as np
@@ -38,6 +40,35 @@ def test_functions_outlive_their_connection_and_the_sandbox(con):
     assert con.execute("SELECT sum(f(i)), sum(py_udf_bigint('lambda x: x', i)) FROM range(9) t(i)").fetchall() == [
         (45, 36)
     ]
+
+
+def test_a_closed_sandbox_frees_its_machine_code_at_once():
+    """A cycle would keep its file open and mapped until Python looks for cycles: many, where sandboxes are short."""
+
+    def use(code, **settings):
+        with duckdb.connect() as con, wasi_udf.Sandbox(**settings).install(con) as sandbox:
+            sandbox.create_function(con, "f", "def f(x: int) -> int: return x + 1")
+            con.execute("SELECT sum(f(i)) FROM range(9) t(i)").fetchall()
+            con.execute("SELECT py_aggregate('sum', i) FROM range(9) t(i)").fetchall()
+            con.execute("FROM py_table('def f() -> Iterator[int]:\n    while True: yield 1')").fetchone()
+            with contextlib.suppress(duckdb.InvalidInputException):
+                con.execute("SELECT py_udf($code, i) FROM range(9) t(i)", {"code": code}).fetchall()
+        return weakref.ref(sandbox._domain)
+
+    gc.disable()
+    try:
+        short = wasi_udf.ResourceLimits(timeout_seconds=0.1)
+        kept = [
+            use("lambda x: x"),
+            use("lambda x: 1 / 0"),
+            use("lambda x:"),
+            use("import sys\ndef f(x): sys.exit()"),
+            use("def f(x):\n    while True: pass", limits=short),
+            use("lambda x: x", isolation="batch"),
+        ]
+        assert [domain() for domain in kept] == [None] * len(kept)
+    finally:
+        gc.enable()
 
 
 # ---- create_function -----------------------------------------------------------------------------------------------

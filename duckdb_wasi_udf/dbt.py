@@ -11,13 +11,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from duckdb_wasi_udf._errors import SignatureError, WasiUdfError
 from duckdb_wasi_udf._frames.settings import import_path, imported
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, limits_by_name
 from duckdb_wasi_udf._sql.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    import duckdb
+    from collections.abc import Callable
 
 try:
     from dbt.adapters.duckdb.plugins import BasePlugin
@@ -73,10 +75,20 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self.sandbox.install(conn, replace=True)
         for file in self._files:
             try:
-                self.sandbox.create_function(conn, file.stem, file.read_text(encoding="utf-8"), replace=True)
-            except WasiUdfError as error:
+                self._creator(file)(conn, file.stem, file.read_text(encoding="utf-8"), replace=True)
+            except (WasiUdfError, duckdb.Error) as error:
                 msg = f"{file}: {error}"
                 raise SignatureError(msg) from None
+
+    def _creator(self, file: Path) -> Callable[..., Any]:
+        """Return the sandbox's method that makes a function of a file: an aggregate, a table or a scalar function."""
+        source = file.read_text(encoding="utf-8")
+        described = self.sandbox.describe(source, entry=file.stem)
+        if described.error is not None:
+            described = self.sandbox.describe(source)
+        if described.kind == "table":
+            return self.sandbox.create_table_function
+        return self.sandbox.create_aggregate_function if described.kind == "class" else self.sandbox.create_function
 
 
 def macro() -> str:

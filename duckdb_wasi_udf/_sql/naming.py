@@ -82,7 +82,13 @@ def enter(
     Raises:
         duckdb.Error: DuckDB refused the registration, as when the name is taken.
     """
-    database.at_end(creation.register(con))
+    if creation.table is not None and name.lower() not in database.native_tables and not is_free(con, name):
+        _refuse_own(con, name, tables=True)
+    try:
+        database.at_end(creation.register(con))
+    except duckdb.CatalogException:
+        _refuse_own(con, name)
+        raise
     if creation.create_macro is None:
         return
     try:
@@ -188,6 +194,31 @@ def _enter_aggregate(
         raise SignatureError(msg) from reason
     callback.target = make()
     database.at_end(callback.target.release)
+
+
+def _refuse_own(con: duckdb.DuckDBPyConnection, name: str, *, tables: bool = False) -> None:
+    """Refuse the name of a function of DuckDB's own or a macro, in words that say so.
+
+    A table function would hide DuckDB's own, which macros use, also ours. Of scalar functions DuckDB takes some names,
+    as for `con.create_function`.
+
+    Args:
+        con: a connection, whose transaction may be aborted.
+        name: the name.
+        tables: whether only DuckDB's own table functions and their macros count.
+
+    Raises:
+        duckdb.CatalogException: there is one of the name.
+    """
+    query = "SELECT function_type, internal FROM duckdb_functions() WHERE lower(function_name) = lower($1)"
+    query += " AND internal AND starts_with(function_type, 'table')" if tables else ""
+    with con.cursor() as cursor:
+        found = cursor.execute(f"{query} ORDER BY ALL LIMIT 1", [name]).fetchall()
+    for kind, internal in found:
+        called = {"scalar": "a function", "aggregate": "an aggregate function", "table": "a table function"}
+        whose = "DuckDB's own" if internal else "this database"
+        msg = f"Catalog Error: {name} is {called.get(kind, 'a macro')} of {whose}; choose another name"
+        raise duckdb.CatalogException(msg)
 
 
 def enter_native(

@@ -31,6 +31,22 @@ def test_the_files_of_a_folder_are_functions_of_every_connection(con, tmp_path):
     assert con.execute("SELECT doubled(21)").fetchall() == [(63,)]
 
 
+def test_generators_are_table_functions_and_classes_aggregates(con, tmp_path):
+    (tmp_path / "numbers.py").write_text("def numbers(n: int) -> Iterator[int]:\n    yield from range(n)")
+    (tmp_path / "multiplied.py").write_text(
+        "class Multiplied:\n"
+        "    def __init__(self): self.product = 1\n"
+        "    def step(self, x: int): self.product *= x\n"
+        "    def finish(self) -> int: return self.product\n"
+    )
+    (tmp_path / "below.py").write_text(
+        "def below(x: int) -> int: return sum(these(x))\ndef these(n: int) -> Iterator[int]: yield from range(n)"
+    )
+    for _ in range(2):  # as dbt does when it opens a connection again
+        configured(con, functions=str(tmp_path))
+        assert con.execute("SELECT multiplied(list(n + 1)), below(4) FROM numbers(5) t(n)").fetchall() == [(120, 6)]
+
+
 def test_quotas_of_host_functions_are_mappings(con):
     limits = {"host_batch": {"calls": 7, "bytes": 1000, "seconds": 2.5}, "instances": 3}
     plugin = configured(con, limits=limits)
@@ -67,6 +83,10 @@ def test_a_mistake_names_its_file_in_few_lines(con, tmp_path):
     with pytest.raises(wasi_udf.SignatureError, match="broken.py: .*SyntaxError") as caught:
         configured(con, functions=str(tmp_path))
     assert len(str(caught.value).splitlines()) < 8
+    (tmp_path / "broken.py").rename(tmp_path / "sum.py")
+    (tmp_path / "sum.py").write_text("def sum(x: int) -> int:\n    return x")
+    with pytest.raises(wasi_udf.SignatureError, match=r"sum.py: .*sum is an aggregate function of DuckDB's own"):
+        configured(con, functions=str(tmp_path))
 
 
 def test_the_macro_of_the_example_is_the_one_of_the_package(tmp_path):

@@ -226,6 +226,24 @@ def test_a_name_that_is_taken_is_an_error_and_leaves_nothing(con, sandbox, creat
     assert con.execute(query).fetchall() == [("mine", "scalar")]
 
 
+@pytest.mark.parametrize(
+    ("create", "name", "what"),
+    [
+        *[("create_function", name, "aggregate function of DuckDB's own") for name in ("product", "SUM")],
+        ("create_function", "split_part", "macro of DuckDB's own"),
+        ("create_function", "a_macro", "macro of this database"),
+        ("create_aggregate_function", "sum", "aggregate function of DuckDB's own"),
+        *[("create_table_function", name, "table function of DuckDB's own") for name in ("range", "query", "Read_CSV")],
+        ("create_table_function", "summary", "table function of DuckDB's own"),
+    ],
+)
+def test_a_name_of_duckdbs_own_is_said_to_be(con, sandbox, create, name, what):
+    con.execute("CREATE MACRO a_macro(x) AS x")
+    with pytest.raises(duckdb.CatalogException, match=rf"{name} is an? {what}; choose another name"):
+        getattr(sandbox, create)(con, name, CREATE[create])
+    assert con.execute("SELECT sum(i), product(i), any_value(a_macro(1)) FROM range(3) t(i)").fetchall() == [(3, 0, 1)]
+
+
 @pytest.mark.parametrize("create", CREATE)
 @pytest.mark.parametrize("name", ["select", 'a "quoted" name', "main.f", "größe", "a" * 300, "🦆", "it's"])
 def test_an_odd_name_works_when_it_is_quoted(con, sandbox, create, name):

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tests.support.repository import assert_none
+
 ROOT = Path(__file__).parents[2]
 C = ROOT / "wasm" / "c"
 
@@ -93,7 +95,7 @@ def test_includes_point_down():
         for included in included_modules(path)
         if included != module_of(path) and LAYERS.index(included) < LAYERS.index(module_of(path))
     ]
-    assert upwards == []
+    assert_none(upwards)
 
 
 def test_includes_name_the_folder():
@@ -101,7 +103,7 @@ def test_includes_name_the_folder():
     found = [
         (path, name) for path in FILES for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE)
     ]
-    assert [(path, name) for path, name in found if path.parent != C and (path.parent / name).exists()] == []
+    assert_none((path, name) for path, name in found if path.parent != C and (path.parent / name).exists())
 
 
 def test_c_files_have_names_of_their_own():
@@ -111,4 +113,4 @@ def test_c_files_have_names_of_their_own():
 
 
 def test_c_files_stay_readable():
-    assert [path for path in FILES if len(path.read_text().splitlines()) > 400] == []
+    assert_none(path for path in FILES if len(path.read_text().splitlines()) > 400)

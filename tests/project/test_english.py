@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.support.repository import MARKDOWN, ROOT, bodies, code_spans, comments, files, tables
+from tests.support.repository import MARKDOWN, ROOT, assert_none, bodies, code_spans, comments, files, tables
 
 PAGES = [name for name in files(".md") if name != "CHANGELOG.md" and not name.startswith(".github/")]
 
@@ -31,7 +31,7 @@ def test_pages_use_the_words_of_the_style_page():
         for line in prose((ROOT / page).read_text())
         for match in AVOIDED.finditer(line)
     ]
-    assert found == []
+    assert_none(found)
 
 
 def test_comments_use_the_words_of_the_style_page():
@@ -45,7 +45,7 @@ def test_comments_use_the_words_of_the_style_page():
         for text in (comments(name) if name.endswith(".py") else [(ROOT / name).read_text()])
         for match in AVOIDED.finditer(text)
     ]
-    assert found == []
+    assert_none(found)
 
 
 def test_the_glossary_is_sorted_and_each_entry_is_one_sentence():
@@ -82,4 +82,4 @@ def test_a_tests_name_has_at_most_60_characters():
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
     assert names
-    assert [name for name in names if len(name) > 60] == []
+    assert_none(name for name in names if len(name) > 60)

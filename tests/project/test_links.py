@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 
+from tests.support.repository import assert_none
+
 ROOT = Path(__file__).parents[2]
 PAGES = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -56,7 +58,7 @@ def broken(page, text):
 
 
 def test_relative_links_lead_somewhere():
-    assert [(page, link) for page in PAGES for link in broken(page, (ROOT / page).read_text())] == []
+    assert_none((page, link) for page in PAGES for link in broken(page, (ROOT / page).read_text()))
 
 
 def test_broken_links_are_found():

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.support.repository import MARKDOWN, ROOT, code_spans, files, find, names_defined, tables
+from tests.support.repository import MARKDOWN, ROOT, assert_none, code_spans, files, find, names_defined, tables
 
 PAGES = files(".md")
 # Other pages name what users write and call.
@@ -63,11 +63,11 @@ def unknown_spans(text):
 
 
 def test_tables_name_what_the_files_define():
-    assert [(page, row) for page in PAGES for row in unknown_rows((ROOT / page).read_text())] == []
+    assert_none((page, row) for page in PAGES for row in unknown_rows((ROOT / page).read_text()))
 
 
 def test_functions_and_classes_that_pages_name_exist():
-    assert [(page, span) for page in FOR_DEVELOPERS for span in unknown_spans((ROOT / page).read_text())] == []
+    assert_none((page, span) for page in FOR_DEVELOPERS for span in unknown_spans((ROOT / page).read_text()))
 
 
 def test_unknown_names_are_found():
@@ -109,4 +109,4 @@ def test_commits_that_pages_give_as_examples_exist():
     unknown = {
         commit for commit in named if subprocess.run([*is_ancestor, commit, "HEAD"], cwd=ROOT, check=False).returncode
     }
-    assert unknown == set()
+    assert_none(unknown)

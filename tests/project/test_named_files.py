@@ -4,7 +4,7 @@ import functools
 import re
 import sys
 
-from tests.support.repository import BASES, ROOT, comments, files, find, names_defined
+from tests.support.repository import BASES, ROOT, assert_none, comments, files, find, names_defined
 
 SOURCES = files(".py", ".c", ".h", ".md", ".toml", ".mk", "Makefile", ".yaml", ".editorconfig")
 CODE = [name for name in SOURCES if not name.endswith(".md") and not name.startswith("tests/")]
@@ -94,13 +94,13 @@ TESTS_OF_NAMES = {"tests/project/test_named_files.py", "tests/project/test_named
 
 def test_paths_lead_somewhere():
     sources = sorted(set(SOURCES) - TESTS_OF_NAMES)
-    assert [(name, path) for name in sources for path in missing_paths((ROOT / name).read_text())] == []
+    assert_none((name, path) for name in sources for path in missing_paths((ROOT / name).read_text()))
 
 
 def test_comments_name_what_exists():
     said = [(name, comment) for name in CODE for comment in comments(name)]
-    assert [(name, missing) for name, comment in said for missing in missing_files(comment)] == []
-    assert [(name, missing) for name, comment in said for missing in missing_names(comment)] == []
+    assert_none((name, missing) for name, comment in said for missing in missing_files(comment))
+    assert_none((name, missing) for name, comment in said for missing in missing_names(comment))
 
 
 def test_what_does_not_exist_is_found():

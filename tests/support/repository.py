@@ -17,6 +17,12 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 BASES = (ROOT, ROOT / "duckdb_wasi_udf")
 
 
+def assert_none(found):
+    """Fail with all that was found, a line each: an assertion about a list shows the first of it."""
+    lines = [": ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in found]
+    assert not lines, "\n".join(["", *lines])
+
+
 @functools.cache
 def files(*suffixes):
     """The files of the repository that end so, those not committed yet included, as paths below it."""

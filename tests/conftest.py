@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
+from tests.support.shared_sandbox import LIMITS, SharedSandbox
 
 
 @pytest.hookimpl(wrapper=True)
@@ -20,17 +21,45 @@ def pytest_collection():
         gc.enable()
 
 
+@pytest.fixture(scope="module")
+def shared_sandbox():
+    shared = SharedSandbox()
+    yield shared
+    try:
+        shared.check()
+    finally:
+        shared.close()
+
+
 @pytest.fixture
-def con():
+def shared(request):
+    """What the tests of a module share when it is marked so; None for a test with a database of its own."""
+    marker = request.node.get_closest_marker
+    if "sandbox" not in request.fixturenames or not marker("shared_sandbox") or marker("own_sandbox"):
+        yield None
+        return
+    shared = request.getfixturevalue("shared_sandbox")
+    shared.open()
+    yield shared
+    shared.clean()
+
+
+@pytest.fixture
+def con(shared):
+    if shared is not None:
+        yield shared.con
+        return
     with duckdb.connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def sandbox(con):
+def sandbox(con, shared):
     """A sandbox whose SQL functions are installed in `con`; stops runaway guests soon."""
-    limits = wasi_udf.ResourceLimits(timeout_seconds=5.0)
-    with wasi_udf.Sandbox(limits=limits).install(con) as installed:
+    if shared is not None:
+        yield shared.sandbox
+        return
+    with wasi_udf.Sandbox(limits=LIMITS).install(con) as installed:
         yield installed
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from duckdb_wasi_udf import GuestError
 
+pytestmark = pytest.mark.shared_sandbox
+
 BIG = 2**53
 
 

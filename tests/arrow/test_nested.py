@@ -13,6 +13,8 @@ from duckdb_wasi_udf._arrow.types import HUGEINT, UHUGEINT
 from duckdb_wasi_udf._arrow.value_checks import is_safe_as_variant
 from tests.support.guests import start
 
+pytestmark = pytest.mark.shared_sandbox
+
 VALUES = {
     "INTEGER[]": ["[1, NULL, 3]", "[]", "NULL", "[NULL]"],
     "VARCHAR[][]": ["[['a', NULL], NULL, []]", "[]", "NULL"],
@@ -41,6 +43,7 @@ def table(con):
     return make
 
 
+@pytest.mark.own_sandbox
 @pytest.mark.parametrize("sql_type", VALUES)
 def test_values_arrive_as_in_duckdbs_own_functions_and_return(con, sandbox, table, sql_type):
     expected = table(sql_type)

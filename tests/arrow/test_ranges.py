@@ -7,6 +7,8 @@ import pytest
 
 from duckdb_wasi_udf import GuestError
 
+pytestmark = pytest.mark.shared_sandbox
+
 IMPORTS = "import array, datetime, decimal, io, pickle, uuid\nimport duckdb_wasi_udf\n"
 WIDTHS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 FLOAT_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]

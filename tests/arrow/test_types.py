@@ -15,6 +15,8 @@ from duckdb_wasi_udf._arrow.types import HUGEINT, UHUGEINT
 from tests.support import type_table
 from tests.support.guests import start
 
+pytestmark = pytest.mark.shared_sandbox
+
 UTC = dt.UTC
 
 VALUES = {
@@ -67,6 +69,7 @@ def table(con):
     return make
 
 
+@pytest.mark.own_sandbox
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("sql_type", VALUES)
 def test_declared_types_arrive_and_return_as_in_duckdb(con, sandbox, table, sql_type, lossless):
@@ -193,6 +196,7 @@ def test_repeated_short_strings_and_near_misses_stay_apart(con, sandbox):
     assert got == [(text,) for text in texts]
 
 
+@pytest.mark.own_sandbox
 def test_other_arrow_export_settings_change_nothing_or_are_named(con, sandbox, failing):
     query = "SELECT py_udf_varchar('lambda *a: repr(a)', 'text', 'x'::BLOB, ['a', NULL], {'s': 'u'}, MAP {'k': ['v']})"
     expected = con.execute(query).fetchall()

@@ -7,6 +7,8 @@ import pytest
 
 from duckdb_wasi_udf import Sandbox
 
+pytestmark = pytest.mark.shared_sandbox
+
 VARIABLE = "DUCKDB_WASI_UDF_COMPILED"
 ROWS = 2047 + 2048 + 2049
 

@@ -41,7 +41,7 @@ NUMPY_BYTES = 32 * MIB
 
 # Attacks that are to end at the deadline have a near one. All others have one so far away that a busy machine doesn't
 # change how they end, except for those that may end in any way.
-NEAR_SECONDS, FAR_SECONDS = 0.2, 30.0
+NEAR_SECONDS, FAR_SECONDS = 0.1, 30.0
 
 # What four instances that used all they may would leave when they are not given back: there are 900 attacks. A database
 # alone, opened and closed, leaves some 50 KiB in DuckDB's allocator. What is made once for a process once left 195 MB.
@@ -65,8 +65,8 @@ ON_AN_INSTANCE = [param for param in ALL if not param.values[0].compiled]
 IN_SQL = [param for param in ALL if param.values[0].moment is not Moment.ITERATION]
 
 
-def limits_for(attack):
-    near = attack.end in (TIMEOUT, ANYTHING)
+def limits_for(attack, *, near=None):
+    near = attack.end in (TIMEOUT, ANYTHING) if near is None else near
     larger = attack in numpy.ATTACKS  # that guest starts with more
     return ResourceLimits(
         memory_bytes=MEMORY_BYTES + (NUMPY_BYTES if larger else 0),
@@ -152,10 +152,10 @@ def test_there_are_as_many_attacks_as_the_security_page_says():
 # ---- on an instance ----------------------------------------------------------------------------------------------
 
 
-def start(source, attack):
+def start(source, attack, *, near=None):
     declared = None if attack.result is None else result_type(sql_type_of(attack.result).arrow_type)
     definition = Definition.from_source(source, "f", return_null=attack.return_null)
-    limits = limits_for(attack)
+    limits = limits_for(attack, near=near)
     return guests.start(
         definition, pa.int64(), result=declared, limits=limits, data_limits=DATA_LIMITS, grants=host_grants()
     )
@@ -204,7 +204,7 @@ def strike_an_instance(attack):
         # On a busy machine, loading may already take longer than a near deadline allows.
         if instance is not None and not instance.broken and attack.end is not ANYTHING:
             assert harmless(attack, instance)
-        assert harmless(attack, start(attack.source, attack))
+        assert harmless(attack, start(attack.source, attack, near=False))
     assert call(guests.start("lambda x: x + 1", pa.int64()), 41) == [42]
 
 
@@ -214,6 +214,18 @@ def test_an_attack_on_an_instance_ends_as_it_has_to(attack):
 
 
 # ---- through SQL -------------------------------------------------------------------------------------------------
+
+
+def in_time(con, query):
+    """What a harmless query returns. On a busy machine, even that may take longer than a near deadline allows."""
+    for _ in range(20):
+        try:
+            return con.execute(query).fetchall()
+        except duckdb.InvalidInputException as raised:
+            late = raised
+            if not isinstance(wasi_udf.error_of(raised), LimitExceeded):
+                raise
+    raise late
 
 
 def strike_in_sql(attack):
@@ -242,8 +254,8 @@ def strike_in_sql(attack):
         endless = attack.compiled and attack.end == TIMEOUT  # whatever the argument is
         if attack.moment is not Moment.LOAD and attack.end is not ANYTHING and not endless:
             expected = HARMLESS_RESULT if attack.result is None else None
-            assert con.execute(f"SELECT attacked({HARMLESS_ARGUMENT})").fetchall() == [(expected,)]
-        assert con.execute("SELECT py_udf('lambda x: x + 1', 41)").fetchall() == [(42,)]
+            assert in_time(con, f"SELECT attacked({HARMLESS_ARGUMENT})") == [(expected,)]
+        assert in_time(con, "SELECT py_udf('lambda x: x + 1', 41)") == [(42,)]
 
 
 @pytest.mark.parametrize("attack", IN_SQL)

@@ -10,6 +10,8 @@ import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, SignatureError
 from duckdb_wasi_udf._functions import aggregate
 
+pytestmark = pytest.mark.shared_sandbox
+
 SUM = """
 class Sum:
     def __init__(self):
@@ -201,6 +203,7 @@ def test_groups_do_not_see_each_others_state(con, sandbox):
 # ---- create_aggregate_function -------------------------------------------------------------------------------------
 
 
+@pytest.mark.own_sandbox
 def test_an_aggregate_is_a_python_function_or_class_of_the_host(con, sandbox):
     scale = 10
 
@@ -336,6 +339,7 @@ def test_mistakes_are_told(con, sandbox, query, message):
         con.execute(f"SELECT {query} FROM {source}").fetchall()
 
 
+@pytest.mark.own_sandbox
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

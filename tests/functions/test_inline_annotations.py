@@ -7,6 +7,8 @@ import pytest
 
 import duckdb_wasi_udf as wasi_udf
 
+pytestmark = pytest.mark.shared_sandbox
+
 # What a function with this parameter is called with: the same as a named one, or refused as there.
 ARGUMENTS = """
     true::BOOLEAN|1::TINYINT|1::BIGINT|1.5::FLOAT|1.5::DOUBLE|1.25::DECIMAL(5,2)|19.99::DECIMAL(18,2)|'x'::VARCHAR

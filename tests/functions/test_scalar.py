@@ -8,6 +8,8 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, GuestTrap, LimitExceeded, SignatureError
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 def test_three_lines_are_enough(con, sandbox):
     con.execute("CREATE TABLE t AS SELECT unnest(['ada lovelace', NULL, 'grace hopper']) AS name")

@@ -8,6 +8,8 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, SignatureError
 
+pytestmark = pytest.mark.shared_sandbox
+
 IMPORTS = "import datetime, decimal, uuid\nfrom duckdb_wasi_udf import Interval\n"
 COUNTER = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
 

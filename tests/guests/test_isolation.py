@@ -10,6 +10,8 @@ from duckdb_wasi_udf._engine import artifact
 from wasm.build import link, sections, snapshot
 from wasm.build.reactor import Module, SnapshotError
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 @pytest.fixture
 def evaluate(con, sandbox):

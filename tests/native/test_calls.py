@@ -120,10 +120,13 @@ def test_a_budget_counts_calls_of_both_kinds():
     with both(limits=limits) as paths:
         for path in paths:
             path.create("f", "def f(x: int) -> int:\n    return sum(map(int, str(x) * (x // 10**6)))")
-            warm(path)
-            with pytest.raises(duckdb.InvalidInputException, match="budget_seconds=0.4"):
-                path.run("SELECT sum(f(i + 20000000)) FROM range(3000000) r(i)")
-            assert (path.usage("f").native_rows > WARM) is path.native
+            # On a busy machine, a budget may be spent before C has run a batch. The next query has a new one.
+            for _ in range(100):
+                with pytest.raises(duckdb.InvalidInputException, match="budget_seconds=0.4"):
+                    path.run("SELECT sum(f(i + 20000000)) FROM range(3000000) r(i)")
+                if path.usage("f").native_rows or not path.native:
+                    break
+            assert (path.usage("f").native_rows > 0) is path.native
 
 
 def test_memory_that_grows_is_counted_and_an_instance_recycled():

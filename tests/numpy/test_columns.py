@@ -12,6 +12,8 @@ import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, SignatureError
 from tests.numpy.conftest import HEADER
 
+pytestmark = pytest.mark.shared_sandbox
+
 TYPES = {
     "TINYINT": "int8",
     "SMALLINT": "int16",

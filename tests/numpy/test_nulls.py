@@ -7,6 +7,8 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from tests.numpy.conftest import HEADER
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 def test_rows_with_null_are_left_out_by_default(table, run):
     code = "def f(xs: np.ndarray) -> np.ndarray:\n    assert len(xs) < 2048\n    return xs + 1"

@@ -10,6 +10,8 @@ import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, SignatureError
 from tests.numpy.conftest import HEADER
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 @pytest.mark.parametrize(
     ("expression", "expected"),

@@ -1,13 +1,9 @@
 """Pages and comments use the words of docs/contributing/style.md and docs/explanation/glossary.md."""
 
 import ast
-import io
 import re
-import tokenize
 
-import pytest
-
-from tests.support.repository import MARKDOWN, ROOT, code_spans, files, tables
+from tests.support.repository import MARKDOWN, ROOT, assert_none, bodies, code_spans, comments, files, tables
 
 PAGES = [name for name in files(".md") if name != "CHANGELOG.md" and not name.startswith(".github/")]
 
@@ -27,32 +23,29 @@ def prose(text):
             yield "".join(part.content if part.type == "text" else " " for part in token.children)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != STYLE])
-def test_pages_use_the_words_of_the_style_page(page):
-    found = [match[0] for line in prose((ROOT / page).read_text()) for match in AVOIDED.finditer(line)]
-    assert found == []
+def test_pages_use_the_words_of_the_style_page():
+    found = [
+        (page, match[0])
+        for page in PAGES
+        if page != STYLE
+        for line in prose((ROOT / page).read_text())
+        for match in AVOIDED.finditer(line)
+    ]
+    assert_none(found)
 
 
-def comments(name):
-    """The comments and docstrings of a Python file; the whole of a C file."""
-    text = (ROOT / name).read_text()
-    if not name.endswith(".py"):
-        yield text
-        return
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.string
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield ast.get_docstring(node) or ""
-
-
-@pytest.mark.parametrize("folder", ["duckdb_wasi_udf", "hostfuncs", "wasm", "benchmarks", "tests"])
-def test_comments_use_the_words_of_the_style_page(folder):
-    sources = [name for name in files(".py", ".c", ".h") if name.startswith(f"{folder}/")]
-    assert sources
-    found = [(name, match[0]) for name in sources for text in comments(name) for match in AVOIDED.finditer(text)]
-    assert found == []
+def test_comments_use_the_words_of_the_style_page():
+    """The whole text of C files."""
+    folders = ("duckdb_wasi_udf/", "hostfuncs/", "wasm/", "benchmarks/", "tests/")
+    sources = [name for name in files(".py", ".c", ".h") if name.startswith(folders)]
+    assert {f"{name.partition('/')[0]}/" for name in sources} == set(folders)
+    found = [
+        (name, match[0])
+        for name in sources
+        for text in (comments(name) if name.endswith(".py") else [(ROOT / name).read_text()])
+        for match in AVOIDED.finditer(text)
+    ]
+    assert_none(found)
 
 
 def test_the_glossary_is_sorted_and_each_entry_is_one_sentence():
@@ -84,8 +77,9 @@ def test_a_tests_name_has_at_most_60_characters():
         node.name
         for file in files(".py")
         if file.startswith("tests/")
-        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        for body in bodies(ast.parse((ROOT / file).read_text()))
+        for node in body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
     assert names
-    assert [name for name in names if len(name) > 60] == []
+    assert_none(name for name in names if len(name) > 60)

@@ -4,7 +4,6 @@ import itertools
 import tomllib
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -54,17 +53,16 @@ def test_the_lock_has_one_version_of_each_package_and_no_address():
         assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("requirement", direct(), ids=str)
-def test_what_the_project_asks_for_is_locked_and_in_range(requirement):
-    for marker in MARKERS:
+def test_what_the_project_asks_for_is_locked_and_in_range():
+    by_name = {}
+    for locked in LOCKED:
+        by_name.setdefault(canonicalize_name(locked.name), []).append(locked)
+    for requirement, marker in itertools.product(direct(), MARKERS):
         if applies(requirement, marker):
-            (locked,) = (
-                other
-                for other in LOCKED
-                if canonicalize_name(other.name) == canonicalize_name(requirement.name) and applies(other, marker)
-            )
-            (pin,) = locked.specifier
-            assert requirement.specifier.contains(pin.version), marker
+            pins = [locked for locked in by_name[canonicalize_name(requirement.name)] if applies(locked, marker)]
+            assert len(pins) == 1, (str(requirement), marker)
+            (pin,) = pins[0].specifier
+            assert requirement.specifier.contains(pin.version), (str(requirement), marker)
 
 
 def test_every_range_has_a_floor_that_can_be_tested():

@@ -1,15 +1,10 @@
 """Files that comments, docstrings and pages name exist, and hold what is said."""
 
-import ast
 import functools
-import io
 import re
 import sys
-import tokenize
 
-import pytest
-
-from tests.support.repository import BASES, ROOT, files, find, names_defined
+from tests.support.repository import BASES, ROOT, assert_none, comments, files, find, names_defined
 
 SOURCES = files(".py", ".c", ".h", ".md", ".toml", ".mk", "Makefile", ".yaml", ".editorconfig")
 CODE = [name for name in SOURCES if not name.endswith(".md") and not name.startswith("tests/")]
@@ -57,20 +52,6 @@ def modules():
     return found
 
 
-def comments(name, text):
-    """The comments of a file, and in Python its docstrings."""
-    if name.endswith((".c", ".h")):
-        yield from re.findall(r"/\*.*?\*/", text, re.DOTALL)
-    elif name.endswith(".py"):
-        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-        yield from (token.string for token in tokens if token.type == tokenize.COMMENT)
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield ast.get_docstring(node) or ""
-    else:
-        yield from re.findall(r"#.*", text)
-
-
 def missing_paths(text):
     """The paths in a text that lead nowhere."""
     for path in PATH.findall(text):
@@ -80,11 +61,15 @@ def missing_paths(text):
             yield path
 
 
+@functools.cache
+def names_of_files():
+    return {name.rpartition("/")[2] for name in files("")}
+
+
 def missing_files(text):
     """The source files that a comment names and nobody has."""
-    known = {name.rpartition("/")[2] for name in files("")}
     for name in FILE.findall(text):
-        there = find(name) is not None if "/" in name else name in known
+        there = find(name) is not None if "/" in name else name in names_of_files()
         if not there and name not in THEIRS and not name.startswith(MADE):
             yield name
 
@@ -107,17 +92,15 @@ def missing_names(text):
 TESTS_OF_NAMES = {"tests/project/test_named_files.py", "tests/project/test_named_code.py"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - TESTS_OF_NAMES))
-def test_paths_lead_somewhere(name):
-    assert list(missing_paths((ROOT / name).read_text())) == []
+def test_paths_lead_somewhere():
+    sources = sorted(set(SOURCES) - TESTS_OF_NAMES)
+    assert_none((name, path) for name in sources for path in missing_paths((ROOT / name).read_text()))
 
 
-@pytest.mark.parametrize("name", CODE)
-def test_comments_name_what_exists(name):
-    text = (ROOT / name).read_text()
-    for comment in comments(name, text):
-        assert list(missing_files(comment)) == []
-        assert list(missing_names(comment)) == []
+def test_comments_name_what_exists():
+    said = [(name, comment) for name in CODE for comment in comments(name)]
+    assert_none((name, missing) for name, comment in said for missing in missing_files(comment))
+    assert_none((name, missing) for name, comment in said for missing in missing_names(comment))
 
 
 def test_what_does_not_exist_is_found():

@@ -10,6 +10,8 @@ import pytest
 
 from duckdb_wasi_udf import GuestError, Interval, SignatureError
 
+pytestmark = pytest.mark.shared_sandbox
+
 PRELUDE = """
 from __future__ import annotations
 import collections.abc, dataclasses, datetime, typing, uuid

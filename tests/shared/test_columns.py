@@ -7,6 +7,8 @@ import pytest
 
 from duckdb_wasi_udf import Columns, GuestError
 
+pytestmark = pytest.mark.shared_sandbox
+
 IMPORT = "import array\nfrom duckdb_wasi_udf import Columns\n"
 
 # Yields rows `start` to `stop` in batches of the size given.

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.overloads import check_gone
 
+pytestmark = pytest.mark.shared_sandbox
+
 PLUS = "py_udf_bigint('lambda x: x + 1', i)"
 
 
@@ -79,9 +81,9 @@ def numbers(con, sandbox):
     con.execute("CREATE TABLE t AS SELECT i, i % 7 AS g, 's' || (i % 5) AS s FROM range(5000) r(i)")
     sandbox.create_function(con, "plus", lambda x: x + 1, ["BIGINT"], "BIGINT")
     sandbox.create_function(con, "plus_by_batch", "def f(xs: Column[int]) -> list[int]: return [x + 1 for x in xs]")
-    con.execute("CREATE MACRO inline_plus(x) AS py_udf_bigint('lambda x: x + 1', x)")
-    con.execute("CREATE MACRO variant_plus(x) AS py_udf('lambda x: x + 1', x)::BIGINT")
-    con.execute("CREATE MACRO plain(x) AS (x + 1)")
+    con.execute("CREATE OR REPLACE MACRO inline_plus(x) AS py_udf_bigint('lambda x: x + 1', x)")
+    con.execute("CREATE OR REPLACE MACRO variant_plus(x) AS py_udf('lambda x: x + 1', x)::BIGINT")
+    con.execute("CREATE OR REPLACE MACRO plain(x) AS (x + 1)")
     return con
 
 
@@ -102,7 +104,7 @@ STATEMENTS = [
     "CREATE TABLE rules (i BIGINT CHECK ({f}(i) > 3), j BIGINT DEFAULT {f}(1), k BIGINT GENERATED ALWAYS AS ({f}(i)))",
     "INSERT INTO rules (i) SELECT i FROM t WHERE i > 4990",
     "CREATE VIEW doubled AS SELECT {f}(i) * 2 AS i FROM made",
-    "CREATE MACRO above(x) AS TABLE SELECT i FROM made WHERE i > {f}(x)",
+    "CREATE OR REPLACE MACRO above(x) AS TABLE SELECT i FROM made WHERE i > {f}(x)",
     "SET VARIABLE three = {f}(2)",
 ]
 
@@ -133,7 +135,7 @@ def test_functions_nest_and_mix(numbers):
 
 def test_views_prepared_statements_macros_and_tables_use_them(numbers):
     numbers.execute(f"CREATE VIEW v AS SELECT {PLUS} AS w FROM t")
-    numbers.execute("CREATE MACRO twice_plus(x) AS plus(plus(x))")
+    numbers.execute("CREATE OR REPLACE MACRO twice_plus(x) AS plus(plus(x))")
     numbers.execute(f"CREATE TABLE kept AS SELECT {PLUS} AS w FROM t")
     numbers.execute("INSERT INTO kept SELECT plus(i) FROM t")
     numbers.execute("UPDATE kept SET w = plus(w)")
@@ -159,7 +161,7 @@ def test_views_prepared_statements_macros_and_tables_use_them(numbers):
 def test_case_never_calls_a_function_for_the_rows_it_excludes(numbers, sandbox, query):
     picky = "def picky(x: int) -> int: return 10 // (1 - x % 2)"
     sandbox.create_function(numbers, "picky", picky)
-    numbers.execute(f"CREATE MACRO inline_picky(x) AS py_udf_bigint('{picky}', x)")
+    numbers.execute(f"CREATE OR REPLACE MACRO inline_picky(x) AS py_udf_bigint('{picky}', x)")
     for function in ("picky", "inline_picky"):
         assert numbers.execute(query.format(f=function)).fetchall() == [(25_000,)]
 
@@ -173,6 +175,7 @@ def test_constants_fold_unless_side_effects_are_declared(con, sandbox):
     assert con.execute("SELECT count(DISTINCT counted(1)) FROM range(100)").fetchall() == [(100,)]
 
 
+@pytest.mark.own_sandbox
 def test_equal_calls_are_one_unless_side_effects_are_declared(con, sandbox):
     for name, side_effects in (("pure", False), ("counted", True)):
         sandbox.create_function(con, name, lambda x: x, ["BIGINT"], "BIGINT", side_effects=side_effects)

@@ -4,6 +4,8 @@ import pytest
 
 from duckdb_wasi_udf import GuestError
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 @pytest.mark.parametrize(
     ("sql_type", "values", "expected"),

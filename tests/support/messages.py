@@ -3,20 +3,15 @@
 import ast
 import re
 
-from tests.support.repository import ROOT, files
+from tests.support.repository import ROOT, bodies, files
 
 GAP = "…"
 
 
 def python_messages(path):
     """The messages that a module raises or returns errors with: (error class, message)."""
-    bodies = [ast.parse(path.read_text()).body]
-    for body in bodies:  # which grows; the expressions, most of a tree, have no statements in them
+    for body in bodies(ast.parse(path.read_text())):
         yield from _of_statements(body)
-        for statement in body:
-            parts = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
-            lists = (getattr(part, field, None) for part in parts for field in ("body", "orelse", "finalbody"))
-            bodies += filter(None, lists)
 
 
 def _of_statements(body):

@@ -1,9 +1,11 @@
-"""The files of the repository, what they define, and tables of Markdown pages."""
+"""The files of the repository, what they define and say, and tables of Markdown pages."""
 
 import ast
 import functools
+import io
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -13,6 +15,12 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 # Where a path in a page or comment may begin: the repository, or the package.
 BASES = (ROOT, ROOT / "duckdb_wasi_udf")
+
+
+def assert_none(found):
+    """Fail with all that was found, a line each: an assertion about a list shows the first of it."""
+    lines = [": ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in found]
+    assert not lines, "\n".join(["", *lines])
 
 
 @functools.cache
@@ -31,6 +39,33 @@ def files(*suffixes):
 def find(path):
     """The file or folder that a path names; None when there is none."""
     return next((base / path for base in BASES if (base / path).exists()), None)
+
+
+def bodies(tree):
+    """All lists of statements of a tree. Expressions, most of it, have none in them and are not walked."""
+    found = [tree.body]
+    for body in found:  # which grows
+        yield body
+        for statement in body:
+            parts = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
+            lists = (getattr(part, field, None) for part in parts for field in ("body", "orelse", "finalbody"))
+            found += filter(None, lists)
+
+
+@functools.cache
+def comments(name):
+    """The comments of a file, and in Python its docstrings."""
+    text = (ROOT / name).read_text()
+    if name.endswith((".c", ".h")):
+        return re.findall(r"/\*.*?\*/", text, re.DOTALL)
+    if not name.endswith(".py"):
+        return re.findall(r"#.*", text)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline) if "#" in text else ()
+    found = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    tree = ast.parse(text)
+    documented = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [tree, *(node for body in bodies(tree) for node in body if isinstance(node, documented))]
+    return found + list(filter(None, map(ast.get_docstring, nodes)))
 
 
 @functools.cache

@@ -1,6 +1,9 @@
 """Functions of `batch_function` in the engines that people use beside DuckDB: docs/guide/other-engines.md.
 
 Each engine is imported when its function here is called. Missing ones give one sentence.
+
+What travels to workers names nothing of this package before the `BatchFunction` in it is loaded, which says in one
+sentence that a worker lacks the package. So the functions that are sent import what they need when they are called.
 """
 
 from __future__ import annotations
@@ -95,6 +98,8 @@ def spark_map_in_arrow(frame: Any, function: BatchFunction) -> Any:
     schema = types.StructType([field for field in frame.schema if field.name not in new] + list(added))
 
     def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             for batch in function.iterate(batches):
                 yield batch.select(schema.names)
@@ -120,6 +125,8 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
     column, parameters = function.schema.names[0], function.parameters
 
     def call(*columns: pa.Array) -> pa.Array:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         batch = pa.RecordBatch.from_arrays(list(columns), names=list(parameters[: len(columns)]))
         with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             return function(batch)[column]
@@ -140,6 +147,8 @@ def dask_map_partitions(frame: Any, function: BatchFunction) -> Any:
     """
 
     def call(part: Any, partition_info: dict[str, Any] | None = None) -> Any:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         with noting(f"in partition {(partition_info or {}).get('number', '?')} of Dask"):
             return function(part)
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError, noting
+from duckdb_wasi_udf._frames.carried import reduced
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
@@ -20,7 +21,6 @@ from duckdb_wasi_udf._functions.signature import shown
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 from duckdb_wasi_udf._sql.arguments import choice
-from duckdb_wasi_udf._version import __version__
 
 if TYPE_CHECKING:
     import os
@@ -125,8 +125,8 @@ class BatchFunction:
             signature.bind(signature.argument_types(arguments.schema.types))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what is pickled: the sources, and the version they are for."""
-        return _unpickled, (__version__, self._label, pickle.dumps(self._recipe))
+        """Return what is pickled: the sources, the version they are for, and what says that a process lacks it."""
+        return reduced(self._label, pickle.dumps(self._recipe))
 
     def __repr__(self) -> str:
         added = ", ".join(f"{field.name} {field.type}" for field in self.schema)
@@ -317,13 +317,7 @@ def apply(
     return batch_function(function, columns, **options)(table)
 
 
-def _unpickled(version: str, label: str, recipe: bytes) -> BatchFunction:
-    """Return a function that another process has pickled. What another version has pickled isn't read."""
-    if version != __version__:
-        msg = (
-            f"{label}: the function was pickled by duckdb-wasi-udf {version}, and this process has {__version__}; "
-            "install the same version everywhere"
-        )
-        raise SignatureError(msg)
+def unpickled(label: str, recipe: bytes) -> BatchFunction:
+    """Return a function that another process has pickled with the same version."""
     with noting(f"in the function {label}, which another process has pickled"):
         return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by

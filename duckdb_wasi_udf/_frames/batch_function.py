@@ -13,6 +13,7 @@ from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError, noting
 from duckdb_wasi_udf._frames.carried import reduced
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
+from duckdb_wasi_udf._frames.foreign_types import with_durations
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
 from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, rows_of, with_columns
@@ -191,11 +192,19 @@ class BatchFunction:
                 if self.any_rows and len(piece):
                     sources.append(pc.add(pc.list_parent_indices(piece).cast(pa.int64()), start))
                     piece = piece.flatten()
-                pieces.append(piece.cast(self._result_type))
+                pieces.append(self._plain(piece))
         whole = pa.chunked_array(pieces, self._result_type)
         added = whole.flatten() if self._is_row else [whole]
         numbers = pa.chunked_array(sources, pa.int64()).combine_chunks() if self.any_rows else None
         return pa.table(added, schema=self.schema), numbers
+
+    def _plain(self, piece: pa.Array) -> pa.Array:
+        """Return results in the type that other libraries know."""
+        try:
+            return with_durations(piece).cast(self._result_type)
+        except SignatureError as error:
+            msg = f"{self._label}: {error}"
+            raise SignatureError(msg) from None
 
     def _lazily(self, frame: Any) -> Any:
         """Return a LazyFrame that calls the function when it is collected."""

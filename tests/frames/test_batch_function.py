@@ -145,6 +145,34 @@ def test_results_have_the_declared_type(sql_type, value):
     assert str(result.type) == re.sub(r"<l?:", "<item:", str(expected))
 
 
+@pytest.mark.parametrize(
+    ("annotation", "expression", "expected"),
+    [
+        ("timedelta", "timedelta(days=-x, seconds=5)", lambda x: dt.timedelta(days=-x, seconds=5)),
+        ("list[timedelta | None]", "[timedelta(x), None]", lambda x: [dt.timedelta(x), None]),
+        ("Iterator[timedelta]", "iter([timedelta(x, 0, 1)])", lambda x: dt.timedelta(x, 0, 1)),
+    ],
+)
+def test_intervals_become_durations(annotation, expression, expected):
+    code = f"from datetime import timedelta\ndef d(x: int) -> {annotation}: return {expression}"
+    function = wasi_udf.batch_function(code, rows="any" if "Iterator" in annotation else "one")
+    table = pa.table({"x": [1, 400_000]})
+    assert function(table)["d"].to_pylist() == [expected(1), expected(400_000)]
+    assert function(table.slice(0, 0))["d"].to_pylist() == []
+    pl = pytest.importorskip("polars", reason="pip install polars")
+    assert function(pl.from_arrow(table).lazy()).collect()["d"].to_list() == [expected(1), expected(400_000)]
+
+
+def test_intervals_that_are_no_durations_are_refused():
+    table = pa.table({"x": pa.array([(0, 1, 0), (1, 0, 0)], pa.month_day_nano_interval())})
+    same = wasi_udf.batch_function("lambda x: x", {"same": "INTERVAL"})
+    assert same(table.slice(0, 1))["same"].to_pylist() == [dt.timedelta(1)]
+    with pytest.raises(SignatureError, match="an INTERVAL with months has no fixed length"):
+        same(table)
+    with pytest.raises(SignatureError, match="more than 53,375,995 days is no duration"):
+        wasi_udf.apply("import datetime\nlambda x: datetime.timedelta.max", pa.table({"x": [1]}), {"d": "INTERVAL"})
+
+
 @pytest.mark.parametrize("sql_type", ["HUGEINT", "UUID", "TIMETZ", "BIT", "UNION(a INTEGER)", "UUID[]", "VARIANT"])
 def test_results_that_only_duckdb_knows_are_refused(sql_type):
     with pytest.raises(SignatureError, match="known to DuckDB alone|isn't known|can't be built"):

@@ -61,7 +61,7 @@ def values_of(column):
     return plain(column.to_pylist())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_values_stay_the_same_in_types_that_guests_know(data):
     data_type, values = data.draw(TYPES)

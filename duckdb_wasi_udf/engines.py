@@ -62,7 +62,8 @@ def polars_expr(function: BatchFunction, *columns: Any) -> Any:
         whole = [one.new_from_index(0, length) if len(one) == 1 else one for one in series]
         return function(pl.DataFrame(dict(zip(names, whole, strict=True))))[name]
 
-    return pl.map_batches(expressions, call, return_dtype=dtype).alias(name)
+    made = pl.map_batches(expressions, call, return_dtype=dtype, is_elementwise=not function.by_batch)
+    return made.alias(name)
 
 
 def ray_actor(function: BatchFunction) -> type:

@@ -20,7 +20,7 @@ from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_
 from duckdb_wasi_udf._functions.shipping import ship
 from duckdb_wasi_udf._functions.signature import shown
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, check_kinds
 from duckdb_wasi_udf._sql.arguments import choice
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class BatchFunction:
         schema: the columns that it adds.
         parameters: the columns that it takes, by the names of its parameters.
         any_rows: a row of the table becomes any number of rows.
+        by_batch: the function takes columns of up to 2048 rows, not the values of a row.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -60,6 +61,7 @@ class BatchFunction:
         self._label = self._recipe.definition.label
         self.any_rows = recipe.any_rows
         self.parameters = tuple([parameter.name for parameter in signature.parameters])
+        self.by_batch = signature.by_batch
         self._required = signature.required
         self._result_type = self._plain_type(signature)
         columns = recipe.columns
@@ -276,6 +278,8 @@ def batch_function(
     any_rows = choice(name, "rows", rows, ("one", "any")) == "any"
     return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
     limits = limits if limits is not None else ResourceLimits()
+    data_limits = data_limits if data_limits is not None else DataLimits()
+    check_kinds(limits, data_limits)
     files = collected(packages, limits)
     label = name if name.isidentifier() else _LABEL
     shipped = ship(
@@ -288,7 +292,7 @@ def batch_function(
     )
     settings = SandboxSettings(
         limits,
-        data_limits if data_limits is not None else DataLimits(),
+        data_limits,
         files,
         tuple([import_path(item) for item in host_functions]),
         isolation,

@@ -90,6 +90,11 @@ def test_polars_expressions(gross, table, expected):
         assert by_id(result.lazy().collect().to_dict(as_series=False)) == expected
     constant = frame.select("id", engines.polars_expr(gross, "net", pl.lit("FR"))).head(3)
     assert constant["gross"].to_list() == [None, round(1 / 7 * 1.2, 2), round(2 / 7 * 1.2, 2)]
+    grouped = frame.group_by("country").agg(engines.polars_expr(gross, pl.col("net").max(), pl.col("country").first()))
+    most = {"DE": 19_996, "FR": 19_999}
+    assert dict(grouped.iter_rows()) == {land: expected[i] for land, i in most.items()}  # a value for each, no list
+    streamed = frame.lazy().select("id", engines.polars_expr(gross, "net", "country")).collect(engine="streaming")
+    assert by_id(streamed.to_dict(as_series=False)) == expected
     with pytest.raises(SignatureError, match="3 column"):
         engines.polars_expr(gross, "a", "b", "c")
     with pytest.raises(SignatureError, match="any number of rows"):

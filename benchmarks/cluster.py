@@ -8,13 +8,16 @@ Usage: python -m benchmarks.cluster [--measure] [--write]
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import os
-import subprocess
+import pickle
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks import worker
 from benchmarks.timing import table
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "hundred-nodes.md"
@@ -30,31 +33,6 @@ FUNCTIONS = {
     "a loop of 10 steps": 1312.0,
     "10 µs of Python a row": 10_000.0,
 }
-
-# A worker process of an engine that has imported pyarrow: what the package adds until its first results.
-WORKER = """
-import json, time
-import numpy, pyarrow, pyarrow.compute
-
-def private():
-    return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if "Private_Dirty" in line) * 1024
-
-def code():
-    mapped = [part for part in open("/proc/self/smaps").read().split("VmFlags") if ".cwasm" in part]
-    return sum(int(part.partition("Rss:")[2].split()[0]) for part in mapped) * 1024
-
-table = pyarrow.table({"x": pyarrow.array(numpy.arange(2048.0))})
-before, cpu, began = private(), time.process_time(), time.perf_counter()
-import duckdb_wasi_udf
-function = duckdb_wasi_udf.batch_function("def f(x: float) -> float: return x + 1")
-function(table)
-print(json.dumps({
-    "worker_cpu_seconds": time.process_time() - cpu,
-    "worker_seconds": time.perf_counter() - began,
-    "worker_bytes": private() - before,
-    "code_bytes": code(),
-}))
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,14 +170,12 @@ def _shown(name: str, value: float) -> str:
 def measure() -> dict[str, float]:
     """Return what the model takes from a worker, measured here; the median of several."""
     # Without the variable, Python keeps the byte code of modules, as it does for a package that pip has installed.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    runs = [
-        json.loads(
-            subprocess.run([sys.executable, "-c", WORKER], env=environment, capture_output=True, check=True).stdout
-        )
-        for _ in range(7)
-    ]
-    return {name: sorted(run[name] for run in runs)[len(runs) // 2] for name in runs[0]}
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    wasi_udf = importlib.import_module("duckdb_wasi_udf")  # here: workers import this module before they are measured
+    function = pickle.dumps(wasi_udf.batch_function("def f(x: float) -> float: return x + 1"))
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        columns = {"x": list(map(float, range(2048)))}
+        return worker.median([pool.submit(worker.first_results, function, columns).result() for _ in range(7)])
 
 
 def main() -> int:

@@ -2,9 +2,10 @@
 
 Usage: python -m benchmarks.engines [--rows N] [--python PATH] [--engine NAME]... [--again] [--write]
 
-Each engine runs with one and with two workers, in a process of its own. What was measured is kept in
-build/engines/results.json, so that a run which was ended goes on where it was; `--again` measures anew. `--python`
-names the interpreter that has the engines: `make test-engines` makes .venv-engines.
+Each engine runs with one and with two workers, in a process of its own, and again if it fails: Ray gives its processes
+30 seconds to start, which a busy machine exceeds. What was measured is kept in build/engines/results.json, so that a
+run which was ended goes on where it was; `--again` measures anew. `--python` names the interpreter that has the
+engines: `make test-engines` makes .venv-engines.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import importlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -26,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 import duckdb_wasi_udf as wasi_udf
+from benchmarks import worker
 from benchmarks.processes import peak_bytes
 from benchmarks.timing import table
 from duckdb_wasi_udf import engines
@@ -39,6 +42,8 @@ BEGIN, END = "<!-- measured: python -m benchmarks.engines -->\n", "<!-- end of m
 FOLDER = ROOT / "build" / "engines"
 RESULTS = FOLDER / "results.json"
 WORKERS = (1, 2)
+ATTEMPTS = 3
+STARTS = 5  # of a worker, of which the median counts
 FILES = 16  # as many tasks, so that two workers end together
 
 CODE = """
@@ -89,11 +94,16 @@ def open_polars(workers: int) -> Callable[[list[str]], Counts]:
     return run
 
 
+def _ray(workers: int) -> Any:
+    ray = importlib.import_module("ray")
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    return ray
+
+
 def open_ray(workers: int) -> Callable[[list[str]], Counts]:
     """Start a cluster of one node with as many CPUs."""
-    ray = importlib.import_module("ray")
+    ray = _ray(workers)
     importlib.import_module("ray.data")
-    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     function = wasi_udf.batch_function(CODE)
 
@@ -109,8 +119,7 @@ def open_ray(workers: int) -> Callable[[list[str]], Counts]:
     return run
 
 
-def open_spark(workers: int) -> Callable[[list[str]], Counts]:
-    """Start a local Spark with as many worker processes."""
+def _spark(workers: int, reuse: str = "true") -> Any:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     sql = importlib.import_module("pyspark.sql")
     builder = sql.SparkSession.builder.master(f"local[{workers}]")
@@ -120,9 +129,15 @@ def open_spark(workers: int) -> Callable[[list[str]], Counts]:
         "spark.log.level": "OFF",
         "spark.sql.shuffle.partitions": workers,
         "spark.sql.execution.arrow.maxRecordsPerBatch": 65_536,
+        "spark.python.worker.reuse": reuse,
     }.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    return builder.getOrCreate()
+
+
+def open_spark(workers: int) -> Callable[[list[str]], Counts]:
+    """Start a local Spark with as many worker processes."""
+    session = _spark(workers)
     function = wasi_udf.batch_function(CODE)
 
     def run(files: list[str]) -> Counts:
@@ -161,6 +176,34 @@ ENGINES: dict[str, tuple[str, Callable[[int], Callable[[list[str]], Counts]]]] =
 }
 
 
+# ---- a worker of each, which is a new process every time ----------------------------------------------------------
+
+
+def start_in_processes(function: bytes, columns: dict[str, list[Any]]) -> list[worker.Figures]:
+    """Return what the function took in processes that Python has spawned."""
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        return [pool.submit(worker.first_results, function, columns).result() for _ in range(STARTS)]
+
+
+def start_in_ray(function: bytes, columns: dict[str, list[Any]]) -> list[worker.Figures]:
+    """Return what the function took in workers of Ray."""
+    task = _ray(1).remote(max_calls=1)(worker.first_results)
+    return [importlib.import_module("ray").get(task.remote(function, columns)) for _ in range(STARTS)]
+
+
+def start_in_spark(function: bytes, columns: dict[str, list[Any]]) -> list[worker.Figures]:
+    """Return what the function took in workers of Spark."""
+    numbers = _spark(1, reuse="false").sparkContext.parallelize([0], 1)
+    return [numbers.map(lambda _: worker.first_results(function, columns)).collect()[0] for _ in range(STARTS)]
+
+
+STARTERS: dict[str, Callable[[bytes, dict[str, list[Any]]], list[worker.Figures]]] = {
+    "files": start_in_processes,
+    "ray": start_in_ray,
+    "spark": start_in_spark,
+}
+
+
 def _summed(counts: Any) -> Counts:
     total: Counts = {}
     for name, count in counts:
@@ -187,6 +230,13 @@ def measure_here(engine: str, workers: int, data: dict[str, list[str]]) -> None:
         seconds[name] = time.perf_counter() - began
         began = time.perf_counter()
     print(json.dumps({"seconds": seconds, "counts": counts}), flush=True)
+
+
+def measure_starts_here(engine: str) -> None:
+    """Start workers of an engine, and print what the function took in them as JSON."""
+    columns = {name: [i % 90 for i in range(2048)] for name in ("dep_delay", "arr_delay")}
+    runs = STARTERS[engine](pickle.dumps(wasi_udf.batch_function(CODE)), columns)
+    print(json.dumps(worker.median(runs)), flush=True)
 
 
 def make_data(rows: int) -> dict[str, list[str]]:
@@ -236,21 +286,32 @@ def measure(engine: str, workers: int, data: dict[str, list[str]], python: str) 
 
     Returns:
         "seconds" by data, and "peak_bytes" of all its processes.
+
+    Raises:
+        RuntimeError: it failed, every time.
     """
-    code = f"from benchmarks.engines import measure_here\nmeasure_here({engine!r}, {workers}, {data!r})"
-    command = [python, "-c", f"if __name__ == '__main__':\n    exec({code!r})"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        peak, output, errors = peak_bytes(process)
-    if process.returncode:
-        sys.exit(f"{engine} with {workers} worker(s) failed:\n{errors[-3000:]}")
-    measured = json.loads(output.splitlines()[-1])
+    measured, peak = _run(f"measure_here({engine!r}, {workers}, {data!r})", python)
     for name, files in data.items():
         expected = _expected(files)
         assert measured["counts"][name] == expected, (engine, name, measured["counts"][name], expected)
     return {"seconds": measured["seconds"], "peak_bytes": peak}
+
+
+def _run(call: str, python: str) -> tuple[Any, int]:
+    """Call a function of this module in a process of its own; the JSON it prints, and the most memory."""
+    code = f"from benchmarks.engines import *\n{call}"
+    command = [python, "-c", f"if __name__ == '__main__':\n    exec({code!r})"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    for _ in range(ATTEMPTS):
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            peak, output, errors = peak_bytes(process)
+        if not process.returncode:
+            return json.loads(output.splitlines()[-1]), peak
+        print(f"{call.partition(', {')[0]}... failed:\n{errors[-2000:]}", file=sys.stderr, flush=True)
+    msg = f"it failed {ATTEMPTS} times"
+    raise RuntimeError(msg)
 
 
 def _expected(files: Sequence[str]) -> Counts:
@@ -277,10 +338,19 @@ def section(results: dict[str, Any], rows: dict[str, int]) -> str:
                 [name, str(workers), *rates, f"{seconds['start']:.1f} s", f"{found['peak_bytes'] / 2**20:,.0f} MiB"]
             )
     header = ["engine", "workers", "flights", "generated rows", "start", "peak memory"]
+    starts = []
+    for engine in STARTERS:
+        if found := results.get(f"{engine}/start"):
+            memory = [f"{found[name] / 2**20:.0f} MiB" for name in ("worker_bytes", "code_bytes")]
+            seconds = [f"{found[name]:.2f} s" for name in ("worker_seconds", "worker_cpu_seconds")]
+            starts.append([ENGINES[engine][0], *seconds, *memory])
     return (
         f"Million rows a second: {rows['flights']:,} flights of the demo, and {rows['generated']:,} generated rows.\n"
         "Start is from a process that has imported the package to the results of two small files. Memory is that of\n"
-        "all processes of the engine, shared pages counted once.\n\n" + table(header, lines)
+        "all processes of the engine, shared pages counted once.\n\n" + table(header, lines) + "\n"
+        "A worker process that has pyarrow, with the machine code in the cache: what it takes to load the function\n"
+        "until its first 2048 results.\n\n"
+        + table(["engine", "seconds", "CPU time", "memory of its own", "machine code, shared"], starts)
     )
 
 
@@ -296,21 +366,30 @@ def main() -> int:
     data = make_data(options.rows)
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results = {} if known.get("rows") != options.rows else known["results"]
-    for engine in options.engine or ENGINES:
-        for workers in WORKERS:
-            key = f"{engine}/{workers}"
-            if key in results and not options.again:
-                continue
-            began = time.perf_counter()
-            results[key] = measure(engine, workers, data, options.python)
-            print(f"{key}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-            RESULTS.write_text(json.dumps({"rows": options.rows, "results": results}))
+    failed = False
+    for key in [f"{engine}/{part}" for engine in options.engine or ENGINES for part in (*WORKERS, "start")]:
+        engine, part = key.split("/")
+        if (key in results and not options.again) or (part == "start" and engine not in STARTERS):
+            continue
+        began, load = time.perf_counter(), os.getloadavg()[0]
+        try:
+            if part == "start":
+                results[key] = _run(f"measure_starts_here({engine!r})", options.python)[0]
+            else:
+                results[key] = measure(engine, int(part), data, options.python)
+        except RuntimeError as error:
+            print(f"{key}: {error}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        took = time.perf_counter() - began
+        print(f"{key}: {took:.0f} s; load before: {load:.1f}", file=sys.stderr, flush=True)
+        RESULTS.write_text(json.dumps({"rows": options.rows, "results": results}))
     text = section(results, {name: _rows(files) for name, files in data.items()})
     print(text)
     if options.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":

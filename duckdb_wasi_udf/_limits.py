@@ -184,6 +184,20 @@ class GroupLimits:
                 raise ValueError(msg)
 
 
+def check_kinds(limits: object, data_limits: object = None) -> None:
+    """Check that limits are objects of their class; None for `data_limits` is not checked.
+
+    Raises:
+        TypeError: they are a dict, say.
+    """
+    for name, value, kind in (("limits", limits, ResourceLimits), ("data_limits", data_limits, DataLimits)):
+        if not isinstance(value, kind) and (value is not None or kind is ResourceLimits):
+            msg = (
+                f"{name} is a {kind.__name__}, such as {kind.__name__}({limit_names(kind)[0]}=...), got {value!r:.200}"
+            )
+            raise TypeError(msg)
+
+
 def changed_limits(limits: ResourceLimits | DataLimits | GroupLimits) -> list[str]:
     """Return the limits that differ from the default, as they are passed."""
     values = [(field, getattr(limits, field.name)) for field in fields(limits)]

@@ -1,6 +1,9 @@
 """Functions of `batch_function` in the engines that people use beside DuckDB: docs/guide/other-engines.md.
 
 Each engine is imported when its function here is called. Missing ones give one sentence.
+
+What travels to workers names nothing of this package before the `BatchFunction` in it is loaded, which says in one
+sentence that a worker lacks the package. So the functions that are sent import what they need when they are called.
 """
 
 from __future__ import annotations
@@ -20,6 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from duckdb_wasi_udf._frames.batch_function import BatchFunction
+
+# By the end of a file's name; others are Parquet. Arrow, like Spark, leaves out names that begin with one of `_HIDDEN`.
+_FORMATS = {
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), "ipc"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), "json"),
+    ".csv": "csv",
+}
+_COMPRESSED = {".gz", ".bz2", ".zst", ".lz4"}
+_HIDDEN = {".", "_"}
 
 __all__ = ["dask_map_partitions", "map_files", "polars_expr", "ray_actor", "spark_map_in_arrow", "spark_udf"]
 
@@ -50,7 +62,8 @@ def polars_expr(function: BatchFunction, *columns: Any) -> Any:
         whole = [one.new_from_index(0, length) if len(one) == 1 else one for one in series]
         return function(pl.DataFrame(dict(zip(names, whole, strict=True))))[name]
 
-    return pl.map_batches(expressions, call, return_dtype=dtype).alias(name)
+    made = pl.map_batches(expressions, call, return_dtype=dtype, is_elementwise=not function.by_batch)
+    return made.alias(name)
 
 
 def ray_actor(function: BatchFunction) -> type:
@@ -95,6 +108,8 @@ def spark_map_in_arrow(frame: Any, function: BatchFunction) -> Any:
     schema = types.StructType([field for field in frame.schema if field.name not in new] + list(added))
 
     def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             for batch in function.iterate(batches):
                 yield batch.select(schema.names)
@@ -120,6 +135,8 @@ def spark_udf(spark: Any, name: str, function: BatchFunction) -> Any:
     column, parameters = function.schema.names[0], function.parameters
 
     def call(*columns: pa.Array) -> pa.Array:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         batch = pa.RecordBatch.from_arrays(list(columns), names=list(parameters[: len(columns)]))
         with noting(f"in partition {pyspark.TaskContext.get().partitionId()} of Spark"):
             return function(batch)[column]
@@ -140,6 +157,8 @@ def dask_map_partitions(frame: Any, function: BatchFunction) -> Any:
     """
 
     def call(part: Any, partition_info: dict[str, Any] | None = None) -> Any:
+        from duckdb_wasi_udf._errors import noting  # noqa: PLC0415 - see the module's docstring
+
         with noting(f"in partition {(partition_info or {}).get('number', '?')} of Dask"):
             return function(part)
 
@@ -155,7 +174,8 @@ def map_files(
 
     Args:
         function: of `batch_function`.
-        source: a Parquet, CSV or Arrow file, a folder of such, or a list of files. All have the same columns.
+        source: a Parquet, CSV, TSV, JSON (an object for each line) or Arrow file, a folder of such, or a list of files.
+            All have the same columns. Those of folders such as `year=2026` belong to them.
         destination: the Parquet file, none of the files that are read.
 
     Returns:
@@ -173,12 +193,15 @@ def map_files(
     written, name = 0, str(source)
     try:
         try:
-            files = dataset.dataset(source, format=_format(source))
+            files = dataset.dataset(source, format=_format(source), partitioning="hive")
             _check_files(files, name, target)
             new = set(function.schema.names)
             kept = [field for field in files.schema if field.name not in new]
             schema = pa.schema([*kept, *function.schema])
             function.check(files.schema)
+        except FileNotFoundError as error:
+            msg = f"{error}: the file can't be read, since it isn't there; * and ? stand for themselves"
+            raise SignatureError(msg) from error
         except (OSError, pa.ArrowException, ValueError) as error:
             msg = f"{name}: the files can't be read as one table: {error}"
             raise SignatureError(msg) from error
@@ -226,6 +249,7 @@ def _read(fragment: Any, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatc
 
 def _check_files(files: Any, source: str, target: Path) -> None:
     """Raise SignatureError if files don't have the same columns: Arrow would take NULL for those that a file lacks."""
+    keys = importlib.import_module("pyarrow.dataset").get_partition_keys
     first: list[str] | None = None
     for fragment in files.get_fragments():
         path = getattr(fragment, "path", source)
@@ -233,7 +257,7 @@ def _check_files(files: Any, source: str, target: Path) -> None:
             msg = f"{target} is among the files that are read; write the results to another place"
             raise SignatureError(msg)
         try:
-            names = list(fragment.physical_schema.names)
+            names = [*fragment.physical_schema.names, *keys(fragment.partition_expression)]
         except (OSError, pa.ArrowException) as error:
             msg = f"{path}: the file can't be read: {error}"
             raise SignatureError(msg) from error
@@ -249,13 +273,21 @@ def _check_files(files: Any, source: str, target: Path) -> None:
         raise SignatureError(msg)
 
 
-def _format(source: object) -> str:
-    """Return the format of files by their names."""
-    first = source[0] if isinstance(source, list) and source else source
-    name = str(first)
-    if Path(name).is_dir():
-        name = next((str(path) for path in sorted(Path(name).rglob("*.*"))), name)
-    return {".csv": "csv", ".arrow": "ipc", ".feather": "ipc", ".ipc": "ipc"}.get(Path(name).suffix.lower(), "parquet")
+def _format(source: object) -> Any:
+    """Return the format of files by the name of the first one."""
+    first = Path(str(source[0] if isinstance(source, (list, tuple)) and source else source))
+    if first.is_dir():
+        there = (path for path in sorted(first.rglob("*.*")) if not _HIDDEN.intersection(
+            part[0] for part in path.relative_to(first).parts))  # fmt: skip
+        first = next((path for path in there if path.is_file()), first)
+    suffixes = [suffix.lower() for suffix in first.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix == ".tsv":
+        tabs = importlib.import_module("pyarrow.csv").ParseOptions(delimiter="\t")
+        return importlib.import_module("pyarrow.dataset").CsvFileFormat(parse_options=tabs)
+    return _FORMATS.get(suffix, "parquet")
 
 
 def _check_one_column(function: BatchFunction) -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import duckdb
 import pytest
 
+import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import DataLimits, ResourceLimits, Sandbox
 
 
@@ -74,3 +75,16 @@ def test_code_that_runs_out_of_fuel_says_what_to_raise():
             duckdb.InvalidInputException, match=r"f: stopped after fuel=20,000,000; .* ResourceLimits.fuel"
         ):
             con.execute("SELECT f(1)")
+
+
+def test_limits_that_are_no_limits_are_refused():
+    message = r"limits is a ResourceLimits, such as ResourceLimits\(memory_bytes=...\), got {'timeout_seconds': 1}"
+    given = {"timeout_seconds": 1}
+    with pytest.raises(TypeError, match=message):
+        Sandbox(limits=given)
+    with pytest.raises(TypeError, match=message):
+        wasi_udf.batch_function("def f(x: int) -> int: return x", limits=given)
+    with Sandbox() as sandbox, pytest.raises(TypeError, match=message):
+        sandbox.try_function("def f(x: int) -> int: return x", [{"x": 1}], limits=given)
+    with pytest.raises(TypeError, match=r"data_limits is a DataLimits, such as DataLimits\(.*\), got ResourceLimits"):
+        Sandbox(data_limits=ResourceLimits())

@@ -11,16 +11,17 @@ import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
 from duckdb_wasi_udf._errors import SignatureError, noting
+from duckdb_wasi_udf._frames.carried import reduced
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
+from duckdb_wasi_udf._frames.foreign_types import with_durations
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
 from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, rows_of, with_columns
 from duckdb_wasi_udf._functions.shipping import ship
 from duckdb_wasi_udf._functions.signature import shown
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, check_kinds
 from duckdb_wasi_udf._sql.arguments import choice
-from duckdb_wasi_udf._version import __version__
 
 if TYPE_CHECKING:
     import os
@@ -47,6 +48,7 @@ class BatchFunction:
         schema: the columns that it adds.
         parameters: the columns that it takes, by the names of its parameters.
         any_rows: a row of the table becomes any number of rows.
+        by_batch: the function takes columns of up to 2048 rows, not the values of a row.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -59,6 +61,7 @@ class BatchFunction:
         self._label = self._recipe.definition.label
         self.any_rows = recipe.any_rows
         self.parameters = tuple([parameter.name for parameter in signature.parameters])
+        self.by_batch = signature.by_batch
         self._required = signature.required
         self._result_type = self._plain_type(signature)
         columns = recipe.columns
@@ -125,8 +128,8 @@ class BatchFunction:
             signature.bind(signature.argument_types(arguments.schema.types))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what is pickled: the sources, and the version they are for."""
-        return _unpickled, (__version__, self._label, pickle.dumps(self._recipe))
+        """Return what is pickled: the sources, the version they are for, and what says that a process lacks it."""
+        return reduced(self._label, pickle.dumps(self._recipe))
 
     def __repr__(self) -> str:
         added = ", ".join(f"{field.name} {field.type}" for field in self.schema)
@@ -191,11 +194,19 @@ class BatchFunction:
                 if self.any_rows and len(piece):
                     sources.append(pc.add(pc.list_parent_indices(piece).cast(pa.int64()), start))
                     piece = piece.flatten()
-                pieces.append(piece.cast(self._result_type))
+                pieces.append(self._plain(piece))
         whole = pa.chunked_array(pieces, self._result_type)
         added = whole.flatten() if self._is_row else [whole]
         numbers = pa.chunked_array(sources, pa.int64()).combine_chunks() if self.any_rows else None
         return pa.table(added, schema=self.schema), numbers
+
+    def _plain(self, piece: pa.Array) -> pa.Array:
+        """Return results in the type that other libraries know."""
+        try:
+            return with_durations(piece).cast(self._result_type)
+        except SignatureError as error:
+            msg = f"{self._label}: {error}"
+            raise SignatureError(msg) from None
 
     def _lazily(self, frame: Any) -> Any:
         """Return a LazyFrame that calls the function when it is collected."""
@@ -267,6 +278,8 @@ def batch_function(
     any_rows = choice(name, "rows", rows, ("one", "any")) == "any"
     return_null = choice(name, "exception_handling", exception_handling, ("default", "return_null")) != "default"
     limits = limits if limits is not None else ResourceLimits()
+    data_limits = data_limits if data_limits is not None else DataLimits()
+    check_kinds(limits, data_limits)
     files = collected(packages, limits)
     label = name if name.isidentifier() else _LABEL
     shipped = ship(
@@ -279,7 +292,7 @@ def batch_function(
     )
     settings = SandboxSettings(
         limits,
-        data_limits if data_limits is not None else DataLimits(),
+        data_limits,
         files,
         tuple([import_path(item) for item in host_functions]),
         isolation,
@@ -317,13 +330,7 @@ def apply(
     return batch_function(function, columns, **options)(table)
 
 
-def _unpickled(version: str, label: str, recipe: bytes) -> BatchFunction:
-    """Return a function that another process has pickled. What another version has pickled isn't read."""
-    if version != __version__:
-        msg = (
-            f"{label}: the function was pickled by duckdb-wasi-udf {version}, and this process has {__version__}; "
-            "install the same version everywhere"
-        )
-        raise SignatureError(msg)
+def unpickled(label: str, recipe: bytes) -> BatchFunction:
+    """Return a function that another process has pickled with the same version."""
     with noting(f"in the function {label}, which another process has pickled"):
         return BatchFunction(pickle.loads(recipe))  # noqa: S301 - a part of the pickle that this was called by

@@ -49,6 +49,8 @@ def plain_type(data_type: pa.DataType) -> pa.DataType | None:
         return pa.timestamp(data_type.unit, None if data_type.tz is None else "UTC")
     if types.is_union(data_type) or data_type == ARROW_VARIANT:
         return None
+    if types.is_interval(data_type):
+        return pa.duration("us")
     inside = [plain_type(field.type) for field in _fields(data_type)]
     if None in inside:
         return None

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from duckdb_wasi_udf._errors import SignatureError
+from duckdb_wasi_udf._frames.foreign_types import known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_MOST_DIGITS = 38  # of a DECIMAL
 
 # What is looked for by the name of its module: neither library is needed, or imported, by whoever doesn't use it.
 _FRAMES = "a pandas or Polars DataFrame or LazyFrame, or a pyarrow Table or RecordBatch"
@@ -53,9 +50,14 @@ def arrow_columns(data: Any, names: Sequence[str]) -> pa.Table:
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
     if isinstance(data, pa.Table):
-        return _known(data.select(names))
+        return known(data.select(names))
     if library_of(data) == "polars":
-        return _known(data.select(names).to_arrow())
+        try:
+            return known(data.select(names).to_arrow())
+        except pa.ArrowInvalid as error:  # a type that Arrow hasn't, such as Int128
+            types = ", ".join(f"{name!r} {data.schema[name]}" for name in names)
+            msg = f"the columns ({types}) can't be Arrow arrays; cast what is no type of Arrow: {error}"
+            raise SignatureError(msg) from error
     columns = []
     for name in names:
         series = data[name]
@@ -64,55 +66,7 @@ def arrow_columns(data: Any, names: Sequence[str]) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             msg = f"the column {name!r} (pandas dtype {series.dtype}) can't be an Arrow array: {error}"
             raise SignatureError(msg) from error
-    return _known(pa.table(dict(zip(names, columns, strict=True))))
-
-
-def _known(table: pa.Table) -> pa.Table:
-    """Return a table without the types that DuckDB never hands over, so that guests don't know them."""
-    columns = [_known_column(column) for column in table.columns]
-    return pa.table(columns, names=table.column_names)
-
-
-def _known_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    types, data_type = pa.types, column.type
-    if types.is_dictionary(data_type):
-        return _known_column(column.cast(data_type.value_type))
-    if types.is_run_end_encoded(data_type):
-        return _known_column(
-            pa.chunked_array([pc.run_end_decode(part) for part in column.chunks], data_type.value_type)
-        )
-    if types.is_duration(data_type):
-        return _intervals(column)
-    wanted = {
-        pa.date64(): pa.date32(),
-        pa.float16(): pa.float32(),
-        pa.time32("s"): pa.time64("us"),
-        pa.time32("ms"): pa.time64("us"),
-        pa.string_view(): pa.string(),
-        pa.binary_view(): pa.binary(),
-    }.get(data_type)
-    if types.is_decimal(data_type) and not types.is_decimal128(data_type) and data_type.precision <= _MOST_DIGITS:
-        wanted = pa.decimal128(data_type.precision, data_type.scale)
-    return column if wanted is None else column.cast(wanted)
-
-
-def _intervals(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return durations as INTERVAL, for which Arrow has no cast: days, and nanoseconds of the last one."""
-    parts = []
-    for part in column.chunks:
-        per_day = 24 * 60 * 60 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[part.type.unit]
-        numbers = part.cast(pa.int64()).fill_null(0).to_numpy()
-        days, rest = np.divmod(numbers, per_day)
-        made = np.zeros(len(part), dtype=[("months", "<i4"), ("days", "<i4"), ("nanoseconds", "<i8")])
-        if len(days) and not np.array_equal(days.astype("<i4"), days):
-            msg = "a duration of more than 2**31 days has no INTERVAL"
-            raise SignatureError(msg)
-        made["days"], made["nanoseconds"] = days, rest * (24 * 60 * 60 * 10**9 // per_day)
-        valid = pa.array(part.is_valid()).buffers()[1] if part.null_count else None
-        parts.append(
-            pa.Array.from_buffers(pa.month_day_nano_interval(), len(part), [valid, pa.py_buffer(made.tobytes())])
-        )
-    return pa.chunked_array(parts, pa.month_day_nano_interval())
+    return known(pa.table(dict(zip(names, columns, strict=True))))
 
 
 def rows_of(data: Any, numbers: pa.Array) -> Any:

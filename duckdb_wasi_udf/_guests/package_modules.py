@@ -7,6 +7,7 @@ guests that import can't write to either.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
-from duckdb_wasi_udf._errors import GuestError, LimitExceeded, PackageError
+from duckdb_wasi_udf._errors import ArtifactError, GuestError, LimitExceeded, PackageError
 from duckdb_wasi_udf._guests.definition import Definition, Unit
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.numpy_use import modules_with_numpy
@@ -141,7 +142,8 @@ class PackageModules:
             except LimitExceeded as error:
                 msg = f"{path} takes more than {error.limit}={error.allowed:,} to compile"
                 raise PackageError(msg) from error
-            cache_files.write_checked(file, code)
+            with contextlib.suppress(ArtifactError):  # the disk is full, say: other processes compile it themselves
+                cache_files.write_checked(file, code)
         return code
 
     def _compile(self, path: str, source: bytes) -> bytes:

@@ -97,7 +97,7 @@ class Sandbox(FunctionCreation):
             group: sandboxes that this one shares a budget with, under its name; None: with nobody.
 
         Raises:
-            TypeError: `output` is neither; `name` is no text, or missing in a group.
+            TypeError: `output` is neither; `name` is no text, or missing in a group; limits aren't of their class.
             ValueError: the group has an open sandbox of this name; `isolation` is neither "function" nor "batch";
                 `clock_resolution_seconds` is no time, or there is no clock.
             SignatureError: two host functions have one name, or one has a type that can't be passed.

@@ -15,7 +15,7 @@ from duckdb_wasi_udf._functions.signature import VARIANT, Signature, resolve
 from duckdb_wasi_udf._guests.definition import Definition
 from duckdb_wasi_udf._guests.narrowed import narrowed
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall, TrustDomain
-from duckdb_wasi_udf._limits import MIB, HostQuota, ResourceLimits
+from duckdb_wasi_udf._limits import MIB, HostQuota, ResourceLimits, check_kinds
 from duckdb_wasi_udf._sql.repair import CODE_NAME, TrialError, trial_error
 from duckdb_wasi_udf._sql.sample import Sample, arguments_of, sample_of
 
@@ -207,6 +207,8 @@ class _Attempt:
         self._entry = entry
         self._arguments: list[int] = []
         self._printed: list[str] = []
+        if limits is not None:
+            check_kinds(limits)
         self.domain = narrowed(domain, limits or tight_limits(domain.limits), self._printed.append)
         self._function: ScalarFunction | None = None
 

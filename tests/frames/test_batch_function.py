@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import GuestError, LimitExceeded, PackageError, ResourceLimits, SignatureError
-from duckdb_wasi_udf._frames import batch_function as module
 from duckdb_wasi_udf._frames import running
 from duckdb_wasi_udf._functions.scalar import ScalarFunction
 from tests.frames import rates
@@ -146,6 +145,34 @@ def test_results_have_the_declared_type(sql_type, value):
     assert str(result.type) == re.sub(r"<l?:", "<item:", str(expected))
 
 
+@pytest.mark.parametrize(
+    ("annotation", "expression", "expected"),
+    [
+        ("timedelta", "timedelta(days=-x, seconds=5)", lambda x: dt.timedelta(days=-x, seconds=5)),
+        ("list[timedelta | None]", "[timedelta(x), None]", lambda x: [dt.timedelta(x), None]),
+        ("Iterator[timedelta]", "iter([timedelta(x, 0, 1)])", lambda x: dt.timedelta(x, 0, 1)),
+    ],
+)
+def test_intervals_become_durations(annotation, expression, expected):
+    code = f"from datetime import timedelta\ndef d(x: int) -> {annotation}: return {expression}"
+    function = wasi_udf.batch_function(code, rows="any" if "Iterator" in annotation else "one")
+    table = pa.table({"x": [1, 400_000]})
+    assert function(table)["d"].to_pylist() == [expected(1), expected(400_000)]
+    assert function(table.slice(0, 0))["d"].to_pylist() == []
+    pl = pytest.importorskip("polars", reason="pip install polars")
+    assert function(pl.from_arrow(table).lazy()).collect()["d"].to_list() == [expected(1), expected(400_000)]
+
+
+def test_intervals_that_are_no_durations_are_refused():
+    table = pa.table({"x": pa.array([(0, 1, 0), (1, 0, 0)], pa.month_day_nano_interval())})
+    same = wasi_udf.batch_function("lambda x: x", {"same": "INTERVAL"})
+    assert same(table.slice(0, 1))["same"].to_pylist() == [dt.timedelta(1)]
+    with pytest.raises(SignatureError, match="an INTERVAL with months has no fixed length"):
+        same(table)
+    with pytest.raises(SignatureError, match="more than 53,375,995 days is no duration"):
+        wasi_udf.apply("import datetime\nlambda x: datetime.timedelta.max", pa.table({"x": [1]}), {"d": "INTERVAL"})
+
+
 @pytest.mark.parametrize("sql_type", ["HUGEINT", "UUID", "TIMETZ", "BIT", "UNION(a INTEGER)", "UUID[]", "VARIANT"])
 def test_results_that_only_duckdb_knows_are_refused(sql_type):
     with pytest.raises(SignatureError, match="known to DuckDB alone|isn't known|can't be built"):
@@ -202,44 +229,59 @@ pickle.dump(table, sys.stdout.buffer)
     }  # fmt: skip
 
 
-def test_another_version_is_refused(gross, monkeypatch):
-    monkeypatch.setattr(module, "__version__", "0.0.1")
-    pickled = pickle.dumps(gross)
-    monkeypatch.undo()
-    with pytest.raises(SignatureError, match=r"pickled by duckdb-wasi-udf 0\.0\.1.*same version"):
-        pickle.loads(pickled)
+def loaded_elsewhere(pickled, run, *flags):
+    """Load a pickle in a process of its own; return how its error ends."""
+    run = f"{run}\nimport pickle, sys\npickle.load(sys.stdin.buffer)"
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", run], input=pickled, capture_output=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    return done.stderr.decode().strip()
+
+
+# What another version has in the place of ours: nothing but its public names.
+ANOTHER = """
+import sys, types
+package = sys.modules["duckdb_wasi_udf"] = types.ModuleType("duckdb_wasi_udf")
+package.__version__, package.SignatureError = "0.0.1", type("SignatureError", (Exception,), {})
+"""
 
 
 def test_nothing_of_another_versions_pickle_is_read(gross, monkeypatch):
-    monkeypatch.setattr(module, "__version__", "0.0.1")
     monkeypatch.setattr(pickle, "dumps", lambda recipe: b"what no other version can read")
-    made, (version, label, recipe) = gross.__reduce__()
+    state = gross.__reduce__()
     monkeypatch.undo()
-    with pytest.raises(SignatureError, match=r"^gross: the function was pickled by duckdb-wasi-udf 0\.0\.1"):
-        made(version, label, recipe)
+
+    class Sent:
+        def __reduce__(self):
+            return state
+
+    error = loaded_elsewhere(pickle.dumps(Sent()), ANOTHER).splitlines()[-1]
+    assert re.search(
+        rf"SignatureError: gross: the function was pickled by duckdb-wasi-udf {re.escape(wasi_udf.__version__)}, and "
+        r"Python 3\S+ of this process \(.*python.*\) has 0\.0\.1; install the same version everywhere$",
+        error,
+    )
 
 
-@pytest.mark.parametrize(
-    ("missing", "message"),
-    [
-        ("duckdb_wasi_udf", "ModuleNotFoundError.*duckdb_wasi_udf"),
-        (
-            "tests.frames.rates",
-            "SignatureError: 'tests.frames.rates:rate' is no host function that can be imported here",
-        ),
-    ],
-)
-def test_a_process_that_lacks_a_package_says_which(missing, message):
+def test_a_process_without_the_package_says_so(gross):
+    version = re.escape(wasi_udf.__version__)
+    needs = (
+        rf"ModuleNotFoundError: gross: the function needs duckdb-wasi-udf {version}, which Python 3\S+ of this process"
+    )
+    error = loaded_elsewhere(pickle.dumps(gross), "", "-I", "-S").splitlines()[-1]
+    assert re.search(rf"^{needs} \(.*python.*\) hasn't: install it where workers run$", error)
+    # The package is there, and what it needs isn't.
+    error = loaded_elsewhere(pickle.dumps(gross), "import sys\nsys.modules['pyarrow'] = None").splitlines()[-1]
+    assert re.search(rf"^{needs} \(.*python.*\) can't import \(.*pyarrow.*\): install it where workers run$", error)
+
+
+def test_a_process_without_the_host_function_says_so():
     code = "import host\nasync def taxed(country: str) -> float: return await host.rate(country)"
     taxed = wasi_udf.batch_function(code, host_functions=[rates.rate])
-    run = f"import pickle, sys\nsys.modules[{missing!r}] = None\npickle.load(sys.stdin.buffer)"
-    done = subprocess.run(
-        [sys.executable, "-c", run], input=pickle.dumps(taxed), capture_output=True, timeout=100, check=False
-    )
-    assert done.returncode == 1
-    assert re.search(message, done.stderr.decode())
-    if "SignatureError" in message:
-        assert "in the function taxed, which another process has pickled" in done.stderr.decode()
+    error = loaded_elsewhere(pickle.dumps(taxed), "import sys\nsys.modules['tests.frames.rates'] = None")
+    assert "SignatureError: 'tests.frames.rates:rate' is no host function that can be imported here" in error
+    assert "in the function taxed, which another process has pickled" in error
 
 
 def test_an_error_among_batches_says_in_which():

@@ -1,5 +1,6 @@
 """The functions in other engines: real ones where they are installed, with workers in processes of their own."""
 
+import gzip
 import os
 import re
 import signal
@@ -89,6 +90,11 @@ def test_polars_expressions(gross, table, expected):
         assert by_id(result.lazy().collect().to_dict(as_series=False)) == expected
     constant = frame.select("id", engines.polars_expr(gross, "net", pl.lit("FR"))).head(3)
     assert constant["gross"].to_list() == [None, round(1 / 7 * 1.2, 2), round(2 / 7 * 1.2, 2)]
+    grouped = frame.group_by("country").agg(engines.polars_expr(gross, pl.col("net").max(), pl.col("country").first()))
+    most = {"DE": 19_996, "FR": 19_999}
+    assert dict(grouped.iter_rows()) == {land: expected[i] for land, i in most.items()}  # a value for each, no list
+    streamed = frame.lazy().select("id", engines.polars_expr(gross, "net", "country")).collect(engine="streaming")
+    assert by_id(streamed.to_dict(as_series=False)) == expected
     with pytest.raises(SignatureError, match="3 column"):
         engines.polars_expr(gross, "a", "b", "c")
     with pytest.raises(SignatureError, match="any number of rows"):
@@ -168,6 +174,48 @@ def test_files_of_other_types_that_fit_are_cast(gross, table, expected, tmp_path
     result = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     assert result.schema.field("id").type == pa.int64()
     assert by_id(result.to_pydict()) == {i: expected[i] for i in range(100)}
+
+
+def test_columns_of_partitioned_folders_are_read(table, tmp_path):
+    code = "def label(id: int, country: str, year: int) -> str: return f'{id} {country} {year}'"
+    label = wasi_udf.batch_function(code)
+    some = table.slice(0, 50).append_column("year", pa.array([2025 + i % 2 for i in range(50)]))
+    folders = pyarrow.dataset.partitioning(pa.schema([("year", pa.int64()), ("country", pa.string())]), flavor="hive")
+    pyarrow.dataset.write_dataset(some, tmp_path / "in", format="parquet", partitioning=folders)
+    expected = sorted(f"{i} {country} {year}" for i, country, year in zip(*(some[n].to_pylist() for n in (
+        "id", "country", "year")), strict=True))  # fmt: skip
+    files = [str(path) for path in sorted((tmp_path / "in").rglob("*.parquet"))]
+    for source in (tmp_path / "in", files):
+        assert engines.map_files(label, source, tmp_path / "out.parquet") == 50
+        made = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+        assert set(made.column_names) == {"id", "net", "year", "country", "label"}
+        assert sorted(made["label"].to_pylist()) == expected
+    pyarrow.parquet.write_table(some.slice(0, 1).select(["id", "net"]), tmp_path / "in" / "z.parquet")
+    with pytest.raises(SignatureError, match=r"z.parquet: there is no column '(year|country)', which"):
+        engines.map_files(label, tmp_path / "in", tmp_path / "out.parquet")
+
+
+def test_formats_are_known_by_the_names_of_files(gross, tmp_path):
+    written = {
+        "a.tsv": b"net\tcountry\n1.0\tFR\n",
+        "A.CSV": b"net,country\n1.0,FR\n",
+        "b.csv.gz": gzip.compress(b"net,country\n1.0,FR\n"),
+        "c.jsonl": b'{"net": 1.0, "country": "FR"}\n',
+    }
+    for name, data in written.items():
+        (tmp_path / name).write_bytes(data)
+        assert engines.map_files(gross, tmp_path / name, tmp_path / "out.parquet") == 1
+        assert pyarrow.parquet.read_table(tmp_path / "out.parquet")["gross"].to_pylist() == [1.2]
+    folder = tmp_path / "spark"
+    (folder / "_temporary").mkdir(parents=True)
+    for name in ("_SUCCESS", ".part.csv.crc", "_temporary/x.parquet"):
+        (folder / name).write_text("of no table")
+    (folder / "part-0.csv").write_bytes(written["A.CSV"])
+    assert engines.map_files(gross, folder, tmp_path / "out.parquet") == 1
+    with pytest.raises(
+        SignatureError, match=r"\*.csv: the file can't be read, since it isn't there; \* and \? stand for"
+    ):
+        engines.map_files(gross, str(tmp_path / "*.csv"), tmp_path / "out.parquet")
 
 
 def test_no_files_and_wrong_places_are_refused(gross, table, tmp_path):

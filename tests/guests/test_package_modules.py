@@ -369,6 +369,17 @@ def test_a_compiled_module_that_was_changed_is_compiled_again(cache, compiled, d
     assert compiled == ["a.py"] * 2
 
 
+def test_a_cache_that_cant_be_written_is_done_without(cache, compiled, monkeypatch):
+    def full(path, data):
+        raise cache_files.UnusableCacheError
+
+    monkeypatch.setattr(cache_files, "replace", full)
+    for _ in range(2):
+        assert modules(a="x = 1").find("/packages/a.pyc")
+    assert compiled == ["a.py"] * 2
+    assert list(cache.iterdir()) == []
+
+
 def test_one_module_in_the_place_of_another_is_not_loaded(cache, compiled):
     for text in ("x = 1", "x = 2"):
         modules(a=text).find("/packages/a.pyc")

@@ -1,6 +1,8 @@
 """Files of compiled code; tests/engine/test_engine.py has what the directory has to be."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -36,6 +38,35 @@ def test_a_file_under_another_name_is_not_found(tmp_path):
 def test_a_directory_that_is_gone_is_a_clear_error(tmp_path):
     with pytest.raises(ArtifactError, match="can't be written.*set DUCKDB_WASI_UDF_CACHE"):
         cache_files.write_checked(tmp_path / "gone" / "a", b"")
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from duckdb_wasi_udf._process import cache_files
+
+while not Path(sys.argv[2]).exists():
+    cache_files.write_checked(Path(sys.argv[1]), b"2" * 200_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows doesn't replace a file that is being read")
+def test_what_two_processes_write_at_once_is_read_whole(tmp_path):
+    path, stop, mine = tmp_path / "a", tmp_path / "stop", b"1" * 100_000
+    cache_files.write_checked(path, mine)
+    seen = []
+    with subprocess.Popen([sys.executable, "-c", WRITING, str(path), str(stop)]) as process:
+        try:
+            while seen.count(mine) < 20 or seen.count(b"2" * 200_000) < 20:
+                if len(seen) % 3 == 0:
+                    cache_files.write_checked(path, mine)
+                seen.append(cache_files.read_checked(path))
+                assert process.poll() is None
+        finally:
+            stop.touch()
+    assert process.returncode == 0
+    assert set(seen) == {mine, b"2" * 200_000}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "stop"]
 
 
 def fill(directory, names, age_days):

@@ -26,8 +26,11 @@ import hashlib, sys, threading
 from pathlib import Path
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import Engine
+from duckdb_wasi_udf._process import cache_files
 
 folder, number = Path(sys.argv[1]), sys.argv[2]
+if sys.argv[4] == "no locks":  # as on a file system that has none
+    cache_files._locked = lambda descriptor: True
 module = folder / "guest.wasm"
 guest = artifact.Guest(module_path=module, sha256=hashlib.sha256(module.read_bytes()).hexdigest(), manifest={})
 compile_module = Engine._compile
@@ -65,15 +68,26 @@ def unusable(monkeypatch, tmp_path):
 # ---- many processes ------------------------------------------------------------------------------------------------
 
 
-def test_one_of_many_processes_compiles(small_guest, tmp_path):
-    command = [sys.executable, "-c", COMPILING, str(tmp_path)]
+def compile_at_once(folder, processes, locks):
+    """Return what processes print that want the module at once."""
+    command = [sys.executable, "-c", COMPILING, str(folder)]
     running = [
-        subprocess.Popen([*command, str(number), str(PROCESSES)], stdout=subprocess.PIPE, text=True)
-        for number in range(PROCESSES)
+        subprocess.Popen([*command, str(number), str(processes), locks], stdout=subprocess.PIPE, text=True)
+        for number in range(processes)
     ]
     printed = [process.communicate(timeout=60)[0].strip() for process in running]
-    assert sorted(printed) == ["False"] * (PROCESSES - 1) + ["True"]
-    assert [process.returncode for process in running] == [0] * PROCESSES
+    assert [process.returncode for process in running] == [0] * processes
+    return sorted(printed)
+
+
+def test_one_of_many_processes_compiles(small_guest, tmp_path):
+    assert compile_at_once(tmp_path, PROCESSES, "locks") == ["False"] * (PROCESSES - 1) + ["True"]
+
+
+def test_processes_that_all_compile_leave_one_whole_file(small_guest, tmp_path):
+    assert compile_at_once(tmp_path, 2, "no locks") == ["True"] * 2
+    assert not Engine(small_guest, tmp_path / "cache", timeout_seconds=10).compiled_now
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".cwasm", ".json", ".lock"]
 
 
 def test_a_lock_is_waited_for(tmp_path):

@@ -143,9 +143,7 @@ def name_function(
             exists = True
         if installed or (exists and not replace):
             # DuckDB itself refuses this only sometimes: from another connection it adds an overload.
-            hint = "choose another name" if installed else "pass replace=True to replace it"
-            msg = f"Catalog Error: there is a function {name} of a sandbox in this database already; {hint}"
-            raise duckdb.CatalogException(msg)
+            raise _taken(name, "choose another name" if installed else "pass replace=True to replace it")
         if creation.aggregate is not None:
             _enter_aggregate(database, con, name, creation, exists=exists)
         elif key in database.aggregates:
@@ -157,9 +155,10 @@ def name_function(
         elif not exists:
             try:
                 enter(database, con, name, creation, native=native)
-            except duckdb.NotImplementedException:  # it does exist, as yet for this connection only
-                if not replace:
+            except duckdb.NotImplementedException:  # this connection has registered the name
+                if before is None:
                     raise
+                _check_again(con, name, replace=replace)
                 exists = True
         if creation.aggregate is None and exists and before is not None:
             _replace(database, con, name, before.function, creation, native=native)
@@ -170,6 +169,33 @@ def name_function(
             database.let_go(before.owner)
         if creation.replace is not None:
             creation.replace(con)
+
+
+def _taken(name: str, hint: str) -> duckdb.CatalogException:
+    return duckdb.CatalogException(
+        f"Catalog Error: there is a function {name} of a sandbox in this database already; {hint}"
+    )
+
+
+def _check_again(con: duckdb.DuckDBPyConnection, name: str, *, replace: bool) -> None:
+    """Check that a name that a connection has registered can be registered again.
+
+    DuckDB's client keeps the name even if the registration was rolled back, or another connection has removed the
+    function. It takes the name from another connection then, but not from this one.
+
+    Raises:
+        duckdb.CatalogException: the name is taken, or would have to be registered through this connection.
+    """
+    if has_scalar(con, name):  # maybe in this transaction
+        if not replace:
+            raise _taken(name, "pass replace=True to replace it")
+    elif in_transaction(con):
+        msg = (
+            f"Catalog Error: DuckDB remembers that this connection has registered a function {name}, which is gone: "
+            "its transaction was rolled back, or another connection has removed it; register it outside of a "
+            "transaction, or through another connection, con.cursor() for example"
+        )
+        raise duckdb.CatalogException(msg)
 
 
 def _enter_aggregate(

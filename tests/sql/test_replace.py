@@ -72,6 +72,30 @@ def test_a_replacement_that_fails_leaves_the_old_function(con, sandbox, kind, wr
     assert len(sandbox._domain.instances) <= before + 1
 
 
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_is_free_again_after_a_rollback(con, sandbox, kind, replace):
+    method, first, second, call, changed_call = KINDS[kind]
+    create = getattr(sandbox, method)
+    con.begin()
+    create(con, "f", first)
+    if not replace:
+        with pytest.raises(duckdb.CatalogException, match=REFUSED):
+            create(con, "f", second)
+    assert con.execute(call).fetchall() == [(1,)]
+    con.rollback()
+    con.begin()  # DuckDB's client still has the name, and there is no other connection in this transaction
+    with pytest.raises(duckdb.CatalogException, match="remembers that this connection has registered a function f"):
+        create(con, "f", second, replace=replace)
+    con.rollback()
+    create(con, "f", second, replace=replace)
+    for connection in (con, con.cursor()):
+        assert connection.execute(changed_call).fetchall() == [(2,)]
+    con.remove_function("f")
+    create(con, "f", first)
+    assert con.execute(call).fetchall() == [(1,)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_replacing_is_part_of_an_open_transaction(con, sandbox, kind):
     method, first, second, call, changed_call = KINDS[kind]

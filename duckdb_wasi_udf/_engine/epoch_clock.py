@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # seconds has longer ticks.
 _MAX_TICKS = 1000
 
+# What `Clock.cancel` stops calls by, for errors.
+CANCEL = "Sandbox.cancel()"
+
 # The epochs by which a stop advances.
 _STOP_TICKS = _MAX_TICKS + 2
 
@@ -83,6 +86,7 @@ class Clock:
         changing: Held while a deadline is set or a call stopped. The handler of a signal may stop calls at any moment,
             so it is a lock that a thread can take twice.
         gate: The gate of the native library's calls; None if it makes none.
+        cancelled: The number of the last `cancel`; 0 before the first.
     """
 
     def __init__(self, engine: _Engine, timeout_seconds: float) -> None:
@@ -98,6 +102,7 @@ class Clock:
         self.changing = threading.RLock()
         self.deadlines: dict[_Deadline, Call] = {}
         self.gate: NativeGate | None = None
+        self.cancelled = 0
         self._reasons = [""]
 
     @property
@@ -129,6 +134,19 @@ class Clock:
         if now >= self._next_tick:
             self._next_tick = now + self._tick_seconds - TICK_SECONDS / 2
             self._engine.increment_epoch()
+
+    def cancel(self) -> None:
+        """Stop all calls, and those to come of queries that have begun to call functions.
+
+        A query has a number from `state.cancel_numbers`; on the native path, the number of the cancel before. Whoever
+        takes a call of it compares that with `cancelled`, after `stop` can find the call.
+        """
+        native, gate = state.native, self.gate
+        with state.cancelling:
+            self.cancelled = next(state.cancel_numbers)
+            if native is not None:
+                native.cancel(gate.address if gate is not None and gate.usable else 0, self.cancelled)
+        self.stop(CANCEL)
 
     def stop(self, reason: str, which: Callable[[Call], bool] = lambda _: True) -> None:
         """Stop calls: the guests that run for them trap, and no other guest begins to run for them.

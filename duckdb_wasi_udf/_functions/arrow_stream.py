@@ -10,6 +10,7 @@ from duckdb_wasi_udf._arrow.type_mapping import result_type
 from duckdb_wasi_udf._errors import GuestError, SignatureError, WasiUdfError
 from duckdb_wasi_udf._functions.signature import VARIANT
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
+from duckdb_wasi_udf._process import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -143,6 +144,7 @@ class Batches:
         self._schema = schema if wanted is None else pa.schema([schema.field(i) for i in wanted])
         self._wanted = wanted
         self._explained = explained
+        self._begun = next(state.cancel_numbers)
 
     def next(self, rows_before: int | None = None) -> pa.RecordBatch | None:
         """Return the next rows; None when there are no more.
@@ -157,7 +159,7 @@ class Batches:
         if runner is not None and rows_before is not None:
             runner.rows = rows_before
         try:
-            with IncomingCall(self._domain) as context:
+            with IncomingCall(self._domain, self._begun) as context:
                 rows = self._scan.next(context)
         except WasiUdfError as error:
             raise self._explained(error) from None

@@ -111,7 +111,7 @@ class PackageModules:
         """Stop the guest that compiles, if one does."""
         engine = self._engine
         if engine is not None:
-            engine.clock.stop("Sandbox.cancel()")
+            engine.clock.cancel()
 
     def close(self) -> None:
         """Serve nothing any more, and keep nothing."""

@@ -12,6 +12,7 @@ from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.call_context import CallContext
 from duckdb_wasi_udf._engine.coarse_clock import CoarseClock
 from duckdb_wasi_udf._engine.engine import Engine, load_engine
+from duckdb_wasi_udf._engine.epoch_clock import CANCEL
 from duckdb_wasi_udf._errors import ClosedError, WasiUdfError
 from duckdb_wasi_udf._guests.instance import GuestInstance
 from duckdb_wasi_udf._guests.instance_registry import InstanceRegistry
@@ -310,8 +311,8 @@ class TrustDomain:
             raise ClosedError(msg)
 
     def cancel(self) -> None:
-        """Stop the calls that are running in this sandbox's guests: see `Sandbox.cancel`."""
-        self.clock.stop("Sandbox.cancel()")
+        """Stop the calls of the queries that are running: see `Sandbox.cancel`."""
+        self.clock.cancel()
         self.modules.cancel()
 
     def add_query(self, query: _Query) -> None:
@@ -360,10 +361,12 @@ class IncomingCall(CallContext):
         rows: The rows of its batch.
     """
 
-    __slots__ = ("_domain", "_errors_before", "queries", "rows")
+    __slots__ = ("_begun", "_domain", "_errors_before", "queries", "rows")
 
-    def __init__(self, domain: TrustDomain) -> None:
+    def __init__(self, domain: TrustDomain, begun: int | None = None) -> None:
+        """Prepare a call of a query, whose number is `begun` if it is known: see `Clock.cancel`."""
         super().__init__(domain.clock, domain.member)
+        self._begun = begun
         self._domain = domain
         self._errors_before = domain.errors.number
         self.queries: tuple[_Query, ...] = ()
@@ -382,6 +385,8 @@ class IncomingCall(CallContext):
         for query in self.queries:
             if query.cancelled:  # now that no later `cancel` misses this call
                 self.stopped_by = query.stops_as
+        if self._begun is not None and self._begun < self._domain.clock.cancelled:  # likewise
+            self.stopped_by = CANCEL
         return self
 
     def __exit__(

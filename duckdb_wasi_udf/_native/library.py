@@ -38,6 +38,7 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "native_stop_ticking": (_INT,),
     "native_running": (_INT,),
     "native_calls": (ctypes.c_int64,),
+    "native_cancel": (None, _POINTER, ctypes.c_uint64),
     "native_after_fork": (None,),
     "native_seconds": (ctypes.c_double,),
     "native_gate_new": (_POINTER,),

@@ -18,8 +18,6 @@ from duckdb_wasi_udf._process.thread_states import ThreadStates
 from duckdb_wasi_udf._process.ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from duckdb_wasi_udf._native.library import NativeLibrary
 
 # ---- DuckDB ------------------------------------------------------------------------------------------------------
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 # Everything ever handed to DuckDB, which calls a function even after the connection that registered it is gone, but by
 # then no longer keeps it alive, and crashes (duckdb-python#530). An entry is some 100 bytes, and leads to nothing once
 # its sandbox is closed. To be dropped when that issue is fixed.
-registered_functions: list[Callable[..., Any]] = []
+registered_functions: list[Any] = []
 
 # The databases that sandboxes are used with, by key, as long as they are open (`database.Database`).
 databases: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -60,6 +58,14 @@ ticker = Ticker()
 
 # The call of a host function that the code is part of which runs in a context (`reentry.RunningCall`).
 running_host_call: contextvars.ContextVar[Any] = contextvars.ContextVar("running_host_call", default=None)
+
+# ---- cancels -----------------------------------------------------------------------------------------------------
+
+# Numbers in the order in which queries begin and sandboxes are cancelled: a cancel ends what has a lower one.
+cancel_numbers = itertools.count(1)
+
+# Held while a cancel gets its number, so that the library hears of them in order. A signal's handler may cancel too.
+cancelling = threading.RLock()
 
 # ---- the native library ------------------------------------------------------------------------------------------
 
@@ -111,7 +117,8 @@ import_callbacks: dict[str, Any] = {}
 
 def _after_fork() -> None:
     """Start anew in a child process, where threads don't exist and locks may be held by nobody."""
-    global database_lookup, engine_loading, error_finding, native_registering  # noqa: PLW0603
+    global cancelling, database_lookup, engine_loading, error_finding, native_registering  # noqa: PLW0603
+    cancelling = threading.RLock()
     database_lookup = threading.Lock()
     engine_loading = threading.Lock()
     error_finding = threading.Lock()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from duckdb_wasi_udf._errors import LimitExceeded, ProtocolError, SignatureError
+from duckdb_wasi_udf._errors import Cancelled, LimitExceeded, ProtocolError, SignatureError
 from duckdb_wasi_udf._guests.trust_domain import IncomingCall
 from duckdb_wasi_udf._native.kinds import buffers_of, kind_of, kind_of_struct
 from duckdb_wasi_udf._native.layouts import AggregateCall, AggregateDefinition, AggregateReason, NativeType
@@ -27,6 +27,8 @@ from duckdb_wasi_udf._sql.native_path import UNKNOWN_CONNECTION, helper, self_te
 from duckdb_wasi_udf._sql.native_scans import PREFIX, calling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duckdb_wasi_udf._functions.signature import Signature
     from duckdb_wasi_udf._native.library import NativeLibrary
     from duckdb_wasi_udf._sql.database import Database
@@ -89,23 +91,37 @@ class AggregateCallback:
         self._database = weakref.ref(database)
         self._name = name
 
-    def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
-        """Run groups: each argument is a column of lists."""
-        return self._found()(*columns)
+    def run(self, columns: Sequence[pa.ChunkedArray], begun: int) -> pa.Array:
+        """Run groups.
 
-    def check(self, held_bytes: int, group_bytes: int) -> None:
-        """Refuse more rows if there are too many.
+        Args:
+            columns: columns of lists.
+            begun: the number of the query: see `IncomingCall`.
+        """
+        return self._found().run(columns, begun)
+
+    def check(self, held_bytes: int, group_bytes: int, begun: int) -> int:
+        """Refuse more rows if there are too many, or the query is cancelled.
 
         Args:
             held_bytes: what the groups of the process hold; 0 if that isn't in question.
             group_bytes: what the columns of one group take in a guest at least; 0 likewise.
+            begun: the number of the query: see `IncomingCall`.
+
+        Returns:
+            The number of the last cancel: what is lower is refused.
 
         Raises:
             LimitExceeded: The group doesn't fit into a guest, or the groups don't fit into DuckDB's `memory_limit`.
+            Cancelled: The query is cancelled.
         """
         domain = self._found().domain
         if domain is None:  # closed, which the call itself says
-            return
+            return 0
+        if begun < domain.clock.cancelled:
+            with IncomingCall(domain, begun) as context:
+                msg = f"{self._name}: stopped by {context.stopped_by}"
+                raise Cancelled(msg)
         allowed = domain.limits.memory_bytes
         if group_bytes > allowed:
             msg = (
@@ -122,6 +138,7 @@ class AggregateCallback:
             )
             with IncomingCall(domain):
                 raise LimitExceeded(msg, limit="memory_limit", allowed=limit, requested=held_bytes)
+        return domain.clock.cancelled
 
     def _found(self) -> RegisteredCallback:
         if self.target is None:
@@ -257,7 +274,8 @@ def _answer(address: int) -> int:
     try:
         with calling(UNKNOWN_CONNECTION):
             if call.reason == AggregateReason.CHECK:
-                state.registered_functions[call.function].check(int(call.held_bytes), int(call.group_bytes))
+                check = state.registered_functions[call.function].check
+                call.cancelled = check(int(call.held_bytes), int(call.group_bytes), int(call.begun))
             else:
                 _run(call)
     except BaseException as error:  # noqa: BLE001 - becomes DuckDB's error
@@ -273,7 +291,8 @@ def _answer(address: int) -> int:
 def _run(call: AggregateCall) -> None:
     """Run groups: the columns are the lists that `list` would have made."""
     columns = pa.RecordBatch._import_from_c(call.array, call.schema).columns
-    results: Any = state.registered_functions[call.function](*[pa.chunked_array([column]) for column in columns])
+    callback: AggregateCallback = state.registered_functions[call.function]
+    results = callback.run([pa.chunked_array([column]) for column in columns], int(call.begun))
     if len(results) != call.rows:
         msg = f"the function returned {len(results)} results for {call.rows} groups"
         raise ProtocolError(msg)

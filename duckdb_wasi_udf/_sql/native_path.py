@@ -286,7 +286,7 @@ def _run_batch(call: Call) -> None:
     given = _given(call)
     arrays = _arrow_batch(call) if given is None else [array_of(argument, int(call.rows)) for argument in given]
     with calling(int(call.connection)):
-        results = callback(*[pa.chunked_array([array]) for array in arrays])
+        results = callback.run([pa.chunked_array([array]) for array in arrays], int(call.begun))
     _put(call, results)
     if given is not None:
         with contextlib.suppress(ClosedError):  # at this very moment

@@ -18,7 +18,7 @@ from duckdb_wasi_udf._process.ticker import CTRL_C
 from duckdb_wasi_udf._sql.running_query import interrupt_calling_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -135,11 +135,20 @@ class RegisteredCallback:
 
     def __call__(self, *columns: pa.ChunkedArray) -> Any:
         """Run one batch: this is where a call of DuckDB's comes in."""
+        return self.run(columns)
+
+    def run(self, columns: Sequence[pa.ChunkedArray], begun: int | None = None) -> Any:
+        """Run one batch.
+
+        Args:
+            columns: the arguments.
+            begun: the number of the query: see `IncomingCall`.
+        """
         state.thread_states.keep_alive()
         domain = self._domain()
         if domain is None:
             raise ClosedError(CLOSED)
-        with IncomingCall(domain) as context:
+        with IncomingCall(domain, begun) as context:
             if context.queries:
                 context.rows = len(columns[0]) if columns else 1
             try:

@@ -298,9 +298,11 @@ class Sandbox(FunctionCreation):
         return await fetch(self._domain, connection_of(con, "sandbox.fetch(con, query)"), query, parameters)
 
     def cancel(self) -> None:
-        """Stop the calls that are running in this sandbox's guests; the queries behind them fail with `Cancelled`.
+        """Stop the guests that run, and the queries that have begun to call functions: these fail with `Cancelled`.
 
-        From any thread, at any time. A query that is between two batches isn't noticed: `query` stops that too.
+        From any thread, at any time. Queries that begin later aren't affected. A query that is between two batches
+        fails with its next one if its functions go through DuckDB's C API, or are table functions; others aren't
+        noticed then. `query` stops any query of one connection.
         """
         self._domain.cancel()
 

@@ -51,8 +51,11 @@ static bool may_hold(void *info, const struct aggregate *function, struct group 
   bool is_much = held_much(&now);
   if (is_much) collector_advance(function->collector);
   if (!is_much && largest == NULL) return true;
-  struct aggregate_call call = {
-      .reason = CHECK, .function = function->number, .held_bytes = is_much ? now : 0, .info = info};
+  struct aggregate_call call = {.reason = CHECK,
+                                .function = function->number,
+                                .begun = UINT64_MAX,
+                                .held_bytes = is_much ? now : 0,
+                                .info = info};
   if (largest != NULL) {
     call.group_bytes = largest->checked = largest->least_bytes;
   }
@@ -65,7 +68,34 @@ static bool is_unchecked(const struct group *group) { return group->least_bytes 
 
 static uint64_t state_size(void *info) { return (void)info, sizeof(struct state); }
 
-static void init(void *info, void *state) { (void)info, *(struct state *)state = (struct state){0}; }
+static void init(void *info, void *state) {
+  (void)info, *(struct state *)state = (struct state){.begun = cancels_now()};
+}
+
+/* Return when the query of some states began, as a number of cancels: none of them is older than that. */
+uint64_t begun_of(void **states, uint64_t n) {
+  uint64_t begun = UINT64_MAX;
+  for (uint64_t i = 0; i < n; i++) {
+    const struct state *state = states[i];
+    if (state->begun < begun) begun = state->begun;
+  }
+  return begun;
+}
+
+/* Return whether the query of some states is cancelled, which DuckDB knows then, or Python couldn't be asked. */
+static bool is_cancelled(void *info, struct aggregate *function, void **states, uint64_t n) {
+  struct aggregate_call call = {.reason = CHECK, .function = function->number, .begun = UINT64_MAX, .info = info};
+  uint64_t now = cancels_now();
+  if (atomic_load(&function->cancels) != now) {
+    if (!aggregate_ask(&call)) return true;
+    atomic_store(&function->cancelled, call.cancelled);
+    atomic_store(&function->cancels, now); /* last, for other threads */
+  }
+  uint64_t cancelled = atomic_load(&function->cancelled);
+  if (cancelled == 0) return false;
+  call.begun = begun_of(states, n);
+  return call.begun < cancelled && !aggregate_ask(&call);
+}
 
 /* Have a state without a group have one; what is wrong, or NULL. */
 static const char *no_group(struct state *state, struct collector *collector) {
@@ -86,7 +116,7 @@ static void fetch_groups(void **states, uint64_t row, uint64_t rows) {
 }
 
 static void update_groups(void *info, void *input, void **states) {
-  const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   uint64_t rows = D.duckdb_data_chunk_get_size(input);
   const union string *codes = NULL;
   const uint64_t *validity = NULL;
@@ -94,7 +124,7 @@ static void update_groups(void *info, void *input, void **states) {
   struct code *code = NULL;
   const char *wrong = NULL;
   int64_t references = 0;
-  if (rows == 0) return;
+  if (rows == 0 || is_cancelled(info, function, states, rows)) return;
   struct kept *batch =
       rows > MOST_ROWS ? NULL : kept_new(input, function->is_inline, function->n_columns, (uint32_t)rows);
   if (batch == NULL) wrong = OUT_OF_MEMORY;
@@ -136,9 +166,10 @@ static void update_groups(void *info, void *input, void **states) {
 
 /* Add the rows of groups to others. The former stay as they are: DuckDB's windows use both further. */
 static void combine_groups(void *info, void **sources, void **targets, uint64_t n) {
-  const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
   struct group *largest = NULL;
   const char *wrong = NULL;
+  if (is_cancelled(info, function, sources, n)) return;
   for (uint64_t i = 0; i < n && wrong == NULL; i++) {
     const struct state *state = sources[i];
     if (state->group == NULL) continue;

@@ -26,6 +26,8 @@ struct aggregate {
   void **types;                /* of the columns; NULL: any */
   char *result;
   struct type native;
+  /* The number of cancels when Python was asked last, and which was the function's. */
+  _Atomic(uint64_t) cancels, cancelled;
 };
 
 enum aggregate_reason { CHECK, GROUPS };
@@ -35,6 +37,7 @@ struct aggregate_call {
   int32_t reason, failed, is_done, is_put;
   int64_t function, rows;
   uint64_t held_bytes, group_bytes;
+  uint64_t begun, cancelled;    /* when the query began; Python's answer to CHECK: the function's last cancel */
   void *array, *schema;         /* the arguments in Arrow's C data interface */
   void *out_array, *out_schema; /* likewise the results */
   const struct type *native;
@@ -43,6 +46,7 @@ struct aggregate_call {
 
 bool aggregate_register(void *connection, void *database, const struct aggregate_definition *);
 bool aggregate_ask(struct aggregate_call *);
+uint64_t begun_of(void **states, uint64_t n);
 void aggregate_finalize(void *info, void **states, void *result, uint64_t n, uint64_t offset);
 
 #endif

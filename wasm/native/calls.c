@@ -66,6 +66,25 @@ EXPORT int32_t native_running(void) { return atomic_load(&process.running); }
 
 EXPORT int64_t native_calls(void) { return atomic_load(&process.calls); }
 
+/* Return the number of the last cancel in the process, of whatever sandbox. A query that began at such a number belongs
+ * to the past of those with higher ones. */
+uint64_t cancels_now(void) { return atomic_load(&process.cancels); }
+
+static void raise_to(_Atomic(uint64_t) *at, uint64_t number) {
+  uint64_t before = atomic_load(at);
+  while (before < number && !atomic_compare_exchange_weak(at, &before, number)) continue;
+}
+
+/* Have no guest begin to run for the queries of a sandbox that have begun; `gate` is NULL if none runs without Python.
+ */
+EXPORT void native_cancel(struct gate *gate, uint64_t number) {
+  raise_to(&process.cancels, number);
+  if (gate == NULL) return;
+  lock(&gate->lock); /* so that a call either is in the list of those that run, or sees this */
+  if (gate->cancelled < number) gate->cancelled = number;
+  unlock(&gate->lock);
+}
+
 /* In a child process that was forked, other threads' calls don't exist. */
 EXPORT void native_after_fork(void) {
   atomic_store(&process.running, 0);
@@ -200,14 +219,15 @@ EXPORT int32_t native_instance_adopt(struct instance *instance, double *began, d
   return is_new;
 }
 
-/* Let a guest run for `seconds` from now. `instance_end` has to follow, unless deadlines are being moved. */
-bool instance_begin(struct instance *instance, double seconds, bool *stopping) {
+/* Let a guest run for `seconds` from now. `instance_end` has to follow, unless deadlines are being moved, or
+ * the query that began with a number of cancels is cancelled. */
+bool instance_begin(struct instance *instance, double seconds, uint64_t begun) {
   struct gate *gate = instance->pool->gate;
   double ticks = seconds / gate->tick_seconds;
   uint64_t whole = (uint64_t)ticks;
   lock(&gate->lock);
-  *stopping = atomic_load(&gate->stopping) != 0;
-  if (!*stopping) {
+  bool may = !atomic_load(&gate->stopping) && begun >= gate->cancelled;
+  if (may) {
     instance->serial++;
     instance->thread = this_thread();
     instance->began = seconds_now();
@@ -221,7 +241,7 @@ bool instance_begin(struct instance *instance, double seconds, bool *stopping) {
     W.wasmtime_context_set_epoch_deadline(instance->context, whole + (ticks > (double)whole) + 1);
   }
   unlock(&gate->lock);
-  return !*stopping;
+  return may;
 }
 
 /* End a call. Whoever moves deadlines at this moment finds it still running, so that a stop isn't missed between two

@@ -20,6 +20,12 @@ void pause_thread(void);
 double seconds_now(void);
 uint64_t this_thread(void); /* as threading.get_ident() */
 
+/* Where the calls of a thread's for a query come from. */
+struct origin {
+  uint64_t connection; /* its number */
+  uint64_t begun;      /* the number of the last cancel when the thread began */
+};
+
 /* Why calls are Python's: see NativeGate in _native/gate.py. */
 enum blocked { CLOSED = 1 };
 
@@ -35,6 +41,7 @@ struct gate {
   double tick_seconds, timeout_seconds;
   uint64_t recycle_bytes, result_bytes, most_bytes;
   struct instance *running;
+  uint64_t cancelled;  /* number of the last cancel; guarded by the lock */
   atomic_int n_failed; /* threads whose calls are Python's, as RecentErrors has to hear of them */
   _Atomic uint64_t failed[MOST_FAILED_THREADS];
 };
@@ -113,7 +120,8 @@ struct call {
   const struct type *result;
   struct function *owner;
   void *array, *schema; /* of a batch in Arrow's C data interface */
-  uint64_t connection;  /* which one calls: see connection_key */
+  uint64_t connection;  /* which one calls: see origin_of */
+  uint64_t begun;       /* the number of the last cancel when the query began to call the function */
   void *trap, *error;
   double seconds, host_seconds;
   int32_t status, stopped, is_budgeted, failed, sound, is_done;
@@ -133,17 +141,19 @@ extern struct process {
   atomic_int ticking, careful, leaving, forks;
   atomic_int running;
   atomic_llong calls;
+  _Atomic(uint64_t) cancels;        /* number of the last cancel: queries that began before it may be cancelled */
   const char *closed, *interrupted; /* errors: the interpreter has ended; a signal's exception came before ours */
 } process;
 
 void python_call(int32_t (*function)(void *), void *call);
-uint64_t connection_key(void *info, void *database, bool is_inline);
-void remember_connection(void *info);
+void remember_origin(void *info);
+struct origin origin_of(void *info, void *database);
+uint64_t cancels_now(void);
 void *instance_of(void *database);
 int32_t connect_to(void *instance, void **connection);
 bool gate_enter(struct gate *);
 void gate_leave(void);
-bool instance_begin(struct instance *, double seconds, bool *stopping);
+bool instance_begin(struct instance *, double seconds, uint64_t begun);
 void instance_end(struct instance *);
 struct instance *pool_take(struct pool *);
 bool pool_give(struct pool *, struct instance *);

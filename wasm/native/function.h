@@ -36,7 +36,6 @@ struct arrow_struct {
 #define ARRAY_RELEASE 8
 
 void inline_start(void *info);
-uint64_t inline_connection(void *state);
 int32_t inline_types(void *info, void *input, struct type *types);
 struct pool *inline_pool(struct function *, const struct column *, int32_t n, uint64_t rows);
 const char *arrow_export(void *info, struct function *, void *input, struct arrow_struct *schema,

@@ -25,7 +25,7 @@ struct part {
   const struct aggregate *function;
   struct group *groups[MOST_ROWS]; /* NULL: no rows */
   uint64_t places[MOST_ROWS];      /* of their results */
-  uint64_t n;
+  uint64_t n, begun;               /* begun: when the query did: see begun_of */
   void *result;
 };
 
@@ -233,6 +233,7 @@ static bool run(const struct part *part, bool is_plain) {
       .out_array = &out_array,
       .out_schema = &out_schema,
       .native = &function->native,
+      .begun = part->begun,
       .info = part->info,
       .output = is_plain && function->native.id != 0 ? part->result : NULL,
   };
@@ -269,6 +270,7 @@ static bool finalize(void *info, void **states, void *result, uint64_t n, uint64
     parts[j].info = info;
     parts[j].function = function;
     parts[j].result = result;
+    parts[j].begun = begun_of(states, n);
   }
   bool done = true;
   for (uint64_t i = 0; i < n && done;) {

@@ -66,6 +66,7 @@ _Static_assert(sizeof(struct group) % 64 == 0 && offsetof(struct group, few) == 
 struct state {
   struct group *group; /* NULL: no rows */
   uint64_t number;     /* that it had then */
+  uint64_t begun;      /* the number of the last cancel when DuckDB began the state */
 };
 
 /* Python is asked whether more may be held each time that so much has come. */

@@ -14,15 +14,14 @@ EXPORT void native_set_value_layout(size_t bytes, size_t offset) {
 }
 
 /* Let a guest run, for as long as its function has left. False if it is Python's to say what is wrong, or deadlines are
- * being moved. `call_guest` and `budget_end` have to follow otherwise. */
+ * being moved, or the query was cancelled. `call_guest` and `budget_end` have to follow otherwise. */
 bool call_begin(struct pool *pool, struct instance *instance, struct call *call, double began) {
   struct gate *gate = pool->gate;
   double left;
-  bool stopping;
   if (!budget_begin(pool->budget, began, &left)) return false;
   call->instance = instance->number;
   call->is_budgeted = left < gate->timeout_seconds;
-  if (instance_begin(instance, call->is_budgeted ? left : gate->timeout_seconds, &stopping)) return true;
+  if (instance_begin(instance, call->is_budgeted ? left : gate->timeout_seconds, call->begun)) return true;
   lock(&pool->budget->lock);
   pool->budget->running--;
   unlock(&pool->budget->lock);

@@ -15,7 +15,7 @@ static const char *const SETTINGS[] = {
 
 /* What a thread has for the time of a query. */
 struct thread {
-  uint64_t connection; /* as of remember_connection */
+  struct origin origin; /* first: see origin_of */
   char *settings[N_SETTINGS];
   bool makes_views;
   void *own, *options; /* a connection, and what it holds; once there was a type that C doesn't know */
@@ -37,7 +37,8 @@ void inline_start(void *info) {
   void *context = NULL;
   D.duckdb_scalar_function_init_get_client_context(info, &context);
   if (thread == NULL || context == NULL) return free(thread);
-  thread->connection = D.duckdb_client_context_get_connection_id(context) + 1;
+  thread->origin.connection = D.duckdb_client_context_get_connection_id(context) + 1;
+  thread->origin.begun = cancels_now();
   for (size_t i = 0; i < N_SETTINGS; i++) {
     int32_t scope = 0;
     void *value = D.duckdb_client_context_get_config_option(context, SETTINGS[i], &scope);
@@ -50,8 +51,6 @@ void inline_start(void *info) {
   thread->makes_views = version == NULL || strcmp(version, "1.0") != 0;
   D.duckdb_scalar_function_init_set_state(info, thread, thread_free);
 }
-
-uint64_t inline_connection(void *state) { return state == NULL ? 0 : ((struct thread *)state)->connection; }
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "aggregate.h"
@@ -81,21 +82,26 @@ void *instance_of(void *database) {
   return duckdb.pointer;
 }
 
-/* Have a thread's state of a call of a function say which connection the call is made on. */
-void remember_connection(void *info) {
+/* Have a thread's state of the calls of a function for a query say where they come from. */
+void remember_origin(void *info) {
   void *context = NULL;
+  struct origin *origin = calloc(1, sizeof *origin);
+  if (origin == NULL) return;
   D.duckdb_scalar_function_init_get_client_context(info, &context);
-  if (context == NULL) return;
-  uint64_t number = D.duckdb_client_context_get_connection_id(context);
+  if (context == NULL) return free(origin);
+  origin->connection = D.duckdb_client_context_get_connection_id(context) + 1;
+  origin->begun = cancels_now();
   D.duckdb_destroy_client_context(&context);
-  D.duckdb_scalar_function_init_set_state(info, (void *)(uintptr_t)(number + 1), NULL);
+  D.duckdb_scalar_function_init_set_state(info, origin, free);
 }
 
-/* Return a number of the connection that calls a function, which no other connection of any database has. */
-uint64_t connection_key(void *info, void *database, bool is_inline) {
-  void *state = D.duckdb_scalar_function_get_state(info);
-  uint64_t number = is_inline ? inline_connection(state) : (uint64_t)(uintptr_t)state;
-  return ((uint64_t)(uintptr_t)database << 16) ^ number;
+/* Return where a call of a function comes from, with a number of the connection that no other connection of any
+ * database has. */
+struct origin origin_of(void *info, void *database) {
+  const struct origin *state = D.duckdb_scalar_function_get_state(info); /* or a struct that begins with one */
+  struct origin origin = state == NULL ? (struct origin){0, UINT64_MAX} : *state;
+  origin.connection ^= (uint64_t)(uintptr_t)database << 16;
+  return origin;
 }
 
 /* wasi_udf_register_...(token): register what is pending; 1 if that was done. The token 0 is for the number of the
@@ -105,7 +111,7 @@ static void execute_register(void *info, void *input, void *output) {
   uint64_t rows = D.duckdb_data_chunk_get_size(input), token = rows == 1 ? tokens[0] : 0;
   uint64_t *results = D.duckdb_vector_get_data(output);
   void *database = D.duckdb_scalar_function_get_extra_info(info), *connection;
-  for (uint64_t row = 0; row < rows; row++) results[row] = connection_key(info, database, false);
+  for (uint64_t row = 0; row < rows; row++) results[row] = origin_of(info, database).connection;
   if (token == 0) return;
   results[0] = 0;
   if (!atomic_compare_exchange_strong(&pending.token, &token, 0)) return;
@@ -160,7 +166,7 @@ static int32_t register_helper(void *connection, void *instance) {
   D.duckdb_scalar_function_set_return_type(function, result);
   D.duckdb_scalar_function_set_extra_info(function, instance, NULL);
   D.duckdb_scalar_function_set_function(function, execute_register);
-  D.duckdb_scalar_function_set_init(function, remember_connection);
+  D.duckdb_scalar_function_set_init(function, remember_origin);
   D.duckdb_scalar_function_set_volatile(function);
   int32_t state = D.duckdb_register_scalar_function(connection, function);
   D.duckdb_destroy_logical_type(&token);

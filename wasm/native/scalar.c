@@ -165,6 +165,7 @@ static void execute(void *info, void *input, void *output) {
   struct type types[MOST_ARGUMENTS];
   const struct type *arguments = function->arguments;
   int32_t n = function->n_arguments;
+  struct origin origin = origin_of(info, function->database);
   batch.began = seconds_now();
   batch.first = 0;
   batch.call = (struct call){
@@ -176,7 +177,8 @@ static void execute(void *info, void *input, void *output) {
       .output = output,
       .result = &function->result,
       .owner = function,
-      .connection = connection_key(info, function->database, function->is_inline),
+      .connection = origin.connection,
+      .begun = origin.begun,
   };
   if (function->is_inline) {
     batch.first = 1;
@@ -236,7 +238,7 @@ bool function_register(void *connection, void *database, const char *name, struc
   D.duckdb_destroy_logical_type(&type);
   D.duckdb_scalar_function_set_extra_info(made, function, function_free);
   D.duckdb_scalar_function_set_function(made, execute);
-  D.duckdb_scalar_function_set_init(made, function->is_inline ? inline_start : remember_connection);
+  D.duckdb_scalar_function_set_init(made, function->is_inline ? inline_start : remember_origin);
   D.duckdb_scalar_function_set_special_handling(made);
   if (is_volatile) D.duckdb_scalar_function_set_volatile(made);
   int32_t state = D.duckdb_register_scalar_function(connection, made);

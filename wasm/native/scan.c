@@ -15,11 +15,11 @@
 
 struct scan {
   int64_t number, cardinality;
-  uint64_t connection;
-  _Atomic(uint64_t) rows; /* so far, for the progress and for errors */
-  void *importer;         /* once there were rows of Python's */
-  uint64_t left;          /* rows that are in it */
-  struct pool *pool;      /* of the scan's instance, once that was lent */
+  uint64_t connection, begun; /* begun: the number of the last cancel at that time */
+  _Atomic(uint64_t) rows;     /* so far, for the progress and for errors */
+  void *importer;             /* once there were rows of Python's */
+  uint64_t left;              /* rows that are in it */
+  struct pool *pool;          /* of the scan's instance, once that was lent */
   struct step_columns columns;
   struct type *types;
   uint64_t *order;
@@ -87,6 +87,7 @@ void scan_init(void *info, [[maybe_unused]] void *context, void **error) {
   };
   if (!table_ask(&call, error)) return free(scan);
   scan->number = call.scan;
+  scan->begun = cancels_now();
   scan->cardinality = bound->cardinality;
   scan->connection = bound->connection;
   keep_columns(scan, &call);
@@ -196,7 +197,7 @@ static void finish(const struct step *step, struct pool *pool, struct instance *
 
 /* Run a step without Python; false if it is Python's. */
 static bool run(const struct step *step, struct pool *pool) {
-  struct call call = {.rows_before = (int64_t)atomic_load(&step->scan->rows)};
+  struct call call = {.rows_before = (int64_t)atomic_load(&step->scan->rows), .begun = step->scan->begun};
   struct instance *instance = pool_take(pool);
   double began = seconds_now();
   if (instance == NULL) return false;

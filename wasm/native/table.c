@@ -62,7 +62,7 @@ bool table_ask(struct table_call *call, void **error) {
 
 /* ---- bind -------------------------------------------------------------------------------------------------------- */
 
-/* Return a number of the connection that binds a query, as connection_key does. In C++ a context of version 2 has a
+/* Return a number of the connection that binds a query, as origin_of does. In C++ a context of version 2 has a
  * reference to the ClientContext behind its virtual table, and one of version 1 is nothing but that. The self-test
  * finds out whether that holds. */
 static uint64_t key_of(void *context, void *database) {

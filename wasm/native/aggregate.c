@@ -69,9 +69,9 @@ static uint64_t state_size(void *info) { return (void)info, sizeof(struct state)
 static void init(void *info, void *state) { (void)info, *(struct state *)state = (struct state){0}; }
 
 /* Have a state without a group have one; what is wrong, or NULL. */
-static const char *no_group(struct state *state, struct collector *collector) {
+static const char *no_group(struct state *state, struct new_groups *made) {
   if (state->group != NULL) return RELEASED;
-  return group_make(state, collector) ? NULL : OUT_OF_MEMORY;
+  return group_make(state, made) ? NULL : OUT_OF_MEMORY;
 }
 
 /* Rows by which groups are fetched into the processor's caches before they are used. */
@@ -146,13 +146,14 @@ static void update_groups(void *info, void *input, void **states) {
   struct group *largest = NULL;
   struct code *code = NULL;
   read_rows(&rows, info, input, states);
+  struct new_groups made = {.collector = rows.function->collector};
   const char *wrong = rows.n > MOST_ROWS ? OUT_OF_MEMORY : NULL;
   for (uint32_t row = 0, n = 1; row < rows.n && wrong == NULL; row += n, n = 1) {
     fetch_groups(states, row, rows.n);
     if (!is_valid(rows.validity, row)) continue; /* NULL instead of a function: so is its result */
     struct group *group = group_of(states[row]);
     if (group == NULL) {
-      wrong = no_group(states[row], rows.function->collector);
+      wrong = no_group(states[row], &made);
       if (wrong != NULL) break;
       group = group_of(states[row]);
     }
@@ -166,6 +167,7 @@ static void update_groups(void *info, void *input, void **states) {
     }
     if (is_unchecked(group) && (largest == NULL || group->least_bytes > largest->least_bytes)) largest = group;
   }
+  groups_begin(&made);
   if (rows.batch != NULL) {
     kept_hold(rows.batch, rows.references);
     kept_release(rows.batch);
@@ -180,6 +182,7 @@ static void update_groups(void *info, void *input, void **states) {
 /* Add the rows of groups to others. The former stay as they are: DuckDB's windows use both further. */
 static void combine_groups(void *info, void **sources, void **targets, uint64_t n) {
   const struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  struct new_groups made = {.collector = function->collector};
   struct group *largest = NULL;
   const char *wrong = NULL;
   for (uint64_t i = 0; i < n && wrong == NULL; i++) {
@@ -188,7 +191,7 @@ static void combine_groups(void *info, void **sources, void **targets, uint64_t 
     const struct group *source = group_of(sources[i]);
     struct group *target = group_of(targets[i]);
     if (target == NULL) {
-      wrong = source == NULL ? RELEASED : no_group(targets[i], function->collector);
+      wrong = source == NULL ? RELEASED : no_group(targets[i], &made);
       target = group_of(targets[i]);
     }
     if (wrong != NULL || source == NULL) {
@@ -205,6 +208,7 @@ static void combine_groups(void *info, void **sources, void **targets, uint64_t 
       largest = target;
     }
   }
+  groups_begin(&made);
   if (wrong != NULL) {
     D.duckdb_aggregate_function_set_error(info, wrong);
     return;

@@ -37,10 +37,35 @@ struct collector {
   char name[64];
 };
 
-/* Groups that are free, and groups that will be when no call runs. */
+/* Groups that are free, in chains so that threads take many at once, and groups that will be when no call runs. */
+#define CHAIN 64
 static spin_lock groups_lock;
-static struct group *free_groups, *dead_groups;
+static struct group *free_chains, *dead_groups;
 static atomic_int calling;
+
+/* ---- free groups ------------------------------------------------------------------------------------------------- */
+
+/* Return a chain of free groups; NULL if there is no memory. */
+static struct group *chain_take(void) {
+  lock(&groups_lock);
+  struct group *first = free_chains;
+  if (first != NULL) free_chains = first->next_chain;
+  unlock(&groups_lock);
+  if (first != NULL) return first;
+  uint8_t *memory = calloc(CHAIN + 1, sizeof *first); /* it is never given back */
+  if (memory == NULL) return NULL;
+  first = (struct group *)(memory + (64 - (uintptr_t)memory % 64)); /* each begins a line of the processor's caches */
+  for (int i = 0; i + 1 < CHAIN; i++) first[i].next = &first[i + 1];
+  return first;
+}
+
+/* Have chains of free groups be taken again. */
+static void chains_free(struct group *first, struct group *last) {
+  lock(&groups_lock);
+  last->next_chain = free_chains;
+  free_chains = first;
+  unlock(&groups_lock);
+}
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
@@ -56,15 +81,16 @@ static void bury(void) {
   }
   unlock(&groups_lock);
   if (dead == NULL) return;
-  struct group *last = dead;
-  for (struct group *group = dead; group != NULL; group = group->next) {
-    group_clear(group);
-    last = group;
+  struct group *chains = NULL, *last = dead, *next;
+  for (struct group *first = dead; first != NULL; first = next) {
+    struct group *group = first;
+    for (int i = 1; group_clear(group), i < CHAIN && group->next != NULL; i++) group = group->next;
+    next = group->next;
+    group->next = NULL;
+    first->next_chain = chains;
+    chains = first;
   }
-  lock(&groups_lock);
-  last->next = free_groups;
-  free_groups = dead;
-  unlock(&groups_lock);
+  chains_free(chains, last);
 }
 
 void callback_leave(void) {
@@ -87,40 +113,35 @@ static void link_group(struct epoch *epoch, struct group *group) {
   epoch->groups = group;
 }
 
-/* Groups that memory is taken for at once. It is never given back. */
-#define SLAB 64
-
-/* Return a group that is free, NULL if there is no memory. */
-static struct group *group_take(void) {
-  lock(&groups_lock);
-  struct group *group = free_groups;
-  if (group != NULL) free_groups = group->next;
-  unlock(&groups_lock);
-  if (group != NULL) return group;
-  uint8_t *slab = calloc(SLAB + 1, sizeof *group);
-  if (slab == NULL) return NULL;
-  group = (struct group *)(slab + (64 - (uintptr_t)slab % 64)); /* a group begins a line of the processor's caches */
-  for (int i = 1; i < SLAB; i++) group[i].next = i + 1 < SLAB ? &group[i + 1] : NULL;
-  lock(&groups_lock);
-  group[SLAB - 1].next = free_groups;
-  free_groups = &group[1];
-  unlock(&groups_lock);
-  return group;
-}
-
 /* Have a state without a group have one; false if there is no memory, or the rows it had are released. */
-bool group_make(struct state *state, struct collector *collector) {
+bool group_make(struct state *state, struct new_groups *made) {
   if (state->group != NULL) return false;
-  struct group *group = group_take();
+  if (made->free == NULL) made->free = chain_take();
+  struct group *group = made->free;
   if (group == NULL) return false;
+  made->free = group->next;
   group_start(group);
-  group->collector = collector;
+  group->collector = made->collector;
+  group->next = made->first;
+  made->first = group;
+  made->bytes += sizeof *group;
   state->group = group;
   state->number = atomic_load(&group->number);
-  lock(&collector->lock);
-  link_group(collector->current, group);
-  unlock(&collector->lock);
   return true;
+}
+
+/* Have new groups belong to the current epoch, before DuckDB or another thread can find them. */
+void groups_begin(struct new_groups *made) {
+  if (made->first != NULL) {
+    lock(&made->collector->lock);
+    for (struct group *group = made->first, *next; group != NULL; group = next) {
+      next = group->next;
+      link_group(made->collector->current, group);
+    }
+    unlock(&made->collector->lock);
+    hold(made->bytes);
+  }
+  if (made->free != NULL) chains_free(made->free, made->free);
 }
 
 /* Groups that nobody finds any more. */

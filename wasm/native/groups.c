@@ -19,7 +19,8 @@ static _Atomic(uint64_t) held, held_check = CHECK_BYTES;
 
 EXPORT uint64_t native_aggregate_held(void) { return atomic_load(&held); }
 
-static void hold(uint64_t bytes) { atomic_fetch_add(&held, bytes); }
+/* Count bytes that groups take. */
+void hold(uint64_t bytes) { atomic_fetch_add(&held, bytes); }
 
 /* Return whether so much more is held than at the last time that this was the case. */
 bool held_much(uint64_t *now) {
@@ -213,6 +214,7 @@ bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n
     if (!has_room(group, 2)) return false;
     begin_entry(group, (uintptr_t)batch);
     group->words[group->n_words++] = more | row;
+    group->has_spans = 1;
     ++*references;
   }
   group->rows += n;
@@ -222,10 +224,14 @@ bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n
 }
 
 /* Add `n` rows of words, or NULLs; false if there is no memory. */
-static bool add_words(struct group *group, enum plain_kind kind, uint64_t n, const uint64_t *words, uint32_t n_words) {
+static bool add_words(struct group *group, enum plain_kind kind, const struct plain_type *types, uint64_t n,
+                      const uint64_t *words, uint32_t n_words) {
   bool is_new = group->n_words == 0 || kind_of(group->words[group->last]) != kind;
   if (!has_room(group, n_words + is_new)) return false;
-  if (is_new) begin_entry(group, (uint64_t)kind);
+  if (is_new) {
+    begin_entry(group, (uint64_t)kind);
+    memcpy(group->types, types, sizeof group->types);
+  }
   group->words[group->last] += n << KIND_BITS;
   if (n_words == 1) {
     group->words[group->n_words] = words[0];
@@ -238,8 +244,7 @@ static bool add_words(struct group *group, enum plain_kind kind, uint64_t n, con
 
 /* Add a row as `plain_row` has read it to a group; false if there is no memory. */
 bool group_add_plain(struct group *group, const struct plain *plain, enum plain_kind kind, const uint64_t *words) {
-  if (!add_words(group, kind, 1, words, kind == VALUES ? plain->row_words : 0)) return false;
-  if (group->types[0].id == 0) memcpy(group->types, plain->types, sizeof group->types);
+  if (!add_words(group, kind, plain->types, 1, words, kind == VALUES ? plain->row_words : 0)) return false;
   group->rows++;
   group->bytes += 16 * (uint64_t)plain->n_columns;
   group->least_bytes += plain->least_bytes;
@@ -250,7 +255,6 @@ bool group_add_plain(struct group *group, const struct plain *plain, enum plain_
 bool group_append(struct group *group, const struct group *other) {
   uint32_t row_words = plain_row_words(other);
   uint64_t rows = group->rows, bytes = group->bytes, least_bytes = group->least_bytes;
-  if (group->types[0].id == 0) memcpy(group->types, other->types, sizeof group->types);
   for (uint32_t at = 0; at < other->n_words;) {
     struct entry entry;
     at = entry_read(other, at, row_words, &entry);
@@ -259,7 +263,7 @@ bool group_append(struct group *group, const struct group *other) {
       bool done = group_add(group, entry.batch, (uint32_t)entry.row, (uint32_t)entry.n, &references);
       kept_hold(entry.batch, references);
       if (!done) return false;
-    } else if (!add_words(group, entry.kind, entry.n, entry.words,
+    } else if (!add_words(group, entry.kind, other->types, entry.n, entry.words,
                           entry.kind == VALUES ? (uint32_t)entry.n * row_words : 0)) {
       return false;
     }
@@ -287,17 +291,17 @@ const char *group_take_code(struct group *group, const char *text, uint32_t byte
   return NULL;
 }
 
-/* Begin a group without rows. */
+/* Begin a group without rows. Its own memory is counted by the caller, for many groups at once. */
 void group_start(struct group *group) {
   group->words = group->few;
   group->room = FEW_WORDS;
-  hold(sizeof *group);
+  memset(group->types, 0, sizeof group->types);
 }
 
 /* Release the rows of a group. */
 void group_clear(struct group *group) {
-  uint32_t row_words = plain_row_words(group);
-  for (uint32_t at = 0; at < group->n_words;) {
+  uint32_t row_words = group->has_spans ? plain_row_words(group) : 0;
+  for (uint32_t at = 0; group->has_spans && at < group->n_words;) {
     struct entry entry;
     at = entry_read(group, at, row_words, &entry);
     if (entry.kind == SPAN) kept_release(entry.batch);
@@ -308,7 +312,6 @@ void group_clear(struct group *group) {
   if (!is_small) free(group->words);
   group->words = NULL;
   group->code = NULL;
-  memset(group->types, 0, sizeof group->types);
   group->rows = group->bytes = group->least_bytes = 0;
-  group->checked = group->last = group->n_words = group->room = 0;
+  group->has_spans = group->checked = group->last = group->n_words = group->room = 0;
 }

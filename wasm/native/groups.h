@@ -85,14 +85,18 @@ struct group {
   _Atomic(uint64_t) number; /* changes when it is released: see epochs.c */
   uint64_t rows, bytes;     /* bytes: about */
   uint64_t least_bytes;     /* of its columns in Arrow */
-  uint32_t checked;         /* CHECK_BYTES up to which Python has been asked */
-  uint32_t last;            /* word that the last entry begins with */
+  uint32_t has_spans : 1;
+  uint32_t checked : 31; /* CHECK_BYTES up to which Python has been asked */
+  uint32_t last;         /* word that the last entry begins with */
   uint32_t n_words, room;
   uint64_t *words;   /* those below, or others */
   struct code *code; /* NULL: it had none yet */
   uint64_t few[FEW_WORDS];
   struct group *next, **at; /* in the list of its epoch */
-  struct collector *collector;
+  union {
+    struct collector *collector;
+    struct group *next_chain; /* of the first of a chain of free groups */
+  };
   struct plain_type types[PLAIN_COLUMNS]; /* of the values that it holds itself; 0: there are none yet */
   uint8_t padding[2];
 };
@@ -112,6 +116,7 @@ struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows);
 void kept_hold(struct kept *, int64_t references);
 void kept_release(struct kept *);
 void group_start(struct group *);
+void hold(uint64_t bytes);
 void group_clear(struct group *);
 uint32_t entry_read(const struct group *, uint32_t at, uint32_t row_words, struct entry *);
 bool group_add(struct group *, struct kept *, uint32_t row, uint32_t n, int64_t *references);

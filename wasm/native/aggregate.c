@@ -187,6 +187,12 @@ static void combine_groups(void *info, void **sources, void **targets, uint64_t 
   const char *wrong = NULL;
   for (uint64_t i = 0; i < n && wrong == NULL; i++) {
     const struct state *state = sources[i];
+    if (i + AHEAD < n && ((const struct state *)sources[i + AHEAD])->group != NULL) {
+      const struct group *later = ((const struct state *)sources[i + AHEAD])->group;
+      __builtin_prefetch(later);
+      __builtin_prefetch(later->few);
+      __builtin_prefetch(&later->few[8]); /* and what type they are of */
+    }
     if (state->group == NULL) continue;
     const struct group *source = group_of(sources[i]);
     struct group *target = group_of(targets[i]);

@@ -45,6 +45,13 @@ static atomic_int calling;
 
 /* ---- free groups ------------------------------------------------------------------------------------------------- */
 
+/* Have the processor fetch a group into its caches: what is used first, and what links it to others. */
+static void fetch_group(const struct group *group) {
+  if (group == NULL) return;
+  __builtin_prefetch(group, 1);
+  __builtin_prefetch(&group->next, 1);
+}
+
 /* Return a chain of free groups; NULL if there is no memory. */
 static struct group *chain_take(void) {
   lock(&groups_lock);
@@ -71,6 +78,25 @@ static void chains_free(struct group *first, struct group *last) {
 
 void callback_enter(void) { atomic_fetch_add(&calling, 1); }
 
+/* Release the rows of a list of groups, and have these be taken again. */
+static void clear_groups(struct group *dead) {
+  struct group *chains = NULL, *last = dead, *next;
+  for (struct group *first = dead; first != NULL; first = next) {
+    struct group *group = first;
+    for (int i = 1;; i++) {
+      fetch_group(group->next);
+      group_clear(group);
+      if (i == CHAIN || group->next == NULL) break;
+      group = group->next;
+    }
+    next = group->next;
+    group->next = NULL;
+    first->next_chain = chains;
+    chains = first;
+  }
+  if (dead != NULL) chains_free(chains, last);
+}
+
 /* Free what is dead, unless a call runs that may have found it before. */
 static void bury(void) {
   lock(&groups_lock);
@@ -80,17 +106,7 @@ static void bury(void) {
     dead_groups = NULL;
   }
   unlock(&groups_lock);
-  if (dead == NULL) return;
-  struct group *chains = NULL, *last = dead, *next;
-  for (struct group *first = dead; first != NULL; first = next) {
-    struct group *group = first;
-    for (int i = 1; group_clear(group), i < CHAIN && group->next != NULL; i++) group = group->next;
-    next = group->next;
-    group->next = NULL;
-    first->next_chain = chains;
-    chains = first;
-  }
-  chains_free(chains, last);
+  clear_groups(dead);
 }
 
 void callback_leave(void) {
@@ -120,6 +136,7 @@ bool group_make(struct state *state, struct new_groups *made) {
   struct group *group = made->free;
   if (group == NULL) return false;
   made->free = group->next;
+  fetch_group(made->free);
   group_start(group);
   group->collector = made->collector;
   group->next = made->first;
@@ -168,6 +185,9 @@ static void give_up(const struct dead *dead) {
   unlock(&groups_lock);
 }
 
+/* States by which groups are fetched before they are used. */
+#define AHEAD 8
+
 /* What DuckDB calls when it has the results, or wants none any more. */
 void groups_free(void **states, uint64_t n) {
   struct dead dead = {0};
@@ -175,6 +195,7 @@ void groups_free(void **states, uint64_t n) {
   callback_enter();
   for (uint64_t i = 0; i < n; i++) {
     struct state *state = states[i];
+    if (i + AHEAD < n) fetch_group(((const struct state *)states[i + AHEAD])->group);
     if (group_of(state) != NULL && state->group->collector != collector) {
       if (collector != NULL) unlock(&collector->lock);
       collector = state->group->collector;
@@ -184,7 +205,11 @@ void groups_free(void **states, uint64_t n) {
     state->group = NULL;
   }
   if (collector != NULL) unlock(&collector->lock);
-  give_up(&dead);
+  if (atomic_load(&calling) == 1) { /* no other call runs: at once, while the processor's caches have them */
+    clear_groups(dead.first);
+  } else {
+    give_up(&dead);
+  }
   callback_leave();
 }
 

@@ -1,7 +1,7 @@
 /* The rows of groups, which are kept until DuckDB wants their results.
  *
- * A group is values of plain types, and spans of batches. A batch is a copy of the rows that DuckDB brings with one call;
- * it is never changed, so groups and threads share it by counting references.
+ * A group is values of plain types, and spans of batches. A batch is a copy of the rows that DuckDB brings with one
+ * call; it is never changed, so groups and threads share it by counting references.
  */
 #include "groups.h"
 

@@ -6,6 +6,7 @@ UBSan is zig's. With a system compiler that has ASan, both are used.
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ LONG = 10_000_000
 def build(directory: Path, *, address_sanitizer: bool) -> Path:
     """Compile the fuzzer; where there is no system compiler, without ASan."""
     flags = [flag for flag in FLAGS if flag.startswith(("-W", "-O"))]
-    files = [SOURCES / "fuzz.c", SOURCES / "results.c"]
+    files = [SOURCES / name for name in ("fuzz.c", "results.c", "texts.c")]
     out = directory / "fuzz"
     compiler = shutil.which("cc") if address_sanitizer else None
     sanitizers = ["-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
@@ -51,6 +52,15 @@ def replay(program: Path, corpus: Path = CORPUS) -> int:
     done = subprocess.run([program, corpus], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-10_000:] or f"status {done.returncode}"
     return int(done.stdout.split()[0])
+
+
+def read_texts(program: Path, texts: list[tuple[bytes, int]], directory: Path) -> list[bool]:
+    """Return for texts, of which each is cut into two rows, whether C takes both as UTF-8."""
+    file = directory / "texts"
+    file.write_bytes(b"".join(struct.pack("=II", len(text), cut) + text for text, cut in texts))
+    done = subprocess.run([program, "texts", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-10_000:] or f"status {done.returncode}"
+    return [taken == "1" for taken in done.stdout]
 
 
 def main() -> None:

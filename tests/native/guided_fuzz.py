@@ -33,7 +33,7 @@ def tool(name: str) -> str:
 
 def build(out: Path, flags: list[str]) -> Path:
     """Compile the fuzzer with flags of clang's."""
-    files = [SOURCES / "fuzz.c", SOURCES / "results.c"]
+    files = [SOURCES / name for name in ("fuzz.c", "results.c", "texts.c")]
     subprocess.run([tool("clang"), "-std=gnu2x", "-g", "-O1", "-DLIBFUZZER", *flags, "-o", out, *files], check=True)
     return out
 

@@ -158,6 +158,37 @@ def test_values_of_every_type_are_those_of_list(con, value):
         assert rows(con, query.format(new)) == rows(con, query.format(old)), code
 
 
+# Which rows a group holds itself depends on the types of both columns, and on each value.
+PAIRS = {
+    "one word each": ("i", "i / 3"),
+    "less than a word": ("i % 2 = 0", "i::SMALLINT"),
+    "one word and two": ("i::INTEGER", "i::HUGEINT"),
+    "two words and one": ("to_days(i::INTEGER)", "i::DECIMAL(9, 2)"),
+    "short and long texts": ("if(i % 5 = 0, repeat('é', 20), 'é' || i)", "i"),
+    "NULLs in one": ("i", "if(i % 3 = 0, NULL, i)"),
+    "NULLs in both": ("if(i % 4 = 0, NULL, uuid_of(i))", "if(i % 3 = 0, NULL, 's' || i)"),
+    "nested": ("[i]", "i"),
+    "a name of its own": ("to_json(i)", "i"),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_pairs_of_columns_are_those_of_list(con, pair):
+    """Groups with rows one by one, with short runs and with long ones; windows add groups to others."""
+    con.execute("CREATE OR REPLACE TEMP MACRO uuid_of(i) AS printf('%032d', i)::UUID; SET threads = 1")
+    a, b = PAIRS[pair]
+    code = "lambda *columns: repr(columns)"
+    ours, lists = f"py_aggregate('{code}', {a}, {b})::VARCHAR", f"py_agg('{code}', list({a}), list({b}))::VARCHAR"
+    for group in ("i % 7", "i // 3 % 5", "i // 100", "0", "i // (1 + i % 9)"):
+        query = f"SELECT {group} AS g, {{}} FROM range(2100) t(i) GROUP BY g ORDER BY g"
+        assert rows(con, query.format(ours)) == rows(con, query.format(lists)), group
+    frame = "OVER (ORDER BY i ROWS 20 PRECEDING)"
+    query = "SELECT {} FROM range(200) t(i) ORDER BY i"
+    ours = f"py_aggregate('{code}', {a}, {b}) {frame}::VARCHAR"
+    lists = f"py_agg('{code}', list({a}) {frame}, list({b}) {frame})::VARCHAR"
+    assert rows(con, query.format(ours)) == rows(con, query.format(lists))
+
+
 RESULTS = {
     "BIGINT": 5,
     "TINYINT": -5,

@@ -70,6 +70,21 @@ def test_values_come_back_as_they_went_in(path, sql_type):
     assert path.usage(name).native_rows - before > 10_000
 
 
+def test_texts_of_each_length_end_a_batch(path):
+    """Copies have fixed sizes where they can, which depends on what follows."""
+    path.create("same_text", "lambda s: s", ["VARCHAR"], "VARCHAR")
+    path.run("SELECT count(same_text(i::VARCHAR)) FROM range(25000) r(i)")
+    path.con.execute(
+        "CREATE TABLE texts AS SELECT CASE WHEN i % 5 > 0 THEN left(repeat(chr((97 + i % 26)::INTEGER), 70) || 'é', "
+        "(i % 72)::INTEGER) END AS s FROM range(3000) r(i)"
+    )
+    before = path.usage("same_text").native_rows
+    for first in (700, *range(75), 700):  # the first time Python makes room for longer texts
+        rows = f"(SELECT s FROM texts LIMIT {1 + first % 4} OFFSET {first})" if first < 75 else "texts"
+        assert path.run(f"SELECT count(*) FROM {rows} WHERE same_text(s) IS DISTINCT FROM s") == [(0,)], first
+    assert path.usage("same_text").native_rows - before > 3000
+
+
 def test_several_arguments_and_unicode():
     def expected(number, text, flag):
         return f"{number}:{text}:{flag}"

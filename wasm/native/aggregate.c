@@ -57,12 +57,13 @@ static bool may_hold(void *info, const struct aggregate *function, struct group 
                                 .held_bytes = is_much ? now : 0,
                                 .info = info};
   if (largest != NULL) {
-    call.group_bytes = largest->checked = largest->least_bytes;
+    call.group_bytes = largest->least_bytes;
+    largest->checked = (uint32_t)(largest->least_bytes / CHECK_BYTES);
   }
   return aggregate_ask(&call);
 }
 
-static bool is_unchecked(const struct group *group) { return group->least_bytes - group->checked > CHECK_BYTES; }
+static bool is_unchecked(const struct group *group) { return group->least_bytes / CHECK_BYTES > group->checked; }
 
 /* ---- what DuckDB calls ------------------------------------------------------------------------------------------- */
 
@@ -98,85 +99,137 @@ static bool is_cancelled(void *info, struct aggregate *function, void **states, 
 }
 
 /* Have a state without a group have one; what is wrong, or NULL. */
-static const char *no_group(struct state *state, struct collector *collector) {
+static const char *no_group(struct state *state, struct new_groups *made) {
   if (state->group != NULL) return RELEASED;
-  return group_make(state, collector) ? NULL : OUT_OF_MEMORY;
+  return group_make(state, made) ? NULL : OUT_OF_MEMORY;
 }
 
 /* Rows by which groups are fetched into the processor's caches before they are used. */
 #define AHEAD 8
 
-/* Have the processor fetch the groups of later rows: first a group, then the place of its next span. */
+/* Have the processor fetch the groups of later rows: first a group, then the place of its next value. */
 static void fetch_groups(void **states, uint64_t row, uint64_t rows) {
   if (row + 2 * AHEAD >= rows) return;
   const struct group *later = ((const struct state *)states[row + 2 * AHEAD])->group;
   const struct group *soon = group_of(states[row + AHEAD]);
   if (later != NULL) __builtin_prefetch(later, 1);
-  if (soon != NULL) __builtin_prefetch(&soon->spans[soon->n_spans], 1);
+  if (soon != NULL) __builtin_prefetch(&soon->words[soon->n_words], 1);
+}
+
+/* Rows in turn of one group that are worth a copy of the batch. */
+#define LEAST_RUN 8
+
+/* Rows of a call of DuckDB's, which go into groups. */
+struct rows {
+  void *input;
+  struct aggregate *function;
+  void **states;
+  uint64_t n;
+  const union string *codes; /* of an inline function */
+  const uint64_t *validity;  /* of these */
+  bool is_plain;
+  struct plain plain;
+  struct kept *batch; /* a copy, once one is needed */
+  int64_t references; /* to that */
+};
+
+static void read_rows(struct rows *rows, void *info, void *input, void **states) {
+  struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  *rows = (struct rows){.input = input, .function = function, .states = states};
+  rows->n = D.duckdb_data_chunk_get_size(input);
+  rows->is_plain = plain_read(&rows->plain, input, function->is_inline, function->n_columns);
+  if (!function->is_inline) return;
+  void *vector = D.duckdb_data_chunk_get_vector(input, 0);
+  rows->codes = D.duckdb_vector_get_data(vector);
+  rows->validity = D.duckdb_vector_get_validity(vector);
+}
+
+/* Return the number of rows from one on that are of the same group, with the same source text: enough to decide. */
+static uint32_t run_of(const struct rows *rows, uint32_t row) {
+  uint32_t end = row + 1;
+  while (end < rows->n && rows->states[end] == rows->states[row]) {
+    if (rows->codes != NULL && !is_valid(rows->validity, end)) break;
+    if (rows->codes != NULL && memcmp(&rows->codes[end], &rows->codes[row], sizeof *rows->codes) != 0) break;
+    end++;
+  }
+  return end - row;
+}
+
+/* Add rows from one on to a group; return their number, or 0 if there is no memory. */
+static uint32_t add_rows(struct rows *rows, struct group *group, uint32_t row) {
+  uint64_t words[2 * PLAIN_COLUMNS];
+  uint32_t n = run_of(rows, row);
+  if (n < LEAST_RUN) {
+    n = 1;
+    enum plain_kind kind = rows->is_plain ? plain_row(&rows->plain, row, words) : SPAN;
+    if (kind != SPAN) return group_add_plain(group, &rows->plain, kind, words);
+  }
+  if (rows->batch == NULL) {
+    const struct aggregate *function = rows->function;
+    rows->batch = kept_new(rows->input, function->is_inline, function->n_columns, (uint32_t)rows->n);
+  }
+  return rows->batch != NULL && group_add(group, rows->batch, row, n, &rows->references) ? n : 0;
 }
 
 static void update_groups(void *info, void *input, void **states) {
-  struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
-  uint64_t rows = D.duckdb_data_chunk_get_size(input);
-  const union string *codes = NULL;
-  const uint64_t *validity = NULL;
+  struct rows rows;
   struct group *largest = NULL;
   struct code *code = NULL;
-  const char *wrong = NULL;
-  int64_t references = 0;
-  if (rows == 0 || is_cancelled(info, function, states, rows)) return;
-  struct kept *batch =
-      rows > MOST_ROWS ? NULL : kept_new(input, function->is_inline, function->n_columns, (uint32_t)rows);
-  if (batch == NULL) wrong = OUT_OF_MEMORY;
-  if (function->is_inline) {
-    void *vector = D.duckdb_data_chunk_get_vector(input, 0);
-    codes = D.duckdb_vector_get_data(vector);
-    validity = D.duckdb_vector_get_validity(vector);
-  }
-  for (uint32_t row = 0; row < rows && wrong == NULL; row++) {
-    fetch_groups(states, row, rows);
-    if (codes != NULL && !is_valid(validity, row)) continue; /* NULL instead of a function: so is its result */
+  read_rows(&rows, info, input, states);
+  if (rows.n == 0 || is_cancelled(info, rows.function, states, rows.n)) return;
+  struct new_groups made = {.collector = rows.function->collector};
+  const char *wrong = rows.n > MOST_ROWS ? OUT_OF_MEMORY : NULL;
+  for (uint32_t row = 0, n = 1; row < rows.n && wrong == NULL; row += n, n = 1) {
+    fetch_groups(states, row, rows.n);
+    if (!is_valid(rows.validity, row)) continue; /* NULL instead of a function: so is its result */
     struct group *group = group_of(states[row]);
     if (group == NULL) {
-      wrong = no_group(states[row], function->collector);
+      wrong = no_group(states[row], &made);
+      if (wrong != NULL) break;
       group = group_of(states[row]);
     }
-    if (wrong == NULL && !group_add(group, batch, row, 1, &references)) wrong = OUT_OF_MEMORY;
-    if (wrong != NULL) {
-      break;
-    } else if (codes != NULL) {
-      uint32_t bytes = codes[row].short_one.length;
-      const char *text = bytes <= MOST_INLINED ? codes[row].short_one.bytes : codes[row].long_one.pointer;
+    n = add_rows(&rows, group, row);
+    if (n == 0) {
+      wrong = OUT_OF_MEMORY;
+    } else if (rows.codes != NULL) {
+      uint32_t bytes = rows.codes[row].short_one.length;
+      const char *text = bytes <= MOST_INLINED ? rows.codes[row].short_one.bytes : rows.codes[row].long_one.pointer;
       wrong = group_take_code(group, text, bytes, &code);
     }
-    if (wrong == NULL && is_unchecked(group) && (largest == NULL || group->least_bytes > largest->least_bytes)) {
-      largest = group;
-    }
+    if (is_unchecked(group) && (largest == NULL || group->least_bytes > largest->least_bytes)) largest = group;
   }
-  if (batch != NULL) {
-    kept_hold(batch, references);
-    kept_release(batch);
+  groups_begin(&made);
+  if (rows.batch != NULL) {
+    kept_hold(rows.batch, rows.references);
+    kept_release(rows.batch);
   }
   if (wrong != NULL) {
     D.duckdb_aggregate_function_set_error(info, wrong);
     return;
   }
-  may_hold(info, function, largest);
+  may_hold(info, rows.function, largest);
 }
 
 /* Add the rows of groups to others. The former stay as they are: DuckDB's windows use both further. */
 static void combine_groups(void *info, void **sources, void **targets, uint64_t n) {
   struct aggregate *function = D.duckdb_aggregate_function_get_extra_info(info);
+  struct new_groups made = {.collector = function->collector};
   struct group *largest = NULL;
   const char *wrong = NULL;
   if (is_cancelled(info, function, sources, n)) return;
   for (uint64_t i = 0; i < n && wrong == NULL; i++) {
     const struct state *state = sources[i];
+    if (i + AHEAD < n && ((const struct state *)sources[i + AHEAD])->group != NULL) {
+      const struct group *later = ((const struct state *)sources[i + AHEAD])->group;
+      __builtin_prefetch(later);
+      __builtin_prefetch(later->few);
+      __builtin_prefetch(&later->few[8]); /* and what type they are of */
+    }
     if (state->group == NULL) continue;
     const struct group *source = group_of(sources[i]);
     struct group *target = group_of(targets[i]);
     if (target == NULL) {
-      wrong = source == NULL ? RELEASED : no_group(targets[i], function->collector);
+      wrong = source == NULL ? RELEASED : no_group(targets[i], &made);
       target = group_of(targets[i]);
     }
     if (wrong != NULL || source == NULL) {
@@ -193,6 +246,7 @@ static void combine_groups(void *info, void **sources, void **targets, uint64_t 
       largest = target;
     }
   }
+  groups_begin(&made);
   if (wrong != NULL) {
     D.duckdb_aggregate_function_set_error(info, wrong);
     return;

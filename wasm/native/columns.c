@@ -74,10 +74,7 @@ bool column_read(struct column *column, const struct type *type, void *vector, u
   if (all_valid(column->validity, rows)) column->validity = NULL;
   column->bytes = 0;
   if (!is_text(type->id)) return true;
-  const union string *strings = column->data;
-  for (uint64_t row = 0; row < rows; row++) {
-    if (is_valid(column->validity, row)) column->bytes += strings[row].short_one.length;
-  }
+  column->bytes = texts_bytes(column->data, column->validity, rows);
   return column->bytes < INT32_MAX;
 }
 
@@ -95,28 +92,46 @@ uint64_t batch_bytes(const struct column *columns, int32_t n, uint64_t rows, uin
   return align64(sizeof(struct array32) * (1 + (uint64_t)n) + 4 * pointers) + data;
 }
 
+/* Copy integers into those of 128 bits. */
+#define WIDEN_INTEGERS(type)                           \
+  for (uint64_t row = 0; row < rows; row++) {          \
+    int64_t value = ((const type *)column->data)[row]; \
+    int64_t both[2] = {value, value >> 63};            \
+    memcpy(out + 16 * row, both, 16);                  \
+  }                                                    \
+  break
+
 static void put_decimals(const struct column *column, uint64_t rows, uint8_t *out) {
-  uint64_t width = width_of(&column->type);
-  if (width == 16) {
-    memcpy(out, column->data, 16 * rows);
-    return;
+  switch (width_of(&column->type)) {
+    case 2:
+      WIDEN_INTEGERS(int16_t);
+    case 4:
+      WIDEN_INTEGERS(int32_t);
+    case 8:
+      WIDEN_INTEGERS(int64_t);
+    default:
+      memcpy(out, column->data, 16 * rows);
   }
-  for (uint64_t row = 0; row < rows; row++) {
-    int64_t value = 0; /* of a row that is NULL, which may be anything */
-    if (is_valid(column->validity, row)) {
-      value = width == 2   ? ((const int16_t *)column->data)[row]
-              : width == 4 ? ((const int32_t *)column->data)[row]
-                           : ((const int64_t *)column->data)[row];
+  for (uint64_t first = 0; first < rows && column->validity != NULL; first += 64) {
+    uint64_t missing = ~column->validity[first / 64];
+    for (; missing != 0; missing &= missing - 1) { /* a row that is NULL may be anything */
+      uint64_t row = first + (uint64_t)__builtin_ctzll(missing);
+      if (row < rows) memset(out + 16 * row, 0, 16);
     }
-    int64_t both[2] = {value, value < 0 ? -1 : 0};
-    memcpy(out + 16 * row, both, 16);
   }
 }
 
+/* Make a bit of each byte, eight at a time. */
 static void put_booleans(const struct column *column, uint64_t rows, uint8_t *out) {
   const uint8_t *values = column->data;
-  memset(out, 0, bitmap_bytes(rows));
-  for (uint64_t row = 0; row < rows; row++) out[row / 8] |= (uint8_t)((values[row] != 0) << row % 8);
+  uint64_t row = 0;
+  for (; row + 8 <= rows; row += 8) {
+    uint64_t bytes = LOAD(uint64_t, values + row, 0);
+    bytes = ((bytes & EACH_BYTE(0x7F)) + EACH_BYTE(0x7F)) | bytes; /* the highest bit of those that aren't 0 */
+    out[row / 8] = (uint8_t)(((bytes >> 7 & EACH_BYTE(0x01)) * UINT64_C(0x0102040810204080)) >> 56);
+  }
+  if (row < rows) out[row / 8] = 0;
+  for (; row < rows; row++) out[row / 8] |= (uint8_t)((values[row] != 0) << row % 8);
 }
 
 static void put_values(const struct column *column, uint64_t rows, uint8_t *out) {
@@ -130,20 +145,6 @@ static void put_values(const struct column *column, uint64_t rows, uint8_t *out)
     default:
       memcpy(out, column->data, rows * width_of(&column->type));
   }
-}
-
-static void put_texts(const struct column *column, uint64_t rows, uint8_t *offsets_at, uint8_t *bytes) {
-  const union string *strings = column->data;
-  int32_t *offsets = (int32_t *)offsets_at, at = 0;
-  for (uint64_t row = 0; row < rows; row++) {
-    offsets[row] = at;
-    if (!is_valid(column->validity, row)) continue;
-    uint32_t length = strings[row].short_one.length;
-    const char *from = length <= MOST_INLINED ? strings[row].short_one.bytes : strings[row].long_one.pointer;
-    memcpy(bytes + at, from, length);
-    at += (int32_t)length;
-  }
-  offsets[rows] = at;
 }
 
 /* Write a batch of `batch_bytes` at `base` of a memory. */
@@ -178,7 +179,7 @@ void batch_write(const struct column *columns, int32_t n, uint64_t rows, uint8_t
     }
     uint32_t bytes_at = data + (uint32_t)align64(4 * (rows + 1));
     *pointers++ = bytes_at;
-    put_texts(column, rows, memory + data, memory + bytes_at);
+    texts_write(column, rows, memory + data, memory + bytes_at);
     data = bytes_at + (uint32_t)align64(column->bytes);
   }
 }
@@ -202,7 +203,7 @@ bool arguments_copy(const struct column *columns, int32_t n, uint64_t rows, stru
       out[i].offsets = (int32_t *)at;
       out[i].values = at += align64(4 * (rows + 1));
       out[i].bytes = (int64_t)column->bytes;
-      put_texts(column, rows, (uint8_t *)out[i].offsets, at);
+      texts_write(column, rows, (uint8_t *)out[i].offsets, at);
       at += align64(column->bytes);
       continue;
     }

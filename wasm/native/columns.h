@@ -2,6 +2,7 @@
 #ifndef NATIVE_COLUMNS_H
 #define NATIVE_COLUMNS_H
 
+#include "api.h"
 #include "calls.h"
 
 #define VECTOR_ROWS 2048 /* the rows of a vector of DuckDB's, and the most that a step of a scan has */
@@ -18,6 +19,16 @@ static inline bool is_valid(const uint64_t *validity, uint64_t row) {
   return validity == NULL || (validity[row / 64] >> row % 64 & 1);
 }
 
+/* Buffers of linear memory lie anywhere, so values are copied out of them. */
+#define LOAD(type, from, row)                                                       \
+  ({                                                                                \
+    type value_;                                                                    \
+    memcpy(&value_, (const uint8_t *)(from) + sizeof(type) * (row), sizeof value_); \
+    value_;                                                                         \
+  })
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
 /* What a result is made of, wherever it lies. */
 struct values {
   const uint8_t *validity;
@@ -30,6 +41,12 @@ bool column_read(struct column *, const struct type *, void *vector, uint64_t ro
 uint64_t batch_bytes(const struct column *, int32_t n, uint64_t rows, uint64_t *values_bytes);
 void batch_write(const struct column *, int32_t n, uint64_t rows, uint8_t *memory, uint32_t base);
 bool arguments_copy(const struct column *, int32_t n, uint64_t rows, struct argument *out, void **scratch);
+
+uint64_t texts_bytes(const union string *, const uint64_t *validity, uint64_t rows);
+void texts_write(const struct column *, uint64_t rows, uint8_t *offsets, uint8_t *bytes);
+bool texts_are_good(const struct values *, uint64_t rows, bool utf8, bool *has_long);
+bool texts_put(const struct type *, uint64_t rows, const struct values *, void *vector);
+bool is_utf8(const uint8_t *at, uint64_t size);
 
 /* What the guest says of the rows of a batch. */
 struct counts {

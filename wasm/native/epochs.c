@@ -37,14 +37,65 @@ struct collector {
   char name[64];
 };
 
-/* Groups that are free, and groups that will be when no call runs. */
+/* Groups that are free, in chains so that threads take many at once, and groups that will be when no call runs. */
+#define CHAIN 64
 static spin_lock groups_lock;
-static struct group *free_groups, *dead_groups;
+static struct group *free_chains, *dead_groups;
 static atomic_int calling;
+
+/* ---- free groups ------------------------------------------------------------------------------------------------- */
+
+/* Have the processor fetch a group into its caches: what is used first, and what links it to others. */
+static void fetch_group(const struct group *group) {
+  if (group == NULL) return;
+  __builtin_prefetch(group, 1);
+  __builtin_prefetch(&group->next, 1);
+}
+
+/* Return a chain of free groups; NULL if there is no memory. */
+static struct group *chain_take(void) {
+  lock(&groups_lock);
+  struct group *first = free_chains;
+  if (first != NULL) free_chains = first->next_chain;
+  unlock(&groups_lock);
+  if (first != NULL) return first;
+  uint8_t *memory = calloc(CHAIN + 1, sizeof *first); /* it is never given back */
+  if (memory == NULL) return NULL;
+  first = (struct group *)(memory + (64 - (uintptr_t)memory % 64)); /* each begins a line of the processor's caches */
+  for (int i = 0; i + 1 < CHAIN; i++) first[i].next = &first[i + 1];
+  return first;
+}
+
+/* Have chains of free groups be taken again. */
+static void chains_free(struct group *first, struct group *last) {
+  lock(&groups_lock);
+  last->next_chain = free_chains;
+  free_chains = first;
+  unlock(&groups_lock);
+}
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 void callback_enter(void) { atomic_fetch_add(&calling, 1); }
+
+/* Release the rows of a list of groups, and have these be taken again. */
+static void clear_groups(struct group *dead) {
+  struct group *chains = NULL, *last = dead, *next;
+  for (struct group *first = dead; first != NULL; first = next) {
+    struct group *group = first;
+    for (int i = 1;; i++) {
+      fetch_group(group->next);
+      group_clear(group);
+      if (i == CHAIN || group->next == NULL) break;
+      group = group->next;
+    }
+    next = group->next;
+    group->next = NULL;
+    first->next_chain = chains;
+    chains = first;
+  }
+  if (dead != NULL) chains_free(chains, last);
+}
 
 /* Free what is dead, unless a call runs that may have found it before. */
 static void bury(void) {
@@ -55,16 +106,7 @@ static void bury(void) {
     dead_groups = NULL;
   }
   unlock(&groups_lock);
-  if (dead == NULL) return;
-  struct group *last = dead;
-  for (struct group *group = dead; group != NULL; group = group->next) {
-    group_clear(group);
-    last = group;
-  }
-  lock(&groups_lock);
-  last->next = free_groups;
-  free_groups = dead;
-  unlock(&groups_lock);
+  clear_groups(dead);
 }
 
 void callback_leave(void) {
@@ -87,40 +129,36 @@ static void link_group(struct epoch *epoch, struct group *group) {
   epoch->groups = group;
 }
 
-/* Groups that memory is taken for at once. It is never given back. */
-#define SLAB 64
-
-/* Return a group that is free, NULL if there is no memory. */
-static struct group *group_take(void) {
-  lock(&groups_lock);
-  struct group *group = free_groups;
-  if (group != NULL) free_groups = group->next;
-  unlock(&groups_lock);
-  if (group != NULL) return group;
-  uint8_t *slab = calloc(SLAB + 1, sizeof *group);
-  if (slab == NULL) return NULL;
-  group = (struct group *)(slab + (64 - (uintptr_t)slab % 64)); /* a group begins a line of the processor's caches */
-  for (int i = 1; i < SLAB; i++) group[i].next = i + 1 < SLAB ? &group[i + 1] : NULL;
-  lock(&groups_lock);
-  group[SLAB - 1].next = free_groups;
-  free_groups = &group[1];
-  unlock(&groups_lock);
-  return group;
-}
-
 /* Have a state without a group have one; false if there is no memory, or the rows it had are released. */
-bool group_make(struct state *state, struct collector *collector) {
+bool group_make(struct state *state, struct new_groups *made) {
   if (state->group != NULL) return false;
-  struct group *group = group_take();
+  if (made->free == NULL) made->free = chain_take();
+  struct group *group = made->free;
   if (group == NULL) return false;
+  made->free = group->next;
+  fetch_group(made->free);
   group_start(group);
-  group->collector = collector;
+  group->collector = made->collector;
+  group->next = made->first;
+  made->first = group;
+  made->bytes += sizeof *group;
   state->group = group;
   state->number = atomic_load(&group->number);
-  lock(&collector->lock);
-  link_group(collector->current, group);
-  unlock(&collector->lock);
   return true;
+}
+
+/* Have new groups belong to the current epoch, before DuckDB or another thread can find them. */
+void groups_begin(struct new_groups *made) {
+  if (made->first != NULL) {
+    lock(&made->collector->lock);
+    for (struct group *group = made->first, *next; group != NULL; group = next) {
+      next = group->next;
+      link_group(made->collector->current, group);
+    }
+    unlock(&made->collector->lock);
+    hold(made->bytes);
+  }
+  if (made->free != NULL) chains_free(made->free, made->free);
 }
 
 /* Groups that nobody finds any more. */
@@ -147,6 +185,9 @@ static void give_up(const struct dead *dead) {
   unlock(&groups_lock);
 }
 
+/* States by which groups are fetched before they are used. */
+#define AHEAD 8
+
 /* What DuckDB calls when it has the results, or wants none any more. */
 void groups_free(void **states, uint64_t n) {
   struct dead dead = {0};
@@ -154,6 +195,7 @@ void groups_free(void **states, uint64_t n) {
   callback_enter();
   for (uint64_t i = 0; i < n; i++) {
     struct state *state = states[i];
+    if (i + AHEAD < n) fetch_group(((const struct state *)states[i + AHEAD])->group);
     if (group_of(state) != NULL && state->group->collector != collector) {
       if (collector != NULL) unlock(&collector->lock);
       collector = state->group->collector;
@@ -163,7 +205,11 @@ void groups_free(void **states, uint64_t n) {
     state->group = NULL;
   }
   if (collector != NULL) unlock(&collector->lock);
-  give_up(&dead);
+  if (atomic_load(&calling) == 1) { /* no other call runs: at once, while the processor's caches have them */
+    clear_groups(dead.first);
+  } else {
+    give_up(&dead);
+  }
   callback_leave();
 }
 

@@ -1,5 +1,5 @@
 /* Tampers with results as a hostile guest could, and reads them: `fuzz SEED ROUNDS`, `fuzz CORPUS` for a file of inputs
- * in hexadecimal lines, or LLVMFuzzerTestOneInput for a fuzzer that looks at coverage.
+ * in hexadecimal lines, `fuzz texts FILE` for texts, or LLVMFuzzerTestOneInput for a fuzzer that looks at coverage.
  *
  * The linear memory ends at a page that can't be read, and so do DuckDB's vectors; the build has UBSan, and ASan where
  * the compiler has it. What is taken must be what a second, slow reader finds in memory. Not part of the library.
@@ -376,6 +376,32 @@ static long replay(const char *path) {
   return done;
 }
 
+/* Read texts as results of two rows, which end with the memory: a file of sizes, of the whole and of the first row, in
+ * 32 bits each, and bytes. Print for each whether it was taken. */
+static int read_texts(const char *path) {
+  static const struct type text = {.id = VARCHAR}, blob = {.id = BLOB};
+  FILE *file = fopen(path, "rb");
+  uint32_t sizes[2];
+  if (file == NULL) return 1;
+  prepare();
+  memset(memory, 0, MEMORY);
+  put(AT, 2, 8);
+  put(AT + 24, 3, 8);
+  put(AT + 40, 8192, 4);
+  put(8196, 32768, 4);
+  while (fread(sizes, sizeof sizes, 1, file) == 1) {
+    uint32_t at = MEMORY - sizes[0];
+    if (sizes[0] > 65536 || sizes[1] > sizes[0] || fread(memory + at, 1, sizes[0], file) != sizes[0]) return 1;
+    put(8200, at, 4);
+    put(32768 + 4, sizes[1], 4);
+    put(32768 + 8, sizes[0], 4);
+    if (!check(&blob, 2, AT, MEMORY)) abort(); /* any bytes are */
+    putchar(check(&text, 2, AT, MEMORY) ? '1' : '0');
+  }
+  fclose(file);
+  return 0;
+}
+
 int main(int count, char **arguments) {
   if (count == 2) {
     long done = replay(arguments[1]);
@@ -383,6 +409,7 @@ int main(int count, char **arguments) {
     return done < 0;
   }
   if (count != 3) return 2;
+  if (strcmp(arguments[1], "texts") == 0) return read_texts(arguments[2]);
   prepare();
   state = strtoull(arguments[1], NULL, 10) | 1;
   long rounds = strtol(arguments[2], NULL, 10), taken = 0;

@@ -50,56 +50,93 @@ static void fail(const struct part *part, const char *message) {
 /* Return the type of a column's values, to be destroyed. */
 static void *column_type(const struct part *part, int32_t column) {
   for (uint64_t i = 0; i < part->n; i++) {
-    if (part->groups[i] == NULL) continue;
-    return D.duckdb_vector_get_column_type(part->groups[i]->spans[0].batch->columns[column].vector);
+    const struct group *group = part->groups[i];
+    if (group == NULL) continue;
+    if (group->types[0].id != 0) {
+      struct plain_type type = group->types[column];
+      if (type.id == DECIMAL) return D.duckdb_create_decimal_type(type.width, type.scale);
+      return D.duckdb_create_logical_type(type.id);
+    }
+    struct entry entry;
+    entry_read(group, 0, 0, &entry);
+    return D.duckdb_vector_get_column_type(entry.batch->columns[column].vector);
   }
   return D.duckdb_create_logical_type(SQLNULL); /* no rows: nobody knows */
 }
 
-/* Spans by which values are fetched into the processor's caches before they are copied. */
+/* Entries by which values are fetched into the processor's caches before they are copied. */
 #define AHEAD 8
 
-/* Copy values that lie side by side. */
-static void copy_values(uint8_t *to, const uint8_t *from, uint64_t n, uint32_t width) {
-  if (n == 1 && width == 8) { /* most spans of most groups: no call */
-    memcpy(to, from, 8);
-  } else {
-    memcpy(to, from, n * width);
+/* Where a column's lists are written to. */
+struct lists {
+  int32_t column;
+  void *values, *selected; /* DuckDB's vectors; selected: all rows in order */
+  uint8_t *to;
+};
+
+/* Read the entry that begins at a word, and have the processor fetch its values if they are a span's. */
+static uint32_t fetch_entry(const struct group *group, uint32_t at, uint32_t row_words, int32_t column) {
+  struct entry entry;
+  at = entry_read(group, at, row_words, &entry);
+  if (entry.kind != SPAN) return at;
+  const struct kept_column *kept = &entry.batch->columns[column];
+  if (kept->data != NULL) __builtin_prefetch(kept->data + entry.row * kept->width);
+  return at;
+}
+
+/* Make rows of a vector NULL. */
+static void put_nulls(const struct lists *lists, uint64_t at, uint64_t n, uint32_t width) {
+  D.duckdb_vector_ensure_validity_writable(lists->values);
+  uint64_t *validity = D.duckdb_vector_get_validity(lists->values);
+  memset(lists->to + at * width, 0, n * width);
+  for (uint64_t row = at; row < at + n; row++) validity[row / 64] &= ~(UINT64_C(1) << row % 64);
+}
+
+/* Write the rows of a group into the vector of a list's values, from a row of it on. */
+static void put_group(const struct lists *lists, const struct group *group, uint64_t at) {
+  uint32_t row_words = plain_row_words(group), width = 0, before = 0, soon = 0;
+  for (int32_t i = 0; i <= lists->column && i < PLAIN_COLUMNS; i++) {
+    before += (width + 7) / 8;
+    width = plain_bytes(&(struct type){.id = group->types[i].id, .width = group->types[i].width});
+  }
+  for (int i = 0; i < AHEAD && soon < group->n_words; i++) soon = fetch_entry(group, soon, row_words, lists->column);
+  for (uint32_t word = 0; word < group->n_words;) {
+    struct entry entry;
+    word = entry_read(group, word, row_words, &entry);
+    if (soon < group->n_words) soon = fetch_entry(group, soon, row_words, lists->column);
+    if (entry.kind == VALUES) {
+      plain_copy(lists->to + at * width, entry.words + before, entry.n, row_words, width);
+    } else if (entry.kind == NULLS) {
+      put_nulls(lists, at, entry.n, width);
+    } else {
+      const struct kept_column *kept = &entry.batch->columns[lists->column];
+      if (kept->data != NULL) {
+        memcpy(lists->to + at * kept->width, kept->data + entry.row * kept->width, entry.n * kept->width);
+      } else {
+        D.duckdb_vector_copy_sel(kept->vector, lists->values, lists->selected, entry.row + entry.n, entry.row, at);
+      }
+    }
+    at += entry.n;
   }
 }
 
 /* Write a column's values as lists into a vector. */
 static void put_lists(const struct part *part, int32_t column, void *vector, void *selected) {
-  struct entry {
+  struct list {
     uint64_t offset, length;
-  } *entries = D.duckdb_vector_get_data(vector);
+  } *lists = D.duckdb_vector_get_data(vector);
   uint64_t total = 0;
   for (uint64_t i = 0; i < part->n; i++) {
     uint64_t rows = part->groups[i] == NULL ? 0 : part->groups[i]->rows;
-    entries[i] = (struct entry){total, rows};
+    lists[i] = (struct list){total, rows};
     total += rows;
   }
   D.duckdb_list_vector_reserve(vector, total);
   void *values = D.duckdb_list_vector_get_child(vector);
-  uint8_t *to = D.duckdb_vector_get_data(values);
-  uint64_t at = 0;
+  const struct lists to = {column, values, selected, D.duckdb_vector_get_data(values)};
   for (uint64_t i = 0; i < part->n; i++) {
-    const struct group *group = part->groups[i];
-    for (uint32_t j = 0; group != NULL && j < group->n_spans; j++) {
-      const struct span *span = &group->spans[j];
-      const struct kept_column *kept = &span->batch->columns[column];
-      if (kept->data != NULL) {
-        if (j + AHEAD < group->n_spans) {
-          const struct span *later = &span[AHEAD];
-          const uint8_t *data = later->batch->columns[column].data;
-          if (data != NULL) __builtin_prefetch(data + (uint64_t)later->row * kept->width);
-        }
-        copy_values(to + at * kept->width, kept->data + (uint64_t)span->row * kept->width, span->n, kept->width);
-      } else {
-        D.duckdb_vector_copy_sel(kept->vector, values, selected, (uint64_t)span->row + span->n, span->row, at);
-      }
-      at += span->n;
-    }
+    if (i + AHEAD < part->n && part->groups[i + AHEAD] != NULL) __builtin_prefetch(part->groups[i + AHEAD]->words);
+    if (part->groups[i] != NULL) put_group(&to, part->groups[i], lists[i].offset);
   }
   D.duckdb_list_vector_set_size(vector, total);
 }

@@ -1,7 +1,7 @@
 /* The rows of groups, which are kept until DuckDB wants their results.
  *
- * A group is spans of batches. A batch is a copy of the rows that DuckDB brings with one call; it is never changed, so
- * groups and threads share it by counting references.
+ * A group is values of plain types, and spans of batches. A batch is a copy of the rows that DuckDB brings with one
+ * call; it is never changed, so groups and threads share it by counting references.
  */
 #include "groups.h"
 
@@ -19,7 +19,8 @@ static _Atomic(uint64_t) held, held_check = CHECK_BYTES;
 
 EXPORT uint64_t native_aggregate_held(void) { return atomic_load(&held); }
 
-static void hold(uint64_t bytes) { atomic_fetch_add(&held, bytes); }
+/* Count bytes that groups take. */
+void hold(uint64_t bytes) { atomic_fetch_add(&held, bytes); }
 
 /* Return whether so much more is held than at the last time that this was the case. */
 bool held_much(uint64_t *now) {
@@ -111,13 +112,13 @@ struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows) {
     void *from = D.duckdb_data_chunk_get_vector(input, (uint64_t)(first + i));
     void *type = D.duckdb_vector_get_column_type(from);
     struct kept_column *column = &batch->columns[i];
-    int32_t id = D.duckdb_get_type_id(type);
-    batch->least_bytes += fixed_bytes(id);
+    struct type plain = plain_type(from);
+    batch->least_bytes += fixed_bytes(D.duckdb_get_type_id(type));
     column->vector = D.duckdb_create_vector(type, rows);
     D.duckdb_destroy_logical_type(&type);
     if (column->vector == NULL) goto failed;
     D.duckdb_vector_copy_sel(from, column->vector, all, rows, 0, 0);
-    column->width = id == VARCHAR || id == BLOB ? sizeof(union string) : fixed_bytes(id);
+    column->width = plain_bytes(&plain);
     if (column->width > 0 && D.duckdb_vector_get_validity(column->vector) == NULL) {
       column->data = D.duckdb_vector_get_data(column->vector);
     }
@@ -159,28 +160,61 @@ static bool is_code(const struct code *code, const char *text, uint32_t bytes) {
   return code->bytes == bytes && memcmp(code->text, text, bytes) == 0;
 }
 
-/* Have a group have room for more spans; false if there is no memory. */
-static bool group_grow(struct group *group) {
-  if (group->room > UINT32_MAX / 2) return false;
-  uint32_t room = 2 * group->room;
-  struct span *spans = realloc(group->spans == group->few ? NULL : group->spans, room * sizeof *spans);
-  if (spans == NULL) return false;
-  if (group->spans == group->few) memcpy(spans, group->few, sizeof group->few);
-  hold((group->spans == group->few ? room : room - group->room) * sizeof *spans);
-  group->spans = spans;
-  group->room = room;
+/* Have a group have room for more words; false if there is no memory. */
+static bool group_grow(struct group *group, uint32_t more) {
+  uint64_t room = 2 * (uint64_t)group->room;
+  while (room < (uint64_t)group->n_words + more) room *= 2;
+  if (room > UINT32_MAX) return false;
+  bool is_small = group->words == group->few;
+  uint64_t *words = realloc(is_small ? NULL : group->words, room * sizeof *words);
+  if (words == NULL) return false;
+  if (is_small) memcpy(words, group->few, sizeof group->few);
+  hold((is_small ? room : room - group->room) * sizeof *words);
+  group->words = words;
+  group->room = (uint32_t)room;
   return true;
+}
+
+static bool has_room(struct group *group, uint32_t more) {
+  return group->room - group->n_words >= more || group_grow(group, more);
+}
+
+static enum plain_kind kind_of(uint64_t word) { return (enum plain_kind)(word & ((1 << KIND_BITS) - 1)); }
+
+/* Begin an entry, for which there is room. */
+static void begin_entry(struct group *group, uint64_t word) {
+  group->last = group->n_words;
+  group->words[group->n_words++] = word;
+}
+
+/* Read the entry that begins at a word; return where the next one begins. */
+uint32_t entry_read(const struct group *group, uint32_t at, uint32_t row_words, struct entry *entry) {
+  uint64_t word = group->words[at];
+  *entry = (struct entry){.kind = kind_of(word), .words = &group->words[at + 1], .n = word >> KIND_BITS};
+  switch (entry->kind) {
+    case SPAN:
+      entry->batch = (struct kept *)(uintptr_t)word;
+      entry->row = (uint32_t)*entry->words;
+      entry->n = *entry->words >> 32;
+      return at + 2;
+    case VALUES:
+      return at + 1 + (uint32_t)entry->n * row_words;
+    default:
+      return at + 1;
+  }
 }
 
 /* Add rows of a batch to a group; false if there is no memory. Its new references to the batch are counted by the
  * caller, for many rows at once. */
 bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n, int64_t *references) {
-  struct span *last = group->n_spans > 0 ? &group->spans[group->n_spans - 1] : NULL;
-  if (last != NULL && last->batch == batch && last->row + last->n == row) {
-    last->n += n;
+  uint64_t *last = group->n_words > 0 ? &group->words[group->last] : NULL, more = (uint64_t)n << 32;
+  if (last != NULL && last[0] == (uintptr_t)batch && (uint32_t)last[1] + (last[1] >> 32) == row) {
+    last[1] += more;
   } else {
-    if (group->n_spans == group->room && !group_grow(group)) return false;
-    group->spans[group->n_spans++] = (struct span){batch, row, n};
+    if (!has_room(group, 2)) return false;
+    begin_entry(group, (uintptr_t)batch);
+    group->words[group->n_words++] = more | row;
+    group->has_spans = 1;
     ++*references;
   }
   group->rows += n;
@@ -189,16 +223,55 @@ bool group_add(struct group *group, struct kept *batch, uint32_t row, uint32_t n
   return true;
 }
 
+/* Add `n` rows of words, or NULLs; false if there is no memory. */
+static bool add_words(struct group *group, enum plain_kind kind, const struct plain_type *types, uint64_t n,
+                      const uint64_t *words, uint32_t n_words) {
+  bool is_new = group->n_words == 0 || kind_of(group->words[group->last]) != kind;
+  if (!has_room(group, n_words + is_new)) return false;
+  if (is_new) {
+    begin_entry(group, (uint64_t)kind);
+    memcpy(group->types, types, sizeof group->types);
+  }
+  group->words[group->last] += n << KIND_BITS;
+  if (n_words == 1) {
+    group->words[group->n_words] = words[0];
+  } else if (n_words > 0) {
+    memcpy(&group->words[group->n_words], words, n_words * sizeof *words);
+  }
+  group->n_words += n_words;
+  return true;
+}
+
+/* Add a row as `plain_row` has read it to a group; false if there is no memory. */
+bool group_add_plain(struct group *group, const struct plain *plain, enum plain_kind kind, const uint64_t *words) {
+  if (!add_words(group, kind, plain->types, 1, words, kind == VALUES ? plain->row_words : 0)) return false;
+  group->rows++;
+  group->bytes += 16 * (uint64_t)plain->n_columns;
+  group->least_bytes += plain->least_bytes;
+  return true;
+}
+
 /* Add the rows of another group to one; false if there is no memory. */
 bool group_append(struct group *group, const struct group *other) {
-  bool done = true;
-  for (uint32_t i = 0; i < other->n_spans && done; i++) {
-    const struct span *span = &other->spans[i];
-    int64_t references = 0;
-    done = group_add(group, span->batch, span->row, span->n, &references);
-    kept_hold(span->batch, references);
+  uint32_t row_words = plain_row_words(other);
+  uint64_t rows = group->rows, bytes = group->bytes, least_bytes = group->least_bytes;
+  for (uint32_t at = 0; at < other->n_words;) {
+    struct entry entry;
+    at = entry_read(other, at, row_words, &entry);
+    if (entry.kind == SPAN) {
+      int64_t references = 0;
+      bool done = group_add(group, entry.batch, (uint32_t)entry.row, (uint32_t)entry.n, &references);
+      kept_hold(entry.batch, references);
+      if (!done) return false;
+    } else if (!add_words(group, entry.kind, other->types, entry.n, entry.words,
+                          entry.kind == VALUES ? (uint32_t)entry.n * row_words : 0)) {
+      return false;
+    }
   }
-  return done;
+  group->rows = rows + other->rows;
+  group->bytes = bytes + other->bytes;
+  group->least_bytes = least_bytes + other->least_bytes;
+  return true;
 }
 
 /* Have a group have the source text of a row; what is wrong, or NULL. `last` is that of the row before, or NULL. */
@@ -218,21 +291,27 @@ const char *group_take_code(struct group *group, const char *text, uint32_t byte
   return NULL;
 }
 
-/* Begin a group without rows. */
+/* Begin a group without rows. Its own memory is counted by the caller, for many groups at once. */
 void group_start(struct group *group) {
-  group->spans = group->few;
-  group->room = FEW_SPANS;
-  hold(sizeof *group);
+  group->words = group->few;
+  group->room = FEW_WORDS;
+  memset(group->types, 0, sizeof group->types);
 }
 
 /* Release the rows of a group. */
 void group_clear(struct group *group) {
-  for (uint32_t span = 0; span < group->n_spans; span++) kept_release(group->spans[span].batch);
+  uint32_t row_words = group->has_spans ? plain_row_words(group) : 0;
+  for (uint32_t at = 0; group->has_spans && at < group->n_words;) {
+    struct entry entry;
+    at = entry_read(group, at, row_words, &entry);
+    if (entry.kind == SPAN) kept_release(entry.batch);
+  }
   code_release(group->code);
-  bool is_small = group->spans == group->few;
-  let_go(sizeof *group + (is_small ? 0 : group->room * sizeof *group->spans));
-  if (!is_small) free(group->spans);
-  group->spans = NULL;
+  bool is_small = group->words == group->few;
+  let_go(sizeof *group + (is_small ? 0 : group->room * sizeof *group->words));
+  if (!is_small) free(group->words);
+  group->words = NULL;
   group->code = NULL;
-  group->rows = group->bytes = group->least_bytes = group->checked = group->n_spans = group->room = 0;
+  group->rows = group->bytes = group->least_bytes = 0;
+  group->has_spans = group->checked = group->last = group->n_words = group->room = 0;
 }

@@ -28,82 +28,7 @@ struct result32 { /* udf_result: wasm/c/abi.h */
 
 static bool inside(uint64_t at, uint64_t bytes, uint64_t size) { return at <= size && bytes <= size - at; }
 
-/* Buffers of linear memory lie anywhere, so values are copied out of them. */
-#define LOAD(type, from, row)                                                       \
-  ({                                                                                \
-    type value_;                                                                    \
-    memcpy(&value_, (const uint8_t *)(from) + sizeof(type) * (row), sizeof value_); \
-    value_;                                                                         \
-  })
-
 static bool bit(const uint8_t *bits, uint64_t row) { return bits == NULL || (bits[row / 8] >> row % 8 & 1); }
-
-/* ---- texts
- * ------------------------------------------------------------------------------------------------------------- */
-
-/* Return whether bytes are UTF-8: the Unicode standard, table 3-7. */
-static bool is_utf8(const uint8_t *at, uint64_t size) {
-  const uint8_t *end = at + size;
-  while (at < end) {
-    while (end - at >= 8 && (LOAD(uint64_t, at, 0) & UINT64_C(0x8080808080808080)) == 0) at += 8;
-    if (at == end) break;
-    uint8_t first = *at;
-    if (first < 0x80) {
-      at++;
-      continue;
-    }
-    int more = first >= 0xC2 && first <= 0xDF ? 1 : (first & 0xF0) == 0xE0 ? 2 : first >= 0xF0 && first <= 0xF4 ? 3 : 0;
-    if (more == 0 || end - at <= more) return false;
-    uint8_t least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    uint8_t most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-    if (at[1] < least || at[1] > most) return false;
-    for (int i = 2; i <= more; i++) {
-      if ((at[i] & 0xC0) != 0x80) return false;
-    }
-    at += more + 1;
-  }
-  return true;
-}
-
-/* Check offsets, which are in order and end inside the bytes, and what lies between them. */
-static bool texts_are_good(const struct values *values, uint64_t rows, bool utf8) {
-  const uint8_t *bytes = values->data;
-  int32_t last = LOAD(int32_t, values->offsets, 0), end = LOAD(int32_t, values->offsets, rows);
-  if (last != 0) return false;
-  for (uint64_t row = 1; row <= rows; row++) {
-    int32_t offset = LOAD(int32_t, values->offsets, row);
-    if (offset < last || offset > end) return false;
-    if (utf8 && offset < end && (bytes[offset] & 0xC0) == 0x80) return false; /* amid a character */
-    last = offset;
-  }
-  return !utf8 || is_utf8(bytes, (uint64_t)end);
-}
-
-static bool put_texts(const struct type *type, uint64_t rows, const struct values *values, void *vector) {
-  if (!texts_are_good(values, rows, type->id == VARCHAR)) return false;
-  const char *bytes = values->data, *heap = NULL;
-  union string *strings = D.duckdb_vector_get_data(vector);
-  int32_t begin = 0, total = LOAD(int32_t, values->offsets, rows);
-  for (uint64_t row = 0; row < rows; row++) {
-    int32_t stop = LOAD(int32_t, values->offsets, row + 1);
-    uint32_t length = (uint32_t)(stop - begin);
-    union string text = {0};
-    text.short_one.length = length;
-    if (length <= MOST_INLINED) {
-      memcpy(text.short_one.bytes, bytes + begin, length);
-    } else {
-      if (heap == NULL) { /* all bytes at once, as if they were this row's: one by one takes ten times as long */
-        D.duckdb_unsafe_vector_assign_string_element_len(vector, row, bytes, (uint64_t)total);
-        heap = strings[row].long_one.pointer;
-      }
-      memcpy(text.long_one.prefix, bytes + begin, sizeof text.long_one.prefix);
-      text.long_one.pointer = (char *)heap + begin;
-    }
-    strings[row] = text;
-    begin = stop;
-  }
-  return true;
-}
 
 /* ---- other values
  * ------------------------------------------------------------------------------------------------------- */
@@ -124,6 +49,17 @@ static bool put_64_bits(int64_t least, int64_t most, uint64_t rows, const void *
     ((int64_t *)to)[row] = value;
   }
   return good;
+}
+
+/* Make a byte of each bit, eight at a time. */
+static void put_booleans(uint64_t rows, const uint8_t *from, uint8_t *to) {
+  uint64_t row = 0;
+  for (; row + 8 <= rows; row += 8) {
+    uint64_t bits = (from[row / 8] * EACH_BYTE(0x01)) & UINT64_C(0x8040201008040201); /* one in each byte */
+    bits = (bits + EACH_BYTE(0x7F)) >> 7 & EACH_BYTE(0x01);
+    memcpy(to + row, &bits, sizeof bits);
+  }
+  for (; row < rows; row++) to[row] = bit(from, row);
 }
 
 static bool put_dates(uint64_t rows, const void *from, void *to) {
@@ -147,22 +83,40 @@ static bool put_floats(uint64_t rows, const uint8_t *validity, const void *from,
   return good;
 }
 
-static bool put_decimals(const struct type *type, uint64_t rows, const uint8_t *validity, const void *from, void *to) {
-  int64_t most = 1;
-  for (int i = 0; i < type->width; i++) most *= 10;
-  bool good = true;
+/* Copy integers of 128 bits into narrower ones; `wrong` gets its highest bit if one isn't within `most`, which is less
+ * than half of what 64 bits have. */
+#define NARROW_INTEGERS(type)                                                                 \
+  for (uint64_t row = 0; row < rows; row++) {                                                 \
+    uint64_t value = LOAD(uint64_t, from, 2 * row), high = LOAD(uint64_t, from, 2 * row + 1); \
+    wrong |= (most + value) | (most - value);                                                 \
+    wide |= high + (value >> 63); /* 0 for 0, and for -1 if negative */                       \
+    ((type *)to)[row] = (type)value;                                                          \
+  }                                                                                           \
+  break
+
+/* Return whether the decimals of the rows that aren't NULL are within `most`. */
+static bool decimals_are_good(int64_t most, uint64_t rows, const uint8_t *validity, const void *from) {
   for (uint64_t row = 0; row < rows; row++) {
     int64_t value = LOAD(int64_t, from, 2 * row), high = LOAD(int64_t, from, 2 * row + 1);
-    good &= (high == (value < 0 ? -1 : 0) && value < most && value > -most) || !bit(validity, row);
-    if (type->width <= 4) {
-      ((int16_t *)to)[row] = (int16_t)value;
-    } else if (type->width <= 9) {
-      ((int32_t *)to)[row] = (int32_t)value;
-    } else {
-      ((int64_t *)to)[row] = value;
-    }
+    if (bit(validity, row) && (high != (value < 0 ? -1 : 0) || value > most || value < -most)) return false;
   }
-  return good;
+  return true;
+}
+
+static bool put_decimals(const struct type *type, uint64_t rows, const uint8_t *validity, const void *from, void *to) {
+  uint64_t most = 1, wrong = 0, wide = 0;
+  for (int i = 0; i < type->width; i++) most *= 10;
+  most--;
+  switch (type->width <= 4 ? 2 : type->width <= 9 ? 4 : 8) {
+    case 2:
+      NARROW_INTEGERS(int16_t);
+    case 4:
+      NARROW_INTEGERS(int32_t);
+    default:
+      NARROW_INTEGERS(int64_t);
+  }
+  if (wide == 0 && wrong >> 63 == 0) return true;
+  return validity != NULL && decimals_are_good((int64_t)most, rows, validity, from); /* NULLs may be anything */
 }
 
 /* Put the results into a vector; false if one is outside of what the type means. The buffers have the size they need.
@@ -174,7 +128,7 @@ bool values_put(const struct type *type, uint64_t rows, const struct values *val
   bool good = true;
   switch (type->id) {
     case BOOLEAN:
-      for (uint64_t row = 0; row < rows; row++) ((uint8_t *)to)[row] = bit(from, row);
+      put_booleans(rows, from, to);
       break;
     case TINYINT:
       PUT_INTEGERS(int8_t, INT8_MIN, INT8_MAX);
@@ -211,7 +165,7 @@ bool values_put(const struct type *type, uint64_t rows, const struct values *val
       break;
     case VARCHAR:
     case BLOB:
-      good = put_texts(type, rows, values, vector);
+      good = texts_put(type, rows, values, vector);
       break;
     default:
       good = false;
@@ -300,6 +254,7 @@ bool result_read(const struct type *type, uint64_t rows, const uint8_t *memory, 
 /* Return whether nothing is wrong with the values of a column that DuckDB doesn't want. */
 static bool values_are_good(const struct type *type, uint64_t rows, const struct values *values) {
   int64_t unwanted[VECTOR_ROWS];
+  bool has_long;
   switch (type->id) {
     case DATE:
       return put_dates(rows, values->data, unwanted);
@@ -312,7 +267,7 @@ static bool values_are_good(const struct type *type, uint64_t rows, const struct
       return put_decimals(type, rows, values->validity, values->data, unwanted);
     case VARCHAR:
     case BLOB:
-      return texts_are_good(values, rows, type->id == VARCHAR);
+      return texts_are_good(values, rows, type->id == VARCHAR, &has_long);
     default:
       return true; /* whatever a type makes of the values that were built */
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 import weakref
@@ -31,12 +32,17 @@ _CHAINED = 20
 
 
 class _Reported:
-    """An error with where it came from, and the DuckDB exception that was asked for."""
+    """A copy of an error, with where it came from, and the exception of DuckDB that was asked for.
 
-    __slots__ = ("_exception", "at", "error", "number", "seen", "text", "thread")
+    The frames of the error that was raised have all that its callers had, and the instance: they aren't kept.
+    """
+
+    __slots__ = ("_exception", "_raised", "at", "error", "number", "seen", "text", "thread")
 
     def __init__(self, error: WasiUdfError, number: int, thread: int | None) -> None:
-        self.error = error
+        self.error = copy.copy(error)
+        self.error.__cause__ = error.__cause__
+        self._raised = weakref.ref(error)
         self.text = str(error)
         self.number = number
         self.thread = thread  # None: one of DuckDB's
@@ -48,6 +54,9 @@ class _Reported:
     def claimed(self) -> bool:
         """True if it was found for an exception that still exists."""
         return self._exception is not None and self._exception() is not None
+
+    def is_of(self, error: WasiUdfError) -> bool:
+        return error is self.error or error is self._raised()
 
     def belongs_to(self, exception: BaseException) -> bool:
         return self._exception is not None and self._exception() is exception
@@ -75,11 +84,11 @@ class RecentErrors:
         self._last: dict[int | None, _Reported] = {}  # by thread, the one that no call has succeeded after
 
     def report(self, error: WasiUdfError) -> None:
-        """Keep an error, without its traceback, whose frames keep the instance alive."""
+        """Keep an error."""
         thread = threading.get_ident()
         with self._lock:
             self.number += 1
-            reported = _Reported(error.with_traceback(None), self.number, thread if is_pythons(thread) else None)
+            reported = _Reported(error, self.number, thread if is_pythons(thread) else None)
             self._kept.append(reported)
             self._last[reported.thread] = reported
             if len(self._last) > _KEPT:  # of threads that have ended
@@ -145,7 +154,7 @@ class RecentErrors:
 
     def _holds(self, error: WasiUdfError) -> bool:
         with self._lock:
-            return any(reported.error is error for reported in self._kept)
+            return any(reported.is_of(error) for reported in self._kept)
 
 
 def error_of(exception: BaseException) -> WasiUdfError | None:

@@ -1,11 +1,15 @@
 """Which error is behind an exception of DuckDB's, and that errors travel between processes."""
 
 import concurrent.futures
+import contextlib
 import copy
+import gc
 import pickle
 import threading
+import weakref
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import duckdb_wasi_udf as wasi_udf
@@ -37,6 +41,45 @@ def test_a_query_that_succeeds_resets_the_last_error(con, sandbox):
         assert isinstance(sandbox.last_error, wasi_udf.GuestError)
         con.execute("SELECT py_udf('lambda x: x', 1)").fetchall()
         assert sandbox.last_error is None
+
+
+class Data:
+    """What the caller of a query has at hand."""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT py_udf($${BOOM}$$, i) FROM range(3) t(i)",
+        f"SELECT py_udf_bigint($${BOOM}$$, i) FROM range(3) t(i)",
+        "SELECT py_udf('lambda x:', i) FROM range(3) t(i)",
+        f"SELECT py_aggregate($${BOOM}$$, i) FROM range(3) t(i)",
+        "FROM py_table('def f() -> Iterator[int]: yield 1 // 0')",
+    ],
+)
+def test_a_kept_error_keeps_nothing_of_its_caller(con, sandbox, query):
+    con.execute("SET threads = 1")
+
+    def call():
+        data = Data()
+        with contextlib.suppress(duckdb.InvalidInputException):
+            con.execute(query).fetchall()
+            pytest.fail("it raises")
+        return weakref.ref(data)
+
+    data = call()
+    gc.collect()
+    assert data() is None
+    assert isinstance(sandbox.last_error, wasi_udf.GuestError)
+
+
+def test_an_error_that_its_caller_has_tells_where_it_was_raised():
+    with (
+        wasi_udf.batch_function("def f(x: int) -> float: return 1 / x") as function,
+        pytest.raises(wasi_udf.GuestError) as raised,
+    ):
+        function(pa.table({"x": [0]}))
+    assert raised.traceback[0].path.samefile(__file__)
 
 
 def test_inside_another_exceptions_handler_the_own_query_counts(con, sandbox):

@@ -20,6 +20,7 @@ from duckdb_wasi_udf import (
 from duckdb_wasi_udf._engine import artifact
 from duckdb_wasi_udf._engine.engine import load_engine
 from duckdb_wasi_udf._guests.definition import Definition
+from duckdb_wasi_udf._host_functions import imports
 from duckdb_wasi_udf._host_functions.grants import Grants
 from duckdb_wasi_udf._sql.types import sql_type_of
 from tests.support import guests
@@ -106,7 +107,7 @@ def table(values: list[int], texts: list[str], nested: list[list[dict[str, int]]
 
 
 @pytest.fixture
-def calling():
+def calling(monkeypatch):
     """Runs `forge(calls, number, arguments, out, out_size)` where a guest waits for its host; what a call gave then."""
 
     def run(forge):
@@ -114,14 +115,13 @@ def calling():
         grants = Grants([HostFunction(table)], sql_type_of)
         source = "import host\ndef f(): return host.table.batch([1, None], ['a', 'häß'], [[{'k': 1}], None])"
         instance = guests.start(source, limits=limits, grants=grants)
-        calls = instance._host
-        call = calls._answers["host_call"]
+        call = imports._ANSWERS["host_call"]
 
-        def spy(*arguments):
-            forge(calls, *arguments)
-            return call(*arguments)
+        def spy(answering, *arguments):
+            forge(answering, *arguments)
+            return call(answering, *arguments)
 
-        calls._answers["host_call"] = spy
+        monkeypatch.setitem(imports._ANSWERS, "host_call", spy)
         return instance.call([], 1)[0].to_pylist()
 
     return run

@@ -2,7 +2,7 @@
 
 It takes clang with libFuzzer, ASan and UBSan, and llvm-profdata and llvm-cov: docs/contributing/fuzzing.md. It begins
 with the inputs of corpus.txt, which the test suite replays. In the end it writes there the fewest that reach as much,
-and prints how much of results.c that is.
+and prints how much of results.c and texts.c that is.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def main() -> int:
 
 
 def _print_coverage(top: Path, inputs: Path) -> None:
-    """Print which part of results.c the inputs reach."""
+    """Print which part of the code the inputs reach."""
     program, raw, profile = build(top / "covered", _COVERAGE), top / "raw", top / "profile"
     environment = os.environ | {"LLVM_PROFILE_FILE": str(raw)}
     subprocess.run([program, "-runs=0", inputs], check=True, capture_output=True, env=environment)
     subprocess.run([tool("llvm-profdata"), "merge", "-o", profile, raw], check=True)
     report = [tool("llvm-cov"), "report", program, f"-instr-profile={profile}", "-show-functions"]
-    subprocess.run([*report, SOURCES / "results.c"], check=True)
+    subprocess.run([*report, SOURCES / "results.c", SOURCES / "texts.c"], check=True)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,9 @@ def _shown(name: str, value: float) -> str:
 def measure() -> dict[str, float]:
     """Return what the model takes from a worker, measured here; the median of several."""
     # Without the variable, Python keeps the byte code of modules, as it does for a package that pip has installed.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    os.environ.clear()
+    os.environ.update(environment)
     wasi_udf = importlib.import_module("duckdb_wasi_udf")  # here: workers import this module before they are measured
     function = pickle.dumps(wasi_udf.batch_function("def f(x: float) -> float: return x + 1"))
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:

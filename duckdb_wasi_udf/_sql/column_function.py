@@ -58,27 +58,48 @@ class ColumnFunction:
             As many results, of the type `result_type`.
 
         Raises:
-            SignatureError: the number of columns is another, or their lengths differ.
+            SignatureError: the number of columns is another, their lengths differ, or one is no column of its type.
             BaseException: what the host function raised.
-            ValueError: a value isn't of its type, or there are too many or too few results.
+            ValueError: there are too many or too few results.
         """
-        if len(columns) != len(self.parameter_types) or len(set(map(len, columns))) > 1 or not columns:
-            lengths = ", ".join(str(len(column)) for column in columns) or "none"
-            msg = (
-                f"{self.function.name} takes a column for each of its parameters ({', '.join(self.names) or 'none'}), "
-                f"all of one length; got columns of these lengths: {lengths}"
-            )
-            raise SignatureError(msg)
-        arrays = [
-            column if isinstance(column, pa.Array) and column.type == data_type else _array(column, data_type)
-            for column, data_type in zip(columns, self.parameter_types, strict=True)
-        ]
+        arrays = self.arrays(*columns)
         result = self._granted.run(arrays, len(arrays[0]))
         return result if result.type == self.result_type else result.cast(self.result_type)
+
+    def arrays(self, *columns: pa.Array | Sequence[object]) -> list[pa.Array]:
+        """Return columns as arrays of the types of the parameters.
+
+        Args:
+            *columns: an array or list for each parameter, all of one length.
+
+        Raises:
+            SignatureError: the number of columns is another, their lengths differ, or one is no column of its type.
+        """
+        takes = f"{self.function.name} takes a column for each of its parameters ({', '.join(self.names) or 'none'})"
+        for column in columns:
+            if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
+                msg = f"{takes}: a list or an array, got {column!r:.100}"
+                raise SignatureError(msg)
+        if len(columns) != len(self.parameter_types) or len(set(map(len, columns))) > 1 or not columns:
+            lengths = ", ".join(str(len(column)) for column in columns) or "none"
+            msg = f"{takes}, all of one length; got columns of these lengths: {lengths}"
+            raise SignatureError(msg)
+        arrays = []
+        for column, name, data_type in zip(columns, self.names, self.parameter_types, strict=True):
+            try:
+                arrays.append(_array(column, data_type))
+            except (pa.ArrowException, TypeError, ValueError) as error:
+                msg = f"{self.function.name}: the column {name!r} has values that are no {data_type}: {error}"
+                raise SignatureError(msg) from error
+        return arrays
 
     def __repr__(self) -> str:
         return f"<ColumnFunction {self.function.name}>"
 
 
 def _array(column: pa.Array | Sequence[object], data_type: pa.DataType) -> pa.Array:
-    return column.cast(data_type) if isinstance(column, pa.Array) else pa.array(column, data_type)
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.Array):
+        return column if column.type == data_type else column.cast(data_type)
+    return pa.array(column, data_type)

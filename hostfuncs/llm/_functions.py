@@ -12,7 +12,7 @@ from hostfuncs._types import arrow_type, sql_type
 from hostfuncs.llm._budget import Budget, BudgetSpentError
 from hostfuncs.llm._schema import AnswerError, AnswerType
 from hostfuncs.scaling import RateLimit, concurrent, rate_limited, retried
-from hostfuncs.scaling._wrapping import check_positive
+from hostfuncs.scaling._wrapping import check_positive, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -233,7 +233,7 @@ def embed(
     """
     with extra("llm"):
         from hostfuncs.llm._endpoint import BusyError, Endpoint, ServiceError
-    check_positive(dimensions=dimensions, text_characters=text_characters)
+    check_positive(**given(dimensions=dimensions), text_characters=text_characters)
     check_positive(request_seconds=request_seconds, response_bytes=response_bytes)
     endpoint = Endpoint(
         base_url,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from duckdb_wasi_udf import HostFunction
 from hostfuncs.scaling._gathered import gathered
 from hostfuncs.scaling._waiting import check_wanted, wait_for
-from hostfuncs.scaling._wrapping import check_positive, columns_of, joined, pieces_of, wrapped
+from hostfuncs.scaling._wrapping import check_counts, columns_of, joined, pieces_of, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def concurrent(
         SignatureError: the function isn't one, or its types can't be had.
         ValueError: a number isn't positive, or the function has no parameters.
     """
-    check_positive(at_once=at_once, rows=rows)
+    check_counts(at_once=at_once, rows=rows)
     inner = function if isinstance(function, HostFunction) else HostFunction(function)
     if inspect.iscoroutinefunction(inner.function) and not inner.batched:
         call = columns_of(gathered(inner, at_once, rows))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from hostfuncs.scaling._waiting import pause, wait_for
-from hostfuncs.scaling._wrapping import check_positive, columns_of, joined, pieces_of, takes_rows, wrapped
+from hostfuncs.scaling._wrapping import check_positive, columns_of, given, joined, pieces_of, takes_rows, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +49,8 @@ class RateLimit:
         Raises:
             ValueError: a number isn't positive, or there is none.
         """
-        check_positive(
-            calls_per_minute=calls_per_minute, tokens_per_minute=tokens_per_minute, period_seconds=period_seconds
-        )
+        check_positive(period_seconds=period_seconds)
+        check_positive(**given(calls_per_minute=calls_per_minute, tokens_per_minute=tokens_per_minute))
         if calls_per_minute is None and tokens_per_minute is None:
             msg = "a rate limit needs calls_per_minute or tokens_per_minute"
             raise ValueError(msg)
@@ -138,11 +138,15 @@ def rate_limited(
 
     Raises:
         SignatureError: the function isn't one, or its types can't be had.
+        TypeError: `limit` is no RateLimit.
         ValueError: a number isn't positive, there is none, or the function has no parameters; on calling, one call has
-            more tokens than a minute may.
+            more tokens than a minute may, or `tokens` returned no number.
     """
     if limit is None:
         limit = RateLimit(calls_per_minute, tokens_per_minute, period_seconds=period_seconds)
+    elif not isinstance(limit, RateLimit):
+        msg = f"limit is a RateLimit, got {limit!r:.100}"
+        raise TypeError(msg)
     elif calls_per_minute is not None or tokens_per_minute is not None:
         msg = "pass either limit, or calls_per_minute and tokens_per_minute"
         raise ValueError(msg)
@@ -153,7 +157,8 @@ def rate_limited(
     def one(*columns: pa.Array) -> pa.Array:
         used = 0.0
         if limit.tokens_per_minute is not None:
-            used = sum(count(*row) for row in zip(*[column.to_pylist() for column in columns], strict=True))
+            rows = zip(*[column.to_pylist() for column in columns], strict=True)
+            used = sum(_counted(count(*row)) for row in rows)
         limit.acquire(used)
         return call(*columns)
 
@@ -163,6 +168,18 @@ def rate_limited(
         return joined([one(*piece) for piece in pieces_of(columns, 1)], call.result_type)
 
     return wrapped(call, outer, options, by_row=by_row)
+
+
+def _counted(tokens: Any) -> float:
+    """Return a number of tokens that `tokens` returned.
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    if not isinstance(tokens, Real) or not float(tokens) >= 0:
+        msg = f"tokens returned {tokens!r:.100}, which is no number of tokens"
+        raise ValueError(msg)
+    return float(tokens)
 
 
 def _estimated(*values: object) -> float:

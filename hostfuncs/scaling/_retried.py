@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from hostfuncs._options import extra
 from hostfuncs.scaling._waiting import AbandonedError, pause
-from hostfuncs.scaling._wrapping import check_positive, columns_of, joined, pieces_of, takes_rows, wrapped
+from hostfuncs.scaling._wrapping import check_counts, check_positive, columns_of, joined, pieces_of, takes_rows, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,12 +52,18 @@ def retried(
     Raises:
         ImportError: the extra `scaling` is not installed.
         SignatureError: the function isn't one, or its types can't be had.
+        TypeError: `on` is no class of exceptions.
         ValueError: a number isn't positive, `errors` is neither, or the function has no parameters.
     """
     with extra("scaling"):
         import tenacity
-    check_positive(attempts=attempts, most_backoff_seconds=most_backoff_seconds, most_seconds=most_seconds)
-    if backoff_seconds < 0:
+    check_counts(attempts=attempts)
+    check_positive(most_backoff_seconds=most_backoff_seconds, most_seconds=most_seconds)
+    kinds = on if isinstance(on, tuple) else (on,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        msg = f"on is a class of exceptions, or a tuple of such, got {on!r:.100}"
+        raise TypeError(msg)
+    if not isinstance(backoff_seconds, Real) or backoff_seconds < 0:
         msg = f"backoff_seconds can't be negative, got {backoff_seconds!r}"
         raise ValueError(msg)
     if errors not in {"raise", "null"} and not callable(errors):

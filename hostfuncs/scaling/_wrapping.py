@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import TYPE_CHECKING, Any
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hostfuncs._options import Options
+
+_Number = TypeVar("_Number")
 
 
 class WrappedFunction(HostFunction):
@@ -63,11 +66,7 @@ def wrapped(call: ColumnFunction, outer: Callable[..., pa.Array], options: Optio
     inner = call.function
 
     def around(*columns: pa.Array | Sequence[Any]) -> pa.Array:
-        arrays = [
-            column if isinstance(column, pa.Array) else pa.array(column, data_type)
-            for column, data_type in zip(columns, call.parameter_types, strict=True)
-        ]
-        return outer(*arrays)
+        return outer(*call.arrays(*columns))
 
     taken = inspect.signature(inner.function).parameters
     around.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -104,9 +103,23 @@ def joined(arrays: Sequence[pa.Array], data_type: pa.DataType) -> pa.Array:
     return pa.concat_arrays([*arrays, pa.array([], data_type)])
 
 
-def check_positive(**numbers: float | None) -> None:
-    """Raise ValueError if one of the numbers that are given isn't a positive one."""
+def check_positive(**numbers: float) -> None:
+    """Raise ValueError if one of the numbers isn't a positive one."""
     for name, number in numbers.items():
-        if number is not None and not 0 < number < float("inf"):
-            msg = f"{name} must be a positive number, got {number!r}"
+        if not (isinstance(number, Real) and 0 < number < float("inf")):
+            msg = f"{name} must be a positive number, got {number!r:.100}"
             raise ValueError(msg)
+
+
+def check_counts(**numbers: int) -> None:
+    """Raise ValueError if one of the numbers isn't a positive whole one."""
+    check_positive(**numbers)
+    for name, number in numbers.items():
+        if not isinstance(number, Integral):
+            msg = f"{name} must be a whole number, got {number!r}"
+            raise ValueError(msg)  # noqa: TRY004 - as for any number that means nothing
+
+
+def given(**numbers: _Number | None) -> dict[str, _Number]:
+    """Return the numbers that aren't None, for those that may be."""
+    return {name: number for name, number in numbers.items() if number is not None}

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import HostFunction
 from hostfuncs.scaling._waiting import check_wanted, wait_for
-from hostfuncs.scaling._wrapping import check_positive
+from hostfuncs.scaling._wrapping import check_counts, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def embed(
     if not callable(encode):
         msg = f"encode is a function of a list of texts, got {encode!r:.200}"
         raise TypeError(msg)
-    check_positive(dimensions=dimensions, rows=rows, text_characters=text_characters, at_once=at_once)
+    check_counts(**given(dimensions=dimensions), rows=rows, text_characters=text_characters, at_once=at_once)
     slots = threading.BoundedSemaphore(at_once)
 
     def embed(text: pa.Array | Sequence[str | None]) -> pa.Array:
@@ -82,6 +82,9 @@ def _vectors(encoded: Any, count: int, dimensions: int | None) -> pa.Array:
     Raises:
         ValueError: it isn't a vector for each text, or not of this length.
     """
+    if not hasattr(encoded, "__iter__"):
+        msg = f"the model returned {encoded!r:.100}, which is no vector for each of {count} texts"
+        raise ValueError(msg)
     values: Sequence[Any] = encoded.tolist() if hasattr(encoded, "tolist") else [_listed(one) for one in encoded]
     lengths = {len(value) for value in values}
     if len(values) != count or len(lengths) != 1 or (dimensions is not None and lengths != {dimensions}):

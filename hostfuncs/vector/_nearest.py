@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from duckdb_wasi_udf import HostFunction
 from hostfuncs._types import quoted
-from hostfuncs.scaling._wrapping import check_positive
+from hostfuncs.scaling._wrapping import check_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,8 @@ def nearest(
         value: the column, or columns, to return.
         neighbours: the number of rows to return.
         metric: "cosine" (0 is the same direction, 2 the opposite), "l2" (Euclidean) or "inner_product" (negative).
-        most_distance: leave out rows that are farther away than that.
+        most_distance: leave out rows that are farther away than that. Those whose distance is no number are left out
+            too, such as the cosine distance from a vector of zeros.
         **options: see `hostfuncs.Options`.
 
     Returns:
@@ -60,7 +61,7 @@ def nearest(
     Raises:
         TypeError: the column is none of vectors.
         ValueError: there is no column of a name, the text is not one query, `metric` is another, or a number isn't
-            positive; on calling, a vector has another length than those of FLOAT[n].
+            positive; on calling, a vector has another length than those of FLOAT[n], or NULL among its numbers.
         duckdb.Error: the query failed.
     """
     if [statement.type.name for statement in duckdb.extract_statements(query)] != ["SELECT"]:
@@ -69,7 +70,7 @@ def nearest(
     if metric not in _METRICS:
         msg = f"metric must be one of {', '.join(_METRICS)}, got {metric!r}"
         raise ValueError(msg)
-    check_positive(neighbours=neighbours)
+    check_counts(neighbours=neighbours)
     con = duckdb.connect(source, read_only=True) if isinstance(source, (str, Path)) else source.cursor()
     relation = con.sql(query)
     types = dict(zip(relation.columns, relation.types, strict=True))
@@ -94,7 +95,7 @@ def nearest(
         f"SELECT __row, arg_min(struct_pack({outside}, distance := __distance), __distance, {int(neighbours)}) "
         f"AS found FROM (SELECT q.__row AS __row, struct_pack({inside}) AS __values, "
         f"({distance})::DOUBLE AS __distance FROM ({query}) t, __asked q WHERE {theirs} IS NOT NULL) "
-        "WHERE __distance IS NOT NULL"
+        "WHERE NOT isnan(__distance)"
         + ("" if most_distance is None else f" AND __distance <= {float(most_distance)!r}")
         + " GROUP BY __row"
     )
@@ -104,7 +105,11 @@ def nearest(
 
     def nearest(vector: pa.Array) -> pa.Array:
         """Return the nearest neighbours of a vector, the nearest first."""
-        wrong = [] if length is None else [one for one in vector.to_pylist() if one is not None and len(one) != length]
+        vectors = [one for one in vector.to_pylist() if one is not None]
+        if any(None in one for one in vectors):
+            msg = "a vector with NULL among its numbers was asked for"
+            raise ValueError(msg)
+        wrong = [] if length is None else [one for one in vectors if len(one) != length]
         if wrong:
             msg = f"a vector of {len(wrong[0])} numbers was asked for, and those of the table have {length}"
             raise ValueError(msg)

@@ -188,7 +188,10 @@ def test_functions_that_cant_be_wrapped_are_refused(around):
     ("make", "message"),
     [
         (lambda f: hostfuncs.concurrent(f, 0), "at_once must be"),
+        (lambda f: hostfuncs.concurrent(f, 1.5), "at_once must be a whole number, got 1.5"),
+        (lambda f: hostfuncs.concurrent(f, None), "at_once must be a positive number, got None"),
         (lambda f: hostfuncs.concurrent(f, rows=0), "rows must be"),
+        (lambda f: hostfuncs.cached(f, seconds="5"), "seconds must be a positive number, got '5'"),
         (lambda f: hostfuncs.cached(f, seconds=0), "seconds must be"),
         (lambda f: hostfuncs.cached(f, memory_bytes=-1), "memory_bytes must be"),
         (lambda f: hostfuncs.cached(f, table="t"), "needs a database"),
@@ -204,6 +207,28 @@ def test_functions_that_cant_be_wrapped_are_refused(around):
 def test_settings_that_mean_nothing_are_refused(service, make, message):
     with pytest.raises(ValueError, match=message):
         make(service.by_row)
+
+
+def test_settings_of_another_kind_are_refused(service):
+    with pytest.raises(TypeError, match="limit is a RateLimit, got 5"):
+        hostfuncs.rate_limited(service.by_row, limit=5)
+    for on in ("error", int, [OSError], (OSError, 5), KeyboardInterrupt):
+        with pytest.raises(TypeError, match="on is a class of exceptions, or a tuple of such, got"):
+            hostfuncs.retried(service.by_row, on=on)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_columns_that_are_none_are_refused(service, around):
+    function = AROUND[around](service.by_row)
+    assert function(pa.chunked_array([["a"], [None]])).to_pylist() == [0.5, None]
+    for columns, message in (
+        (([],) * 2, "rate takes a column for each of its parameters .key., all of one length; got"),
+        (("a",), "rate takes a column .*: a list or an array, got 'a'"),
+        ((5,), "rate takes a column .*: a list or an array, got 5"),
+        (([1, "a"],), "rate: the column 'key' has values that are no string"),
+    ):
+        with pytest.raises(wasi_udf.SignatureError, match=message):
+            function(*columns)
 
 
 # ---- cached ----------------------------------------------------------------------------------------------------------
@@ -694,6 +719,14 @@ def test_tokens_are_counted_or_estimated(clock, service):
         function(["x" * 11])
     hostfuncs.rate_limited(service.by_row, tokens_per_minute=10)(["x" * 20, "y" * 20])
     assert clock.now == 120
+
+
+@pytest.mark.parametrize("tokens", [-1, "5", None, float("nan")])
+def test_tokens_are_numbers(service, tokens):
+    limited = hostfuncs.rate_limited(service.by_row, tokens_per_minute=10, tokens=lambda key: tokens)
+    with pytest.raises(ValueError, match=f"tokens returned {tokens!r}, which is no number of tokens"):
+        limited(["a"])
+    assert hostfuncs.rate_limited(service.by_row, tokens_per_minute=10)(["a"]).to_pylist() == [0.5]
 
 
 def test_a_limit_can_be_shared(clock, service):

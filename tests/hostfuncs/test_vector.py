@@ -145,6 +145,18 @@ def test_a_vector_of_another_length_is_refused(con, documents):
         wasi_udf.ColumnFunction(vector.nearest(con, "FROM documents", "v", "id"))([[1.0, 2.0]])
 
 
+@pytest.mark.parametrize("column", ["v", "l"])
+def test_what_has_no_distance_is_no_neighbour(con, documents, column):
+    con.execute("INSERT INTO documents VALUES (302, 'zero', [0, 0, 0, 0, 0], [0, 0, 0, 0, 0])")
+    call = wasi_udf.ColumnFunction(vector.nearest(con, "FROM documents", column, "id", neighbours=1000))
+    whole, zeros, unknown = call([[1.0] * 5, [0.0] * 5, [math.nan] * 5]).to_pylist()
+    assert sorted(one["id"] for one in whole) == list(range(300))
+    assert zeros == unknown == []
+    with pytest.raises(ValueError, match="a vector with NULL among its numbers"):
+        call([[1.0, None, 0.0, 0.0, 0.0]])
+    assert len(call([documents[0][2]]).to_pylist()[0]) == 300
+
+
 # ---- embed -----------------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +200,7 @@ def test_a_small_model_of_a_package_finds_what_is_meant(con):
     ("encode", "message"),
     [
         (lambda texts: [], "0 vectors"),
+        (lambda texts: None, "the model returned None, which is no vector for each of 2 texts"),
         (lambda texts: [[1.0]], "1 vectors of the length"),
         (lambda texts: [[1.0], [1.0, 2.0]], "length"),
         (lambda texts: [[1.0], [2.0]], "3 is their length"),

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duckdb_wasi_udf import _abi
+from duckdb_wasi_udf._arrow.foreign_types import with_durations
 from duckdb_wasi_udf._errors import SignatureError, noting
 from duckdb_wasi_udf._frames.carried import reduced
 from duckdb_wasi_udf._frames.columns import plain_type, sql_types
-from duckdb_wasi_udf._frames.foreign_types import with_durations
 from duckdb_wasi_udf._frames.running import Recipe, functions
 from duckdb_wasi_udf._frames.settings import SandboxSettings, collected, import_path
 from duckdb_wasi_udf._frames.tables import arrow_columns, column_names, library_of, rows_of, with_columns

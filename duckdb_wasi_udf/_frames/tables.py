@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from duckdb_wasi_udf._arrow.foreign_types import known
 from duckdb_wasi_udf._errors import SignatureError
-from duckdb_wasi_udf._frames.foreign_types import known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -126,15 +126,42 @@ def _is_script(name: str, node: ast.AST, used: dict[str, set[str]], found: dict[
 
 
 def _names(node: ast.AST) -> set[str]:
-    """Return the names that a statement or value uses, those in annotations that are text included."""
+    """Return the names that a statement or value uses, those in annotations that are text included.
+
+    A function's parameters and variables are its own, whatever else has their names.
+    """
     names: set[str] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Name):
-            names.add(inner.id)
-        for annotation in (getattr(inner, "annotation", None), getattr(inner, "returns", None)):
-            if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-                names.update(re.findall(r"\w+", annotation.value))
-    return names
+    if isinstance(node, ast.Name):
+        names.add(node.id)
+    for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            names.update(re.findall(r"\w+", annotation.value))
+    if not isinstance(node, (*_FUNCTIONS, ast.Lambda)):
+        return names.union(*map(_names, ast.iter_child_nodes(node)))
+    body = node.body if isinstance(node.body, list) else [node.body]
+    outside = [child for child in ast.iter_child_nodes(node) if child not in body]  # decorators, defaults, annotations
+    inside: set[str] = set().union(*map(_names, body))
+    return names.union(*map(_names, outside)) | (inside - _own(node, body))
+
+
+def _own(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, body: Sequence[ast.AST]) -> set[str]:
+    """Return the names of a function's parameters and variables."""
+    own = {parameter.arg for parameter in ast.walk(function.args) if isinstance(parameter, ast.arg)}
+    pending, others = list(body), set()
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                own.add(name)
+                continue
+            case ast.Lambda():
+                continue
+            case ast.Name(id=name, ctx=ast.Store()):
+                own.add(name)
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                others.update(names)
+        pending += ast.iter_child_nodes(node)
+    return own - others
 
 
 def _reached(name: str, used: dict[str, set[str]]) -> set[str]:

@@ -8,7 +8,8 @@ import duckdb
 import pyarrow as pa
 
 from duckdb_wasi_udf._arrow.arguments import sql_name
-from duckdb_wasi_udf._arrow.types import rebuilt, with_small_offsets
+from duckdb_wasi_udf._arrow.foreign_types import known
+from duckdb_wasi_udf._arrow.types import with_small_offsets
 from duckdb_wasi_udf._errors import SignatureError
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def sample_of(table: Any, limit: int) -> Sample:
     else:
         found = _arrow_table(table, limit)
     arrays = []
-    for column in found.columns:
-        array = pa.concat_arrays([*column.chunks, pa.array([], column.type)])
-        plain = rebuilt(with_small_offsets(array.type), _without_views)
+    for column in known(found).columns:
+        array = column.combine_chunks()
+        plain = with_small_offsets(array.type)
         arrays.append(array if array.type == plain else array.cast(plain))
     return Sample(found.column_names, types or [sql_name(array.type) for array in arrays], arrays)
 
@@ -63,6 +64,8 @@ def _arrow_table(table: Any, limit: int) -> pa.Table:
             return pa.table({name: list(values)[:limit] for name, values in table.items()})
         if isinstance(table, (list, tuple)):
             return pa.Table.from_pylist(list(table)[:limit])
+        if type(table).__module__.partition(".")[0] == "polars" and hasattr(table, "collect"):
+            table = table.head(limit).collect()  # of a LazyFrame
         if hasattr(table, "__arrow_c_stream__"):
             return _first_rows(pa.RecordBatchReader.from_stream(table), limit)
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
@@ -73,11 +76,6 @@ def _arrow_table(table: Any, limit: int) -> pa.Table:
         f"a dict of columns or a list of dicts; got {type(table).__name__}"
     )
     raise SignatureError(msg)
-
-
-def _without_views(data_type: pa.DataType) -> pa.DataType:
-    """Return the type for one that polars has of texts."""
-    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(data_type, data_type)
 
 
 def _first_rows(reader: pa.RecordBatchReader, limit: int) -> pa.Table:

@@ -23,6 +23,16 @@ MEANT = {
         "import functools\ndef rounded(f):\n    @functools.wraps(f)\n    def g(x): return round(f(x), 2)\n"
         "    return g\n@rounded\ndef gross(x): return x * 1.19"
     ),
+    "a decorator whose parameter has its name": (
+        "import functools\ndef rounded(gross):\n    @functools.wraps(gross)\n    def g(x): return round(gross(x), 2)\n"
+        "    return g\n@rounded\ndef gross(x): return x * 1.19"
+    ),
+    "a helper whose variable has its name": (
+        "def rate(x):\n    for gross in [x * 1.19]: return gross\ndef gross(x): return round(rate(x), 2)"
+    ),
+    "a helper whose lambda has its name": (
+        "def rate(x): return (lambda gross: gross * 1.19)(x)\ndef gross(x): return round(rate(x), 2)"
+    ),
     "a table of helpers": (
         "def de(x): return x * 1.19\ndef fr(x): return x * 1.2\nRATES = {'DE': de, 'FR': fr}\n"
         "def gross(x): return round(RATES['DE'](x), 2)"

@@ -461,6 +461,9 @@ def test_as_many_rows_are_tried_as_are_asked_for(sandbox, rows):
         lambda data: pa.table(data).to_pylist(),
         dict,
         pl.DataFrame,
+        pl.LazyFrame,
+        lambda data: pl.DataFrame(data, schema_overrides={"y": pl.Categorical}),
+        lambda data: pa.table({"x": data["x"], "y": pa.array(data["y"]).dictionary_encode()}),
         lambda data: duckdb.sql("SELECT unnest([1, NULL, 3]) AS x, unnest(['a', 'ü', NULL]) AS y"),
     ],
 )
@@ -471,6 +474,20 @@ def test_samples_come_from_many_kinds_of_tables(sandbox, make):
         limit=3,
     )
     assert [row[-1] for row in trial.rows] == ["1a", "Noneü", "3None"]
+
+
+def test_samples_have_types_of_other_libraries(sandbox):
+    moment = dt.datetime(2020, 2, 29, 23, tzinfo=dt.UTC)
+    table = pa.table({
+        "at": pa.array([moment], pa.timestamp("ns", "Asia/Tokyo")),
+        "took": pa.array([[dt.timedelta(days=1, seconds=2)]], pa.list_(pa.duration("ms"))),
+        "key": pa.array([b"abcd"], pa.binary(4)),
+    })  # fmt: skip
+    trial = sandbox.try_function(
+        "def f(at, took, key): return [at.isoformat(), took[0].total_seconds(), len(key)]", table
+    )
+    assert trial.error is None
+    assert trial.rows[0][-1] == [moment.isoformat(), 86402.0, 4]
 
 
 @pytest.mark.parametrize("table", [5, "people", None, [1, 2], {"x": 5}])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import SignatureError
+from duckdb_wasi_udf._arrow.foreign_types import known
 from duckdb_wasi_udf._arrow.layouts import supports
 from duckdb_wasi_udf._arrow.types import with_small_offsets
-from duckdb_wasi_udf._frames.foreign_types import known
 
 TEXT = st.text(max_size=3)
 LEAVES = [
@@ -80,6 +80,8 @@ def test_guests_get_values_of_foreign_types_inside_of_others():
         pa.struct([("a", pa.dictionary(pa.int8(), pa.large_string())), ("d", pa.decimal32(4, 1))])
     ))  # fmt: skip
     assert shown(pa.table({"x": column}))["shown"].to_pylist() == [repr(value) for value in column.to_pylist()]
+    texts = pa.DictionaryArray.from_arrays([1, None, 0], pa.array(["a", "b"], pa.string_view()))
+    assert shown(pa.table({"x": texts}))["shown"].to_pylist() == ["'b'", "None", "'a'"]
     durations = pa.array([[dt.timedelta(days=-1, seconds=5)]], pa.list_(pa.duration("s")))
     seconds = wasi_udf.batch_function("def s(x) -> float: return x[0].total_seconds()")
     assert seconds(pa.table({"x": durations}))["s"].to_pylist() == [-86395.0]

@@ -94,7 +94,8 @@ def _known_array(array: pa.Array) -> pa.Array:
     if not _is_foreign(data_type):
         return array
     if types.is_dictionary(data_type):
-        return _known_array(array.dictionary_decode())
+        values = _known_array(array.dictionary)  # first: Arrow can't take rows of all types of values
+        return pa.DictionaryArray.from_arrays(array.indices, values).dictionary_decode()
     if types.is_run_end_encoded(data_type):
         return _known_array(pc.run_end_decode(array))
     if types.is_duration(data_type):

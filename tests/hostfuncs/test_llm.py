@@ -343,6 +343,26 @@ def test_an_answer_of_another_form_is_asked_for_again(server, ask, text):
     assert (found["answer"]["topic"], found["error"]) == ("ü", None)
 
 
+CHOICES = "STRUCT(topic ENUM('spam', 'it''s ham'), tags ENUM('a', 'b')[], inside STRUCT(mood ENUM('ü'))[])"
+
+
+def test_answers_have_the_labels_of_an_enum(server, ask):
+    good = {"topic": "it's ham", "tags": ["b", None], "inside": [{"mood": "ü"}, None]}
+    assert ask(f"say:{json.dumps(good)}", answer_type=CHOICES) == {"answer": good, "tokens": 7, "error": None}
+    schema = server.requests[0][2]["response_format"]["json_schema"]["schema"]["properties"]
+    assert schema["topic"] == {"type": ["string", "null"], "enum": ["spam", "it's ham", None]}
+    assert schema["tags"]["items"]["enum"] == ["a", "b", None]
+    assert schema["inside"]["items"]["properties"]["mood"]["enum"] == ["ü", None]
+    assert ask('say:{"answer": "x"}', answer_type="ENUM('x', 'y')")["answer"] == "x"
+    wrapped = server.requests[-1][2]["response_format"]["json_schema"]["schema"]["properties"]
+    assert wrapped == {"answer": {"type": "string", "enum": ["x", "y"]}}
+    for change, label in (({"topic": "eggs"}, "eggs"), ({"tags": ["a", "c"]}, "c"), ({"inside": [{"mood": "o"}]}, "o")):
+        found = ask(f"say:{json.dumps(good | change)}", answer_type=CHOICES)
+        assert found["answer"] is None
+        assert f"{label!r} is none of " in found["error"]
+    assert "is no string" in ask(f"say:{json.dumps(good | {'topic': 5})}", answer_type=CHOICES)["error"]
+
+
 def test_an_answer_that_was_cut_off_says_so(ask):
     assert ask("long:") == {"answer": "cut", "tokens": 7, "error": "the answer was cut off at its most tokens"}
     assert ask("long:", answer_type="BIGINT")["answer"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pickle
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from duckdb_wasi_udf._sql.types import sql_type_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from duckdb_wasi_udf._limits import DataLimits, ResourceLimits
 
@@ -105,13 +106,25 @@ def import_path(function: HostFunction | str) -> str:
         found = imported(path)
     except SignatureError:
         found = None
-    if found is not function or path.startswith("__main__:"):
-        msg = (
-            f"the host function {function.name!r} can't be imported in another process as {path!r}; define it at the "
-            "top level of a module, or pass the import path of one that is"
-        )
-        raise SignatureError(msg)
-    return path
+    if found is function and not path.startswith("__main__:"):
+        return path
+    bound = next(_bound_in_modules(function), None)
+    if bound is not None:
+        return bound
+    msg = (
+        f"the host function {function.name!r} can't be imported in another process; define it at the top level of a "
+        "module that isn't the main program, or pass the import path of one that is"
+    )
+    raise SignatureError(msg)
+
+
+def _bound_in_modules(function: HostFunction) -> Iterator[str]:
+    """Return the import paths of a function that another one has made, such as `hostfuncs.cached(rate)`."""
+    for name, module in list(sys.modules.items()):
+        if name not in {"__main__", "__mp_main__"}:
+            for attribute, value in list(getattr(module, "__dict__", {}).items()):
+                if value is function:
+                    yield f"{name}:{attribute}"
 
 
 def imported(path: str) -> HostFunction:

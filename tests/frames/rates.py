@@ -3,6 +3,7 @@
 import os
 
 import duckdb_wasi_udf as wasi_udf
+import hostfuncs
 
 
 @wasi_udf.host_function
@@ -22,3 +23,6 @@ STATUS = 9  # of a process that dies
 def die(value: int) -> int:
     """End the process, as one that is killed ends."""
     os._exit(STATUS + 0 * value)
+
+
+remembered = hostfuncs.cached(rate, name="remembered")

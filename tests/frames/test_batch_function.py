@@ -229,6 +229,13 @@ pickle.dump(table, sys.stdout.buffer)
     }  # fmt: skip
 
 
+def test_host_functions_that_others_made_are_found_in_their_module():
+    code = "import host\nasync def f(country: str) -> float: return await host.remembered(country)"
+    asking = wasi_udf.batch_function(code, host_functions=[rates.remembered])
+    assert asking._recipe.settings.host_functions == ("tests.frames.rates:remembered",)
+    assert asking(pa.table({"country": ["FR", "XX"]}))["f"].to_pylist() == [0.2, None]
+
+
 def loaded_elsewhere(pickled, run, *flags):
     """Load a pickle in a process of its own; return how its error ends."""
     run = f"{run}\nimport pickle, sys\npickle.load(sys.stdin.buffer)"
@@ -344,7 +351,9 @@ def test_errors_name_function_row_and_arguments(gross):
         gross(pa.table({"net": ["a"]}))
 
 
-here = wasi_udf.HostFunction(lambda x: x, name="here", parameters=["INTEGER"], return_type="INTEGER")
+def nowhere():
+    """Return a host function that no module has."""
+    return wasi_udf.HostFunction(lambda x: x, name="here", parameters=["INTEGER"], return_type="INTEGER")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +368,7 @@ here = wasi_udf.HostFunction(lambda x: x, name="here", parameters=["INTEGER"], r
         ((GROSS,), {"host_functions": ["tests.frames.rates:gone"]}, "no host function that can be imported"),
         ((GROSS,), {"host_functions": ["rates"]}, "written as 'module:name'"),
         ((GROSS,), {"host_functions": ["math:sin"]}, "it is <built-in function sin>"),
-        ((GROSS,), {"host_functions": [here]}, "'here' can't be imported in another process"),
+        ((GROSS,), {"host_functions": [nowhere()]}, "'here' can't be imported in another process"),
     ],
 )  # fmt: skip
 def test_what_cant_be_made_is_refused_at_once(arguments, options, message):

@@ -119,7 +119,7 @@ def import_path(function: HostFunction | str) -> str:
 
 
 def _bound_in_modules(function: HostFunction) -> Iterator[str]:
-    """Return the import paths of a function that another one has made, such as `hostfuncs.cached(rate)`."""
+    """Return the import paths of a function that another one has made and a module binds."""
     for name, module in list(sys.modules.items()):
         if name not in {"__main__", "__mp_main__"}:
             for attribute, value in list(getattr(module, "__dict__", {}).items()):

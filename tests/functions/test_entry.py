@@ -67,14 +67,14 @@ MEANT = {
 
 
 @pytest.fixture(scope="module")
-def shared():
+def opened():
     with duckdb.connect() as con, wasi_udf.Sandbox().install(con) as sandbox:
         yield con, sandbox
 
 
 @pytest.mark.parametrize("code", MEANT.values(), ids=MEANT)
-def test_the_main_function_is_meant_inline_and_named(shared, code):
-    con, sandbox = shared
+def test_the_main_function_is_meant_inline_and_named(opened, code):
+    con, sandbox = opened
     assert con.execute("SELECT py_udf_double($1, 10.0::DOUBLE)", [code]).fetchall() == [(11.9,)]
     sandbox.create_function(con, "anything", code, return_type="DOUBLE")
     assert con.execute("SELECT anything(10.0::DOUBLE)").fetchall() == [(11.9,)]

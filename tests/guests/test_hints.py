@@ -40,7 +40,7 @@ LACKS = {
 
 
 @pytest.fixture(scope="module")
-def shared():
+def opened():
     with duckdb.connect() as con, wasi_udf.Sandbox().install(con) as sandbox:
         yield con, sandbox
 
@@ -52,8 +52,8 @@ def failure(con, code, query="SELECT py_udf($1, 1)"):
 
 
 @pytest.mark.parametrize("statement", LACKS)
-def test_an_error_says_what_the_sandbox_lacks_and_little_else(shared, statement):
-    error = failure(shared[0], f"def f(x):\n    {statement}")
+def test_an_error_says_what_the_sandbox_lacks_and_little_else(opened, statement):
+    error = failure(opened[0], f"def f(x):\n    {statement}")
     first, *rest = str(error).splitlines()
     assert LACKS[statement] in first
     assert len(rest) <= 6
@@ -61,13 +61,13 @@ def test_an_error_says_what_the_sandbox_lacks_and_little_else(shared, statement)
     assert statement in error.guest_traceback
 
 
-def test_caught_errors_are_pythons_own(shared):
-    con, _ = shared
+def test_caught_errors_are_pythons_own(opened):
+    con, _ = opened
     code = "def f(x):\n    try:\n        import pandas\n    except ImportError as e:\n        return str(e)"
     assert con.execute("SELECT py_udf_varchar($1, 1)", [code]).fetchall() == [("No module named 'pandas'",)]
 
 
-def test_errors_of_the_codes_own_stay_as_they_are(shared):
+def test_errors_of_the_codes_own_stay_as_they_are(opened):
     for raised, text in (
         ("FileNotFoundError('no such invoice')", "FileNotFoundError: no such invoice"),
         ("ModuleNotFoundError('x')", "ModuleNotFoundError: x"),
@@ -76,14 +76,14 @@ def test_errors_of_the_codes_own_stay_as_they_are(shared):
         ("KeyError('HOME')", "KeyError: 'HOME'"),
         ("EOFError('end')", "EOFError: end"),
     ):
-        first = str(failure(shared[0], f"def f(x):\n    raise {raised}")).splitlines()[0]
+        first = str(failure(opened[0], f"def f(x):\n    raise {raised}")).splitlines()[0]
         assert first.endswith(text)
 
 
-def test_an_error_raised_twice_is_told_once(shared):
+def test_an_error_raised_twice_is_told_once(opened):
     code = "try:\n    import pandas\nexcept ImportError as e:\n    kept = e\ndef f(x):\n    raise kept"
     for _ in range(2):
-        assert str(failure(shared[0], code)).splitlines()[0].count("the sandbox has") == 1
+        assert str(failure(opened[0], code)).splitlines()[0].count("the sandbox has") == 1
 
 
 def test_granted_packages_are_named(con, tmp_path):
@@ -104,8 +104,8 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_no_frame_or_argument_is_ours(shared, query):
-    error = failure(shared[0], QUERIES[query], query)
+def test_no_frame_or_argument_is_ours(opened, query):
+    error = failure(opened[0], QUERIES[query], query)
     assert error.guest_traceback.count('File "') == 1
     assert "_udf_" not in error.guest_traceback
     assert "None" not in error.arguments
@@ -113,8 +113,8 @@ def test_no_frame_or_argument_is_ours(shared, query):
     assert error.arguments == passed.get(query, error.arguments)
 
 
-def test_mistakes_in_wrapped_classes_show_no_wrapper(shared):
-    error = failure(shared[0], "class A:\n    def step(self, x): pass", "SELECT py_agg($1, list(x)) FROM range(2) t(x)")
+def test_mistakes_in_wrapped_classes_show_no_wrapper(opened):
+    error = failure(opened[0], "class A:\n    def step(self, x): pass", "SELECT py_agg($1, list(x)) FROM range(2) t(x)")
     assert "has step, but no finish" in str(error)
     assert 'File "' not in str(error)
 
@@ -139,8 +139,8 @@ REGISTRATIONS = {
 
 
 @pytest.mark.parametrize("create", REGISTRATIONS)
-def test_a_failed_registration_shows_the_callers_line_alone(shared, create):
-    con, sandbox = shared
+def test_a_failed_registration_shows_the_callers_line_alone(opened, create):
+    con, sandbox = opened
     for function in REGISTRATIONS[create]:
         with pytest.raises(wasi_udf.WasiUdfError) as raised:
             getattr(sandbox, create)(con, "f", function)
@@ -152,8 +152,8 @@ def test_a_failed_registration_shows_the_callers_line_alone(shared, create):
         assert "direct cause" not in text
 
 
-def test_a_failed_map_shows_the_callers_line_alone(shared):
-    con, sandbox = shared
+def test_a_failed_map_shows_the_callers_line_alone(opened):
+    con, sandbox = opened
     con.execute("CREATE OR REPLACE TEMP TABLE hidden AS SELECT 1 AS x")
     for function, relation in (("def f(x)", con.sql("SELECT 1")), ("lambda x: [x]", con.sql("FROM hidden"))):
         with pytest.raises(wasi_udf.WasiUdfError) as raised:
@@ -162,8 +162,8 @@ def test_a_failed_map_shows_the_callers_line_alone(shared):
         assert len("".join(traceback.format_exception(raised.value)).splitlines()) <= 12
 
 
-def test_a_name_that_is_taken_is_short_as_well(shared):
-    con, sandbox = shared
+def test_a_name_that_is_taken_is_short_as_well(opened):
+    con, sandbox = opened
     sandbox.create_function(con, "taken", "lambda x: x")
     with pytest.raises(duckdb.Error) as raised:
         sandbox.create_function(con, "taken", "lambda x: x")

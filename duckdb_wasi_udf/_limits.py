@@ -185,13 +185,13 @@ class GroupLimits:
 
 
 def check_kinds(limits: object, data_limits: object = None) -> None:
-    """Check that limits are objects of their class; None for `data_limits` is not checked.
+    """Check that limits are objects of their class, or None.
 
     Raises:
         TypeError: they are a dict, say.
     """
     for name, value, kind in (("limits", limits, ResourceLimits), ("data_limits", data_limits, DataLimits)):
-        if not isinstance(value, kind) and (value is not None or kind is ResourceLimits):
+        if value is not None and not isinstance(value, kind):
             msg = (
                 f"{name} is a {kind.__name__}, such as {kind.__name__}({limit_names(kind)[0]}=...), got {value!r:.200}"
             )

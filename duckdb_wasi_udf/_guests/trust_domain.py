@@ -24,7 +24,6 @@ from duckdb_wasi_udf._guests.shutdown import close_at_exit
 from duckdb_wasi_udf._guests.usage import Counters
 from duckdb_wasi_udf._host_functions.audit import HostCallRecords
 from duckdb_wasi_udf._host_functions.grants import Grants
-from duckdb_wasi_udf._limits import check_kinds
 from duckdb_wasi_udf._native.gate import NativeGate
 from duckdb_wasi_udf._native.layouts import Blocked
 from duckdb_wasi_udf._packages.collect import Packages, collect
@@ -130,7 +129,6 @@ class TrustDomain:
         if name is not None and not isinstance(name, str):
             msg = f"name is text, got {name!r:.100}"
             raise TypeError(msg)
-        check_kinds(limits, data_limits)
         self.name = f"sandbox-{next(state.sandbox_numbers)}" if name is None else name
         self.member = member
         self.limits = limits

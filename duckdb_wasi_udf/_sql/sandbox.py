@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from duckdb_wasi_udf._display import html
 from duckdb_wasi_udf._display.explanation import Explanation
 from duckdb_wasi_udf._guests.trust_domain import TrustDomain
-from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits
+from duckdb_wasi_udf._limits import DataLimits, ResourceLimits, changed_limits, check_kinds
 from duckdb_wasi_udf._sql.connections import connection_of
 from duckdb_wasi_udf._sql.creating_call import CreatingCall
 from duckdb_wasi_udf._sql.fetch import fetch
@@ -106,6 +106,7 @@ class Sandbox(FunctionCreation):
             LimitExceeded: the packages are larger than `package_bytes`, or the group has all sandboxes it may have.
             ClosedError: the group was closed.
         """
+        check_kinds(limits, data_limits)
         member = None if group is None else group._group.join(name)
         with contextlib.ExitStack() as failed:
             if member is not None:

@@ -207,8 +207,7 @@ class _Attempt:
         self._entry = entry
         self._arguments: list[int] = []
         self._printed: list[str] = []
-        if limits is not None:
-            check_kinds(limits)
+        check_kinds(limits)
         self.domain = narrowed(domain, limits or tight_limits(domain.limits), self._printed.append)
         self._function: ScalarFunction | None = None
 

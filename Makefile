@@ -9,6 +9,9 @@ endif
 RUN := $(BIN)/python
 SET_UP := $(PYTHON) -m tests.tools.set_up
 
+# No batch of DuckDB's comes here, so that these needn't run with the native library and without.
+SAME_ON_BOTH_PATHS := tests/sql/test_sandbox_surface.py tests/sql/test_trial.py tests/sql/test_types.py
+
 # Tests start Python some hundred times, and two workers import all tests: without byte code, each compiles the sources.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -54,7 +57,7 @@ demo: guest
 
 test: setup guest guest-numpy
 	$(RUN) -m pytest --numprocesses auto
-	DUCKDB_WASI_UDF_NATIVE=0 $(RUN) -m pytest --numprocesses auto tests/sql tests/guests/test_cancel.py
+	DUCKDB_WASI_UDF_NATIVE=0 $(RUN) -m pytest --numprocesses auto tests/sql tests/guests/test_cancel.py $(SAME_ON_BOTH_PATHS:%=--ignore %)
 
 # The functions in Ray, Spark and Dask, and in clients of DuckDB. These are large, so they have an environment of their own.
 test-engines: setup guest

@@ -22,7 +22,7 @@ def pytest_collection():
 
 
 @pytest.fixture(scope="module")
-def shared_sandbox():
+def sandbox_of_module():
     shared = SharedSandbox()
     yield shared
     try:
@@ -32,32 +32,32 @@ def shared_sandbox():
 
 
 @pytest.fixture
-def shared(request):
+def shared_sandbox(request):
     """What the tests of a module share when it is marked so; None for a test with a database of its own."""
     marker = request.node.get_closest_marker
     if "sandbox" not in request.fixturenames or not marker("shared_sandbox") or marker("own_sandbox"):
         yield None
         return
-    shared = request.getfixturevalue("shared_sandbox")
+    shared = request.getfixturevalue("sandbox_of_module")
     shared.open()
     yield shared
     shared.clean()
 
 
 @pytest.fixture
-def con(shared):
-    if shared is not None:
-        yield shared.con
+def con(shared_sandbox):
+    if shared_sandbox is not None:
+        yield shared_sandbox.con
         return
     with duckdb.connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def sandbox(con, shared):
+def sandbox(con, shared_sandbox):
     """A sandbox whose SQL functions are installed in `con`; stops runaway guests soon."""
-    if shared is not None:
-        yield shared.sandbox
+    if shared_sandbox is not None:
+        yield shared_sandbox.sandbox
         return
     with wasi_udf.Sandbox(limits=LIMITS).install(con) as installed:
         yield installed

@@ -15,6 +15,8 @@ import pytest
 import duckdb_wasi_udf as wasi_udf
 from duckdb_wasi_udf import variant_to_arrow, variant_to_python
 
+pytestmark = pytest.mark.shared_sandbox
+
 VARIANT = pa.struct([pa.field("metadata", pa.binary(), nullable=False), pa.field("value", pa.binary())])
 
 VALUES = {

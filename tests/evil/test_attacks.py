@@ -5,7 +5,7 @@ import gc
 import re
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import duckdb
@@ -113,11 +113,37 @@ def give_back():
 
 
 @pytest.fixture(scope="module")
-def resident_before():
+def sandbox_for():
+    """The database and the sandbox for attacks of the same limits: what one did to them, the next would show.
+
+    Every 32 attacks they are made anew, since DuckDB keeps what there was of functions, 0.3 MB each.
+    """
+    stacks, made = {}, {}
+
+    def find(attack):
+        limits = limits_for(attack)
+        kind = limits, attack.compiled
+        if kind not in made or made[kind][0] == 32:
+            stack = stacks.setdefault(kind, ExitStack())
+            stack.close()
+            con = stack.enter_context(duckdb.connect())
+            sandbox = wasi_udf.Sandbox(limits=limits, data_limits=DATA_LIMITS, host_functions=host.GRANTED)
+            made[kind] = 0, con, stack.enter_context(sandbox.install(con))
+        used, con, sandbox = made[kind]
+        made[kind] = used + 1, con, sandbox
+        return con, sandbox
+
+    yield find
+    for opened in stacks.values():
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def resident_before(sandbox_for):
     """Memory of a process that has everything it keeps: engine, Arrow, DuckDB, one instance of each."""
     for attack in (cpu.ATTACKS[0], memory.ATTACKS[0], lies.ATTACKS[0]):
         strike_an_instance(attack)
-        strike_in_sql(attack)
+        strike_in_sql(attack, *sandbox_for(attack))
     gc.collect()
     return resident_bytes()
 
@@ -228,43 +254,39 @@ def in_time(con, query):
     raise late
 
 
-def strike_in_sql(attack):
+def strike_in_sql(attack, con, sandbox):
     error = told = value = None
-    with (
-        duckdb.connect() as con,
-        wasi_udf.Sandbox(limits=limits_for(attack), data_limits=DATA_LIMITS, host_functions=host.GRANTED).install(
-            con
-        ) as sandbox,
-    ):
-        source = attack.code if attack.moment is Moment.LOAD else attack.source
-        try:
-            options = {"exception_handling": "return_null" if attack.return_null else "default", "side_effects": True}
-            sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, **options)
-            query = f"SELECT attacked(i) FROM range(1, {attack.rows + 1}) rows(i)"
-            rows = [row for (row,) in con.execute(query).fetchall()]
-            value = rows if attack.compiled else rows[0]
-        except WasiUdfError as raised:
-            error = raised
-        except duckdb.InvalidInputException as raised:
-            error, told = sandbox.last_error, str(raised)
-        if told is not None:
-            assert error is not None, told
-            assert str(error) in told
-        check_end(attack, error, value)
-        endless = attack.compiled and attack.end == TIMEOUT  # whatever the argument is
-        if attack.moment is not Moment.LOAD and attack.end is not ANYTHING and not endless:
-            expected = HARMLESS_RESULT if attack.result is None else None
-            assert in_time(con, f"SELECT attacked({HARMLESS_ARGUMENT})") == [(expected,)]
-        assert in_time(con, "SELECT py_udf('lambda x: x + 1', 41)") == [(42,)]
+    source = attack.code if attack.moment is Moment.LOAD else attack.source
+    try:
+        options = {"exception_handling": "return_null" if attack.return_null else "default", "side_effects": True}
+        sandbox.create_function(con, "attacked", source, ["BIGINT"], attack.result, replace=True, **options)
+        query = f"SELECT attacked(i) FROM range(1, {attack.rows + 1}) rows(i)"
+        rows = [row for (row,) in con.execute(query).fetchall()]
+        value = rows if attack.compiled else rows[0]
+    except WasiUdfError as raised:
+        error = raised
+    except duckdb.InvalidInputException as raised:
+        error, told = sandbox.last_error, str(raised)
+    if told is not None:
+        assert error is not None, told
+        assert str(error) in told
+    check_end(attack, error, value)
+    endless = attack.compiled and attack.end == TIMEOUT  # whatever the argument is
+    if attack.moment is not Moment.LOAD and attack.end is not ANYTHING and not endless:
+        expected = HARMLESS_RESULT if attack.result is None else None
+        assert in_time(con, f"SELECT attacked({HARMLESS_ARGUMENT})") == [(expected,)]
+    assert in_time(con, "SELECT py_udf('lambda x: x + 1', 41)") == [(42,)]
+    with suppress(duckdb.InvalidInputException):  # it was refused
+        con.remove_function("attacked")
 
 
 @pytest.mark.parametrize("attack", IN_SQL)
-def test_an_attack_through_sql_ends_as_it_has_to(attack, monkeypatch):
+def test_an_attack_through_sql_ends_as_it_has_to(attack, sandbox_for, monkeypatch):
     if attack.compiled:
         monkeypatch.setenv("DUCKDB_WASI_UDF_COMPILED", "always")
     else:  # what an attack does by the interpreter, whatever the whole run is made with
         monkeypatch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
-    strike_in_sql(attack)
+    strike_in_sql(attack, *sandbox_for(attack))
 
 
 # ---- what is kept ------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ CALLS = {
 @pytest.mark.parametrize("case", CALLS)
 def test_the_line_is_the_users(impatient, case):
     code, *lines = CALLS[case]
-    error = failure(impatient[0], "SELECT py_udf($1, 1)", code)
+    error = failure(impatient[0], "SELECT py_udf($1, i) FROM range(1, 2) t(i)", code)
     assert error.line in lines
 
 
@@ -72,7 +72,7 @@ def test_tables_batches_and_maps_say_what_is_known(impatient):
     con, _ = impatient
     error = failure(con, "FROM py_table('def f() -> Iterator[int]:\n    yield 1\n    while True: pass')")
     assert (error.line, error.row) == (3, None)
-    error = failure(con, "SELECT py_udf('def f(xs: Column[int]):\n    while True: pass', 1)")
+    error = failure(con, "SELECT py_udf('def f(xs: Column[int]):\n    while True: pass', i) FROM range(2) t(i)")
     assert (error.line, error.row) == (2, None)
     error = failure(con, "FROM py_map_batches('def f(x) -> Iterator[int]:\n    while x == 3: pass', 'FROM range(9)')")
     assert (error.line, error.row) == (2, 3)

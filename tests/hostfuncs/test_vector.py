@@ -35,7 +35,8 @@ def documents(con):
     con.execute("CREATE TABLE documents (id INTEGER, title VARCHAR, v FLOAT[5], l DOUBLE[])")
     rows = [(i, f"t{i}", [chance.uniform(-1, 1) for _ in range(5)]) for i in range(300)]
     rows.append((300, "none", None))
-    con.executemany("INSERT INTO documents VALUES ($1, $2, $3, $3)", rows)
+    columns = "unnest($1) AS id, unnest($2) AS title, unnest($3) AS v"
+    con.execute(f"INSERT INTO documents SELECT id, title, v, v FROM (SELECT {columns})", list(zip(*rows, strict=True)))
     con.execute("INSERT INTO documents VALUES (301, 'short', NULL, [1, 2])")
     return [(i, title, np.array(v, np.float32).tolist()) for i, title, v in rows[:300]]
 

@@ -18,7 +18,7 @@ def answer(n):
         con.execute("SET enable_progress_bar = false")  # which comes after two seconds, on a busy machine
         result = con.execute("SELECT sum(py_udf_bigint('lambda x: x + 1', i)) FROM range($1) r(i)", [n]).fetchall()
         try:
-            con.execute("SELECT py_udf('def f(x):\n  while True: pass', 1)").fetchall()
+            con.execute("SELECT py_udf('def f(x):\n  while True: pass', i) FROM range(1) r(i)").fetchall()
         except duckdb.InvalidInputException:
             return result[0][0], type(sandbox.last_error).__name__
     return None

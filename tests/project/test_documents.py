@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.support import notebook
+from tests.support.warm_python import WarmPython
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,12 +26,34 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_python_examples_run(page, tmp_path):
+@pytest.fixture(scope="module")
+def warm_python():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DUCKDB_WASI_UDF_COMPILED", raising=False)
+        python = WarmPython("-W", "error", cwd=ROOT)
+    yield python
+    python.close()
+
+
+def with_python(pages):
+    return [page for page in pages if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_python_examples_run(page, warm_python, tmp_path):
     """All blocks of a page, in order; an `assert` in one is a claim of the page."""
-    script = tmp_path / "examples.py"
+    script, output = tmp_path / "examples.py", tmp_path / "output.txt"
     script.write_text("\n".join(blocks(page, "python")))
-    subprocess.run([sys.executable, "-W", "error", script], cwd=ROOT, check=True, timeout=100)
+    status = warm_python.run(script, output, timeout_seconds=100)
+    assert status == 0, output.read_text()
+
+
+@pytest.mark.parametrize("wrong", ["assert 1 == 2", "import warnings; warnings.warn('x')", "import os; os.abort()"])
+def test_examples_that_do_not_run_are_noticed(wrong, warm_python, tmp_path):
+    script, output = tmp_path / "examples.py", tmp_path / "output.txt"
+    script.write_text(wrong)
+    assert warm_python.run(script, output, timeout_seconds=100) != 0
+    assert "abort" in wrong or wrong in output.read_text()
 
 
 def test_python_examples_run_in_a_notebook(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 from duckdb_wasi_udf import Column, GuestError, SignatureError
 from tests.support.guests import start
 
+pytestmark = pytest.mark.shared_sandbox
+
 
 def test_a_function_over_columns_is_called_once_a_batch(con, sandbox):
     source = """

@@ -156,16 +156,17 @@ def arrives_as(con, sandbox, sql_type, literal):
 
 def may_be_returned(con, sandbox, entry):
     accepted = []
-    special = {"str": entry.text, "bytes": entry.data}
-    for name, expression in RETURNED.items():
-        code = f"{IMPORTS}lambda x: {special.get(name, expression)}"
-        sandbox.create_function(con, "returned", code, ["BIGINT"], entry.sql_type)
+    expressions = RETURNED | {"str": entry.text, "bytes": entry.data}
+    values = ", ".join(f"lambda: {expression}" for expression in expressions.values())
+    code = f"{IMPORTS}VALUES = [{values}]\nlambda k: VALUES[k]()"
+    sandbox.create_function(con, "returned", code, ["BIGINT"], entry.sql_type)
+    for k, name in enumerate(expressions):
         try:
-            con.execute("SELECT returned(i) FROM range(2) r(i)").fetchall()
+            con.execute(f"SELECT returned({k} + 0 * i) FROM range(2) r(i)").fetchall()
             accepted.append(f"`{name}`")
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             pass
-        con.remove_function("returned")
+    con.remove_function("returned")
     return ", ".join(accepted) if len(accepted) < len(RETURNED) else "any of these"
 
 

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import platform
+import sys
 from typing import TYPE_CHECKING
 
 import wasmtime
@@ -23,6 +24,7 @@ from duckdb_wasi_udf._process import cache_files, state
 from duckdb_wasi_udf._process.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from duckdb_wasi_udf._engine.artifact import Guest
@@ -35,6 +37,15 @@ WASM_STACK_BYTES = 8 * 2**20
 
 # What host functions have beyond that: as much as on a thread of Linux.
 _HOST_STACK_BYTES = 8 * 2**20
+
+
+class _WasmtimeEngine(wasmtime.Engine):
+    """An engine that may outlive wasmtime's modules, as that of a sandbox on DuckDB's default connection does."""
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Free it, except at the end of the process: wasmtime's functions are gone then."""
+        if not is_finalizing():
+            super().__del__()
 
 
 class Engine:
@@ -84,7 +95,7 @@ class Engine:
             config.epoch_interruption = True
             config.consume_fuel = counts_fuel
             set_stack_sizes(config, guest_bytes=WASM_STACK_BYTES, host_bytes=_HOST_STACK_BYTES)
-            self._engine = wasmtime.Engine(config)
+            self._engine = _WasmtimeEngine(config)
             self.clock = Clock(self._engine, timeout_seconds)
         else:
             self._engine, self.clock = beside._engine, beside.clock

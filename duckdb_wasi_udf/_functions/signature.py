@@ -38,12 +38,14 @@ class Parameter:
         sql_type: the SQL type arguments are cast to; None for any.
         sees_null: NULL arrives as None; otherwise NULL in gives NULL out and the function isn't called.
         parse_json: values of the SQL type JSON arrive parsed, not as text.
+        default: its default, if a query could pass that as well; otherwise empty.
     """
 
     name: str
     sql_type: SqlType | None
     sees_null: bool
     parse_json: bool = False
+    default: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +338,7 @@ def _parameters(
         name = readable(name)[:_SHOWN_CHARACTERS]
         said = describer.read(item, f"of parameter {name!r}")
         parameter = Parameter(name, said.sql_type, sees_null or said.none, said.json)
+        parameter = replace(parameter, default=_default(item.get("default"), parameter))
         if kind in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"):
             positional.append(parameter)
             required += bool(has_no_default)
@@ -345,6 +348,23 @@ def _parameters(
             msg = f"{label}: parameter {name!r} is keyword-only; SQL passes arguments by position, so give it a default"
             raise SignatureError(msg)
     return positional, required, rest
+
+
+def _default(described: object, parameter: Parameter) -> tuple[Any, ...]:
+    """Return the default of a parameter, of what the guest says; empty if an argument couldn't be the same value."""
+    if not isinstance(described, list) or len(described) != 1 or parameter.parse_json:
+        return ()
+    (value,) = described
+    if value is None:
+        return (None,) if parameter.sees_null else ()
+    declared = None if parameter.sql_type is None else parameter.sql_type.arrow_type
+    try:
+        if isinstance(value, (bool, int, float, str)):
+            argument_type(pa.array([value]).type, declared, parse_json=False)
+            return (value,)
+    except (pa.ArrowException, MismatchError, ValueError, OverflowError):
+        pass
+    return ()
 
 
 def _declare(

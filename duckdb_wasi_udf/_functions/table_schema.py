@@ -148,6 +148,8 @@ def _doubt(inferred: pa.DataType) -> str | None:
     """Return why an inferred type of rows isn't to be relied on for those to come; None when it is."""
     if pa.types.is_null(inferred):
         return "all of them are None"
+    if pa.types.is_struct(inferred) and not inferred.num_fields:
+        return "they have no columns"
     for field in inferred if pa.types.is_struct(inferred) else [pa.field("the value", inferred)]:
         inside = [field.type]
         while inside:

@@ -272,8 +272,10 @@ class TableCall(ctypes.Structure):
 class ParameterKind(IntEnum):
     """How a query passes arguments: `enum parameter_kind`."""
 
+    POSITIONAL_ONLY = 0
     STANDARD = 1
     ARGS = 2
+    NAMED = 3
     KWARGS = 4
 
 

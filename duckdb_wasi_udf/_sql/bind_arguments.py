@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from duckdb_wasi_udf._functions.signature import Signature
+    from duckdb_wasi_udf._functions.signature import Parameter, Signature
 
 
 def constant(name: str, chunk: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -52,7 +52,7 @@ def constant_row_type(
 
 
 def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[pa.Array]:
-    """Return the arguments of a call in order, from a STRUCT of them."""
+    """Return the arguments of a call in order, from a STRUCT of them. Defaults take the places before later ones."""
     if given is None or given[0].as_py() is None:
         return []
     if not pa.types.is_struct(given.type) or given.type == ARROW_VARIANT:
@@ -67,12 +67,21 @@ def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[
     unknown = [] if signature.rest is not None else rest
     positions = [names.index(name) + 1 for name in values if name in names]
     wanted = names[: len(names) if rest else max(signature.required, *positions, 0)]
-    missing = [name for name in wanted if name not in values]
+    defaults = {parameter.name: parameter for parameter in signature.parameters if parameter.default}
+    missing = [name for name in wanted if name not in values and name not in defaults]
     if unknown or missing:
         problem = f"it has no {unknown[0]!r}" if unknown else f"args lacks {missing[0]!r}"
+        if not unknown and names.index(missing[0]) >= signature.required:
+            problem += ", whose default is no number, text or boolean, or None without '| None' in the annotation"
         msg = f"{signature.label}: the function takes ({', '.join(names)}); {problem}"
         raise SignatureError(msg)
-    return [values[name] for name in wanted + rest]
+    return [values[name] if name in values else _default(defaults[name]) for name in wanted + rest]
+
+
+def _default(parameter: Parameter) -> pa.Array:
+    """Return the default of a parameter as an argument."""
+    is_typed = parameter.default == (None,) and parameter.sql_type is not None
+    return pa.array(parameter.default, parameter.sql_type.arrow_type if is_typed and parameter.sql_type else None)
 
 
 def arguments_of(signature: Signature, given: pa.RecordBatch) -> Sequence[pa.Array]:

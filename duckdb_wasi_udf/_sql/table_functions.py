@@ -8,6 +8,7 @@ macro of the same name hides the call of `query`. The plan keeps the stream, whi
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,10 @@ _NO_ARGUMENTS = "duckdb_wasi_udf: no arguments"
 _REST_PARAMETERS = 16
 
 
+# With more parameters that have defaults than this, a form for each choice of them would be too many.
+_MOST_CHOSEN = 4
+
+
 class NamedTable:
     """What DuckDB calls to bind a named table function."""
 
@@ -76,7 +81,7 @@ class NamedTable:
 
     @property
     def forms(self) -> Forms:
-        """Parameters for each number of arguments that it takes."""
+        """Parameters for each number of arguments that it takes, and each choice of those with defaults."""
         signature = self.function.signature
         taken = [
             NativeParameter(parameter.name, parameter.sql_type and parameter.sql_type.name)
@@ -86,6 +91,18 @@ class NamedTable:
         if signature.rest is not None:
             sql_type = signature.rest.sql_type and signature.rest.sql_type.name
             forms[-1] += (NativeParameter(signature.rest.name, sql_type, ParameterKind.ARGS),)
+            return tuple(forms)
+        optional = taken[signature.required :]
+        if len(optional) > _MOST_CHOSEN:  # what comes by name has any type then, so DuckDB doesn't cast it
+            by_position = [[p._replace(kind=ParameterKind.POSITIONAL_ONLY) for p in form] for form in forms[1:]]
+            any_named = NativeParameter("arguments", kind=ParameterKind.KWARGS)
+            return tuple((*form, any_named) for form in (forms[0], *by_position))
+        for count in range(1, len(optional)):
+            for chosen in map(list, itertools.combinations(optional, count)):
+                before = next((i for i in range(count) if chosen[i] != optional[i]), count)
+                if before < count:  # what comes after one that is left out is passed by name
+                    named = [parameter._replace(kind=ParameterKind.NAMED) for parameter in chosen[before:]]
+                    forms.append((*taken[: signature.required], *chosen[:before], *named))
         return tuple(forms)
 
     def close(self) -> None:

@@ -86,8 +86,11 @@ def row_type(con: duckdb.DuckDBPyConnection, label: str, schema: Any) -> str:
         schema: the declaration.
 
     Raises:
-        SignatureError: DuckDB knows no such type.
+        SignatureError: DuckDB knows no such type, or there are no columns.
     """
+    if schema == {}:
+        msg = f"{label}: the schema has no columns; name some, with their types, as in {{'a': 'INTEGER'}}"
+        raise SignatureError(msg)
     try:
         if isinstance(schema, dict):
             fields = [f"{quote_identifier(name)} {_parsed(con, item)}" for name, item in schema.items()]

@@ -169,6 +169,30 @@ def test_a_keyword_only_parameter_needs_a_default():
     resolve("f", described(("k", None, "KEYWORD_ONLY", False), ("o", None, "VAR_KEYWORD", True)))
 
 
+@pytest.mark.parametrize(
+    ("sql", "default", "kept"),
+    [
+        ("BIGINT", [7], (7,)),
+        ("DOUBLE", [7], (7,)),
+        (None, ["\t"], ("\t",)),
+        ("VARCHAR", ["a\ud800"], ()),
+        ("BIGINT", [2**70], ()),
+        ("BIGINT", ["7"], ()),
+        ("DATE", ["2026-01-01"], ()),
+        ("BIGINT", [None], ()),
+        (None, [[1]], ()),
+        (None, [{"a": 1}], ()),
+        (None, [1, 2], ()),
+        (None, 7, ()),
+        (None, "7", ()),
+    ],
+)
+def test_a_default_is_kept_if_an_argument_could_be_it(sql, default, kept):
+    parameter = meaning(sql) | {"name": "x", "kind": "POSITIONAL_OR_KEYWORD", "required": False, "default": default}
+    signature = resolve("f", {"parameters": [parameter], "returns": meaning(None)})
+    assert signature.parameters[0].default == kept
+
+
 @pytest.mark.parametrize("parameters", [[3], [{}], [{"name": "x"}], ["x"], [{"name": "x", "kind": "", "required": 1}]])
 def test_a_description_that_is_none_is_a_protocol_error(parameters):
     with pytest.raises(ProtocolError, match="malformed"):

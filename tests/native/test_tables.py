@@ -182,6 +182,37 @@ def test_py_table_takes_arguments_by_name(paths):
             native.con.execute(f"FROM py_table($1, {call})", [code])
 
 
+def few(r: int, a: int = 7, b: str = "q", c: float = 0.5, d: bool | None = None) -> list[str]:
+    return [ascii((r, a, b, c, d))]
+
+
+def many(a=1, b="2", c: float = 3.5, d=True, e: str = "é", f: int = 0) -> list[str]:
+    return [ascii((a, b, c, d, e, f))]
+
+
+@pytest.mark.parametrize(
+    ("function", "required", "values"),
+    [
+        (few, 1, {"r": 1, "a": 2, "b": "x", "c": 1.5, "d": False}),
+        (many, 0, dict(zip("abcdef", (2, "x", 1.5, "y", "z", 3), strict=True))),
+    ],
+)
+def test_any_parameters_with_a_default_are_left_out(paths, function, required, values):
+    path, con = paths[0], paths[0].con
+    path.create(function.__name__, function)
+    first, optional = list(values.values())[:required], list(values)[required:]
+    for count in range(len(optional) + 1):
+        for chosen in itertools.combinations(optional, count):
+            by_position = next((i for i in range(count) if chosen[i] != optional[i]), count)
+            for positions in {0, by_position}:
+                positional = [*first, *[values[name] for name in chosen[:positions]]]
+                named = {name: values[name] for name in reversed(chosen[positions:])}
+                places = [*["?"] * len(positional), *[f"{name.upper()} := ?" for name in named]]
+                query = f"FROM {function.__name__}({', '.join(places)})"
+                found = con.execute(query, [*positional, *named.values()]).fetchall()
+                assert found == [(function(*positional, **named)[0],)], (query, positional, named)
+
+
 def test_rows_are_numbered_by_duckdb(paths):
     assert paths[0].con.execute("FROM up_to(2) WITH ORDINALITY").fetchall() == [(0, 1), (1, 2)]
 

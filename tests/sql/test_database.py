@@ -152,10 +152,13 @@ def test_the_module_duckdb_stands_for_its_default_connection():
         "import duckdb, duckdb_wasi_udf\n"
         "sandbox = duckdb_wasi_udf.install(duckdb)\n"
         "assert duckdb_wasi_udf.install(duckdb.default_connection()) is sandbox\n"
-        f"print(duckdb.sql({TABLE!r}).fetchall(), duckdb.sql({MAP!r}).fetchall())"
+        f"print(duckdb.sql({TABLE!r}).fetchall(), duckdb.sql({MAP!r}).fetchall())\n"
+        "con = duckdb.connect()\n"
+        "sandbox = duckdb_wasi_udf.install(con)\n"  # DuckDB keeps the other one until the modules are gone
+        "con.execute('SELECT 1')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (0, "[(1,), (2,)] [(7,), (7,)]\n"), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[(1,), (2,)] [(7,), (7,)]\n", "")
 
 
 @pytest.mark.parametrize("wrong", ["gross", None, 3, duckdb.connect, type(duckdb.connect())])

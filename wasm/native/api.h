@@ -216,7 +216,7 @@ struct owned {
 };
 
 enum { ERROR_INPUT_INVALID = 2001 };
-enum parameter_kind { STANDARD = 1, ARGS = 2, KWARGS = 4 };
+enum parameter_kind { POSITIONAL_ONLY, STANDARD, ARGS, NAMED, KWARGS };
 
 #define DUCKDB_V2_FUNCTIONS(X)                                                                                         \
   X(int32_t, duckdb_v2_connection_create, (void *instance, void **connection, void **error))                           \

@@ -285,7 +285,8 @@ const char *group_take_code(struct group *group, const char *text, uint32_t byte
       if (group->code == NULL) return "out of memory";
     }
   } else if (!is_code(group->code, text, bytes)) {
-    return "the code, the first argument of an aggregate function, is not the same in all rows of a group";
+    return "the code, the first argument of an aggregate function, is not the same in all rows of a group; pass a "
+           "constant, or group by it";
   }
   *last = group->code;
   return NULL;

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 
 from _udf_guest.numpy_part import numpy_part
 from duckdb_wasi_udf._shared import annotations as _annotations
@@ -9,6 +10,8 @@ from duckdb_wasi_udf._shared import annotations as _annotations
 # Bounds of a function's description.
 NAME_CHARACTERS = 200
 _ANNOTATION_CHARACTERS = 200
+# A default that is longer isn't described.
+_DEFAULT_CHARACTERS = 1000
 # Number of partial functions, decorators and the like around a function that are looked into.
 _WRAPPERS = 100
 
@@ -23,10 +26,10 @@ def describe(function, namespace, *, by_batch, table):
         table: It returns rows. "returns" then describes one of them.
 
     Returns:
-        ({"name", "by_batch", "parameters", "returns"}, converters). A parameter is {"name", "kind", "required"} with
-        the keys of `_meaning`; "parameters" is None if the function can't be inspected. "returns" has the keys of
-        `_meaning` for the result. There is a converter for each positional parameter, None for most. `define` adds
-        "schema" and "cardinality" for table functions.
+        ({"name", "by_batch", "parameters", "returns"}, converters). A parameter is {"name", "kind", "required",
+        "default"} with the keys of `_meaning`, and "default" as `_default` returns it; "parameters" is None if the
+        function can't be inspected. "returns" has the keys of `_meaning` for the result. There is a converter for each
+        positional parameter, None for most. `define` adds "schema" and "cardinality" for table functions.
     """
     name = str(getattr(function, "__name__", type(function).__name__))[:NAME_CHARACTERS]
     try:
@@ -49,7 +52,8 @@ def describe(function, namespace, *, by_batch, table):
         )
     for parameter, (meaning, convert) in zip(signature.parameters.values(), found, strict=True):
         required = parameter.default is parameter.empty
-        parameters.append(meaning | {"name": parameter.name, "kind": parameter.kind.name, "required": required})
+        described = {"name": parameter.name, "kind": parameter.kind.name, "required": required}
+        parameters.append(meaning | described | {"default": _default(parameter.default)})
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             converters.append(convert if meaning["column"] or not by_batch else None)
     read = _annotations.read
@@ -59,6 +63,15 @@ def describe(function, namespace, *, by_batch, table):
         read = _either(functools.partial(numpy.result_meaning, by_batch=by_batch), read)
     returns = _meaning(signature.return_annotation, namespace, read)[0]
     return {"name": name, "by_batch": by_batch, "parameters": parameters, "returns": returns}, converters
+
+
+def _default(value):
+    """Return a list of the default of a parameter, for calls that pass later ones; empty if it isn't plain."""
+    plain = value is None or type(value) is bool
+    plain = plain or (type(value) is int and -(2**63) <= value < 2**63)
+    plain = plain or (type(value) is float and math.isfinite(value))
+    plain = plain or (type(value) is str and len(value) <= _DEFAULT_CHARACTERS)
+    return [value] if plain else []
 
 
 def _either(first, second):

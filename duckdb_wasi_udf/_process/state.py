@@ -124,6 +124,8 @@ def _after_fork() -> None:
     error_finding = threading.Lock()
     native_registering = threading.Lock()
     ticker.after_fork()
+    if native is not None:
+        native.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -163,8 +163,6 @@ class Ticker:
         self._main_thread = MainThread()
         self._interrupt = None
         self.thread = None
-        if self.native is not None:
-            self.native.after_fork()
 
     def _run(self) -> None:
         idle = 0

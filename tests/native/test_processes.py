@@ -220,6 +220,40 @@ total(con, 300000)
 going = False
 print("done")
 """,
+    "a fork while another thread has groups": """
+inside, leave = threading.Event(), threading.Event()
+
+def meet(n: int) -> int:
+    inside.set()
+    leave.wait()
+    return n
+
+def database(**options):
+    con = duckdb.connect()
+    con.execute("SET threads = 1")
+    return con, wasi_udf.Sandbox(**options)
+
+con, sandbox = database(host_functions=[wasi_udf.HostFunction(meet)])
+code = "import host\\ndef f(x: list[int]) -> int:\\n    return host.meet(len(x))"
+sandbox.create_aggregate_function(con, "counted", code, lists=False)
+query = threading.Thread(target=lambda: con.execute("SELECT counted(i) FROM range(100_000) r(i)").fetchall())
+query.start()
+inside.wait()
+assert state.native.aggregate_held() > 0
+pid = os.fork()
+if pid == 0:
+    assert state.native.aggregate_held() == 0  # it isn't this process's
+    con, sandbox = database()
+    sandbox.create_aggregate_function(con, "total", "def f(x: list[int]) -> int: return sum(x)", lists=False)
+    for _ in range(3):
+        con.execute("SELECT total(i) FROM range(50_000) r(i) GROUP BY i % 100").fetchall()
+        assert state.native.aggregate_held() == 0
+    os._exit(0)
+leave.set()
+query.join()
+assert os.waitpid(pid, 0)[1] == 0
+print("done")
+""",
     "interrupts": """
 sandbox = wasi_udf.Sandbox()
 con = opened(sandbox)

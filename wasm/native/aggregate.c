@@ -13,9 +13,9 @@ static const char *const RELEASED =
 
 /* ---- Python ------------------------------------------------------------------------------------------------------ */
 
-static int32_t (*python)(void *);
+static int32_t (*_Atomic python)(void *); /* set anew for each function, while others run */
 
-EXPORT void native_aggregate_set_python(int32_t (*function)(void *)) { python = function; }
+EXPORT void native_aggregate_set_python(int32_t (*function)(void *)) { atomic_store(&python, function); }
 
 EXPORT void native_aggregate_set_error(struct aggregate_call *call, const char *message) {
   D.duckdb_aggregate_function_set_error(call->info, message);
@@ -37,7 +37,7 @@ bool aggregate_ask(struct aggregate_call *call) {
     return false;
   }
   call->is_done = 0;
-  python_call(python, call);
+  python_call(atomic_load(&python), call);
   if (!call->is_done) { /* the handler of a signal has raised before Python began */
     D.duckdb_aggregate_function_set_error(call->info, process.interrupted);
     return false;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "epochs.h"
 
 struct process process;
 
@@ -90,6 +91,7 @@ EXPORT void native_after_fork(void) {
   atomic_store(&process.running, 0);
   atomic_store(&process.ticking, 0);
   atomic_store(&process.careful, 0);
+  epochs_after_fork();
 }
 
 /* ---- gates

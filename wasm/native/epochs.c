@@ -43,6 +43,9 @@ static spin_lock groups_lock;
 static struct group *free_chains, *dead_groups;
 static atomic_int calling;
 
+/* Those of this thread. */
+static _Thread_local int calling_here;
+
 /* ---- free groups ------------------------------------------------------------------------------------------------- */
 
 /* Have the processor fetch a group into its caches: what is used first, and what links it to others. */
@@ -76,7 +79,19 @@ static void chains_free(struct group *first, struct group *last) {
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-void callback_enter(void) { atomic_fetch_add(&calling, 1); }
+void callback_enter(void) {
+  calling_here++;
+  atomic_fetch_add(&calling, 1);
+}
+
+/* In a child process that was forked, forget the calls that run: it hasn't got their threads, and the call that this
+ * thread is in may never end. Dead groups would not be freed any more. What the groups of their queries hold stays, and
+ * doesn't count any more. */
+void epochs_after_fork(void) {
+  atomic_store(&calling, 0);
+  calling_here = 0;
+  forget_held();
+}
 
 /* Release the rows of a list of groups, and have these be taken again. */
 static void clear_groups(struct group *dead) {
@@ -110,6 +125,8 @@ static void bury(void) {
 }
 
 void callback_leave(void) {
+  if (calling_here == 0) return; /* it began before a fork */
+  calling_here--;
   if (atomic_fetch_sub(&calling, 1) == 1) bury();
 }
 

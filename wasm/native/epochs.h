@@ -21,6 +21,7 @@ void collector_hold(struct collector *);
 void collector_release(struct collector *);
 void collector_advance(struct collector *);
 
+void epochs_after_fork(void);
 void callback_enter(void);
 void callback_leave(void);
 struct group *group_of(struct state *);

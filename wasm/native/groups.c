@@ -17,20 +17,34 @@
 /* What the groups of all aggregates of the process hold, and at which of that Python is asked next. */
 static _Atomic(uint64_t) held, held_check = CHECK_BYTES;
 
-EXPORT uint64_t native_aggregate_held(void) { return atomic_load(&held); }
+/* Of that, what a child process has from before it was forked: groups of queries that it doesn't run. */
+static _Atomic(uint64_t) inherited;
+
+static uint64_t held_now(void) {
+  uint64_t all = atomic_load(&held), before = atomic_load(&inherited);
+  return all > before ? all - before : 0; /* the thread that forked may free some of them */
+}
+
+EXPORT uint64_t native_aggregate_held(void) { return held_now(); }
+
+void forget_held(void) {
+  atomic_store(&inherited, atomic_load(&held));
+  atomic_store(&held_check, CHECK_BYTES);
+}
 
 /* Count bytes that groups take. */
 void hold(uint64_t bytes) { atomic_fetch_add(&held, bytes); }
 
 /* Return whether so much more is held than at the last time that this was the case. */
 bool held_much(uint64_t *now) {
-  *now = atomic_load(&held);
+  *now = held_now();
   uint64_t next = atomic_load(&held_check);
   return *now > next && atomic_compare_exchange_strong(&held_check, &next, *now + CHECK_BYTES);
 }
 
 static void let_go(uint64_t bytes) {
-  uint64_t now = atomic_fetch_sub(&held, bytes) - bytes;
+  atomic_fetch_sub(&held, bytes);
+  uint64_t now = held_now();
   if (now + 2 * CHECK_BYTES < atomic_load(&held_check)) atomic_store(&held_check, now + CHECK_BYTES);
 }
 

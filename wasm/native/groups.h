@@ -113,6 +113,7 @@ struct state {
 #define CHECK_BYTES (UINT64_C(16) << 20)
 
 bool held_much(uint64_t *now);
+void forget_held(void);
 struct kept *kept_new(void *input, int32_t first, int32_t n, uint32_t rows);
 void kept_hold(struct kept *, int64_t references);
 void kept_release(struct kept *);

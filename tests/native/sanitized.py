@@ -1,7 +1,7 @@
 """Tests with a native library that checks itself: `python -m tests.native.sanitized address|thread [PYTEST ARGUMENTS]`.
 
 The library is compiled with ASan and UBSan, or TSan, and takes the place of the one in the package for that time.
-DuckDB, wasmtime and the interpreter are as they are. Reports about the library are printed in the end, and make it fail.
+DuckDB, wasmtime and the interpreter are as they are. Reports about the library are printed in the end; then it fails.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tests with a native library that checks itself: `python -m tests.native.sanitized address|thread [PYTEST ARGUMENTS]`.
 
-The library is compiled with ASan and UBSan, or TSan, and takes the place of the one in the package for that time. DuckDB,
-wasmtime and the interpreter are as they are. Reports about the library are printed in the end, and make it fail.
+The library is compiled with ASan and UBSan, or TSan, and takes the place of the one in the package for that time.
+DuckDB, wasmtime and the interpreter are as they are. Reports about the library are printed in the end; then it fails.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def run(sanitizer: str, runtime: Path, arguments: list[str], reports: Path) -> i
 
 
 def findings(reports: Path) -> list[str]:
-    """Return the reports whose first frames are the library's: DuckDB and wasmtime, which TSan doesn't know, have many."""
+    """Return the reports whose first frames are the library's. TSan has many about DuckDB and wasmtime."""
     texts = [path.read_text(errors="replace") for path in sorted(reports.iterdir())]
     found = [part for text in texts for part in re.split(r"^={18,}\n", text, flags=re.MULTILINE) if part.strip()]
     return [part for part in found if "runtime error" in part or re.search(r"#0 .*wasm/native/", part)]

@@ -229,7 +229,7 @@ pickle.dump(table, sys.stdout.buffer)
     }  # fmt: skip
 
 
-def test_host_functions_that_others_made_are_found_in_their_module():
+def test_host_functions_made_by_others_are_found_in_their_module():
     code = "import host\nasync def f(country: str) -> float: return await host.remembered(country)"
     asking = wasi_udf.batch_function(code, host_functions=[rates.remembered])
     assert asking._recipe.settings.host_functions == ("tests.frames.rates:remembered",)

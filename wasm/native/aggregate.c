@@ -288,9 +288,11 @@ static void *type_of(void *connection, const char *expression) {
   return type;
 }
 
+/* Return an overload for a number of columns, to be destroyed; NULL if there is no memory. */
 static void *overload(struct collector *collector, void *database, const struct aggregate_definition *definition,
                       int32_t n, void **types, void *result) {
   struct aggregate *function = calloc(1, sizeof *function);
+  if (function == NULL) return NULL;
   void *made = D.duckdb_create_aggregate_function(), *any = D.duckdb_create_logical_type(ANY);
   void *text = D.duckdb_create_logical_type(VARCHAR);
   function->number = definition->number;
@@ -324,6 +326,7 @@ bool aggregate_register(void *connection, void *database, const struct aggregate
   bool known = result != NULL && collector != NULL;
   if (definition->n_types >= 0) {
     types = calloc((size_t)most + 1, sizeof *types);
+    known = known && types != NULL;
     for (int32_t i = 0; i < most && known; i++) {
       types[i] = type_of(connection, definition->type_queries[i]);
       known = types[i] != NULL;
@@ -332,7 +335,8 @@ bool aggregate_register(void *connection, void *database, const struct aggregate
   void *set = D.duckdb_create_aggregate_function_set(definition->name);
   for (int32_t n = least; n <= most && known; n++) { /* version 1 of the API has no variable number of parameters */
     void *made = overload(collector, database, definition, n, types, result);
-    known = D.duckdb_add_aggregate_function_to_set(set, made) == 0;
+    known = made != NULL && D.duckdb_add_aggregate_function_to_set(set, made) == 0;
+    if (made == NULL) break;
     D.duckdb_destroy_aggregate_function(&made); /* the set has a copy */
     types = NULL;                               /* the function's now */
   }

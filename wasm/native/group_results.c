@@ -120,8 +120,8 @@ static void put_group(const struct lists *lists, const struct group *group, uint
   }
 }
 
-/* Write a column's values as lists into a vector. */
-static void put_lists(const struct part *part, int32_t column, void *vector, void *selected) {
+/* Write a column's values as lists into a vector; false if there is no memory. */
+static bool put_lists(const struct part *part, int32_t column, void *vector, void *selected) {
   struct list {
     uint64_t offset, length;
   } *lists = D.duckdb_vector_get_data(vector);
@@ -131,21 +131,22 @@ static void put_lists(const struct part *part, int32_t column, void *vector, voi
     lists[i] = (struct list){total, rows};
     total += rows;
   }
-  D.duckdb_list_vector_reserve(vector, total);
+  if (D.duckdb_list_vector_reserve(vector, total) != 0) return false;
   void *values = D.duckdb_list_vector_get_child(vector);
   const struct lists to = {column, values, selected, D.duckdb_vector_get_data(values)};
   for (uint64_t i = 0; i < part->n; i++) {
     if (i + AHEAD < part->n && part->groups[i + AHEAD] != NULL) __builtin_prefetch(part->groups[i + AHEAD]->words);
     if (part->groups[i] != NULL) put_group(&to, part->groups[i], lists[i].offset);
   }
-  D.duckdb_list_vector_set_size(vector, total);
+  return D.duckdb_list_vector_set_size(vector, total) == 0;
 }
 
-/* Make a chunk of the groups: the source texts, if the function is inline, and a list for each column. */
+/* Make a chunk of the groups: the source texts, if the function is inline, and a list for each column. NULL if there is
+ * no memory. */
 static void *chunk_of(const struct part *part, void **types, uint64_t n) {
   int32_t first = part->function->is_inline;
   void *chunk = D.duckdb_create_data_chunk(types, n), *selected = D.duckdb_create_selection_vector(MOST_ROWS);
-  if (chunk == NULL || selected == NULL) goto done;
+  if (chunk == NULL || selected == NULL) goto failed;
   memcpy(D.duckdb_selection_vector_get_data_ptr(selected), in_order, sizeof in_order);
   if (first) {
     void *vector = D.duckdb_data_chunk_get_vector(chunk, 0);
@@ -155,12 +156,15 @@ static void *chunk_of(const struct part *part, void **types, uint64_t n) {
     }
   }
   for (int32_t i = 0; i < part->function->n_columns; i++) {
-    put_lists(part, i, D.duckdb_data_chunk_get_vector(chunk, (uint64_t)(first + i)), selected);
+    if (!put_lists(part, i, D.duckdb_data_chunk_get_vector(chunk, (uint64_t)(first + i)), selected)) goto failed;
   }
   D.duckdb_data_chunk_set_size(chunk, part->n);
-done:
-  if (selected != NULL) D.duckdb_destroy_selection_vector(selected);
+  D.duckdb_destroy_selection_vector(selected);
   return chunk;
+failed:
+  if (selected != NULL) D.duckdb_destroy_selection_vector(selected);
+  if (chunk != NULL) D.duckdb_destroy_data_chunk(&chunk);
+  return NULL;
 }
 
 /* Make Arrow structs of the groups, under the settings of the database; what is wrong, or NULL. */
@@ -191,10 +195,11 @@ static const char *export(const struct part *part, void **types, uint64_t n, str
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
-/* Copy the results of a query into DuckDB's vector; false if there are too few. */
+/* Copy the results of a query into DuckDB's vector; false if there are too few, or there is no memory. */
 static bool copy_results(const struct part *part, struct result *results) {
   void *selected = D.duckdb_create_selection_vector(MOST_ROWS), *chunk;
   uint64_t done = 0;
+  if (selected == NULL) return false;
   memcpy(D.duckdb_selection_vector_get_data_ptr(selected), in_order, sizeof in_order);
   while ((chunk = D.duckdb_fetch_chunk(*results)) != NULL) {
     uint64_t rows = D.duckdb_data_chunk_get_size(chunk);

@@ -33,10 +33,11 @@ static void thread_free(void *state) {
 
 /* DuckDB calls this on each thread of a query. */
 void inline_start(void *info) {
-  struct thread *thread = calloc(1, sizeof *thread);
   void *context = NULL;
   D.duckdb_scalar_function_init_get_client_context(info, &context);
-  if (thread == NULL || context == NULL) return free(thread);
+  if (context == NULL) return;
+  struct thread *thread = calloc(1, sizeof *thread);
+  if (thread == NULL) return D.duckdb_destroy_client_context(&context);
   thread->origin.connection = D.duckdb_client_context_get_connection_id(context) + 1;
   thread->origin.begun = cancels_now();
   for (size_t i = 0; i < N_SETTINGS; i++) {

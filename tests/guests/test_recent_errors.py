@@ -53,7 +53,7 @@ class Data:
         f"SELECT py_udf($${BOOM}$$, i) FROM range(3) t(i)",
         f"SELECT py_udf_bigint($${BOOM}$$, i) FROM range(3) t(i)",
         "SELECT py_udf('lambda x:', i) FROM range(3) t(i)",
-        f"SELECT py_aggregate($${BOOM}$$, i) FROM range(3) t(i)",
+        f"SELECT py_agg($${BOOM}$$, list(i)) FROM range(3) t(i)",
         "FROM py_table('def f() -> Iterator[int]: yield 1 // 0')",
     ],
 )

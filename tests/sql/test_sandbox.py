@@ -49,7 +49,7 @@ def test_a_closed_sandbox_frees_its_machine_code_at_once():
         with duckdb.connect() as con, wasi_udf.Sandbox(**settings).install(con) as sandbox:
             sandbox.create_function(con, "f", "def f(x: int) -> int: return x + 1")
             con.execute("SELECT sum(f(i)) FROM range(9) t(i)").fetchall()
-            con.execute("SELECT py_aggregate('sum', i) FROM range(9) t(i)").fetchall()
+            con.execute("SELECT py_agg('sum', list(i)) FROM range(9) t(i)").fetchall()
             con.execute("FROM py_table('def f() -> Iterator[int]:\n    while True: yield 1')").fetchone()
             with contextlib.suppress(duckdb.InvalidInputException):
                 con.execute("SELECT py_udf($code, i) FROM range(9) t(i)", {"code": code}).fetchall()

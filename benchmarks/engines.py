@@ -357,7 +357,7 @@ def section(results: dict[str, Any], rows: dict[str, int]) -> str:
 def main() -> int:
     """Measure what isn't yet; the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
-    parser.add_argument("--rows", type=int, default=5_000_000, help="generated rows (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=20_000_000, help="generated rows (default: %(default)s)")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has the engines")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="measure this one; can be repeated")
     parser.add_argument("--again", action="store_true", help="measure anew what was measured before")

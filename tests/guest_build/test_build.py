@@ -16,7 +16,7 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasm.build import config, pipeline, sections, snapshot, steps
+from wasm.build import config, native, pipeline, sections, snapshot, steps
 from wasm.build.reactor import Module
 
 ROOT = Path(__file__).parents[2]
@@ -261,3 +261,15 @@ def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
     assert any(section.id == sections.SectionId.CUSTOM for section in sections.split(taken)) is debug
     assert (b"freeze" in taken) is debug
     wasmtime.Module(wasmtime.Engine(), taken)  # it is valid
+
+
+def test_the_compiler_runs_where_its_package_is_not_the_interpreters(tmp_path):
+    """As in the environment that pip makes to build a wheel, whose packages this interpreter alone is told of."""
+    command = native.zig()
+    assert command is not None, "ziglang isn't installed: make sets that up"
+    (tmp_path / "a.c").write_text("int main(void) { return 0; }")
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": "", "PATH": ""}
+    subprocess.run(
+        [*command, "-c", "a.c", "-o", "a.o"], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60
+    )
+    assert sys.executable not in command

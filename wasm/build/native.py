@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import platform
 import shutil
 import sys
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 from wasm.build import steps
 from wasm.build.config import HERE, PACKAGE, load, workspace
 from wasm.build.steps import StepError
+from wasm.build.toolchain import zig_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,10 +92,8 @@ def _directory(name: str) -> Path:
 
 def zig() -> list[str] | None:
     """Return the command that runs zig's C compiler; None if it isn't installed."""
-    with contextlib.suppress(ImportError):
-        if importlib.util.find_spec("ziglang") is not None:
-            return [sys.executable, "-m", "ziglang", "cc"]
-    return None
+    program = zig_program()
+    return None if program is None else [str(program), "cc"]
 
 
 def _step(name: str, progress: steps.Progress) -> Path:

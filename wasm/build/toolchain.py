@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shlex
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,18 @@ class Toolchain:
             return list(pool.map(compile_one, *zip(*sources, strict=True)))
 
 
+def zig_program() -> Path | None:
+    """Return the compiler that is installed for this interpreter; None if there is none.
+
+    It is run by its path: `python -m ziglang` finds it only in the environment of an interpreter, and pip builds wheels
+    with packages that are elsewhere.
+    """
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
+
+
 def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
     """Write the scripts into `directory`.
 
@@ -89,24 +102,23 @@ def make(version: str, target: str, python: str, directory: Path) -> Toolchain:
         installed = importlib.metadata.version("ziglang")
     except importlib.metadata.PackageNotFoundError:
         installed = "none"
-    spec = importlib.util.find_spec("ziglang")
-    if installed != version or spec is None or spec.origin is None:
+    program = zig_program()
+    if installed != version or program is None:
         msg = (
             f"the guest is built with ziglang {version}, installed is {installed}; run: pip install ziglang=={version}"
         )
         raise StepError(msg)
-    package = Path(spec.origin).parent
-    zig = shlex.quote(str(package / "zig"))
+    zig = shlex.quote(str(program))
     directory.mkdir(parents=True, exist_ok=True)
     drop = f'for a; do shift; [ "$a" = {_DROPPED} ] || set -- "$@" "$a"; done'
     return Toolchain(
-        zig=package / "zig",
+        zig=program,
         wasm_cc=script(directory / "wasm-cc", f'{drop}\nexec {zig} cc -target {target} "$@"'),
         wasm_cxx=script(directory / "wasm-cxx", f'{drop}\nexec {zig} c++ -target {target} "$@"'),
         ar=script(directory / "ar", f'exec {zig} ar "$@"'),
         ranlib=script(directory / "ranlib", f'exec {zig} ranlib "$@"'),
         python=script(directory / "python", f"echo {python}"),
-        lib=package / "lib",
+        lib=program.parent / "lib",
         # Else objects have the time of their build: https://reproducible-builds.org/specs/source-date-epoch/
         environment={"ZIG_GLOBAL_CACHE_DIR": str(directory / "cache"), "SOURCE_DATE_EPOCH": "1767225600"},
     )

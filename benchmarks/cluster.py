@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.cluster [--measure] [--write]
 
-`--measure` measures here what the model takes from a worker. `--write` puts the tables into the page.
+`--measure` measures here what the model takes from a worker, and of a row. `--write` puts the tables into the page.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import os
 import pickle
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from multiprocessing import get_context
@@ -26,11 +27,14 @@ BEGIN, END = "<!-- computed: python -m benchmarks.cluster -->\n", "<!-- end of c
 MIB = 2**20
 BILLION = 10**9
 
-# Nanoseconds a row and core of a worker, with reading and passing the columns: performance.md, one thread.
+# Of each call whose time for a row is measured.
+_ROWS = 1_000_000
+
+# Nanoseconds a row and core of a worker, with passing the columns: `--measure`.
 FUNCTIONS = {
-    "`x + 1`": 316.0,
-    "a regular expression": 915.0,
-    "a loop of 10 steps": 1312.0,
+    "`x + 1`": 32.0,
+    "a regular expression": 139.0,
+    "a loop of 10 steps": 45.0,
     "10 µs of Python a row": 10_000.0,
 }
 
@@ -58,15 +62,15 @@ class Cluster:
 
     nodes: int = 100
     cores: int = 16
-    package_bytes: float = 12.6e6
+    package_bytes: float = 24.5e6
     machine_code_bytes: float = 17.5e6
     network_bytes: float = 125e6
     compile_cpu_seconds: float = 9.0
     compile_seconds: float = 4.5
     worker_cpu_seconds: float = 0.2
-    worker_bytes: float = 19 * MIB
+    worker_bytes: float = 17 * MIB
     instance_bytes: float = 4 * MIB
-    code_bytes: float = 23 * MIB
+    code_bytes: float = 22 * MIB
     partition_rows: float = 1e6
     failures: float = 1 / 720
     core_hour_price: float = 0.04
@@ -142,7 +146,7 @@ def text(cluster: Cluster) -> str:
                 name,
                 f"{cluster.seconds(BILLION, nanoseconds):.1f} s",
                 f"{cluster.price(BILLION, nanoseconds):.3f}",
-                f"{cluster.seconds(long, nanoseconds) / 60:.0f} min",
+                f"{cluster.seconds(long, nanoseconds) / 60:.1f} min",
                 f"{cluster.failed_nodes(cluster.seconds(long, nanoseconds)):.2f}",
                 f"{cluster.repeated_seconds(nanoseconds):.1f} s",
             ]
@@ -180,6 +184,23 @@ def measure() -> dict[str, float]:
         return worker.median([pool.submit(worker.first_results, function, columns).result() for _ in range(7)])
 
 
+def row_nanoseconds() -> dict[str, float]:
+    """Return what a row takes in functions of benchmarks/rows.py, with passing the columns; the best of five calls."""
+    duckdb, wasi_udf = importlib.import_module("duckdb"), importlib.import_module("duckdb_wasi_udf")
+    found = {}
+    for case in importlib.import_module("benchmarks.rows").CASES:
+        function = wasi_udf.batch_function(case.source, columns={"result": str(case.sql_type)})
+        query = f"SELECT {case.argument} AS {function.parameters[0]} FROM range({_ROWS}) t(i)"
+        columns = duckdb.sql(query).to_arrow_table()
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            function(columns)
+            seconds.append(time.perf_counter() - began)
+        found[case.label] = min(seconds) / _ROWS * 1e9
+    return found
+
+
 def main() -> int:
     """Print the model's tables; the process's exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
@@ -189,6 +210,8 @@ def main() -> int:
     if options.measure:
         for name, value in measure().items():
             print(f"{name}: {value / MIB:.1f} MiB" if name.endswith("_bytes") else f"{name}: {value:.3f}")
+        for name, value in row_nanoseconds().items():
+            print(f"{name}: {value:.1f} ns a row")
         return 0
     print(text(Cluster()))
     if options.write:

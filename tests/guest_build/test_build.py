@@ -263,8 +263,8 @@ def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
     wasmtime.Module(wasmtime.Engine(), taken)  # it is valid
 
 
-def test_the_compiler_runs_where_its_package_is_not_the_interpreters(tmp_path):
-    """As in the environment that pip makes to build a wheel, whose packages this interpreter alone is told of."""
+def test_the_compiler_runs_without_the_interpreters_packages(tmp_path):
+    """As in the environment that pip makes to build a wheel, whose packages are on the path of this interpreter alone."""
     command = native.zig()
     assert command is not None, "ziglang isn't installed: make sets that up"
     (tmp_path / "a.c").write_text("int main(void) { return 0; }")

@@ -264,7 +264,7 @@ def test_only_a_debug_snapshot_keeps_the_names_of_functions(debug):
 
 
 def test_the_compiler_runs_without_the_interpreters_packages(tmp_path):
-    """As in the environment that pip makes to build a wheel, whose packages are on the path of this interpreter alone."""
+    """As where pip builds a wheel: its packages are on the path of this interpreter alone."""
     command = native.zig()
     assert command is not None, "ziglang isn't installed: make sets that up"
     (tmp_path / "a.c").write_text("int main(void) { return 0; }")

@@ -90,6 +90,8 @@ def main() -> None:
         found = findings(reports)
     print(*found, sep="\n")
     print(f"{len(found)} findings")
+    if status:  # TSan's is 66 also for reports about others
+        print(f"status {status}: tests failed, the process ended early, or there were reports about others")
     sys.exit(status or bool(found))
 
 

@@ -12,14 +12,14 @@ import importlib
 import os
 import pickle
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks import worker
-from benchmarks.timing import table
+from benchmarks.timing import best, table
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "hundred-nodes.md"
 BEGIN, END = "<!-- computed: python -m benchmarks.cluster -->\n", "<!-- end of computed -->\n"
@@ -192,12 +192,7 @@ def row_nanoseconds() -> dict[str, float]:
         function = wasi_udf.batch_function(case.source, columns={"result": str(case.sql_type)})
         query = f"SELECT {case.argument} AS {function.parameters[0]} FROM range({_ROWS}) t(i)"
         columns = duckdb.sql(query).to_arrow_table()
-        seconds = []
-        for _ in range(5):
-            began = time.perf_counter()
-            function(columns)
-            seconds.append(time.perf_counter() - began)
-        found[case.label] = min(seconds) / _ROWS * 1e9
+        found[case.label] = best(partial(function, columns), 5) / _ROWS * 1e9
     return found
 
 

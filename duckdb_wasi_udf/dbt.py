@@ -75,15 +75,15 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         self.sandbox.install(conn, replace=True)
         for file in self._files:
             try:
-                self._creator(file)(conn, file.stem, file.read_text(encoding="utf-8"), replace=True)
+                source = file.read_text(encoding="utf-8")
+                self._creator(source, file.stem)(conn, file.stem, source, replace=True)
             except (WasiUdfError, duckdb.Error) as error:
                 msg = f"{file}: {error}"
                 raise SignatureError(msg) from None
 
-    def _creator(self, file: Path) -> Callable[..., Any]:
+    def _creator(self, source: str, name: str) -> Callable[..., Any]:
         """Return the sandbox's method that makes a function of a file: an aggregate, a table or a scalar function."""
-        source = file.read_text(encoding="utf-8")
-        described = self.sandbox.describe(source, entry=file.stem)
+        described = self.sandbox.describe(source, entry=name)
         if described.error is not None:
             described = self.sandbox.describe(source)
         if described.kind == "table":

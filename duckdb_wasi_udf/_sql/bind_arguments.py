@@ -80,8 +80,8 @@ def arguments_by_name(signature: Signature, given: pa.Array | None) -> Sequence[
 
 def _default(parameter: Parameter) -> pa.Array:
     """Return the default of a parameter as an argument."""
-    is_typed = parameter.default == (None,) and parameter.sql_type is not None
-    return pa.array(parameter.default, parameter.sql_type.arrow_type if is_typed and parameter.sql_type else None)
+    declared = parameter.sql_type if parameter.default == (None,) else None
+    return pa.array(parameter.default, None if declared is None else declared.arrow_type)
 
 
 def arguments_of(signature: Signature, given: pa.RecordBatch) -> Sequence[pa.Array]:
